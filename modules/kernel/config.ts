@@ -1,0 +1,126 @@
+import { z } from "zod";
+
+/**
+ * The environment, read once. Nobody else reads it: `boot(env)` parses it and passes the result on.
+ * All faults are reported together, each with its key.
+ */
+
+const list = z
+  .string()
+  .default("")
+  .transform((s) => s.split(",").map((x) => x.trim()).filter((x) => x !== ""));
+
+const Env = z.object({
+  PRODUCT_NAME: z.string().min(1).default("Overture"),
+  SUPABASE_URL: z.url().describe("Base URL of Supabase, e.g. http://127.0.0.1:54321"),
+  SUPABASE_PUBLISHABLE_KEY: z.string().min(1).optional(),
+  SUPABASE_PUBLISHABLE_KEYS: z.string().optional(),
+  SUPABASE_SECRET_KEY: z.string().min(1).optional(),
+  SUPABASE_SECRET_KEYS: z.string().optional(),
+  SUPABASE_JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  OVERTURE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
+  SUPABASE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
+  OVERTURE_KEYS: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=(,[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=)*$/, "must look like k1:<base64 of 32 bytes>, the current key first")
+    .describe("Key ring that encrypts credentials"),
+  OVERTURE_PUBLIC_URL: z.url().optional().describe("Base of links in mails, of webhooks and of the console; default SUPABASE_URL"),
+  OVERTURE_ALLOW_PRIVATE_HOSTS: list.describe("host or host:port list that tenants' URLs may reach although private"),
+  OVERTURE_CORS_ORIGINS: list.describe("Origins besides the console's own that may call the API from a browser"),
+  OVERTURE_MODULES_OFF: list.describe("Names of modules to leave out"),
+  OVERTURE_SIGNUP: z.enum(["open", "invite"]).default("open").describe("Whether anybody may register a new team"),
+  OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
+  OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
+  OVERTURE_SANDBOX_URL: z.url().optional().describe("Base URL of the sandbox; its providers are offered where it is set"),
+  OVERTURE_SANDBOX_SMTP: z.string().optional().describe("host:port of the sandbox's SMTP server"),
+  OVERTURE_DB_POOL: z.coerce.number().int().min(2).max(20).default(20),
+  WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of names"),
+  LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+export type Config = {
+  productName: string;
+  supabaseUrl: string;
+  publishableKey: string;
+  secretKey: string;
+  jwtSecret: string | null;
+  dbUrl: string;
+  dbPool: number;
+  keys: { id: string; secret: Uint8Array }[];
+  publicUrl: string;
+  allowPrivateHosts: string[];
+  corsOrigins: string[];
+  modulesOff: string[];
+  signup: "open" | "invite";
+  apiRate: number;
+  apiBurst: number;
+  sandboxUrl: string | null;
+  sandboxSmtp: string | null;
+  workerType: string;
+  logLevel: "debug" | "info" | "warn" | "error" | "silent";
+};
+
+export class ConfigError extends Error {
+  readonly faults: string[];
+  constructor(faults: string[]) {
+    super(`The configuration is not usable:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.faults = faults;
+  }
+}
+
+/** `{"default":"sb_…"}` as the platform passes it to functions. */
+const fromKeyMap = (raw: string | undefined): string | undefined => {
+  if (!raw) return undefined;
+  try {
+    return (JSON.parse(raw) as Record<string, string>).default;
+  } catch {
+    return undefined;
+  }
+};
+
+export function loadConfig(env: Record<string, string | undefined>): Config {
+  const known = Object.fromEntries(Object.keys(Env.shape).map((k) => [k, env[k] === "" ? undefined : env[k]]));
+  const parsed = Env.safeParse(known);
+  const faults = parsed.success ? [] : parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
+  const e = parsed.success ? parsed.data : undefined;
+  const publishableKey = e?.SUPABASE_PUBLISHABLE_KEY ?? fromKeyMap(e?.SUPABASE_PUBLISHABLE_KEYS);
+  const secretKey = e?.SUPABASE_SECRET_KEY ?? fromKeyMap(e?.SUPABASE_SECRET_KEYS);
+  const dbUrl = e?.OVERTURE_DB_URL ?? e?.SUPABASE_DB_URL;
+  if (e && !publishableKey) faults.push("SUPABASE_PUBLISHABLE_KEY: is missing");
+  if (e && !secretKey) faults.push("SUPABASE_SECRET_KEY: is missing");
+  if (e && !dbUrl) faults.push("OVERTURE_DB_URL: is missing (SUPABASE_DB_URL serves as well)");
+  if (faults.length > 0 || !e) throw new ConfigError(faults);
+  return {
+    productName: e.PRODUCT_NAME,
+    supabaseUrl: e.SUPABASE_URL.replace(/\/$/, ""),
+    publishableKey: publishableKey!,
+    secretKey: secretKey!,
+    jwtSecret: e.SUPABASE_JWT_SECRET ?? null,
+    dbUrl: dbUrl!,
+    dbPool: e.OVERTURE_DB_POOL,
+    keys: e.OVERTURE_KEYS.split(",").map((pair) => {
+      const [id, secret] = pair.split(":") as [string, string];
+      return { id, secret: Uint8Array.from(atob(secret), (c) => c.charCodeAt(0)) };
+    }),
+    publicUrl: (e.OVERTURE_PUBLIC_URL ?? e.SUPABASE_URL).replace(/\/$/, ""),
+    allowPrivateHosts: e.OVERTURE_ALLOW_PRIVATE_HOSTS,
+    corsOrigins: e.OVERTURE_CORS_ORIGINS,
+    modulesOff: e.OVERTURE_MODULES_OFF,
+    signup: e.OVERTURE_SIGNUP,
+    apiRate: e.OVERTURE_API_RATE,
+    apiBurst: e.OVERTURE_API_BURST,
+    sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
+    sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,
+    workerType: e.WORKER_TYPE,
+    logLevel: e.LOG_LEVEL,
+  };
+}
+
+/** Every key with its meaning, for `.env.example` and the check that keeps it complete. */
+export const configKeys = (): { key: string; description: string; required: boolean }[] =>
+  Object.entries(Env.shape).map(([key, schema]) => ({
+    key,
+    description: (schema as z.ZodType).description ?? "",
+    required: !(schema as z.ZodType).safeParse(undefined).success,
+  }));

@@ -1,0 +1,64 @@
+import type { Config } from "./config.ts";
+import type { Tx } from "./db.ts";
+import type { HttpClient } from "./http.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Vault } from "./vault.ts";
+import type { AnyConsumer } from "./consumer.ts";
+
+export const ROLES = ["viewer", "approver", "member", "admin", "owner"] as const;
+export type Role = (typeof ROLES)[number];
+export const roleRank = (role: Role): number => ROLES.indexOf(role) + 1;
+
+/** Who acts. A union, never a nullable user id. */
+export type Actor =
+  | { kind: "anonymous"; address: string }
+  | { kind: "user"; userId: string; email: string; role: Role | null }
+  | { kind: "api_key"; keyId: string; scopes: string[] }
+  | { kind: "job"; name: string }
+  | { kind: "webhook"; connectionId: string };
+
+/** What everything may use without a transaction. */
+export type Services = {
+  config: Config;
+  http: HttpClient;
+  vault: Vault;
+  log: Log;
+  metrics: Metrics;
+};
+
+/** What a handler gets: one open transaction in one tenant, as one actor. */
+export type Ctx = Services & {
+  actor: Actor;
+  tenantId: string;
+  requestId: string;
+  /** The open transaction, under the actor's role: row-level security applies. */
+  db: Tx;
+  /** kernel.now() of this transaction, the one clock. */
+  now: Date;
+  /** Aborted on shutdown: stop taking new work, finish what runs. */
+  signal: AbortSignal;
+  /** Puts payloads on a consumer's queue in this transaction. Each is parsed first: a bad one throws here, not later. */
+  enqueue<P extends { tenant_id: string }>(
+    consumer: AnyConsumer<P>,
+    payloads: P | readonly P[],
+    options?: { delaySeconds?: number },
+  ): Promise<void>;
+  /** Adds facts to the audit row the kernel writes for this act; never secrets. */
+  audit(detail: Record<string, unknown>, target?: string): void;
+};
+
+/** For work that must not hold a transaction while it calls the outside: opens one per step. */
+export type ManualCtx = Omit<Ctx, "db" | "now"> & {
+  tx<T>(fn: (ctx: Ctx) => Promise<T>): Promise<T>;
+};
+
+/** A caller without a tenant: signing in, accepting an invitation, choosing a team. */
+export type OpenCtx = Services & {
+  actor: Actor;
+  requestId: string;
+  /** A transaction as the worker without a tenant, or as the signed-in person. */
+  db: Tx;
+  now: Date;
+  audit(detail: Record<string, unknown>, target?: string): void;
+};

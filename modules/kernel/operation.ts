@@ -1,0 +1,76 @@
+import type { z } from "zod";
+import type { Ctx, ManualCtx, OpenCtx } from "./context.ts";
+
+/**
+ * An operation: one thing the product does for a caller. Declared once, it is an HTTP route, a row in the OpenAPI
+ * document and an audited act. The kernel adds authentication, permission, parsing, the transaction,
+ * Idempotency-Key, audit and rate limits, so an author cannot forget one.
+ */
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+type Base<I extends z.ZodObject, O extends z.ZodType> = {
+  /** `campaigns.start`: audit action, operationId, log field. */
+  id: string;
+  method: Method;
+  /** Below /api/v1, with `{param}` segments, e.g. `/campaigns/{id}/start`. */
+  path: `/${string}`;
+  summary: string;
+  /** Longer text for the documentation. */
+  description?: string;
+  /** Path, query and JSON body in one object; the kernel splits them by the path's params and the method. */
+  input: I;
+  output: O;
+  /** Success status; default 200. */
+  status?: 200 | 201 | 202 | 204;
+  /** `binary`: the body is not parsed and reaches the handler as `request`. */
+  body?: "json" | "binary";
+  /** The media type of a binary body or of a `Response` answer. */
+  mediaType?: string;
+};
+
+export type TenantOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+  auth: "tenant";
+  /** A key of some module's `permissions`. */
+  permission: string;
+  transaction: "one";
+  handle(ctx: Ctx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
+};
+
+/** Opens its own transactions, because it calls the outside in between. Idempotency-Key is not replayed here. */
+export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+  auth: "tenant";
+  permission: string;
+  transaction: "manual";
+  handle(ctx: ManualCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
+};
+
+/** `user`: signed in, no tenant needed. `public`: anybody; limited by address. */
+export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+  auth: "user" | "public";
+  handle(ctx: OpenCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
+};
+
+export type AnyOperation = TenantOperation | ManualOperation | OpenOperation;
+
+type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+
+/** The usual operation: inside a tenant, one transaction. */
+export const defineOperation = <I extends z.ZodObject, O extends z.ZodType>(
+  def: Optional<Omit<TenantOperation<I, O>, "auth" | "transaction">, never>,
+): AnyOperation => ({ ...def, auth: "tenant", transaction: "one" }) as unknown as AnyOperation;
+
+/** For operations that call the outside: the handler opens transactions itself with `ctx.tx`. */
+export const defineManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
+  def: Omit<ManualOperation<I, O>, "auth" | "transaction">,
+): AnyOperation => ({ ...def, auth: "tenant", transaction: "manual" }) as unknown as AnyOperation;
+
+/** For callers without a tenant. */
+export const defineOpenOperation = <I extends z.ZodObject, O extends z.ZodType>(def: OpenOperation<I, O>): AnyOperation =>
+  def as unknown as AnyOperation;
+
+/** Names of `{param}` segments. */
+export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);
+
+/** Whether the operation changes nothing: decides scopes of API keys, audit rows and idempotency. */
+export const isRead = (op: Pick<AnyOperation, "method">): boolean => op.method === "GET";

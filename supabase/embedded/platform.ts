@@ -1,0 +1,58 @@
+import { App } from "@supabase/lite";
+import { createPostgresConnection } from "@supabase/lite/postgres";
+import { readdirSync, readFileSync } from "node:fs";
+import postgres from "postgres";
+
+export interface PlatformOptions {
+  /** Connection of a superuser that is not called "postgres". */
+  url: string;
+  /** Passwords of the roles that log in, by role name. */
+  passwords?: Record<string, string>;
+  /** SQL parts to leave out, by the name after the number: `["cron", "net"]` where the real extensions exist. */
+  without?: string[];
+}
+
+/** Makes a bare Postgres (15 to 17) what a Supabase image is before any migration. Idempotent. */
+export async function applyPlatform(options: PlatformOptions): Promise<void> {
+  const without = new Set(options.without ?? []);
+  const folder = new URL("./platform/", import.meta.url);
+  const parts = readdirSync(folder)
+    .filter((file) => /^\d+-.+\.sql$/.test(file) && !without.has(file.replace(/^\d+-|\.sql$/g, "")))
+    .sort();
+  const sql = postgres(options.url, { max: 1, onnotice: () => {}, connection: { client_min_messages: "error" } });
+  try {
+    for (const part of parts) {
+      if (part === "20-auth.sql") await createAuthTables(options.url);
+      const text = readFileSync(new URL(part, folder), "utf8");
+      await sql.begin((tx) => tx.unsafe(text).simple()).catch((error: Error) => {
+        throw new Error(`platform/${part}: ${error.message}`, { cause: error });
+      });
+    }
+    for (const [role, password] of Object.entries(options.passwords ?? {})) {
+      await sql.unsafe(`alter role ${quoteIdentifier(role)} password ${quoteLiteral(password)}`);
+    }
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+/** The auth server brings its own tables (auth.users, sessions, refresh tokens, identities). */
+async function createAuthTables(url: string): Promise<void> {
+  const connection = createPostgresConnection({ url, postgresOptions: { max: 1, onnotice: () => {} } });
+  try {
+    const app = new App({ connection: connection as never, auth: { enabled: true, jwt_secret: "x".repeat(32) } } as never);
+    await app.ensureSystemSchema();
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Quotes an SQL identifier. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function quoteLiteral(value: string): string {
+  if (value.includes("\\") || value.includes("\0")) throw new Error("A role password must not contain a backslash.");
+  return `'${value.replaceAll("'", "''")}'`;
+}

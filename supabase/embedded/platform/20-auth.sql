@@ -1,0 +1,65 @@
+-- The auth schema's functions as Supabase defines them, and the grants its tables have there.
+-- The tables themselves are made by the auth server's own schema step, which runs first.
+
+create or replace function auth.uid() returns uuid language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.sub', true), ''),
+    (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
+  )::uuid
+$$;
+
+create or replace function auth.role() returns text language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.role', true), ''),
+    (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role')
+  )::text
+$$;
+
+create or replace function auth.email() returns text language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim.email', true), ''),
+    (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email')
+  )::text
+$$;
+
+create or replace function auth.jwt() returns jsonb language sql stable as $$
+  select coalesce(
+    nullif(current_setting('request.jwt.claim', true), ''),
+    nullif(current_setting('request.jwt.claims', true), '')
+  )::jsonb
+$$;
+
+do $$
+declare
+  object record;
+begin
+  execute 'alter schema auth owner to supabase_auth_admin';
+  for object in
+    select format('alter table auth.%I owner to supabase_auth_admin', tablename) as command
+    from pg_tables where schemaname = 'auth' and tableowner <> 'supabase_auth_admin'
+    union all
+    select format('alter function %s owner to supabase_auth_admin', p.oid::regprocedure)
+    from pg_proc p
+    where p.pronamespace = 'auth'::regnamespace and p.proowner <> 'supabase_auth_admin'::regrole
+  loop
+    execute object.command;
+  end loop;
+end
+$$;
+
+grant usage on schema auth to anon, authenticated, service_role, postgres;
+grant execute on all functions in schema auth to anon, authenticated, service_role, postgres;
+grant all on all tables in schema auth to postgres with grant option;
+grant anon, authenticated, service_role to supabase_auth_admin;
+
+-- Supabase's migration history belongs to the role that runs migrations.
+do $$
+begin
+  if to_regnamespace('supabase_migrations') is not null then
+    alter schema supabase_migrations owner to postgres;
+  end if;
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    alter table supabase_migrations.schema_migrations owner to postgres;
+  end if;
+end
+$$;
