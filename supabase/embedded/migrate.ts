@@ -9,7 +9,7 @@ export interface Migration {
   version: string;
   name: string;
   file: string;
-  /** From the header line `-- breaking: yes|no`: whether older code stops working once it is applied. */
+  /** From the header line `-- … breaking: yes|no`: whether older code stops working once it is applied. */
   breaking: boolean;
 }
 
@@ -31,7 +31,7 @@ export function listMigrations(folder = join(ROOT, "migrations")): Migration[] {
     .map((file) => {
       const match = /^(\d+)_(.*)\.sql$/.exec(file);
       if (!match) throw new StartError(`migrations/${file}: the name must be <UTC timestamp>_<subject>.sql.`);
-      const header = /^--\s*breaking:\s*(yes|no)\s*$/m.exec(readFileSync(join(folder, file), "utf8").slice(0, 2_000));
+      const header = /^--.*\bbreaking:\s*(yes|no)\b/m.exec(readFileSync(join(folder, file), "utf8").slice(0, 2_000));
       if (!header) throw new StartError(`migrations/${file}: the line "-- breaking: no" (or yes) is missing at the top.`);
       return { version: match[1]!, name: match[2]!, file: join(folder, file), breaking: header[1] === "yes" };
     });

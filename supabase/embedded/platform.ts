@@ -2,6 +2,7 @@ import { App } from "@supabase/lite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
 import { readdirSync, readFileSync } from "node:fs";
 import postgres from "postgres";
+import { quoteIdentifier, quoteLiteral } from "./sql.ts";
 
 export interface PlatformOptions {
   /** Connection of a superuser that is not called "postgres". */
@@ -45,14 +46,4 @@ async function createAuthTables(url: string): Promise<void> {
   } finally {
     await connection.close();
   }
-}
-
-/** Quotes an SQL identifier. */
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function quoteLiteral(value: string): string {
-  if (value.includes("\\") || value.includes("\0")) throw new Error("A role password must not contain a backslash.");
-  return `'${value.replaceAll("'", "''")}'`;
 }

@@ -1,7 +1,18 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePortBase, loadSecrets, portsFrom, prepareHome, requireFreePorts, StartError, type Ports } from "./home.ts";
+import { pathToFileURL } from "node:url";
+import { Child } from "./child.ts";
+import {
+  freePortBase,
+  loadSecrets,
+  portsFrom,
+  prepareHome,
+  requireFreePorts,
+  ROOT,
+  StartError,
+  type Ports,
+} from "./home.ts";
 import { migrate } from "./migrate.ts";
 import { applyPlatform } from "./platform.ts";
 import { startPostgres, SUPERUSER } from "./postgres.ts";
@@ -12,13 +23,35 @@ export interface StackOptions {
   home?: string;
   /** API = base+1, database = base+2, sandbox = base+3, sandbox SMTP = base+4; free ports when absent. */
   portBase?: number;
+  /** The API process (REST, auth, realtime, functions, cron, console). Default true. */
+  gateway?: boolean;
+  services?: {
+    /** Queue worker. Default false. */
+    worker?: boolean;
+    /** Provider sandbox. Default false. */
+    sandbox?: boolean;
+    /** Scheduled jobs inside the gateway. Default true. */
+    cron?: boolean;
+    /** Edge functions inside the gateway. Default true. */
+    functions?: boolean;
+  };
   /** Added to (and overriding) the environment of every process. */
   env?: Record<string, string>;
+  /** Folder that holds functions/, modules/ and web/build; the repository by default. */
+  root?: string;
   migrationsFolder?: string;
+  /** Run the modules' install step (schedules, queues, settings). Default: when the file exists. */
+  install?: boolean;
   /** Apply breaking migrations without asking. Default: only on throw-away homes. */
   yes?: boolean;
+  /** Start crashed processes again. Default false: a test should see the crash. */
+  restart?: boolean;
   /** Called with one line per step. */
   onStep?: (line: string) => void;
+  /** Called with what happens after the start, such as a restart. */
+  onEvent?: (line: string) => void;
+  /** Called when the database ends although nobody asked it to. */
+  onDatabaseLost?: (code: number | null) => void;
 }
 
 export interface Stack {
@@ -32,26 +65,37 @@ export interface Stack {
   adminDbUrl: string;
   /** Everything a function, the worker or a test needs: keys, URLs, ports. */
   env: Record<string, string>;
-  stop(): Promise<void>;
+  /** Link with which the first owner takes the installation; null once it is taken. */
+  claimUrl: string | null;
+  /** Process ids by name, for measurements and status. */
+  pids(): Record<string, number>;
+  /** Drains and ends everything: worker, sandbox, gateway, database. `force` does not wait. */
+  stop(force?: boolean): Promise<void>;
 }
 
-/** Starts an embedded Supabase: database, platform, migrations. */
+/** Starts an embedded Supabase: database, platform, migrations, then the processes asked for. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { services = {}, root = ROOT } = options;
   const throwAway = options.home === undefined;
   const home = options.home ?? mkdtempSync(join(tmpdir(), "overture-"));
   const portBase = options.portBase ?? (await freePortBase());
   const ports = portsFrom(portBase);
   const step = options.onStep ?? (() => {});
-  const undo: (() => void | Promise<void>)[] = [];
-  const stop = async () => {
-    while (undo.length > 0) await undo.pop()!();
+  const undo: ((force: boolean) => void | Promise<void>)[] = [];
+  const children: Record<string, { pid: number | undefined }> = {};
+  const stop = async (force = false) => {
+    while (undo.length > 0) await undo.pop()!(force);
   };
 
   try {
     prepareHome(home);
     if (throwAway) undo.push(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
     undo.push(takeLock(home, portBase));
-    await requireFreePorts(ports, ["db"]);
+    await requireFreePorts(ports, [
+      "db",
+      ...(options.gateway === false ? [] : (["api"] as const)),
+      ...(services.sandbox ? (["sandbox", "smtp"] as const) : []),
+    ]);
     const secrets = loadSecrets(home);
 
     step(existsSync(join(home, "pg", "PG_VERSION")) ? "Starting the database" : "Creating the database");
@@ -61,12 +105,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       superuserPassword: secrets.SUPABASE_ADMIN_PASSWORD!,
       durable: !throwAway,
     });
-    undo.push(() => database.stop());
+    children.postgres = database;
+    let wanted = true;
+    void database.exited.then((code) => wanted && options.onDatabaseLost?.(code));
+    undo.push(() => ((wanted = false), database.stop()));
     const connection = (user: string, password: string) =>
       `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${ports.db}/postgres`;
     const adminDbUrl = connection(SUPERUSER, secrets.SUPABASE_ADMIN_PASSWORD!);
     const dbUrl = connection("postgres", secrets.POSTGRES_PASSWORD!);
-    await applyPlatform({ url: adminDbUrl, passwords: { postgres: secrets.POSTGRES_PASSWORD! } });
+    await applyPlatform({
+      url: adminDbUrl,
+      passwords: { postgres: secrets.POSTGRES_PASSWORD!, supabase_auth_admin: secrets.SUPABASE_AUTH_ADMIN_PASSWORD! },
+    });
 
     await migrate({
       url: dbUrl,
@@ -76,19 +126,71 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
 
     const url = `http://127.0.0.1:${ports.api}`;
+    const { SUPABASE_ADMIN_PASSWORD: _, SUPABASE_AUTH_ADMIN_PASSWORD: authPassword, ...shared } = secrets;
     const env: Record<string, string> = {
-      ...secrets,
+      ...shared,
       SUPABASE_URL: url,
       SUPABASE_DB_URL: dbUrl,
       OVERTURE_DB_URL: dbUrl,
-      OVERTURE_PUBLIC_URL: url,
+      OVERTURE_PUBLIC_URL: process.env.OVERTURE_PUBLIC_URL ?? url,
       OVERTURE_HOME: home,
       OVERTURE_PORT_BASE: String(portBase),
+      SANDBOX_PORT: String(ports.sandbox),
+      SANDBOX_SMTP_PORT: String(ports.smtp),
+      ...(services.sandbox ? sandboxEnv(ports) : {}),
       ...options.env,
     };
-    return { home, ports, url, dbUrl, adminDbUrl, env, stop };
+
+    const claimUrl = await install(root, env, options.install, step);
+
+    const launch = async (name: string, args: string[], announces: boolean, extra: Record<string, string> = {}) => {
+      step(`Starting the ${name}`);
+      const { onEvent, restart = false } = options;
+      const child = new Child({ name, args, env: { ...env, ...extra }, home, announces, restart, onEvent });
+      children[name] = child;
+      undo.push((force) => child.stop(force));
+      await child.start();
+    };
+    if (options.gateway !== false) {
+      await launch("gateway", ["run", "-A", "--no-lock", join(ROOT, "supabase", "embedded", "gateway.ts")], true, {
+        EMBEDDED_ROOT: root,
+        EMBEDDED_PORT: String(ports.api),
+        EMBEDDED_ADMIN_DB_URL: adminDbUrl,
+        EMBEDDED_AUTH_DB_URL: connection("supabase_auth_admin", authPassword!),
+        EMBEDDED_CRON: services.cron === false ? "off" : "on",
+        EMBEDDED_FUNCTIONS: services.functions === false ? "off" : "on",
+      });
+    }
+    if (services.sandbox) await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], false);
+    // Last to start, first to stop: it works through the others.
+    if (services.worker) await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], false);
+
+    const pids = () => Object.fromEntries(Object.entries(children).flatMap(([name, { pid }]) => (pid ? [[name, pid]] : [])));
+    return { home, ports, url, dbUrl, adminDbUrl, env, claimUrl, pids, stop };
   } catch (error) {
     await stop();
     throw error instanceof StartError ? error : new StartError((error as Error).message, { cause: error });
   }
+}
+
+/** The outbound client refuses private addresses; the sandbox is one on purpose. */
+function sandboxEnv(ports: Ports): Record<string, string> {
+  const hosts = [ports.sandbox, ports.smtp].flatMap((port) => [`127.0.0.1:${port}`, `localhost:${port}`]);
+  const listed = [process.env.OVERTURE_ALLOW_PRIVATE_HOSTS, ...hosts].filter(Boolean).join(",");
+  return { OVERTURE_ALLOW_PRIVATE_HOSTS: listed };
+}
+
+async function install(
+  root: string,
+  env: Record<string, string>,
+  wanted: boolean | undefined,
+  step: (line: string) => void,
+): Promise<string | null> {
+  const file = join(root, "modules", "boot.ts");
+  if (wanted === false || (wanted === undefined && !existsSync(file))) return null;
+  step("Registering queues, schedules and settings");
+  const boot = (await import(pathToFileURL(file).href)) as {
+    install?: (env: Record<string, string | undefined>) => Promise<{ claimUrl: string | null }>;
+  };
+  return (await boot.install?.(env))?.claimUrl ?? null;
 }

@@ -1,5 +1,5 @@
 -- Realtime's database half: realtime.messages and the functions that write to it, with Supabase's signatures.
--- The gateway listens on channel "realtime_messages", loads the row by id and delivers it.
+-- The gateway listens on channel "realtime_messages" (id, private, topic), loads the rows somebody waits for and delivers them.
 
 create table if not exists realtime.messages (
   topic text not null,
@@ -68,7 +68,7 @@ $$;
 
 create or replace function realtime._announce() returns trigger language plpgsql as $$
 begin
-  perform pg_notify('realtime_messages', new.id::text);
+  perform pg_notify('realtime_messages', concat_ws(' ', new.id, case when new.private then 't' else 'f' end, left(new.topic, 1000)));
   return null;
 end
 $$;

@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import process from "node:process";
+import postgres from "postgres";
+import { Scheduler } from "./cron.ts";
+import { Functions } from "./functions.ts";
+import { createLite } from "./lite.ts";
+import { NetWorker } from "./net.ts";
+import { Realtime } from "./realtime.ts";
+import { StaticSite } from "./static-site.ts";
+
+// The API process of the embedded Supabase, run by Deno: everything Supabase's own gateway routes to, on one port.
+// It tells its supervisor on standard output when it is ready, and stops when its standard input closes.
+
+const env = Deno.env.toObject();
+const required = (name: string) => env[name] ?? fail(`${name} is not set; the gateway is started by npm start`);
+const root = required("EMBEDDED_ROOT");
+const port = Number(required("EMBEDDED_PORT"));
+const hostname = env.OVERTURE_HOST || "127.0.0.1";
+const log = (message: string) => console.error(`${new Date().toISOString()} ${message}`);
+
+const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 5, onnotice: () => {} });
+const keys = {
+  jwtSecret: required("SUPABASE_JWT_SECRET"),
+  publishableKey: required("SUPABASE_PUBLISHABLE_KEY"),
+  secretKey: required("SUPABASE_SECRET_KEY"),
+};
+const lite = createLite({ ...keys, url: required("EMBEDDED_AUTH_DB_URL"), siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL") });
+const realtime = new Realtime({
+  sql,
+  keys,
+  upgrade: (request) => Deno.upgradeWebSocket(request, { idleTimeout: 30 }),
+  log,
+});
+const scheduler = new Scheduler({ sql, dbUrl: required("SUPABASE_DB_URL"), log });
+const net = new NetWorker(sql, log);
+const site = new StaticSite(join(root, "web", "build"));
+
+// Functions must not learn what only the platform may know.
+const functionEnv = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("EMBEDDED_") && !name.endsWith("_ADMIN_PASSWORD")));
+for (const name of Object.keys(env)) if (!(name in functionEnv)) Deno.env.delete(name);
+const functions = env.EMBEDDED_FUNCTIONS === "off" ? null : await Functions.load(root, functionEnv).catch((error) => fail(error.message));
+
+const server = Deno.serve(
+  { hostname, port, onListen: () => {}, onError: (error) => (log(`gateway: ${(error as Error).stack}`), unavailable()) },
+  (request, info) => route(request, (info.remoteAddr as Deno.NetAddr).hostname),
+);
+await realtime.start();
+await net.start();
+if (env.EMBEDDED_CRON !== "off") await scheduler.start();
+console.log(JSON.stringify({ ready: true, pid: Deno.pid, port }));
+
+/** Which part answers: Supabase's prefixes and the functions' aliases first, the console for the rest. */
+async function route(request: Request, peer: string): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  const isPart = (name: string) => pathname === `/${name}/v1` || pathname.startsWith(`/${name}/v1/`);
+  const supabase = isPart("rest") || isPart("auth") || isPart("realtime") || isPart("functions");
+  if (supabase && request.method === "OPTIONS") return preflight(request);
+  if (isPart("realtime")) return shared(request, await realtime.fetch(request));
+  if (isPart("rest") || isPart("auth")) return shared(request, await lite.fetch(request, peer));
+  if (isPart("storage") || isPart("graphql")) {
+    return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });
+  }
+  const answer = await functions?.fetch(request);
+  if (answer) return supabase ? shared(request, answer) : answer;
+  if (supabase) return shared(request, Response.json({ message: "Requested function was not found" }, { status: 404 }));
+  return await site.fetch(request);
+}
+
+/** Any origin may call: what a caller may do is decided by its key and token, never by a cookie. */
+function preflight(request: Request): Response {
+  const headers = request.headers.get("access-control-request-headers") ?? "authorization, apikey, content-type, x-client-info";
+  return new Response(null, {
+    status: 204,
+    headers: {
+      "access-control-allow-origin": "*",
+      "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+      "access-control-allow-headers": headers,
+      "access-control-max-age": "3600",
+      vary: "access-control-request-headers",
+    },
+  });
+}
+
+function shared(request: Request, response: Response): Response {
+  if (response.status === 101 || !request.headers.has("origin") || response.headers.has("access-control-allow-origin")) return response;
+  const headers = new Headers(response.headers);
+  headers.set("access-control-allow-origin", "*");
+  headers.set("access-control-expose-headers", "*");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}
+
+function unavailable(): Response {
+  return Response.json({ error: "The server failed on this request; see gateway.log" }, { status: 500 });
+}
+
+function fail(message: string): never {
+  console.log(JSON.stringify({ failed: message }));
+  Deno.exit(1);
+}
+
+let stopping = false;
+async function stop(): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  // First what starts new work, then open requests, then what they need.
+  await scheduler.stop();
+  await net.stop();
+  await realtime.close();
+  await Promise.race([server.shutdown(), new Promise((done) => setTimeout(done, 8_000))]);
+  await functions?.close();
+  await lite.close();
+  await sql.end({ timeout: 5 });
+  Deno.exit(0);
+}
+for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop());
+// The pipe from the supervisor closes when it dies, however it dies.
+process.stdin.on("end", () => void stop()).on("error", () => void stop()).resume();
