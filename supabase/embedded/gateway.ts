@@ -24,7 +24,7 @@ const keys = {
   publishableKey: required("SUPABASE_PUBLISHABLE_KEY"),
   secretKey: required("SUPABASE_SECRET_KEY"),
 };
-const lite = createLite({ ...keys, url: required("EMBEDDED_AUTH_DB_URL"), siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL") });
+const lite = createLite({ ...keys, url: required("EMBEDDED_API_DB_URL"), siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL") });
 const realtime = new Realtime({
   sql,
   keys,

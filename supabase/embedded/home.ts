@@ -62,7 +62,7 @@ const generators: Record<string, () => string> = {
   OVERTURE_KEYS: () => `k1:${randomBytes(32).toString("base64")}`,
   POSTGRES_PASSWORD: () => token(24),
   SUPABASE_ADMIN_PASSWORD: () => token(24),
-  SUPABASE_AUTH_ADMIN_PASSWORD: () => token(24),
+  EMBEDDED_API_PASSWORD: () => token(24),
 };
 
 /** Reads `secrets.env`, adding what is missing. Existing values are never changed: they open existing data. */

@@ -115,7 +115,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const dbUrl = connection("postgres", secrets.POSTGRES_PASSWORD!);
     await applyPlatform({
       url: adminDbUrl,
-      passwords: { postgres: secrets.POSTGRES_PASSWORD!, supabase_auth_admin: secrets.SUPABASE_AUTH_ADMIN_PASSWORD! },
+      passwords: { postgres: secrets.POSTGRES_PASSWORD!, embedded_api: secrets.EMBEDDED_API_PASSWORD! },
     });
 
     await migrate({
@@ -126,7 +126,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
 
     const url = `http://127.0.0.1:${ports.api}`;
-    const { SUPABASE_ADMIN_PASSWORD: _, SUPABASE_AUTH_ADMIN_PASSWORD: authPassword, ...shared } = secrets;
+    const { SUPABASE_ADMIN_PASSWORD: _, EMBEDDED_API_PASSWORD: apiPassword, ...shared } = secrets;
     const env: Record<string, string> = {
       ...shared,
       SUPABASE_URL: url,
@@ -156,7 +156,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         EMBEDDED_ROOT: root,
         EMBEDDED_PORT: String(ports.api),
         EMBEDDED_ADMIN_DB_URL: adminDbUrl,
-        EMBEDDED_AUTH_DB_URL: connection("supabase_auth_admin", authPassword!),
+        EMBEDDED_API_DB_URL: connection("embedded_api", apiPassword!),
         EMBEDDED_CRON: services.cron === false ? "off" : "on",
         EMBEDDED_FUNCTIONS: services.functions === false ? "off" : "on",
       });

@@ -50,7 +50,16 @@ $$;
 grant usage on schema auth to anon, authenticated, service_role, postgres;
 grant execute on all functions in schema auth to anon, authenticated, service_role, postgres;
 grant all on all tables in schema auth to postgres with grant option;
-grant anon, authenticated, service_role to supabase_auth_admin;
+
+-- The embedded REST and auth server's own login: it owns what it must describe and change, and is no superuser.
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'embedded_api') then
+    create role embedded_api login inherit;
+  end if;
+end
+$$;
+grant postgres, supabase_auth_admin, anon, authenticated, service_role to embedded_api;
 
 -- Supabase's migration history belongs to the role that runs migrations.
 do $$
