@@ -16,9 +16,22 @@ export interface Lite {
   close(): Promise<void>;
 }
 
+/**
+ * A connection of the REST and auth server that leaves privileges alone. On its first request the package would grant
+ * everything on every table of every schema with row level security to anon, authenticated and service_role; here
+ * migrations decide what is exposed (auto_expose_new_tables = false). It skips that once it believes to have done it.
+ */
+export function liteConnection(url: string, max: number): { close(): Promise<void> } {
+  const connection = createPostgresConnection({ url, postgresOptions: { max, onnotice: () => {} } });
+  const internals = connection as unknown as { rlsState: string };
+  if (internals.rlsState !== "unknown") throw new Error("@supabase/lite changed: check how it grants privileges (rlsState).");
+  internals.rlsState = "active";
+  return connection;
+}
+
 /** `/rest/v1` (PostgREST's API on schema public) and `/auth/v1` (GoTrue's API) in this process. */
 export function createLite(options: LiteOptions): Lite {
-  const connection = createPostgresConnection({ url: options.url, postgresOptions: { max: 10, onnotice: () => {} } });
+  const connection = liteConnection(options.url, 10);
   const app = new App({
     connection: connection as never,
     api: { schemas: ["public"], extra_search_path: ["public", "extensions"], max_rows: 1000 },

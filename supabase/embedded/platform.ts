@@ -1,7 +1,7 @@
 import { App } from "@supabase/lite";
-import { createPostgresConnection } from "@supabase/lite/postgres";
 import { readdirSync, readFileSync } from "node:fs";
 import postgres from "postgres";
+import { liteConnection } from "./lite.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql.ts";
 
 export interface PlatformOptions {
@@ -39,7 +39,7 @@ export async function applyPlatform(options: PlatformOptions): Promise<void> {
 
 /** The auth server brings its own tables (auth.users, sessions, refresh tokens, identities). */
 async function createAuthTables(url: string): Promise<void> {
-  const connection = createPostgresConnection({ url, postgresOptions: { max: 1, onnotice: () => {} } });
+  const connection = liteConnection(url, 1);
   try {
     const app = new App({ connection: connection as never, auth: { enabled: true, jwt_secret: "x".repeat(32) } } as never);
     await app.ensureSystemSchema();
