@@ -1,0 +1,131 @@
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
+import { api, API_BASE, problemFrom, useCredentials } from './api.ts';
+import type { AuthOptions, Me, Role, SessionTokens } from './api/types.ts';
+import { toApiError } from './errors.ts';
+
+const TENANT_KEY = 'console-tenant';
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** The endpoint for auth and realtime: our own origin when both are this machine, so that no CORS or host mix-up arises. */
+function supabaseUrl(configured: string): string {
+  if (!configured) return location.origin;
+  const url = new URL(configured, location.origin);
+  return loopback.has(url.hostname) && loopback.has(location.hostname) ? location.origin : url.origin;
+}
+
+/** The signed-in person, the tenant they look at, and the installation's public options. */
+class Session {
+  options = $state.raw<AuthOptions | null>(null);
+  me = $state.raw<Me | null>(null);
+  tenantId = $state<string | null>(null);
+  signedIn = $state(false);
+  #client: SupabaseClient | null = null;
+
+  get supabase(): SupabaseClient {
+    if (!this.#client) throw new Error('start() has not run yet');
+    return this.#client;
+  }
+
+  get tenant() {
+    return this.me?.tenants.find((t) => t.id === this.tenantId) ?? null;
+  }
+  get role(): Role | null {
+    return this.tenant?.role ?? null;
+  }
+  /** Viewers read; the API refuses their writes, so the console does not offer them. */
+  get canWrite(): boolean {
+    return this.role !== null && this.role !== 'viewer';
+  }
+  get isAdmin(): boolean {
+    return this.role === 'owner' || this.role === 'admin';
+  }
+
+  /** Loads the public options and any stored session. Safe to call again after a failure. */
+  async start(): Promise<void> {
+    let response: Response;
+    try {
+      response = await fetch(`${API_BASE}/auth/options`);
+    } catch (thrown) {
+      throw toApiError(thrown);
+    }
+    if (!response.ok) throw problemFrom(response, await response.json().catch(() => null));
+    this.options = (await response.json()) as AuthOptions;
+    this.#client ??= createClient(supabaseUrl(this.options.supabase_url), this.options.publishable_key, {
+      auth: { persistSession: true, autoRefreshToken: true, detectSessionInUrl: false, storageKey: 'console-session' },
+    });
+    useCredentials({
+      token: async () => (await this.supabase.auth.getSession()).data.session?.access_token ?? null,
+      tenantId: () => this.tenantId,
+      renew: async () => {
+        const { data } = await this.supabase.auth.refreshSession();
+        if (!data.session) await this.#forget();
+        return data.session !== null;
+      },
+    });
+    this.supabase.auth.onAuthStateChange((event) => {
+      if (event === 'SIGNED_OUT') this.#clear();
+    });
+    const { data } = await this.supabase.auth.getSession();
+    if (data.session) {
+      this.signedIn = true;
+      await this.loadMe();
+    }
+  }
+
+  /** Reads who we are; falls back to the first tenant when the remembered one is gone. */
+  async loadMe(): Promise<void> {
+    this.tenantId = localStorage.getItem(TENANT_KEY);
+    try {
+      this.me = await api.get<Me>('/auth/me');
+    } catch (thrown) {
+      const error = toApiError(thrown);
+      if (error.status === 401) return this.#forget();
+      if (this.tenantId === null || (error.status !== 403 && error.status !== 404)) throw error;
+      this.tenantId = null;
+      localStorage.removeItem(TENANT_KEY);
+      this.me = await api.get<Me>('/auth/me');
+    }
+    const known = this.me.tenants.some((t) => t.id === this.tenantId);
+    if (!known) this.tenantId = this.me.tenant_id ?? this.me.tenants[0]?.id ?? null;
+    if (this.tenantId) localStorage.setItem(TENANT_KEY, this.tenantId);
+  }
+
+  /** Takes over the tokens of a login, claim, registration or invitation. */
+  async adopt(tokens: SessionTokens): Promise<void> {
+    const { error } = await this.supabase.auth.setSession({
+      access_token: tokens.access_token,
+      refresh_token: tokens.refresh_token,
+    });
+    if (error) throw toApiError(error);
+    if (tokens.tenant) localStorage.setItem(TENANT_KEY, tokens.tenant.id);
+    this.signedIn = true;
+    await this.loadMe();
+  }
+
+  /** Switching reloads the page: every open list, cache and channel belongs to the old tenant. */
+  switchTenant(id: string): void {
+    localStorage.setItem(TENANT_KEY, id);
+    location.assign('/');
+  }
+
+  async signOut(): Promise<void> {
+    await api.post('/auth/logout').catch(() => undefined);
+    await this.#forget();
+  }
+
+  /** Is the module on? Pages of a switched-off module vanish. */
+  has(module: string): boolean {
+    return this.options?.modules.includes(module) ?? false;
+  }
+
+  async #forget(): Promise<void> {
+    await this.supabase.auth.signOut({ scope: 'local' }).catch(() => undefined);
+    this.#clear();
+  }
+  #clear(): void {
+    this.signedIn = false;
+    this.me = null;
+  }
+}
+
+export const session = new Session();
