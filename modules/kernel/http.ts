@@ -52,8 +52,8 @@ export type HttpClient = {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** JSON in, JSON out; status is left to the caller, who knows what the provider means by it. */
   json(request: Omit<HttpRequest, "body"> & { body?: unknown }): Promise<HttpResponse>;
-  /** For protocols that are not HTTP (SMTP): a lookup that refuses private addresses just the same. */
-  lookup: LookupFunction;
+  /** For protocols that are not HTTP (SMTP): a lookup that refuses private addresses just the same, for that port. */
+  lookupFor(port: number): LookupFunction;
   /** Throws HttpError `blocked` when host:port may not be reached; for literal addresses, which skip the lookup. */
   assertAllowed(host: string, port: number): void;
 };
@@ -174,7 +174,7 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
         headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
-    lookup: guardedLookup(0),
+    lookupFor: guardedLookup,
     assertAllowed,
   };
 }

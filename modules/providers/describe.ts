@@ -1,0 +1,93 @@
+import { z } from "zod";
+import type { AnyProvider, Channel } from "../kernel/provider.ts";
+
+/** One input of the connection form. `secret` fields are written, never read back. */
+export type FormField = {
+  name: string;
+  type: "string" | "integer" | "number" | "boolean";
+  title: string;
+  description: string | null;
+  required: boolean;
+  secret: boolean;
+  placeholder: string | null;
+  default: unknown;
+  enum: string[] | null;
+  format: string | null;
+  pattern: string | null;
+  minimum: number | null;
+  maximum: number | null;
+};
+
+export type ProviderDescription = {
+  id: string;
+  label: string;
+  channel: Channel;
+  docs_url: string;
+  setup: string;
+  credentials: FormField[];
+  settings: FormField[];
+  default_base_url: string | null;
+  limits: { per_second: number; batch: number };
+  capabilities: { send: boolean; webhooks: boolean; registers_webhook: boolean };
+};
+
+type Property = {
+  type?: string;
+  title?: string;
+  description?: string;
+  secret?: boolean;
+  placeholder?: string;
+  default?: unknown;
+  enum?: string[];
+  format?: string;
+  pattern?: string;
+  minimum?: number;
+  maximum?: number;
+};
+
+const TYPES = new Set(["string", "integer", "number", "boolean"]);
+
+/** The form of a flat zod object: labels and secrecy from `.meta()`, everything else from the types themselves. */
+export function describeFields(schema: z.ZodObject): FormField[] {
+  // As input: a field with a default may be left empty.
+  const json = z.toJSONSchema(schema, { io: "input" }) as { properties?: Record<string, Property>; required?: string[] };
+  const required = new Set(json.required ?? []);
+  return Object.entries(json.properties ?? {}).map(([name, p]) => {
+    if (!p.type || !TYPES.has(p.type)) {
+      throw new Error(`Field ${name} has no form: credentials and settings are flat text, number or boolean fields.`);
+    }
+    return {
+      name,
+      type: p.type as FormField["type"],
+      title: p.title ?? name,
+      description: p.description ?? null,
+      required: required.has(name),
+      secret: p.secret ?? false,
+      placeholder: p.placeholder ?? null,
+      default: p.default ?? null,
+      enum: p.enum ?? null,
+      format: p.format ?? null,
+      pattern: p.pattern ?? null,
+      minimum: p.minimum ?? null,
+      maximum: p.maximum ?? null,
+    };
+  });
+}
+
+/** A provider as plain data, for the console's form and the docs page. */
+export const describeProvider = (provider: AnyProvider): ProviderDescription => ({
+  id: provider.id,
+  label: provider.label,
+  channel: provider.channel,
+  docs_url: provider.docs_url,
+  setup: provider.setup,
+  credentials: describeFields(provider.credentials),
+  settings: provider.settings ? describeFields(provider.settings) : [],
+  default_base_url: provider.default_base_url,
+  limits: provider.limits,
+  capabilities: {
+    send: provider.send !== undefined,
+    webhooks: provider.verify !== undefined && provider.parseWebhook !== undefined,
+    registers_webhook: provider.registerWebhook !== undefined,
+  },
+});

@@ -1,0 +1,171 @@
+import { convert } from "html-to-text";
+import { z } from "zod";
+import { AppError } from "../../kernel/errors.ts";
+import type { ProviderEvent } from "../../kernel/provider.ts";
+import { headerMap, isoDate, MESSAGE_ID_KEY } from "./shared.ts";
+
+/** Postmark's webhook payloads (https://postmarkapp.com/developer/webhooks/webhooks-overview) in our vocabulary. */
+
+const Common = z.object({
+  MessageID: z.string().nullish(),
+  Metadata: z.record(z.string(), z.string()).nullish(),
+  Recipient: z.string().nullish(),
+});
+const Delivery = Common.extend({ DeliveredAt: z.string() });
+const Bounce = Common.extend({
+  ID: z.number(),
+  Type: z.string(),
+  Email: z.string(),
+  BouncedAt: z.string(),
+  Description: z.string().nullish(),
+  Details: z.string().nullish(),
+  Inactive: z.boolean().nullish(),
+});
+const Open = Common.extend({ ReceivedAt: z.string(), UserAgent: z.string().nullish(), Geo: z.object({ IP: z.string().nullish() }).nullish() });
+const Click = Open.extend({ OriginalLink: z.string() });
+const Subscription = Common.extend({
+  ChangedAt: z.string(),
+  Origin: z.string(),
+  SuppressSending: z.boolean(),
+  SuppressionReason: z.string().nullish(),
+});
+const Mailbox = z.object({ Email: z.string(), Name: z.string().nullish() });
+const Inbound = z.object({
+  MessageID: z.string().min(1),
+  FromFull: Mailbox,
+  ToFull: z.array(Mailbox),
+  OriginalRecipient: z.string().nullish(),
+  Subject: z.string().nullish(),
+  Date: z.string().nullish(),
+  TextBody: z.string().nullish(),
+  HtmlBody: z.string().nullish(),
+  StrippedTextReply: z.string().nullish(),
+  Headers: z.array(z.object({ Name: z.string(), Value: z.string() })).default([]),
+});
+
+/** Bounce types, https://postmarkapp.com/developer/api/bounce-api#bounce-types. Absent here: transient. */
+const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" | "unsubscribed" | "failed" | "ignore"> = {
+  HardBounce: "permanent",
+  BadEmailAddress: "permanent",
+  ManuallyDeactivated: "permanent",
+  Blocked: "block",
+  DMARCPolicy: "block",
+  VirusNotification: "block",
+  Transient: "deferred",
+  DnsError: "deferred",
+  OpenRelayTest: "deferred",
+  SpamNotification: "complained",
+  SpamComplaint: "complained",
+  Unsubscribe: "unsubscribed",
+  SMTPApiError: "failed",
+  TemplateRenderingFailed: "failed",
+  // A mailbox that answered by itself did receive the mail.
+  AutoResponder: "ignore",
+  AddressChange: "ignore",
+  ChallengeVerification: "ignore",
+  Subscribe: "ignore",
+  InboundError: "ignore",
+  Unconfirmed: "ignore",
+};
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (!result.success) throw new AppError("invalid", `Not a Postmark ${what}: ${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+function base(type: string, data: z.infer<typeof Common>, recipient: string | null | undefined, when: string, key = "") {
+  const at = isoDate(when);
+  if (!at) throw new AppError("invalid", `Not a Postmark ${type} webhook: ${JSON.stringify(when)} is not a date.`);
+  return {
+    event_id: [type, data.MessageID ?? "", recipient ?? "", when, key].join(":"),
+    provider_message_id: data.MessageID || null,
+    message_id: data.Metadata?.[MESSAGE_ID_KEY] ?? null,
+    recipient: recipient || null,
+    at,
+  };
+}
+
+function parseBounce(body: unknown): ProviderEvent[] {
+  const data = parse(Bounce, body, "bounce");
+  const event = { ...base("Bounce", data, data.Email, data.BouncedAt), event_id: `Bounce:${data.ID}` };
+  const detail = data.Details || data.Description || data.Type;
+  const meaning = BOUNCE[data.Type] ?? (data.Inactive ? "permanent" : "transient");
+  switch (meaning) {
+    case "ignore":
+      return [];
+    case "deferred":
+    case "complained":
+    case "unsubscribed":
+      return [{ ...event, kind: meaning }];
+    case "failed":
+      return [{ ...event, kind: "failed", bounce: "block", detail }];
+    default:
+      return [{ ...event, kind: "bounced", bounce: meaning, detail }];
+  }
+}
+
+function parseInbound(body: unknown): ProviderEvent[] {
+  const mail = parse(Inbound, body, "inbound mail");
+  const headers = headerMap(mail.Headers.map((h) => [h.Name, h.Value] as const));
+  const to = mail.ToFull.map((t) => t.Email);
+  if (mail.OriginalRecipient && !to.includes(mail.OriginalRecipient)) to.push(mail.OriginalRecipient);
+  return [
+    {
+      kind: "inbound",
+      event_id: `inbound:${mail.MessageID}`,
+      // Senders do write unreadable dates; the moment of arrival is the better truth then.
+      at: isoDate(mail.Date ?? "") ?? new Date().toISOString(),
+      email: {
+        provider_inbound_id: mail.MessageID,
+        from: { email: mail.FromFull.Email, name: mail.FromFull.Name || null },
+        to,
+        subject: mail.Subject ?? "",
+        text: mail.TextBody || (mail.HtmlBody ? convert(mail.HtmlBody) : (mail.StrippedTextReply ?? "")),
+        html: mail.HtmlBody || null,
+        headers,
+        rfc_message_id: headers["message-id"] ?? null,
+      },
+    },
+  ];
+}
+
+export function parsePostmarkEvent(body: unknown): ProviderEvent[] {
+  const type = parse(z.object({ RecordType: z.string().optional() }), body, "webhook");
+  // Inbound mail is the one payload without a RecordType.
+  if (type.RecordType === undefined || type.RecordType === "Inbound") return parseInbound(body);
+  switch (type.RecordType) {
+    case "Delivery": {
+      const data = parse(Delivery, body, "delivery");
+      return [{ ...base("Delivery", data, data.Recipient, data.DeliveredAt), kind: "delivered" }];
+    }
+    case "Bounce":
+      return parseBounce(body);
+    case "SpamComplaint": {
+      const data = parse(Bounce, body, "spam complaint");
+      return [{ ...base("SpamComplaint", data, data.Email, data.BouncedAt), event_id: `SpamComplaint:${data.ID}`, kind: "complained" }];
+    }
+    case "Open":
+    case "Click": {
+      const data = parse(type.RecordType === "Click" ? Click : Open, body, type.RecordType.toLowerCase());
+      const url = "OriginalLink" in data ? String(data.OriginalLink) : undefined;
+      return [
+        {
+          ...base(type.RecordType, data, data.Recipient, data.ReceivedAt, url),
+          kind: type.RecordType === "Click" ? "clicked" : "opened",
+          ...(url ? { url } : {}),
+          ...(data.UserAgent ? { user_agent: data.UserAgent } : {}),
+          ...(data.Geo?.IP ? { ip: data.Geo.IP } : {}),
+        },
+      ];
+    }
+    case "SubscriptionChange": {
+      const data = parse(Subscription, body, "subscription change");
+      // It also reports bounces and complaints (which have their own events), reactivations, and what our side did.
+      const byRecipient = data.Origin === "Recipient" && data.SuppressSending && data.SuppressionReason === "ManualSuppression";
+      return byRecipient ? [{ ...base("SubscriptionChange", data, data.Recipient, data.ChangedAt), kind: "unsubscribed" }] : [];
+    }
+    default:
+      return [];
+  }
+}

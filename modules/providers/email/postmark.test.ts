@@ -1,0 +1,124 @@
+import { describe, expect, test } from "vitest";
+import { conformance } from "../conformance.ts";
+import { postmark } from "./postmark.ts";
+
+const auth = { webhook_username: "overture", webhook_password: "correct horse battery staple" };
+const message = "0193b5a8-0000-7000-8000-000000000002";
+const common = { MessageID: "883953f4-6105-42a2-a16a-77a8eac79483", MessageStream: "outbound", ServerID: 23, Tag: "", Metadata: { overture_message_id: message } };
+const bounce = (Type: string, ID: number, extra: object = {}) => ({
+  RecordType: "Bounce",
+  ...common,
+  ID,
+  Type,
+  TypeCode: 1,
+  Name: Type,
+  Description: "The server was unable to deliver your message.",
+  Details: "smtp;550 5.1.1",
+  Email: "reader@example.com",
+  From: "sales@sandbox.test",
+  BouncedAt: "2026-11-20T10:00:00Z",
+  DumpAvailable: false,
+  Inactive: Type === "HardBounce",
+  CanActivate: true,
+  Subject: "Hello",
+  ...extra,
+});
+const change = (Origin: string, SuppressSending: boolean, SuppressionReason: string | null, ChangedAt: string) => ({
+  RecordType: "SubscriptionChange",
+  ...common,
+  Recipient: "reader@example.com",
+  ChangedAt,
+  Origin,
+  SuppressSending,
+  SuppressionReason,
+});
+const inbound = {
+  FromName: "Rita Reader",
+  MessageStream: "inbound",
+  From: "rita@example.com",
+  FromFull: { Email: "rita@example.com", Name: "Rita Reader", MailboxHash: "" },
+  To: "451d9b70+ahoy@inbound.postmarkapp.com",
+  ToFull: [{ Email: "451d9b70+ahoy@inbound.postmarkapp.com", Name: "", MailboxHash: "ahoy" }],
+  Cc: "",
+  CcFull: [],
+  OriginalRecipient: "451d9b70+ahoy@inbound.postmarkapp.com",
+  Subject: "Re: Hello",
+  MessageID: "22c74902-a0c1-4511-804f-341342852c90",
+  MailboxHash: "ahoy",
+  Date: "Thu, 20 Nov 2026 12:59:01 +0200",
+  TextBody: "Sounds good",
+  HtmlBody: "<p>Sounds good</p>",
+  StrippedTextReply: "Sounds good",
+  Headers: [
+    { Name: "Message-ID", Value: "<abc@example.com>" },
+    { Name: "In-Reply-To", Value: "<first@sandbox.test>" },
+    { Name: "Received", Value: "one" },
+    { Name: "Received", Value: "two" },
+  ],
+  Attachments: [],
+};
+
+conformance(postmark, {
+  account: () => {
+    const server_token = crypto.randomUUID();
+    return { credentials: { server_token }, key: server_token };
+  },
+  badCredentials: [{ server_token: "00000000-0000-0000-0000-000000000000" }, { server_token: "nonsense" }],
+  baseUrl: (sandbox) => `${sandbox.url}/postmark`,
+  refused: { to: { email: "not an address", name: null } },
+  afterServerError: "unknown",
+  webhook: {
+    credentials: { server_token: "x", ...auth },
+    wrongCredentials: { server_token: "x", ...auth, webhook_password: "correct horse battery stapler" },
+    signsBody: false,
+    sign: async (_body, _now, c) => new Headers({ authorization: `Basic ${btoa(`${c.webhook_username}:${c.webhook_password}`)}` }),
+    payloads: [
+      { name: "delivery", body: { RecordType: "Delivery", ...common, Recipient: "reader@example.com", DeliveredAt: "2026-11-20T09:59:00Z", Details: "ok" }, kinds: ["delivered"] },
+      { name: "hard bounce", body: bounce("HardBounce", 1), kinds: ["bounced"] },
+      { name: "soft bounce", body: bounce("SoftBounce", 2), kinds: ["bounced"] },
+      { name: "blocked", body: bounce("Blocked", 3), kinds: ["bounced"] },
+      { name: "transient", body: bounce("Transient", 4), kinds: ["deferred"] },
+      { name: "auto-responder", body: bounce("AutoResponder", 5), kinds: [] },
+      { name: "spam notification", body: bounce("SpamNotification", 6), kinds: ["complained"] },
+      { name: "template failure", body: bounce("TemplateRenderingFailed", 7), kinds: ["failed"] },
+      { name: "spam complaint", body: { ...bounce("SpamComplaint", 8), RecordType: "SpamComplaint" }, kinds: ["complained"] },
+      { name: "open", body: { RecordType: "Open", ...common, FirstOpen: true, Recipient: "reader@example.com", ReceivedAt: "2026-11-20T10:05:00Z", UserAgent: "Mozilla/5.0" }, kinds: ["opened"] },
+      { name: "click", body: { RecordType: "Click", ...common, OriginalLink: "https://example.com/a", ClickLocation: "HTML", Recipient: "reader@example.com", ReceivedAt: "2026-11-20T10:06:00Z" }, kinds: ["clicked"] },
+      { name: "unsubscribed by the recipient", body: change("Recipient", true, "ManualSuppression", "2026-11-20T10:07:00Z"), kinds: ["unsubscribed"] },
+      { name: "suppressed by a bounce", body: change("Recipient", true, "HardBounce", "2026-11-20T10:08:00Z"), kinds: [] },
+      { name: "suppressed by us", body: change("Customer", true, "ManualSuppression", "2026-11-20T10:09:00Z"), kinds: [] },
+      { name: "reactivated", body: change("Recipient", false, null, "2026-11-20T10:10:00Z"), kinds: [] },
+      { name: "inbound", body: inbound, kinds: ["inbound"] },
+      { name: "something new", body: { RecordType: "Tomorrow", ...common }, kinds: [] },
+    ],
+  },
+});
+
+describe("postmark", () => {
+  test("bounce classes", () => {
+    const classOf = (type: string, extra: object = {}) => {
+      const [event] = postmark.parseWebhook!(bounce(type, 99, extra));
+      return event?.kind === "bounced" ? event.bounce : null;
+    };
+    expect(classOf("HardBounce")).toBe("permanent");
+    expect(classOf("BadEmailAddress")).toBe("permanent");
+    expect(classOf("SoftBounce")).toBe("transient");
+    expect(classOf("DMARCPolicy")).toBe("block");
+    expect(classOf("SomethingNew")).toBe("transient");
+    expect(classOf("SomethingNew", { Inactive: true })).toBe("permanent");
+  });
+
+  test("inbound mail keeps sender, headers and the Message-ID it answers", () => {
+    const [event] = postmark.parseWebhook!(inbound);
+    expect(event).toMatchObject({
+      kind: "inbound",
+      at: "2026-11-20T10:59:01.000Z",
+      email: {
+        from: { email: "rita@example.com", name: "Rita Reader" },
+        text: "Sounds good",
+        rfc_message_id: "<abc@example.com>",
+        headers: { "in-reply-to": "<first@sandbox.test>", received: "one\ntwo" },
+      },
+    });
+  });
+});

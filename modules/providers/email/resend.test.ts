@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { signWebhook } from "../../kernel/signatures.ts";
+import { conformance } from "../conformance.ts";
+import { resend } from "./resend.ts";
+
+const key = () => `re_${crypto.randomUUID().replaceAll("-", "")}`;
+const secret = `whsec_${btoa("0123456789abcdef01234567")}`;
+const message = "0193b5a8-0000-7000-8000-000000000001";
+
+const data = {
+  email_id: "56761188-7520-42d8-8898-ff6fc54ce618",
+  message_id: "<0102abc-000000@eu-west-1.amazonses.com>",
+  created_at: "2026-11-20T10:00:00.000Z",
+  from: "Ada <sales@sandbox.test>",
+  to: ["reader@example.com"],
+  subject: "Hello",
+  tags: { overture_message_id: message },
+};
+const hook = (type: string, extra: object = {}, created_at = "2026-11-20T10:00:05.123Z") => ({ type, created_at, data: { ...data, ...extra } });
+const bounce = (type: string, subType: string) => hook("email.bounced", { bounce: { type, subType, message: `${type} ${subType}` } }, `2026-11-20T10:00:0${subType.length % 10}.${type.length}Z`);
+
+conformance(resend, {
+  account: () => {
+    const api_key = key();
+    return { credentials: { api_key }, key: api_key };
+  },
+  badCredentials: [{ api_key: "re_invalid_1" }],
+  baseUrl: (sandbox) => `${sandbox.url}/resend`,
+  refused: { to: { email: "not an address", name: null } },
+  rewrites: ["References"],
+  afterServerError: "unknown",
+  webhook: {
+    credentials: { api_key: "re_x", webhook_secret: secret },
+    wrongCredentials: { api_key: "re_x", webhook_secret: `whsec_${btoa("another-secret-0123456789")}` },
+    signsBody: true,
+    async sign(body, now, credentials) {
+      const timestamp = Math.floor(now.getTime() / 1000);
+      const signature = await signWebhook(credentials.webhook_secret!, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", timestamp, body);
+      return new Headers({
+        "svix-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+        "svix-timestamp": String(timestamp),
+        // A rotating secret signs with both keys.
+        "svix-signature": `v1,${btoa("old-signature-of-a-retired-key!!")} ${signature}`,
+      });
+    },
+    payloads: [
+      { name: "delivered", body: hook("email.delivered"), kinds: ["delivered"] },
+      { name: "sent", body: hook("email.sent"), kinds: [] },
+      { name: "delayed", body: hook("email.delivery_delayed"), kinds: ["deferred"] },
+      { name: "hard bounce", body: bounce("Permanent", "NoEmail"), kinds: ["bounced"] },
+      { name: "soft bounce", body: bounce("Transient", "MailboxFull"), kinds: ["bounced"] },
+      { name: "content refused", body: bounce("Transient", "ContentRejected"), kinds: ["bounced"] },
+      { name: "complained", body: hook("email.complained"), kinds: ["complained"] },
+      { name: "opened", body: hook("email.opened"), kinds: ["opened"] },
+      {
+        name: "clicked",
+        body: hook("email.clicked", { click: { link: "https://example.com/a", ipAddress: "192.0.2.1", userAgent: "Mozilla/5.0", timestamp: data.created_at } }),
+        kinds: ["clicked"],
+      },
+      { name: "failed", body: hook("email.failed", { failed: { reason: "reached_daily_quota" } }), kinds: ["failed"] },
+      { name: "suppressed", body: hook("email.suppressed", { suppressed: { type: "OnAccountSuppressionList", message: "previous bounce" } }), kinds: ["failed"] },
+      { name: "received", body: hook("email.received", { email_id: "9e9b3d52-1111-4222-8333-944455566677", cc: [], bcc: [], attachments: [] }), kinds: ["inbound_ref"] },
+      { name: "contact left", body: { type: "contact.updated", created_at: data.created_at, data: { id: "c1", email: "reader@example.com", unsubscribed: true } }, kinds: ["unsubscribed"] },
+      { name: "contact renamed", body: { type: "contact.updated", created_at: data.created_at, data: { id: "c1", email: "reader@example.com", unsubscribed: false } }, kinds: [] },
+      { name: "domain", body: { type: "domain.created", created_at: data.created_at, data: { id: "d1" } }, kinds: [] },
+    ],
+  },
+});
+
+describe("resend", () => {
+  test("bounce classes: only a permanent one condemns the address", () => {
+    const classOf = (type: string, subType: string) => {
+      const [event] = resend.parseWebhook!(bounce(type, subType));
+      return event?.kind === "bounced" ? event.bounce : null;
+    };
+    expect(classOf("Permanent", "General")).toBe("permanent");
+    expect(classOf("Transient", "MailboxFull")).toBe("transient");
+    expect(classOf("Undetermined", "Undetermined")).toBe("transient");
+    expect(classOf("Transient", "MessageTooLarge")).toBe("block");
+  });
+
+  test("events carry our own id, Resend's id and Resend's Message-ID, which replies name", () => {
+    expect(resend.parseWebhook!(hook("email.delivered"))[0]).toMatchObject({
+      message_id: message,
+      provider_message_id: data.email_id,
+      recipient: "reader@example.com",
+      rfc_message_id: data.message_id,
+    });
+  });
+});

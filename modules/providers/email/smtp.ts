@@ -1,0 +1,229 @@
+import net from "node:net";
+import nodemailer from "nodemailer";
+import { z } from "zod";
+import { AppError } from "../../kernel/errors.ts";
+import { defineProvider } from "../../kernel/provider.ts";
+import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
+import { HttpError, isPublicAddress } from "../../kernel/http.ts";
+import type { HttpClient } from "../../kernel/http.ts";
+import { retry } from "./shared.ts";
+
+const Credentials = z.object({
+  username: z.string().min(1).optional().meta({ title: "User name", description: "Leave empty for a relay that trusts your network.", placeholder: "you@example.com" }),
+  password: z.string().min(1).optional().meta({ title: "Password", description: "Often an app password.", secret: true }),
+});
+type Credentials = z.infer<typeof Credentials>;
+
+const Settings = z.object({
+  host: z.string().min(1).meta({ title: "Host", placeholder: "smtp.example.com" }),
+  port: z.number().int().min(1).max(65535).default(587).meta({ title: "Port", description: "587 for STARTTLS, 465 for TLS." }),
+  security: z
+    .enum(["starttls", "tls", "none"])
+    .default("starttls")
+    .meta({ title: "Encryption", description: "«none» is possible only to a host on a private network." }),
+  envelope_from: z.email().optional().meta({ title: "Return path", description: "Where bounces go, when not to the sender." }),
+  timeout_seconds: z.number().int().min(1).max(300).default(60).meta({ title: "Timeout in seconds" }),
+});
+type Settings = z.infer<typeof Settings>;
+
+type BodyStream = { readableDidRead: boolean };
+type Mail = { data: { onStream?: (stream: BodyStream) => void }; message: { createReadStream(): BodyStream } };
+type Pool = { transport: ReturnType<typeof open>; usedAt: number };
+
+/** Open connections per tenant connection; the key holds the credentials, so a changed password opens anew. */
+const pools = new Map<string, Pool>();
+/** A pool keeps the client whose address rules it was opened under. */
+const clients = new WeakMap<HttpClient, string>();
+const IDLE_MS = 60_000;
+
+/** Closes every idle pool, or all of them when the process drains. */
+export function closeSmtpPools(all = true): void {
+  for (const [key, pool] of pools) {
+    if (!all && Date.now() - pool.usedAt < IDLE_MS) continue;
+    pool.transport.close();
+    pools.delete(key);
+  }
+}
+
+/** `base_url` (smtp://host:port or smtps://…) replaces host, port and encryption; that is how a rehearsal server plugs in. */
+function settingsOf(connection: Connection<Credentials>): Settings {
+  if (!connection.base_url) {
+    const parsed = Settings.safeParse(connection.settings);
+    if (!parsed.success) throw new AppError("invalid", `SMTP settings: ${z.prettifyError(parsed.error)}`);
+    return parsed.data;
+  }
+  const url = new URL(connection.base_url);
+  const security = url.protocol === "smtps:" ? "tls" : "none";
+  return Settings.parse({
+    ...connection.settings,
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: Number(url.port || (security === "tls" ? 465 : 25)),
+    security,
+  });
+}
+
+function connect(settings: Settings, http: HttpClient): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    http.assertAllowed(settings.host, settings.port);
+    const exposed = () => new HttpError("tls", "A public host without encryption would show the password and the mail to everybody.", false);
+    if (settings.security === "none" && isPublicAddress(settings.host)) throw exposed();
+    const socket = net.connect({ host: settings.host, port: settings.port, lookup: http.lookupFor(settings.port) });
+    const timer = setTimeout(() => socket.destroy(new HttpError("timeout", "No connection in time.", false)), 15_000);
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.removeListener("error", reject);
+      if (settings.security === "none" && isPublicAddress(socket.remoteAddress ?? "")) {
+        socket.destroy();
+        return reject(exposed());
+      }
+      resolve(socket);
+    });
+    socket.once("close", () => clearTimeout(timer));
+  });
+}
+
+function open(connection: Connection<Credentials>, settings: Settings, http: HttpClient) {
+  const { username, password } = connection.credentials;
+  const transport = nodemailer.createTransport({
+    pool: true,
+    host: settings.host,
+    port: settings.port,
+    secure: settings.security === "tls",
+    requireTLS: settings.security === "starttls",
+    ignoreTLS: settings.security === "none",
+    maxConnections: 3,
+    maxMessages: 100,
+    // Never let the pool repeat a message by itself: what went out twice cannot be called back.
+    maxRequeues: 0,
+    socketTimeout: settings.timeout_seconds * 1000,
+    greetingTimeout: settings.timeout_seconds * 1000,
+    tls: { servername: net.isIP(settings.host) ? undefined : settings.host },
+    ...(username ? { auth: { user: username, pass: password ?? "" } } : {}),
+    getSocket: (_options: unknown, callback: (error: Error | null, socket?: { connection: net.Socket }) => void) => {
+      connect(settings, http).then(
+        (socket) => callback(null, { connection: socket }),
+        (error: Error) => callback(error),
+      );
+    },
+  } as Parameters<typeof nodemailer.createTransport>[0]);
+  // A pooled connection may die between messages; the send that meets it reports the error itself.
+  transport.on("error", () => {});
+  // The body is read only once the server has asked for it: whether it was tells a safe failure from an unknown one.
+  transport.use("stream", (mail: unknown, done: () => void) => {
+    const { data, message } = mail as Mail;
+    const create = message.createReadStream.bind(message);
+    message.createReadStream = () => {
+      const stream = create();
+      data.onStream?.(stream);
+      return stream;
+    };
+    done();
+  });
+  return transport;
+}
+
+function poolFor(connection: Connection<Credentials>, http: HttpClient): ReturnType<typeof open> {
+  closeSmtpPools(false);
+  const settings = settingsOf(connection);
+  if (!clients.has(http)) clients.set(http, crypto.randomUUID());
+  const key = JSON.stringify([clients.get(http), connection.id, connection.credentials, settings]);
+  const known = pools.get(key);
+  setTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
+  if (known) {
+    known.usedAt = Date.now();
+    return known.transport;
+  }
+  const transport = open(connection, settings, http);
+  pools.set(key, { transport, usedAt: Date.now() });
+  return transport;
+}
+
+type SmtpError = Error & { code?: string; originalCode?: string; responseCode?: number; command?: string };
+
+/**
+ * `begun`: the server had asked for the message and bytes of it were read. From there on only a reply of the server
+ * settles it: a connection that dies after the final dot may have been accepted.
+ */
+export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcome {
+  const detail = error.message;
+  const reply = error.responseCode;
+  const code = reply ? `smtp_${reply}` : (error.originalCode ?? error.code ?? "smtp").toLowerCase();
+  if (reply !== undefined && reply >= 400 && reply < 500) return retry(code, detail);
+  const untrusted = error.code === "ETLS" || error.code === "EREQUIRETLS" || /CERT|SELF_SIGNED|UNABLE_TO|SSL|TLS/.test(error.originalCode ?? "");
+  if (!begun && (untrusted || error.code === "EAUTH" || error.code === "ENOAUTH")) {
+    return { outcome: "broken", code, detail };
+  }
+  if (error instanceof HttpError && (error.kind === "blocked" || error.kind === "tls")) {
+    return { outcome: "broken", code: error.kind, detail };
+  }
+  if (reply !== undefined && reply >= 500) {
+    // Refusing the sender concerns every message of this connection, refusing a recipient or the content only this one.
+    return { outcome: error.command === "MAIL FROM" ? "broken" : "rejected", code, detail };
+  }
+  if (begun) return { outcome: "unknown", code, detail };
+  return error.code === "EENVELOPE" || error.code === "EMESSAGE" ? { outcome: "rejected", code, detail } : retry(code, detail);
+}
+
+async function sendOne(email: OutboundEmail, transport: ReturnType<typeof open>, settings: Settings): Promise<SendOutcome> {
+  let stream: BodyStream | undefined;
+  const address = ({ email: address, name }: { email: string; name?: string | null }) => ({ address, name: name ?? "" });
+  try {
+    const info = await transport.sendMail({
+      from: address(email.from),
+      to: address(email.to),
+      ...(email.reply_to ? { replyTo: email.reply_to } : {}),
+      subject: email.subject,
+      html: email.html,
+      text: email.text,
+      messageId: email.message_id,
+      headers: email.headers,
+      envelope: { from: settings.envelope_from ?? email.from.email, to: [email.to.email] },
+      // Bodies are ours and final: nothing in them may make the server read files or URLs.
+      disableFileAccess: true,
+      disableUrlAccess: true,
+      onStream: (s: BodyStream) => (stream = s),
+    } as Parameters<typeof transport.sendMail>[0]);
+    return { outcome: "sent", provider_message_id: info.messageId ?? email.message_id };
+  } catch (error) {
+    return outcomeOfSmtpError(error as SmtpError, stream?.readableDidRead ?? false);
+  }
+}
+
+export const smtp = defineProvider({
+  id: "smtp",
+  label: "SMTP",
+  channel: "email",
+  docs_url: "https://datatracker.ietf.org/doc/html/rfc5321",
+  setup:
+    "Any mail server that accepts authenticated submission: your provider's help names host, port and whether an app password " +
+    "is needed. SMTP reports no deliveries or bounces back; opens, clicks and unsubscribes are measured by our own links.",
+  credentials: Credentials,
+  settings: Settings,
+  default_base_url: null,
+  limits: { per_second: 5, batch: 10 },
+  reconcile: { by: "none" },
+  runs_in: "worker",
+
+  async check(connection, http) {
+    try {
+      await poolFor(connection, http).verify();
+      const { host, port, security } = settingsOf(connection);
+      return { ok: true, detail: `${host}:${port} accepts these credentials (encryption: ${security}).` };
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      const { code, message, responseCode } = error as SmtpError;
+      const suggestion =
+        code === "EAUTH"
+          ? "Check user name and password; many providers want an app password."
+          : "Check host, port and encryption: 587 goes with STARTTLS, 465 with TLS.";
+      return { ok: false, code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(), detail: message, suggestion };
+    }
+  },
+
+  async send(emails, connection, http) {
+    const transport = poolFor(connection, http);
+    const settings = settingsOf(connection);
+    return Promise.all(emails.map((email) => sendOne(email, transport, settings)));
+  },
+});

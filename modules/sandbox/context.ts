@@ -1,0 +1,46 @@
+import type { Clock } from "./clock.ts";
+import type { Fault, Faults } from "./faults.ts";
+import { SEND_FAULTS } from "./faults.ts";
+import type { Hooks } from "./hooks.ts";
+import type { Store } from "./store.ts";
+import type { World } from "./world.ts";
+
+/** What every provider's emulation needs. */
+export type Sandbox = { store: Store; clock: Clock; faults: Faults; hooks: Hooks; world: World };
+
+/** Answers that are none: the server below reads this header and hangs up, or never answers. */
+export const SILENCE = "x-sandbox-silence";
+export const hangUp = () => new Response(null, { status: 599, headers: { [SILENCE]: "reset" } });
+export const neverAnswer = () => new Response(null, { status: 599, headers: { [SILENCE]: "hang" } });
+
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Runs one send under whatever fault is armed. `accept` takes the messages; the refusals are the provider's own words. */
+export async function underFault(
+  sandbox: Sandbox,
+  account: string,
+  refusals: { rateLimit(retryAfter: number): Response; serverError(): Response },
+  accept: () => Response | Promise<Response>,
+): Promise<Response> {
+  const fault: Fault | null = sandbox.faults.take(SEND_FAULTS, account);
+  switch (fault?.kind) {
+    case "rate_limit":
+      return refusals.rateLimit(fault.retry_after ?? 1);
+    case "server_error":
+      if (fault.accepted) await accept();
+      return refusals.serverError();
+    case "reset":
+      if (fault.accepted) await accept();
+      return hangUp();
+    case "timeout_after_accept":
+      await accept();
+      return neverAnswer();
+    case "slow": {
+      const response = await accept();
+      await sleep(fault.delay_ms ?? 3000);
+      return response;
+    }
+    default:
+      return accept();
+  }
+}

@@ -1,0 +1,185 @@
+import type { Clock } from "./clock.ts";
+import { characterOf, OUT_OF_OFFICE, planOf, replyText } from "./personas.ts";
+import type { Act } from "./personas.ts";
+import type { Reach } from "./reach.ts";
+import { matches } from "./store.ts";
+import type { Account, Inbound, Message, ProviderName, Store } from "./store.ts";
+
+/** The recipients' side: plays what each persona does with each message, over real HTTP wherever a person would. */
+
+export type EventKind = "delivered" | "bounced" | "softbounced" | "complained" | "opened" | "suppressed";
+
+/** How one provider tells its customer. SMTP tells nothing. */
+export type Voice = {
+  event(message: Message, kind: EventKind, recipient: string, account: Account): void;
+  inbound(mail: Inbound, account: Account): void;
+};
+
+const BROWSER =
+  "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+const SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel; LinkScanner/1.0; +https://scanner.example/bot)";
+
+const unescape = (text: string) =>
+  text.replaceAll("&quot;", '"').replaceAll("&#39;", "'").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
+const attribute = (tag: string, name: string) => {
+  const match = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s>]+))`, "i").exec(tag);
+  return match ? unescape(match[1] ?? match[2] ?? match[3] ?? "") : null;
+};
+
+const header = (message: Pick<Message, "headers">, name: string) =>
+  message.headers.find(([n]) => n.toLowerCase() === name.toLowerCase())?.[1] ?? null;
+
+/** What a mail client and a reader find in a message. */
+export function contentsOf(message: Pick<Message, "html" | "headers">) {
+  const images = message.html.match(/<img\b[^>]*>/gi) ?? [];
+  const tiny = images.find((tag) => attribute(tag, "width") === "1" || attribute(tag, "height") === "1");
+  const list = header(message, "List-Unsubscribe") ?? "";
+  const oneClick = /one-click/i.test(header(message, "List-Unsubscribe-Post") ?? "");
+  const unsubscribe = /<(https?:[^>]+)>/i.exec(list)?.[1] ?? null;
+  const links = (message.html.match(/<a\b[^>]*>/gi) ?? [])
+    .map((tag) => attribute(tag, "href"))
+    .filter((href): href is string => href !== null && /^https?:/i.test(href));
+  const reading = links.filter((href) => href !== unsubscribe && !/unsubscribe|opt-?out/i.test(href));
+  return { pixel: tiny ? attribute(tiny, "src") : null, images: images.map((tag) => attribute(tag, "src")), links, reading, unsubscribe, oneClick };
+}
+
+export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; voices: Record<ProviderName, Voice> }) {
+  const { store, clock, reach, voices } = parts;
+
+  async function visit(message: Message, what: string, url: string, init: Parameters<Reach>[1]) {
+    try {
+      const { status } = await reach(url, init);
+      store.log(message, what, `${init.method} ${url} → ${status}`);
+    } catch (error) {
+      store.log(message, what, `${init.method} ${url} failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  function answer(message: Message, account: Account, to: string, automatic: boolean) {
+    const id = crypto.randomUUID();
+    const own = message.to.find((t) => t.email === to);
+    const references = [header(message, "References"), message.rfc_message_id].filter(Boolean).join(" ");
+    const date = new Date();
+    const text = automatic
+      ? OUT_OF_OFFICE
+      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.email} wrote:\n${(message.text || "")
+          .split("\n")
+          .map((line) => `> ${line}`)
+          .join("\n")}\n`;
+    const rfc = `<${id}@${to.slice(to.lastIndexOf("@") + 1)}>`;
+    receive(account, {
+      id,
+      account: account.id,
+      received_at: date.toISOString(),
+      from: { email: to, name: own?.name ?? "" },
+      to: [message.reply_to ?? message.from.email],
+      subject: automatic ? `Automatic reply: ${message.subject}` : /^re:/i.test(message.subject) ? message.subject : `Re: ${message.subject}`,
+      text,
+      html: null,
+      headers: [
+        ["Message-ID", rfc],
+        ["In-Reply-To", message.rfc_message_id],
+        ["References", references],
+        ["Date", date.toUTCString()],
+        ...(automatic
+          ? ([["Auto-Submitted", "auto-replied"], ["X-Auto-Response-Suppress", "All"], ["Precedence", "auto_reply"]] as [string, string][])
+          : []),
+      ],
+      rfc_message_id: rfc,
+    });
+    store.log(message, automatic ? "autoreply" : "reply", characterOf(to).tone);
+  }
+
+  function receive(account: Account, mail: Inbound) {
+    store.addInbound(mail);
+    voices[account.provider].inbound(mail, account);
+  }
+
+  const acts: Record<Act, (message: Message, to: string, account: Account) => void | Promise<void>> = {
+    deliver(message, to, account) {
+      store.log(message, "delivered");
+      voices[message.provider].event(message, "delivered", to, account);
+    },
+    async scan(message) {
+      const { pixel, links } = contentsOf(message);
+      // A scanner opens everything at once, the unsubscribe page too; it never posts.
+      for (const url of [...(pixel ? [pixel] : []), ...links]) await visit(message, "scan", url, { method: "GET", headers: { "user-agent": SCANNER } });
+    },
+    async open(message, to, account) {
+      const { pixel } = contentsOf(message);
+      if (pixel) await visit(message, "open", pixel, { method: "GET", headers: { "user-agent": BROWSER, accept: "image/*" } });
+      else store.log(message, "open", "no pixel in the HTML");
+      if (message.track_opens) voices[message.provider].event(message, "opened", to, account);
+    },
+    async click(message) {
+      const [link] = contentsOf(message).reading;
+      if (link) await visit(message, "click", link, { method: "GET", headers: { "user-agent": BROWSER, accept: "text/html" } });
+      else store.log(message, "click", "no link in the HTML");
+    },
+    reply: (message, to, account) => answer(message, account, to, false),
+    autoreply: (message, to, account) => answer(message, account, to, true),
+    bounce(message, to, account) {
+      store.log(message, "bounced", "permanent");
+      store.suppress(account, to);
+      voices[message.provider].event(message, "bounced", to, account);
+    },
+    softbounce(message, to, account) {
+      store.log(message, "bounced", "transient");
+      voices[message.provider].event(message, "softbounced", to, account);
+    },
+    async unsubscribe(message) {
+      const { unsubscribe, oneClick } = contentsOf(message);
+      if (!unsubscribe || !oneClick) return store.log(message, "unsubscribe", "no one-click List-Unsubscribe header");
+      await visit(message, "unsubscribe", unsubscribe, {
+        method: "POST",
+        headers: { "user-agent": "mail-client/1.0", "content-type": "application/x-www-form-urlencoded" },
+        body: "List-Unsubscribe=One-Click",
+      });
+    },
+    complain(message, to, account) {
+      store.log(message, "complained");
+      store.suppress(account, to);
+      voices[message.provider].event(message, "complained", to, account);
+    },
+  };
+
+  /** Whom each account has written to before. */
+  const met = new Set<string>();
+
+  function play(message: Message) {
+    const account = store.accounts.get(message.account);
+    if (!account) return;
+    const age = (Date.now() - Date.parse(message.accepted_at)) / 1000;
+    message.to.forEach(({ email }, index) => {
+      const pair = `${message.account}|${email.toLowerCase()}`;
+      const first = !met.has(pair);
+      met.add(pair);
+      // What has bounced or complained before is not tried again.
+      const plan = account.suppressed.includes(email.toLowerCase()) && first === false ? null : planOf(email, first);
+      if (!plan) return voices[message.provider].event(message, "suppressed", email, account);
+      plan.forEach(({ act, after }, step) => {
+        const key = `${message.id}/${index}/${step}`;
+        if (store.isDone(key)) return;
+        clock.after(Math.max(0, after - age), async () => {
+          if (!store.messages.has(message.id)) return;
+          store.done(key);
+          await acts[act](message, email, account);
+        });
+      });
+    });
+  }
+
+  return {
+    play,
+    /** Continues what a restart interrupted. */
+    resume() {
+      for (const message of store.messages.values()) play(message);
+    },
+    receive,
+    forget(account?: string) {
+      for (const pair of met) if (!account || matches(pair.slice(0, pair.lastIndexOf("|")), account)) met.delete(pair);
+    },
+  };
+}
+export type World = ReturnType<typeof createWorld>;
