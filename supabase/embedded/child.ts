@@ -3,7 +3,8 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { ROOT, StartError } from "./home.ts";
+import { isFree, ROOT, StartError } from "./home.ts";
+import { guard } from "./processes.ts";
 
 export interface ChildOptions {
   name: string;
@@ -11,8 +12,8 @@ export interface ChildOptions {
   args: string[];
   env: Record<string, string>;
   home: string;
-  /** Wait until it prints `{"ready":true}`; else it counts as started once it runs. */
-  announces: boolean;
+  /** When it counts as started: once it prints `{"ready":true}`, once its port answers, or once it has lived a moment. */
+  ready: "announced" | "alive" | { port: number };
   /** Start again after a crash. */
   restart: boolean;
   onEvent?: (line: string) => void;
@@ -21,6 +22,8 @@ export interface ChildOptions {
 /** Milliseconds between a stop request and force. */
 const STOP_MS = 25_000;
 const READY_MS = 60_000;
+/** A process without a port that lives this long has loaded its modules and read its configuration. */
+const ALIVE_MS = 400;
 
 /** Deno of the installed npm package. */
 export function denoBinary(): string {
@@ -51,7 +54,7 @@ export class Child {
 
   /** Starts it and waits until it is ready; fails with its own words when it ends instead. */
   async start(): Promise<void> {
-    const { name, args, env, home, announces } = this.#options;
+    const { name, args, env, home, ready: readiness } = this.#options;
     const logFile = join(home, "logs", `${name}.log`);
     const log = openSync(logFile, "a", 0o600);
     const child = spawn(denoBinary(), args, {
@@ -59,7 +62,7 @@ export class Child {
       env: { ...process.env, ...env, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
       // Its own session: Ctrl-C reaches the supervisor only, which drains in order.
       detached: true,
-      stdio: ["pipe", announces ? "pipe" : log, log],
+      stdio: ["pipe", readiness === "announced" ? "pipe" : log, log],
     });
     closeSync(log);
     this.#process = child;
@@ -74,14 +77,13 @@ export class Child {
     this.#exited = ended.then(() => {});
     void ended.then((code) => ready && this.#crashed(code, Date.now() - started));
 
-    if (announces) {
-      const announced = this.#announcement(child, (message) => (failure = message));
-      const timeout = delay(READY_MS, "timeout" as const, { ref: false });
-      const outcome = await Promise.race([announced, ended.then(() => "ended" as const), timeout]);
-      if (outcome !== "ready") {
-        child.kill("SIGKILL");
-        throw new StartError(failure || `The ${name} did not start: ${lastLine(logFile)} (see ${logFile})`);
-      }
+    if (child.pid) void ended.then(guard(child.pid, "TERM"));
+    const isUp = this.#isUp(child, readiness, (message) => (failure = message));
+    const timeout = delay(READY_MS, "timeout" as const, { ref: false });
+    const outcome = await Promise.race([isUp, ended.then(() => "ended" as const), timeout]);
+    if (outcome !== "up") {
+      child.kill("SIGKILL");
+      throw new StartError(failure || `The ${name} did not start: ${lastLine(logFile)} (see ${logFile})`);
     }
     ready = true;
   }
@@ -97,19 +99,26 @@ export class Child {
     clearTimeout(timer);
   }
 
-  #announcement(child: ChildProcess, onFailure: (message: string) => void): Promise<"ready"> {
-    return new Promise((done) => {
-      let text = "";
-      child.stdout!.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-        const lines = text.split("\n");
-        text = lines.pop()!;
-        for (const line of lines) {
-          if (line.startsWith('{"ready":')) done("ready");
-          else if (line.startsWith('{"failed":')) onFailure((JSON.parse(line) as { failed: string }).failed);
-        }
+  async #isUp(child: ChildProcess, readiness: ChildOptions["ready"], onFailure: (message: string) => void): Promise<"up"> {
+    if (readiness === "alive") await delay(ALIVE_MS);
+    else if (readiness !== "announced") {
+      while (child.exitCode === null && (await isFree(readiness.port))) await delay(50);
+      if (child.exitCode !== null) await new Promise(() => {});
+    } else {
+      await new Promise<void>((done) => {
+        let text = "";
+        child.stdout!.setEncoding("utf8").on("data", (chunk: string) => {
+          text += chunk;
+          const lines = text.split("\n");
+          text = lines.pop()!;
+          for (const line of lines) {
+            if (line.startsWith('{"ready":')) done();
+            else if (line.startsWith('{"failed":')) onFailure((JSON.parse(line) as { failed: string }).failed);
+          }
+        });
       });
-    });
+    }
+    return "up";
   }
 
   #crashed(code: number | null, ranMs: number): void {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { nativePostgres } from "./binaries.ts";
 import { StartError } from "./home.ts";
-import { isAlive } from "./processes.ts";
+import { guard, isAlive } from "./processes.ts";
 import { chooseLaunch, type Launch } from "./unprivileged.ts";
 
 export interface PostgresOptions {
@@ -66,8 +66,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     child.once("exit", (code) => done(code));
     child.once("error", () => done(-1));
   });
-  const guard = startGuard(dataDir);
-  void exited.then(() => guard.kill());
+  if (child.pid) void exited.then(guard(child.pid, "INT"));
 
   const failed = exited.then((code) => {
     throw new StartError(`Postgres stopped while starting (exit code ${code}): ${lastLine(logFile)} (see ${logFile})`);
@@ -132,15 +131,6 @@ function run(launch: Launch, binary: string, args: string[], log: number): Child
     detached: true,
     stdio: ["ignore", log, log],
   });
-}
-
-/** Stops the server when this process dies without saying goodbye (kill -9): its pipe to the guard closes then. */
-function startGuard(dataDir: string): ChildProcess {
-  const script = 'read -r _; pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) && kill -INT "$pid"';
-  const guard = spawn("sh", ["-c", script, "sh", dataDir], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
-  guard.unref();
-  (guard.stdin as unknown as { unref(): void }).unref();
-  return guard;
 }
 
 /** A server left behind by a killed supervisor is shut down; a stale pid file is removed. */

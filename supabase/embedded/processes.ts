@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { StartError } from "./home.ts";
@@ -65,6 +65,22 @@ export function takeLock(home: string, portBase: number): () => void {
     rmSync(file, { force: true });
   }
   throw new StartError(`Another start on ${home} is under way; try again in a moment.`);
+}
+
+/**
+ * Ends a process when this one dies without saying goodbye (kill -9): a shell waits on a pipe that closes then, sends
+ * the signal and, for TERM, force ten seconds later. Call the returned function when the process has ended.
+ */
+export function guard(pid: number, signal: "TERM" | "INT"): () => void {
+  const force = signal === "TERM" ? '; sleep 10; kill -KILL "$1"' : "";
+  const shell = spawn("sh", ["-c", `read -r _; kill -${signal} "$1" 2>/dev/null${force} 2>/dev/null`, "sh", String(pid)], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  shell.on("error", () => {});
+  shell.unref();
+  (shell.stdin as unknown as { unref(): void }).unref();
+  return () => void shell.kill("SIGKILL");
 }
 
 function startTime(pid: number): string {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Child } from "./child.ts";
+import { Child, type ChildOptions } from "./child.ts";
 import {
   freePortBase,
   loadSecrets,
@@ -143,16 +143,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const claimUrl = await install(root, env, options.install, step);
 
-    const launch = async (name: string, args: string[], announces: boolean, extra: Record<string, string> = {}) => {
+    const launch = async (name: string, args: string[], ready: ChildOptions["ready"], extra: Record<string, string> = {}) => {
       step(`Starting the ${name}`);
       const { onEvent, restart = false } = options;
-      const child = new Child({ name, args, env: { ...env, ...extra }, home, announces, restart, onEvent });
+      const child = new Child({ name, args, env: { ...env, ...extra }, home, ready, restart, onEvent });
       children[name] = child;
       undo.push((force) => child.stop(force));
       await child.start();
     };
     if (options.gateway !== false) {
-      await launch("gateway", ["run", "-A", "--no-lock", join(ROOT, "supabase", "embedded", "gateway.ts")], true, {
+      await launch("gateway", ["run", "-A", "--no-lock", join(ROOT, "supabase", "embedded", "gateway.ts")], "announced", {
         EMBEDDED_ROOT: root,
         EMBEDDED_PORT: String(ports.api),
         EMBEDDED_ADMIN_DB_URL: adminDbUrl,
@@ -161,9 +161,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         EMBEDDED_FUNCTIONS: services.functions === false ? "off" : "on",
       });
     }
-    if (services.sandbox) await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], false);
+    if (services.sandbox) {
+      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], { port: ports.sandbox });
+    }
     // Last to start, first to stop: it works through the others.
-    if (services.worker) await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], false);
+    if (services.worker) await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], "alive");
 
     const pids = () => Object.fromEntries(Object.entries(children).flatMap(([name, { pid }]) => (pid ? [[name, pid]] : [])));
     return { home, ports, url, dbUrl, adminDbUrl, env, claimUrl, pids, stop };
@@ -177,7 +179,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 function sandboxEnv(ports: Ports): Record<string, string> {
   const hosts = [ports.sandbox, ports.smtp].flatMap((port) => [`127.0.0.1:${port}`, `localhost:${port}`]);
   const listed = [process.env.OVERTURE_ALLOW_PRIVATE_HOSTS, ...hosts].filter(Boolean).join(",");
-  return { OVERTURE_ALLOW_PRIVATE_HOSTS: listed };
+  return {
+    OVERTURE_SANDBOX_URL: `http://127.0.0.1:${ports.sandbox}`,
+    OVERTURE_SANDBOX_SMTP: `127.0.0.1:${ports.smtp}`,
+    OVERTURE_ALLOW_PRIVATE_HOSTS: listed,
+  };
 }
 
 async function install(

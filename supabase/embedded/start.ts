@@ -1,0 +1,168 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { denoBinary } from "./child.ts";
+import { buildConsole, isConsoleFresh } from "./console-build.ts";
+import { isFree, prepareHome, ROOT, StartError } from "./home.ts";
+import { listMigrations } from "./migrate.ts";
+import { guard, readLock } from "./processes.ts";
+import { loadSettings, type Settings } from "./settings.ts";
+import { startStack, type Stack } from "./stack.ts";
+
+// npm start: everything on this machine, in the foreground, until Ctrl-C.
+
+const flags = { yes: false, demo: true, dryRun: false, help: false };
+const known: Record<string, () => void> = {
+  "--yes": () => (flags.yes = true),
+  "--no-demo": () => (flags.demo = false),
+  "--dry-run": () => (flags.dryRun = true),
+  "--help": () => (flags.help = true),
+};
+
+const usage = `npm start [-- --yes] [--no-demo] [--dry-run]
+
+  --yes      apply migrations that change existing data without asking
+  --no-demo  do not create the demo team and its campaign
+  --dry-run  say what would be done, change nothing
+
+OVERTURE_HOME (default .overture) holds data, keys and logs; OVERTURE_PORT_BASE (default 54320) decides the ports.`;
+
+let stack: Stack | undefined;
+let demo: ChildProcess | undefined;
+let stopping: Promise<void> | undefined;
+let signals = 0;
+let exitCode = 0;
+
+try {
+  for (const argument of process.argv.slice(2)) {
+    const flag = known[argument];
+    if (!flag) throw new StartError(`${argument} is not known. ${usage.split("\n")[0]}`);
+    flag();
+  }
+  const settings = loadSettings();
+  if (flags.help) console.log(usage);
+  else if (flags.dryRun) await dryRun(settings);
+  else await start(settings);
+} catch (error) {
+  await stopping;
+  if (!stopping) fail(error);
+}
+
+async function start(settings: Settings): Promise<void> {
+  const started = Date.now();
+  watchSignals();
+  const { home, portBase } = settings;
+  prepareHome(home);
+  const lock = readLock(home);
+  if (!lock && !isConsoleFresh()) {
+    step("Building the console (once, and after changes)");
+    await buildConsole(join(home, "logs", "build-web.log"));
+  }
+  const running = await startStack({
+    home,
+    portBase,
+    yes: flags.yes,
+    services: { worker: true, sandbox: true },
+    restart: true,
+    onStep: step,
+    onEvent: (line) => console.log(`  ${line}`),
+    onDatabaseLost: (code) => {
+      console.error(`  The database ended unexpectedly (code ${code}); see ${join(home, "logs", "postgres.log")}.`);
+      exitCode = 1;
+      void shutDown();
+    },
+  });
+  stack = running;
+  if (stopping) return await running.stop(signals > 1);
+  banner(settings, running, Date.now() - started);
+  if (flags.demo) startDemo(running);
+}
+
+function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claimUrl }: Stack, tookMs: number): void {
+  const lines = [
+    ["Console", claimUrl ? `${claimUrl}   (opens once, for the first owner)` : env.OVERTURE_PUBLIC_URL!],
+    ["API", `${url}/api/v1   (docs: ${url}/api/v1/docs)`],
+    ["Database", `${dbUrl.replace(/:[^:@/]+@/, ":***@")}   (password: POSTGRES_PASSWORD in ${join(home, "secrets.env")})`],
+    ["Sandbox", `http://127.0.0.1:${ports.sandbox}   (plays the providers; nothing leaves this machine)`],
+    ["Logs", join(home, "logs")],
+  ];
+  console.log(`\n  ${productName} runs (${(tookMs / 1000).toFixed(1)} s). Ctrl-C stops it; data is kept.\n`);
+  for (const [name, value] of lines) console.log(`  ${name!.padEnd(10)}${value}`);
+  console.log("");
+}
+
+/** The demo fills a new installation so that there is something to see; a failure leaves the product usable. */
+function startDemo({ home, env }: Stack): void {
+  const script = join(ROOT, "seed", "demo.ts");
+  const done = join(home, "demo.done");
+  if (!existsSync(script) || existsSync(done)) return;
+  const logFile = join(home, "logs", "demo.log");
+  const log = openSync(logFile, "a", 0o600);
+  console.log("  Demo campaign: starting; watch it arrive in the console.");
+  demo = spawn(denoBinary(), ["run", "-A", "--no-lock", script], {
+    cwd: ROOT,
+    env: { ...process.env, ...env, NO_COLOR: "1" },
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
+  const release = guard(demo.pid!, "TERM");
+  demo.once("exit", (code) => {
+    release();
+    if (stopping) return;
+    if (code === 0) writeFileSync(done, new Date().toISOString());
+    else console.error(`  The demo could not be set up (code ${code}): ${lastLine(logFile)} (see ${logFile})`);
+  });
+}
+
+function watchSignals(): void {
+  const onSignal = () => {
+    signals++;
+    if (signals === 1) console.log("\n  Stopping: work in progress is finished first (Ctrl-C again forces).");
+    else if (stack && stopping) void stack.stop(true);
+    void shutDown();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+  // The launcher holds the other end; without it nobody could stop us from the terminal.
+  process.on("disconnect", onSignal);
+}
+
+function shutDown(): Promise<void> {
+  stopping ??= (async () => {
+    demo?.kill("SIGTERM");
+    // While the start is still under way, it sees `stopping` and undoes itself.
+    if (!stack) return;
+    await stack.stop();
+    console.log("  Stopped.");
+    process.exit(exitCode);
+  })();
+  return stopping;
+}
+
+async function dryRun({ home, ports, productName }: Settings): Promise<void> {
+  const lock = readLock(home);
+  if (lock) return console.log(`  ${productName} runs already (process ${lock.pid}); nothing to do.`);
+  const fresh = !existsSync(join(home, "pg", "PG_VERSION"));
+  const say = (line: string) => console.log(`  Would ${line}`);
+  if (!isConsoleFresh()) say("build the console (npm run build:web)");
+  if (fresh) say(`create ${home} with a database and new keys`);
+  say(`apply ${fresh ? `${listMigrations().length} migrations` : "pending migrations"}`);
+  for (const [name, port] of Object.entries(ports)) {
+    console.log(`  Port ${port} (${name}): ${(await isFree(port)) ? "free" : "in use by another program"}`);
+  }
+  say("start database, gateway, worker and sandbox");
+}
+
+function step(line: string): void {
+  if (stopping) throw new StartError("Stopped.");
+  console.log(`  ${line} …`);
+}
+
+function lastLine(file: string): string {
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? "").slice(0, 200);
+}
+
+function fail(error: unknown): never {
+  console.error(`\n  ${error instanceof StartError ? error.message : ((error as Error).stack ?? error)}\n`);
+  process.exit(1);
+}
