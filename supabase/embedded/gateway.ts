@@ -113,5 +113,6 @@ async function stop(): Promise<void> {
   Deno.exit(0);
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop());
-// The pipe from the supervisor closes when it dies, however it dies.
-process.stdin.on("end", () => void stop()).on("error", () => void stop()).resume();
+// The pipe from the supervisor closes when it dies, however it dies; the database goes with it, so nothing can be finished.
+const orphaned = () => void (stopping || Deno.exit(1));
+process.stdin.on("end", orphaned).on("error", orphaned).resume();

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 /** A fault the person at the terminal can fix. Its message is one complete line: what is wrong and what to do. */
@@ -110,10 +111,16 @@ const portNames: Record<keyof Ports, string> = {
   smtp: "the sandbox's mail server",
 };
 
-/** Fails with the first port that somebody else holds. */
-export async function requireFreePorts(ports: Ports, wanted: (keyof Ports)[]): Promise<void> {
+/** Fails with the first port that somebody else still holds after `patienceMs`. */
+export async function requireFreePorts(ports: Ports, wanted: (keyof Ports)[], patienceMs = 0): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   for (const name of wanted) {
-    if (await isFree(ports[name])) continue;
+    let free = await isFree(ports[name]);
+    while (!free && Date.now() < deadline) {
+      await delay(100);
+      free = await isFree(ports[name]);
+    }
+    if (free) continue;
     throw new StartError(
       `Port ${ports[name]} (${portNames[name]}) is in use by another program. Stop it, or choose other ports: OVERTURE_PORT_BASE=${suggestBase(ports)} npm start`,
     );

@@ -69,10 +69,10 @@ export function takeLock(home: string, portBase: number): () => void {
 
 /**
  * Ends a process when this one dies without saying goodbye (kill -9): a shell waits on a pipe that closes then, sends
- * the signal and, for TERM, force ten seconds later. Call the returned function when the process has ended.
+ * the signal and, for TERM, force three seconds later (the database goes at the same time, so there is little to finish). Call the returned function when the process has ended.
  */
 export function guard(pid: number, signal: "TERM" | "INT"): () => void {
-  const force = signal === "TERM" ? '; sleep 10; kill -KILL "$1"' : "";
+  const force = signal === "TERM" ? '; sleep 3; kill -KILL "$1"' : "";
   const shell = spawn("sh", ["-c", `read -r _; kill -${signal} "$1" 2>/dev/null${force} 2>/dev/null`, "sh", String(pid)], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],

@@ -90,12 +90,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   try {
     prepareHome(home);
     if (throwAway) undo.push(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+    // What a killed supervisor left behind ends by itself within seconds.
+    const patience = existsSync(join(home, "overture.lock")) ? 5_000 : 0;
     undo.push(takeLock(home, portBase));
-    await requireFreePorts(ports, [
-      "db",
+    const wanted = [
       ...(options.gateway === false ? [] : (["api"] as const)),
+      "db" as const,
       ...(services.sandbox ? (["sandbox", "smtp"] as const) : []),
-    ]);
+    ];
+    await requireFreePorts(ports, wanted, patience);
     const secrets = loadSecrets(home);
 
     step(existsSync(join(home, "pg", "PG_VERSION")) ? "Starting the database" : "Creating the database");
@@ -106,9 +109,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       durable: !throwAway,
     });
     children.postgres = database;
-    let wanted = true;
-    void database.exited.then((code) => wanted && options.onDatabaseLost?.(code));
-    undo.push(() => ((wanted = false), database.stop()));
+    let needed = true;
+    void database.exited.then((code) => needed && options.onDatabaseLost?.(code));
+    undo.push(() => ((needed = false), database.stop()));
     const connection = (user: string, password: string) =>
       `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${ports.db}/postgres`;
     const adminDbUrl = connection(SUPERUSER, secrets.SUPABASE_ADMIN_PASSWORD!);
@@ -152,7 +155,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await child.start();
     };
     if (options.gateway !== false) {
-      await launch("gateway", ["run", "-A", "--no-lock", join(ROOT, "supabase", "embedded", "gateway.ts")], "announced", {
+      await launch("gateway", ["run", "-A", "--no-lock", "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")], "announced", {
         EMBEDDED_ROOT: root,
         EMBEDDED_PORT: String(ports.api),
         EMBEDDED_ADMIN_DB_URL: adminDbUrl,

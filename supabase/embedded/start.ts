@@ -44,8 +44,10 @@ try {
   else if (flags.dryRun) await dryRun(settings);
   else await start(settings);
 } catch (error) {
-  await stopping;
   if (!stopping) fail(error);
+  // Stopped while starting: what had begun is undone by now.
+  console.log("  Stopped.");
+  process.exit(130);
 }
 
 async function start(settings: Settings): Promise<void> {
