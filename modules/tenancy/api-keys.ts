@@ -1,0 +1,91 @@
+import { z } from "zod";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { AppError, invalidField } from "../kernel/errors.ts";
+import { defineManualOperation, defineOperation } from "../kernel/operation.ts";
+import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { checkScopes } from "./scopes.ts";
+import { instant } from "./schemas.ts";
+
+const shape = {
+  id: z.uuid(),
+  name: z.string(),
+  prefix: z.string(),
+  scopes: z.array(z.string()),
+  expires_at: instant.nullable(),
+  last_used_at: instant.nullable(),
+  created_at: instant,
+};
+const ApiKey = z.object(shape).meta({ id: "ApiKey" });
+type ApiKeyRow = z.input<typeof ApiKey>;
+
+/** `ovk_` and eight characters: enough to tell keys apart, far too little to guess the rest. */
+const PREFIX_LENGTH = 12;
+
+/** Manual, because its answer holds a secret: answers of other operations are kept for Idempotency-Key replays. */
+export const createApiKey = defineManualOperation({
+  id: "api_keys.create",
+  method: "POST",
+  path: "/api-keys",
+  summary: "Make an API key",
+  description: "The key is in the answer, once; only its hash is kept. Scopes are `resource:read` or `resource:write` (which includes reading), `*` for all; none may allow more than its creator may do.",
+  permission: "api_keys:write",
+  input: z.object({
+    name: z.string().trim().min(1, "give the key a name").max(80),
+    scopes: z.array(z.string().max(80)).min(1, "give at least one scope").max(50),
+    expires_at: z.iso.datetime({ offset: true }).optional(),
+  }),
+  output: z.object({ ...shape, key: z.string() }),
+  status: 201,
+  async handle(ctx, { name, scopes, expires_at }) {
+    const wanted = [...new Set(scopes)];
+    checkScopes(ctx.config, ctx.actor, wanted);
+    const key = randomToken("ovk_");
+    const hash = await sha256Hex(key);
+    return await ctx.tx(async ({ db, actor, tenantId, now }) => {
+      const expires = expires_at ? new Date(expires_at) : null;
+      if (expires && expires <= now) throw invalidField("/expires_at", "lies in the past");
+      const [row] = await db<ApiKeyRow[]>`
+        insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at, created_by)
+        values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires}, ${actor.kind === "user" ? actor.userId : null})
+        returning id, name, prefix, scopes, expires_at, last_used_at, created_at`;
+      return { ...row!, key };
+    });
+  },
+});
+
+export const listApiKeys = defineOperation({
+  id: "api_keys.list",
+  method: "GET",
+  path: "/api-keys",
+  summary: "API keys that are not revoked, newest first",
+  permission: "api_keys:read",
+  input: z.object(pageParams),
+  output: pageOf(ApiKey),
+  async handle(ctx, { limit, cursor }) {
+    const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
+    const rows = await ctx.db<ApiKeyRow[]>`
+      select id, name, prefix, scopes, expires_at, last_used_at, created_at from public.api_keys
+      where tenant_id = ${ctx.tenantId} and revoked_at is null ${before ? ctx.db`and id < ${before}` : ctx.db``}
+      order by id desc limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.id], (r) => r);
+  },
+});
+
+export const revokeApiKey = defineOperation({
+  id: "api_keys.revoke",
+  method: "DELETE",
+  path: "/api-keys/{id}",
+  summary: "Revoke an API key at once",
+  permission: "api_keys:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, { id }) {
+    const [row] = await ctx.db<{ name: string; prefix: string }[]>`
+      update public.api_keys set revoked_at = ${ctx.now} where tenant_id = ${ctx.tenantId} and id = ${id} and revoked_at is null
+      returning name, prefix`;
+    if (!row) throw new AppError("not_found", "There is no such API key.");
+    ctx.audit({ name: row.name, prefix: row.prefix }, id);
+    return null;
+  },
+});

@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineManualOperation, defineOperation } from "../kernel/operation.ts";
+import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { instant, Email } from "./schemas.ts";
+
+/** Long enough for a holiday weekend, short enough that a forgotten mail is no standing door. */
+const VALID_DAYS = 7;
+
+const InvitedRole = z.enum(["admin", "member", "approver", "viewer"]);
+const Invitation = z
+  .object({
+    id: z.uuid(),
+    email: z.string(),
+    role: InvitedRole,
+    invited_by: z.string(),
+    status: z.enum(["open", "expired", "accepted"]),
+    expires_at: instant,
+    accepted_at: instant.nullable(),
+    created_at: instant,
+  })
+  .meta({ id: "Invitation" });
+type InvitationRow = z.input<typeof Invitation>;
+
+/** Manual, because its answer holds a secret: answers of other operations are kept for Idempotency-Key replays. */
+export const createInvitation = defineManualOperation({
+  id: "invitations.create",
+  method: "POST",
+  path: "/invitations",
+  summary: "Invite somebody by a single-use link",
+  description: "The link is in the answer, once; only its hash is kept. Inviting the same address again replaces the link.",
+  permission: "members:write",
+  input: z.object({ email: Email, role: InvitedRole }),
+  output: z.object({ id: z.uuid(), email: z.string(), role: InvitedRole, expires_at: instant, url: z.string() }),
+  status: 201,
+  async handle(ctx, { email, role }) {
+    const token = randomToken("ovi_");
+    const hash = await sha256Hex(token);
+    return await ctx.tx(async ({ db, actor, tenantId, now }) => {
+      const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
+      if (known) throw new AppError("conflict", `${email} is in the team already.`, { suggestion: "Change the role on the member instead." });
+      const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
+      const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
+        insert into public.invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
+        values (${tenantId}, ${email}, ${role}, ${hash}, ${actor.kind === "user" ? actor.email : "API key"}, ${expires})
+        on conflict (tenant_id, email) where accepted_at is null do update
+          set role = excluded.role, token_hash = excluded.token_hash, invited_by = excluded.invited_by, expires_at = excluded.expires_at
+        returning id, email, role, expires_at`;
+      return { ...row!, url: `${ctx.config.publicUrl}/invite?token=${token}` };
+    });
+  },
+});
+
+export const listInvitations = defineOperation({
+  id: "invitations.list",
+  method: "GET",
+  path: "/invitations",
+  summary: "Invitations, newest first",
+  permission: "members:write",
+  input: z.object({ ...pageParams, status: z.enum(["open", "expired", "accepted"]).optional() }),
+  output: pageOf(Invitation),
+  async handle(ctx, { limit, cursor, status }) {
+    const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
+    const rows = await ctx.db<InvitationRow[]>`
+      select * from (
+        select id, email, role, invited_by, expires_at, accepted_at, created_at,
+          case when accepted_at is not null then 'accepted' when expires_at <= ${ctx.now} then 'expired' else 'open' end as status
+        from public.invitations where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
+      ) i
+      ${status ? ctx.db`where status = ${status}` : ctx.db``}
+      order by id desc limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.id], (r) => r);
+  },
+});
+
+export const revokeInvitation = defineOperation({
+  id: "invitations.revoke",
+  method: "DELETE",
+  path: "/invitations/{id}",
+  summary: "Take an invitation back",
+  permission: "members:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, { id }) {
+    const [row] = await ctx.db<{ email: string }[]>`
+      delete from public.invitations where tenant_id = ${ctx.tenantId} and id = ${id} and accepted_at is null returning email`;
+    if (!row) throw new AppError("not_found", "There is no open invitation with this id.");
+    ctx.audit({ email: row.email }, id);
+    return null;
+  },
+});

@@ -1,0 +1,79 @@
+import { z } from "zod";
+import { defineOpenOperation } from "../kernel/operation.ts";
+import { AppError } from "../kernel/errors.ts";
+import * as auth from "./auth-server.ts";
+import { bearerOf } from "./open.ts";
+import { RoleSchema, type TeamRow } from "./schemas.ts";
+import { permissionsOf, registryOf } from "./scopes.ts";
+
+/** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
+export const me = defineOpenOperation({
+  id: "auth.me",
+  method: "GET",
+  path: "/auth/me",
+  summary: "Who is signed in, and in which teams",
+  auth: "user",
+  input: z.object({}),
+  output: z.object({
+    user: z.object({ id: z.uuid(), email: z.string(), name: z.string() }),
+    tenants: z.array(z.object({ id: z.uuid(), name: z.string(), slug: z.string(), role: RoleSchema })),
+    permissions: z.array(z.string()),
+    tenant_id: z.uuid().nullable(),
+  }),
+  async handle(ctx, _input, request) {
+    if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
+    const { userId, email } = ctx.actor;
+    const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
+    // A team the person has left since must not lock them out: the first one takes its place.
+    const current = teams.find((t) => t.id === request.headers.get("x-tenant-id")) ?? teams[0];
+    const token = bearerOf(request);
+    const name = teams.find((t) => t.person !== "")?.person ?? (token && (await auth.userOf(ctx, token))?.name) ?? "";
+    return {
+      user: { id: userId, email, name: name || "" },
+      tenants: teams.map(({ id, name, slug, role }) => ({ id, name, slug, role })),
+      permissions: current ? permissionsOf(ctx.config, current.role) : [],
+      tenant_id: current?.id ?? null,
+    };
+  },
+});
+
+/** A browser cannot reach a name of the container network, nor this machine's loopback when it stands elsewhere. */
+const reachable = (supabaseUrl: string, publicUrl: string): string => {
+  const { hostname } = new URL(supabaseUrl);
+  const internal = /^(127\.|localhost$|\[::1\]$)/.test(hostname) || !/[.:]/.test(hostname);
+  return internal ? publicUrl : supabaseUrl;
+};
+
+/** What a console needs to know before anybody has signed in. */
+export const options = defineOpenOperation({
+  id: "auth.options",
+  method: "GET",
+  path: "/auth/options",
+  summary: "How this installation is set up",
+  auth: "public",
+  input: z.object({}),
+  output: z.object({
+    product_name: z.string(),
+    signup: z.enum(["open", "invite"]),
+    claimed: z.boolean().describe("Whether somebody has an account yet."),
+    supabase_url: z.string(),
+    publishable_key: z.string(),
+    modules: z.array(z.string()),
+    pages: z.array(z.string()),
+    sandbox: z.boolean(),
+  }),
+  async handle(ctx) {
+    const { modules, pages } = registryOf(ctx.config);
+    const [row] = await ctx.db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`;
+    return {
+      product_name: ctx.config.productName,
+      signup: ctx.config.signup,
+      claimed: row!.claimed,
+      supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
+      publishable_key: ctx.config.publishableKey,
+      modules: modules.map((m) => m.name),
+      pages,
+      sandbox: ctx.config.sandboxUrl !== null,
+    };
+  },
+});

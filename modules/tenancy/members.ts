@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { type Ctx, type Role, roleRank } from "../kernel/context.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineOperation } from "../kernel/operation.ts";
+import { scopesAllow } from "../kernel/registry.ts";
+import { instant, RoleSchema } from "./schemas.ts";
+
+const Member = z
+  .object({ user_id: z.uuid(), email: z.string(), name: z.string(), role: RoleSchema, created_at: instant })
+  .meta({ id: "Member" });
+type MemberRow = { user_id: string; email: string; name: string; role: Role; created_at: Date };
+
+export const listMembers = defineOperation({
+  id: "members.list",
+  method: "GET",
+  path: "/members",
+  summary: "Who belongs to the team",
+  permission: "members:read",
+  input: z.object(pageParams),
+  output: pageOf(Member),
+  async handle(ctx, { limit, cursor }) {
+    const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
+    const rows = await ctx.db<(MemberRow & { key: string })[]>`
+      select user_id, email, name, role, created_at, created_at::text as key from public.members
+      where tenant_id = ${ctx.tenantId}
+        ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+      order by created_at, user_id limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.key, r.user_id], (r) => r);
+  },
+});
+
+async function findMember(ctx: Ctx, userId: string): Promise<MemberRow> {
+  const [member] = await ctx.db<MemberRow[]>`
+    select user_id, email, name, role, created_at from public.members where tenant_id = ${ctx.tenantId} and user_id = ${userId}`;
+  if (!member) throw new AppError("not_found", "This person is not in the team.");
+  return member;
+}
+
+/** The database checks the same in a trigger; here it gets words. A program is never an owner. */
+function mustBeOwner(ctx: Ctx, ...roles: (Role | undefined)[]): void {
+  if (roles.includes("owner") && !(ctx.actor.kind === "user" && ctx.actor.role === "owner")) {
+    throw new AppError("forbidden", "Only an owner makes, changes or removes owners.", { suggestion: "Ask an owner of the team." });
+  }
+}
+
+/** Runs the change with the last-owner rule checked at once rather than at commit, where it could not be explained. */
+async function keepingAnOwner<T>(ctx: Ctx, change: () => Promise<T>): Promise<T> {
+  try {
+    const result = await change();
+    await ctx.db`set constraints public.keep_an_owner immediate`;
+    return result;
+  } catch (error) {
+    if ((error as { constraint_name?: string }).constraint_name !== "members_keep_an_owner") throw error;
+    throw new AppError("conflict", "A team needs at least one owner.", { cause: error, suggestion: "Make somebody else an owner first." });
+  }
+}
+
+export const updateMember = defineOperation({
+  id: "members.update",
+  method: "PATCH",
+  path: "/members/{user_id}",
+  summary: "Change a member's role",
+  permission: "members:write",
+  input: z.object({ user_id: z.uuid(), role: RoleSchema }),
+  output: Member,
+  async handle(ctx, { user_id, role }) {
+    const before = await findMember(ctx, user_id);
+    mustBeOwner(ctx, before.role, role);
+    const [member] = await keepingAnOwner(
+      ctx,
+      () => ctx.db<MemberRow[]>`
+        update public.members set role = ${role} where tenant_id = ${ctx.tenantId} and user_id = ${user_id}
+        returning user_id, email, name, role, created_at`,
+    );
+    if (!member) throw new AppError("not_found", "This person is not in the team.");
+    ctx.audit({ from: before.role, to: role }, user_id);
+    return member;
+  },
+});
+
+export const removeMember = defineOperation({
+  id: "members.remove",
+  method: "DELETE",
+  path: "/members/{user_id}",
+  summary: "Remove a member, or leave the team yourself",
+  permission: "members:leave",
+  input: z.object({ user_id: z.uuid() }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, { user_id }) {
+    const self = ctx.actor.kind === "user" && ctx.actor.userId === user_id;
+    const mayRemove =
+      ctx.actor.kind === "user"
+        ? ctx.actor.role !== null && roleRank(ctx.actor.role) >= roleRank("admin")
+        : ctx.actor.kind === "api_key" && scopesAllow(ctx.actor.scopes, "members:write");
+    if (!self && !mayRemove) throw new AppError("forbidden", "Your role does not allow removing others.", { suggestion: "Ask for the role admin." });
+    const member = await findMember(ctx, user_id);
+    if (!self) mustBeOwner(ctx, member.role);
+    await keepingAnOwner(ctx, () => ctx.db`delete from public.members where tenant_id = ${ctx.tenantId} and user_id = ${user_id}`);
+    ctx.audit({ email: member.email, role: member.role, left: self }, user_id);
+    return null;
+  },
+});

@@ -1,0 +1,35 @@
+import { defineModule } from "../kernel/module.ts";
+import { acceptInvitation, readInvitation } from "./accept.ts";
+import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
+import { listAudit } from "./audit-log.ts";
+import { checkClaim, claim } from "./claim.ts";
+import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
+import { me, options } from "./me.ts";
+import { listMembers, removeMember, updateMember } from "./members.ts";
+import { login, logout, refreshSession, registerAccount, signUp } from "./sessions.ts";
+import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts";
+
+/** Tenancy: accounts, teams, members, invitations, API keys, the audit log. */
+export const tenancy = defineModule({
+  name: "tenancy",
+  needs: [],
+  permissions: {
+    "tenant:read": "viewer",
+    "tenant:write": "admin",
+    "members:read": "viewer",
+    "members:write": "admin",
+    "members:leave": "viewer",
+    "api_keys:read": "admin",
+    "api_keys:write": "admin",
+    "audit:read": "admin",
+  },
+  operations: [
+    registerAccount, signUp, login, refreshSession, logout, me, options, checkClaim, claim, readInvitation, acceptInvitation,
+    createTenant, listTenants, getTenant, updateTenant,
+    listMembers, updateMember, removeMember,
+    createInvitation, listInvitations, revokeInvitation,
+    createApiKey, listApiKeys, revokeApiKey,
+    listAudit,
+  ],
+  pages: ["/settings"],
+});

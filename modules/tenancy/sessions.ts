@@ -1,0 +1,103 @@
+import { z } from "zod";
+import type { OpenCtx } from "../kernel/context.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineOpenOperation } from "../kernel/operation.ts";
+import * as auth from "./auth-server.ts";
+import { bearerOf, confirmationRequired, refusal, throttle } from "./open.ts";
+import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
+
+/** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
+
+const Registration = z.object({ email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName });
+
+/** One sentence for every reason, so that it does not tell whether the e-mail is known. */
+const badLogin = () => new AppError("unauthenticated", "The e-mail or the password is not right.");
+
+async function register(ctx: OpenCtx, input: z.output<typeof Registration>) {
+  if (ctx.config.signup !== "open") {
+    throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask a member to invite you." });
+  }
+  const tooMany = await throttle(ctx.db, ctx, "register", input.email);
+  if (tooMany) return refusal(ctx, tooMany);
+  const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
+  if (!opened) {
+    return refusal(ctx, new AppError("conflict", "No account can be made with this e-mail and password.", { suggestion: "If you have an account, sign in." }));
+  }
+  if (opened.kind === "confirm") return confirmationRequired(input.email, "Open it, then sign in and name your team.");
+  const { session } = opened;
+  // An account of before without a team is a registration that was cut off; one with a team is simply an account.
+  const teams = await ctx.db`select 1 from private.my_teams(${session.user.id})`;
+  if (teams.length > 0) {
+    return refusal(ctx, new AppError("conflict", "No account can be made with this e-mail and password.", { suggestion: "If you have an account, sign in." }));
+  }
+  const [tenant] = await ctx.db<TenantRow[]>`
+    select * from private.create_tenant(${input.tenant_name}, ${session.user.id}, ${session.user.email}, ${input.name}, ${ctx.requestId})`;
+  return { ...session, tenant: tenant! };
+}
+
+const registerOperation = (id: string, path: `/${string}`) =>
+  defineOpenOperation({
+    id,
+    method: "POST",
+    path,
+    summary: "Make an account and a team",
+    description: "201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.",
+    auth: "public",
+    input: Registration,
+    output: SessionWithTenant,
+    status: 201,
+    handle: register,
+  });
+
+export const registerAccount = registerOperation("auth.register", "/auth/register");
+export const signUp = registerOperation("auth.signup", "/auth/signup");
+
+export const login = defineOpenOperation({
+  id: "auth.login",
+  method: "POST",
+  path: "/auth/login",
+  summary: "Sign in with e-mail and password",
+  auth: "public",
+  input: z.object({ email: Email, password: z.string().min(1).max(200) }),
+  output: Session,
+  async handle(ctx, { email, password }) {
+    const tooMany = await throttle(ctx.db, ctx, "login", email);
+    if (tooMany) return refusal(ctx, tooMany);
+    const opened = await auth.signIn(ctx, email, password);
+    if (!opened) return refusal(ctx, badLogin());
+    // GoTrue says this only when the password fits, so nobody else learns it.
+    if (opened.kind === "confirm") return refusal(ctx, new AppError("forbidden", "Confirm your e-mail first: we sent you a link."));
+    return opened.session;
+  },
+});
+
+export const refreshSession = defineOpenOperation({
+  id: "auth.refresh",
+  method: "POST",
+  path: "/auth/refresh",
+  summary: "A fresh session for a refresh token",
+  auth: "public",
+  input: z.object({ refresh_token: z.string().min(1).max(500) }),
+  output: Session,
+  async handle(ctx, { refresh_token }) {
+    const session = await auth.refresh(ctx, refresh_token);
+    if (!session) throw new AppError("unauthenticated", "The session has ended.", { suggestion: "Sign in again." });
+    return session;
+  },
+});
+
+export const logout = defineOpenOperation({
+  id: "auth.logout",
+  method: "POST",
+  path: "/auth/logout",
+  summary: "End this session",
+  auth: "user",
+  input: z.object({}),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, _input, request) {
+    const token = bearerOf(request);
+    if (token) await auth.signOut(ctx, token);
+    return null;
+  },
+});

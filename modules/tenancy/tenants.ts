@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import type { OpenCtx } from "../kernel/context.ts";
+import { AppError, invalidField } from "../kernel/errors.ts";
+import { defineOpenOperation, defineOperation } from "../kernel/operation.ts";
+import * as auth from "./auth-server.ts";
+import { bearerOf } from "./open.ts";
+import { instant, RoleSchema, type TeamRow, Tenant, TenantName, type TenantRow } from "./schemas.ts";
+
+const personOf = (ctx: OpenCtx) => {
+  if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
+  return ctx.actor;
+};
+
+export const createTenant = defineOpenOperation({
+  id: "tenants.create",
+  method: "POST",
+  path: "/tenants",
+  summary: "Make another team, with yourself as owner",
+  auth: "user",
+  input: z.object({ name: TenantName }),
+  output: Tenant,
+  status: 201,
+  async handle(ctx, { name }, request) {
+    const { userId, email } = personOf(ctx);
+    const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
+    if (ctx.config.signup === "invite" && !teams.some((t) => t.role === "owner" || t.role === "admin")) {
+      throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask an owner or admin of a team to make it." });
+    }
+    const token = bearerOf(request);
+    const person = teams.find((t) => t.person !== "")?.person ?? (token ? ((await auth.userOf(ctx, token))?.name ?? "") : "");
+    const [tenant] = await ctx.db<TenantRow[]>`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
+    return tenant!;
+  },
+});
+
+export const listTenants = defineOpenOperation({
+  id: "tenants.list",
+  method: "GET",
+  path: "/tenants",
+  summary: "Your teams, oldest membership first",
+  auth: "user",
+  input: z.object(pageParams),
+  output: pageOf(z.object({ id: z.uuid(), name: z.string(), slug: z.string(), role: RoleSchema, created_at: instant })),
+  async handle(ctx, { limit, cursor }) {
+    const after = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
+    const teams = await ctx.db<TeamRow[]>`select id, name, slug, role, created_at from private.my_teams(${personOf(ctx).userId})`;
+    const from = after ? teams.findIndex((t) => t.id === after) + 1 : 0;
+    return toPage(teams.slice(from, from + limit + 1), limit, (t) => [t.id], (t) => t);
+  },
+});
+
+export const getTenant = defineOperation({
+  id: "tenant.get",
+  method: "GET",
+  path: "/tenant",
+  summary: "The current team",
+  permission: "tenant:read",
+  input: z.object({}),
+  output: Tenant,
+  async handle(ctx) {
+    const [tenant] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId}`;
+    if (!tenant) throw new AppError("not_found", "This team does not exist any more.");
+    return tenant;
+  },
+});
+
+/** Settings are small switches that modules read; this is no document store. */
+const MAX_SETTINGS_BYTES = 20_000;
+
+export const updateTenant = defineOperation({
+  id: "tenant.update",
+  method: "PATCH",
+  path: "/tenant",
+  summary: "Rename the team or change its settings",
+  description: "`settings` is merged key by key; null removes a key.",
+  permission: "tenant:write",
+  input: z.object({ name: TenantName.optional(), settings: z.record(z.string().min(1).max(60), z.json()).optional() }),
+  output: Tenant,
+  async handle(ctx, { name, settings }) {
+    const [before] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId} for update`;
+    if (!before) throw new AppError("not_found", "This team does not exist any more.");
+    const merged = Object.fromEntries(Object.entries({ ...before.settings, ...settings }).filter(([, v]) => v !== null));
+    if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES) throw invalidField("/settings", `All settings together may have ${MAX_SETTINGS_BYTES} bytes.`);
+    const [tenant] = await ctx.db<TenantRow[]>`
+      update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged as never)}
+      where id = ${ctx.tenantId} returning *`;
+    return tenant!;
+  },
+});
