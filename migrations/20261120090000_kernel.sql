@@ -51,8 +51,8 @@ create function kernel.uuid7() returns uuid
 language sql volatile parallel safe set search_path = '' as $$
   select pg_catalog.encode(
     pg_catalog.set_bit(pg_catalog.set_bit(
-      pg_catalog.overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
-        placing pg_catalog.substring(pg_catalog.int8send((extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+      overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
+        placing pg_catalog.substring(pg_catalog.int8send((extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint), 3) from 1 for 6),
       52, 1), 53, 1), 'hex')::uuid
 $$;
 
@@ -381,6 +381,7 @@ begin
   if mine is not null and exists (select from pg_catalog.unnest(messages) m where m ->> 'tenant_id' is distinct from mine::text) then
     raise exception 'a message names another tenant' using errcode = 'insufficient_privilege';
   end if;
+  if pg_catalog.cardinality(messages) = 0 then return; end if;
   return query select s from pgmq.send_batch(queue, messages, delay_seconds) s;
   if delay_seconds <= 0 then perform pg_catalog.pg_notify('kernel_queue', queue); end if;
 end $$;

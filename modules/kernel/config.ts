@@ -34,6 +34,7 @@ const Env = z.object({
   OVERTURE_SANDBOX_URL: z.url().optional().describe("Base URL of the sandbox; its providers are offered where it is set"),
   OVERTURE_SANDBOX_SMTP: z.string().optional().describe("host:port of the sandbox's SMTP server"),
   OVERTURE_DB_POOL: z.coerce.number().int().min(2).max(20).default(20),
+  OVERTURE_TICK_URL: z.url().optional().describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
   WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of names"),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
@@ -56,6 +57,7 @@ export type Config = {
   apiBurst: number;
   sandboxUrl: string | null;
   sandboxSmtp: string | null;
+  tickUrl: string | null;
   workerType: string;
   logLevel: "debug" | "info" | "warn" | "error" | "silent";
 };
@@ -112,6 +114,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     apiBurst: e.OVERTURE_API_BURST,
     sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
     sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,
+    tickUrl: e.OVERTURE_TICK_URL ?? null,
     workerType: e.WORKER_TYPE,
     logLevel: e.LOG_LEVEL,
   };

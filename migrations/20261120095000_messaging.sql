@@ -1,0 +1,603 @@
+-- messaging: the ledger that makes a send happen once, what became of each message, and who must not be written to.
+-- owner: modules/messaging, modules/compliance   breaking: no   locks: none (new objects only)
+
+create table public.suppressions (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  channel text not null default 'email' check (channel in ('email', 'linkedin', 'sms', 'whatsapp', 'instagram')),
+  address text not null check (address = lower(address) and length(address) between 3 and 320),
+  reason text not null check (reason in ('unsubscribe', 'bounce', 'complaint', 'manual')),
+  detail text not null default '',
+  created_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, channel, address)
+);
+comment on table public.suppressions is 'Addresses that must not be written to. Checked in the statement that claims a message.';
+select kernel.protect('public.suppressions');
+
+create table public.messages (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  direction text not null check (direction in ('out', 'in')),
+  channel text not null default 'email' check (channel in ('email')),
+  contact_id uuid,
+  campaign_id uuid,
+  enrollment_id uuid,
+  step_id uuid,
+  step int,
+  sender_id uuid,
+  connection_id uuid,
+  -- out: queued → sending → sent | failed | unknown; cancelled before it left. in: received.
+  status text not null check (status in ('queued', 'sending', 'sent', 'failed', 'unknown', 'cancelled', 'received')),
+  due_at timestamptz,
+  -- While sending: after this moment (wall clock, so that no rehearsal or clock jump shortens it) the worker is taken for dead
+  -- and the outcome for unknown.
+  lease_until timestamptz,
+  attempts int not null default 0,
+  from_email text not null,
+  from_name text not null default '',
+  to_email text not null check (to_email = lower(to_email)),
+  reply_to text,
+  subject text not null default '' check (subject !~ '[\r\n]'),
+  body_html text,
+  body_text text not null default '',
+  headers jsonb not null default '{}',
+  rfc_message_id text,
+  in_reply_to text,
+  thread_id uuid not null,
+  provider_message_id text,
+  error_code text,
+  error text,
+  is_auto_reply boolean not null default false,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  opened_at timestamptz,
+  clicked_at timestamptz,
+  replied_at timestamptz,
+  bounced_at timestamptz,
+  complained_at timestamptz,
+  unsubscribed_at timestamptz,
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete set null (contact_id),
+  foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete set null (campaign_id),
+  foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete set null (enrollment_id),
+  foreign key (tenant_id, sender_id) references public.senders (tenant_id, id) on delete set null (sender_id),
+  foreign key (tenant_id, connection_id) references public.connections (tenant_id, id) on delete set null (connection_id),
+  check (direction = 'in' or status <> 'received'),
+  check ((status = 'sending') = (lease_until is not null))
+);
+comment on table public.messages is 'Every message out and in. An outgoing one exists once per enrollment and step: that key is what stops a second send.';
+create unique index messages_once on public.messages (tenant_id, enrollment_id, step_id) where direction = 'out' and enrollment_id is not null;
+create unique index messages_inbound_once on public.messages (tenant_id, connection_id, provider_message_id) where direction = 'in';
+create index messages_due on public.messages (tenant_id, campaign_id, due_at, id) where status = 'queued';
+create index messages_received on public.messages (tenant_id, created_at desc, id desc) where direction = 'in';
+create index messages_leased on public.messages (lease_until) where status = 'sending';
+create index messages_by_provider_id on public.messages (tenant_id, connection_id, provider_message_id) where provider_message_id is not null;
+create index messages_by_rfc_id on public.messages (tenant_id, rfc_message_id) where rfc_message_id is not null;
+create index messages_by_campaign on public.messages (tenant_id, campaign_id, status, id desc) where campaign_id is not null;
+create index messages_by_contact on public.messages (tenant_id, contact_id, created_at desc) where contact_id is not null;
+create index messages_by_thread on public.messages (tenant_id, thread_id, created_at);
+create index messages_by_created on public.messages (tenant_id, created_at desc, id desc);
+create index messages_unknown on public.messages (tenant_id, updated_at) where status = 'unknown';
+create index messages_sent on public.messages (tenant_id, sent_at) where sent_at is not null;
+select kernel.protect('public.messages');
+
+create table public.attempts (
+  tenant_id uuid not null,
+  id uuid not null default kernel.uuid7(),
+  message_id uuid not null,
+  number int not null,
+  connection_id uuid,
+  started_at timestamptz not null default kernel.now(),
+  finished_at timestamptz,
+  outcome text check (outcome in ('sent', 'rejected', 'retry', 'unknown', 'broken')),
+  code text,
+  detail text,
+  primary key (tenant_id, id),
+  unique (tenant_id, message_id, number),
+  foreign key (tenant_id, message_id) references public.messages (tenant_id, id) on delete cascade
+);
+comment on table public.attempts is 'Written before the provider is called: a crash in between leaves a row that says so.';
+select kernel.protect('public.attempts', write => null, broadcast => false);
+
+create table public.message_events (
+  tenant_id uuid not null,
+  id uuid not null default kernel.uuid7(),
+  message_id uuid not null,
+  kind text not null check (kind in ('sent', 'delivered', 'deferred', 'opened', 'clicked', 'replied', 'auto_replied', 'bounced', 'complained', 'unsubscribed', 'failed')),
+  -- Deterministic: the same fact told twice is one row.
+  event_key text not null check (length(event_key) <= 300),
+  at timestamptz not null,
+  -- A prefetch by a mail client or a security scanner; not counted as a person's act.
+  is_bot boolean not null default false,
+  detail jsonb not null default '{}',
+  created_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, event_key),
+  foreign key (tenant_id, message_id) references public.messages (tenant_id, id) on delete cascade
+);
+create index message_events_by_message on public.message_events (tenant_id, message_id, at);
+create index message_events_by_time on public.message_events (tenant_id, at desc, id desc);
+comment on table public.message_events is 'What happened to messages, in one vocabulary for all providers.';
+select kernel.protect('public.message_events', write => null);
+
+create table public.tracked_links (
+  tenant_id uuid not null,
+  message_id uuid not null,
+  number int not null,
+  url text not null check (length(url) <= 4000),
+  primary key (tenant_id, message_id, number),
+  foreign key (tenant_id, message_id) references public.messages (tenant_id, id) on delete cascade
+);
+comment on table public.tracked_links is 'Where a tracked link leads. The link carries a signed number, never the target: no open redirect.';
+select kernel.protect('public.tracked_links', write => null, broadcast => false);
+grant insert, select on public.tracked_links to overture_user;
+
+select kernel.create_queue('messaging_send');
+select kernel.create_queue('messaging_reconcile');
+
+-- Whether a moment lies in a campaign's sending window, and if not, when it next does. Days are ISO (1 = Monday).
+create function private.in_window(settings jsonb, at timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  select settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
+    settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
+    and local.t::time >= (settings -> 'window' ->> 'start')::time
+    and local.t::time < (settings -> 'window' ->> 'end')::time)
+  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+$$;
+
+-- Claims up to `quantity` due messages of the current tenant on one connection, in one statement: campaign running, enrollment alive, address not
+-- suppressed, window open, sender and connection usable, daily cap left. Reserves the cap, writes the attempts, sets the lease.
+-- Whatever must not leave stays queued; what never may (suppressed, stopped) is cancelled by private.cancel_unsendable().
+create function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
+returns setof public.messages
+language sql volatile set search_path = '' as $$
+  with open_senders as materialized (
+    select s.id, s.daily_cap, (kernel.now() at time zone s.time_zone)::date as day
+    from public.senders s
+    left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id and u.day = (kernel.now() at time zone s.time_zone)::date
+    where s.tenant_id = kernel.tenant() and s.connection_id = only_connection and s.status = 'active' and coalesce(u.reserved, 0) < s.daily_cap
+      and exists (select from public.connections c where c.tenant_id = s.tenant_id and c.id = s.connection_id and c.status = 'active'
+        and (c.open_until is null or c.open_until <= kernel.now()))
+  ), open_campaigns as materialized (
+    -- Null stands for messages outside any campaign.
+    select k.id from public.campaigns k
+    where k.tenant_id = kernel.tenant() and k.status = 'running' and private.in_window(k.settings, kernel.now())
+  ), candidates as (
+    -- The first due ones of each open campaign, so that the queue of a paused one is never read through.
+    -- More than wanted, because other workers may hold some.
+    select x.id from open_campaigns k cross join lateral (
+      select m.id, m.due_at from public.messages m
+      where m.tenant_id = kernel.tenant() and m.campaign_id = k.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
+      order by m.due_at, m.id limit quantity * 4) x
+    union all
+    (select m.id from public.messages m
+      where m.tenant_id = kernel.tenant() and m.campaign_id is null and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
+      order by m.due_at, m.id limit quantity * 4)
+  ), locked as materialized (
+    -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
+    select m.id, m.sender_id, m.due_at from public.messages m
+    where m.tenant_id = kernel.tenant() and m.id in (select c.id from candidates c) and m.status = 'queued'
+      and (m.enrollment_id is null or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
+      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)
+    order by m.due_at, m.id limit quantity
+    for update of m skip locked
+  ), wanted as (
+    select l.id, l.sender_id, s.day, s.daily_cap, pg_catalog.row_number() over (partition by l.sender_id order by l.due_at, l.id) as nth
+    from locked l join open_senders s on s.id = l.sender_id
+  ), asked as (
+    select w.sender_id, w.day, w.daily_cap, pg_catalog.count(*)::int as n from wanted w group by 1, 2, 3
+  ), reserved as (
+    -- One row per sender and day: concurrent claims queue up on it, and each sees what the one before took.
+    insert into public.sender_usage as u (tenant_id, sender_id, day, reserved, granted)
+    select kernel.tenant(), a.sender_id, a.day, least(a.n, a.daily_cap), least(a.n, a.daily_cap)
+    from asked a where a.daily_cap > 0 order by a.sender_id
+    on conflict (tenant_id, sender_id, day) do update set
+      granted = greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
+                                  (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved)),
+      reserved = u.reserved + greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
+                                                (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved))
+    returning u.sender_id, u.granted as n
+  ), taken as (
+    update public.messages m
+    set status = 'sending', attempts = m.attempts + 1, lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+    from wanted w join reserved g on g.sender_id = w.sender_id
+    where m.tenant_id = kernel.tenant() and m.id = w.id and w.nth <= g.n
+    returning m.*
+  ), noted as (
+    insert into public.attempts (tenant_id, message_id, number, connection_id)
+    select t.tenant_id, t.id, t.attempts, t.connection_id from taken t
+  )
+  select t.* from taken t order by t.due_at, t.id
+$$;
+
+-- Ends enrollments and takes back what has not left yet. The one way an enrollment ends early.
+create function private.end_enrollments(ids uuid[], new_status text, why text) returns int
+language sql volatile set search_path = '' as $$
+  with ended as (
+    update public.enrollments e set status = new_status, reason = why, next_at = null, finished_at = kernel.now()
+    where e.tenant_id = kernel.tenant() and e.id = any(ids) and e.status in ('waiting', 'sending', 'blocked', 'finished')
+      -- A finished sequence can still be answered or bounce; it cannot be stopped any more.
+      and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
+    returning e.id
+  ), back as (
+    update public.messages m set status = 'cancelled', due_at = null, error = why
+    from ended where m.tenant_id = kernel.tenant() and m.enrollment_id = ended.id and m.status = 'queued'
+  )
+  select pg_catalog.count(*)::int from ended
+$$;
+
+-- Stops every running sequence of these addresses and suppresses them. The one way an address becomes suppressed.
+create function private.suppress(addresses text[], why text, enrollment_status text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select kernel.tenant(), 'email', a, why, note from (select distinct pg_catalog.lower(x) as a from pg_catalog.unnest(addresses) x) d
+  on conflict (tenant_id, channel, address) do nothing;
+  perform private.end_enrollments(array(
+    select e.id from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+    where e.tenant_id = kernel.tenant() and c.email = any(addresses) and e.status in ('waiting', 'sending', 'blocked', 'finished')
+  ), enrollment_status, note);
+  update public.messages m set status = 'cancelled', due_at = null, error = note
+  where m.tenant_id = kernel.tenant() and m.status = 'queued' and m.to_email = any(addresses);
+  update public.contacts c set status = case enrollment_status when 'bounced' then 'bounced' when 'unsubscribed' then 'unsubscribed' else 'suppressed' end
+  where c.tenant_id = kernel.tenant() and c.email = any(addresses) and c.status not in ('bounced', 'unsubscribed', 'suppressed');
+end $$;
+
+-- After a message left: the enrollment waits for its next step, or is finished.
+create function private.advance_enrollments(message_ids uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.enrollments e set
+    status = case when n.wait_hours is null then 'finished' else 'waiting' end,
+    next_at = case when n.wait_hours is null then null else m.sent_at + pg_catalog.make_interval(secs => n.wait_hours * 3600) end,
+    finished_at = case when n.wait_hours is null then kernel.now() end,
+    reason = null,
+    thread_message_ids = e.thread_message_ids || coalesce(array[m.rfc_message_id], '{}'),
+    thread_subject = coalesce(e.thread_subject, m.subject)
+  from public.messages m
+  left join public.campaign_steps n on n.tenant_id = m.tenant_id and n.campaign_id = m.campaign_id and n.position = m.step + 1
+  where m.tenant_id = kernel.tenant() and m.id = any(message_ids) and m.status = 'sent'
+    and e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending' and e.step = m.step
+$$;
+
+create type private.settling as (id uuid, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
+  after_seconds double precision, final text, attempt int, connection_id uuid, sender_id uuid, claimed_at timestamptz);
+
+-- Writes what became of claimed messages, in one call for a batch:
+-- [{"id","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is.
+create function private.settle_messages(outcomes jsonb, max_attempts int default 8) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  ts timestamptz := kernel.now();
+  sent_ids uuid[];
+  failed_ids uuid[];
+  rows private.settling[];
+begin
+  -- Locked in id order, so that two settlements cannot wait for each other in a circle.
+  with locked as (
+    select m.id, m.attempts, m.connection_id, m.sender_id from public.messages m
+    where m.tenant_id = me and m.status in ('sending', 'unknown')
+      and m.id in (select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o)
+    order by m.id for update
+  )
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
+    case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
+      else case when l.attempts >= max_attempts then 'failed' else 'queued' end end,
+    l.attempts, l.connection_id, l.sender_id, a.started_at)::private.settling), '{}')
+  into rows
+  from locked l
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, outcome text, provider_message_id text, rfc_message_id text, code text, detail text, after_seconds double precision) on o.id = l.id
+  left join public.attempts a on a.tenant_id = me and a.message_id = l.id and a.number = l.attempts;
+
+  update public.messages m set
+    status = s.final,
+    lease_until = null,
+    provider_message_id = coalesce(s.provider_message_id, m.provider_message_id),
+    rfc_message_id = coalesce(s.rfc_message_id, m.rfc_message_id),
+    sent_at = case when s.final = 'sent' then coalesce(m.sent_at, ts) else m.sent_at end,
+    due_at = case when s.final = 'queued' then ts + pg_catalog.make_interval(secs => coalesce(s.after_seconds,
+      case when s.outcome = 'broken' then 60 else least(3600, 2 ^ s.attempt) * (1 + pg_catalog.random() * 0.25) end)) end,
+    error_code = s.code,
+    error = s.detail
+  from pg_catalog.unnest(rows) s where m.tenant_id = me and m.id = s.id;
+
+  update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
+  from pg_catalog.unnest(rows) s where a.tenant_id = me and a.message_id = s.id and a.number = s.attempt;
+
+  -- What did not leave gives its place in the day back.
+  update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
+  from (select s.sender_id, (s.claimed_at at time zone x.time_zone)::date as day, pg_catalog.count(*)::int as n
+        from pg_catalog.unnest(rows) s join public.senders x on x.tenant_id = me and x.id = s.sender_id
+        where s.final in ('queued', 'failed') group by 1, 2) g
+  where u.tenant_id = me and u.sender_id = g.sender_id and u.day = g.day;
+
+  select pg_catalog.array_agg(s.id) filter (where s.final = 'sent'), pg_catalog.array_agg(s.id) filter (where s.final = 'failed')
+    into sent_ids, failed_ids from pg_catalog.unnest(rows) s;
+
+  insert into public.message_events (tenant_id, message_id, kind, event_key, at, detail)
+  select me, s.id, s.final, s.final || ':' || s.id, ts, case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
+  from pg_catalog.unnest(rows) s where s.final in ('sent', 'failed')
+  on conflict (tenant_id, event_key) do nothing;
+
+  perform private.after_sent(sent_ids);
+  if failed_ids is not null then
+    perform private.end_enrollments(array(select m.enrollment_id from public.messages m where m.tenant_id = me and m.id = any(failed_ids) and m.enrollment_id is not null),
+      'failed', 'The provider refused the message.');
+  end if;
+
+  -- Health, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person.
+  update public.connections c set
+    sent = c.sent + g.ok, failed = c.failed + g.bad,
+    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
+    last_success_at = case when g.ok > 0 then ts else c.last_success_at end,
+    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then ts else c.last_error_at end,
+    status = case when g.broken then 'issue' else c.status end,
+    open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then ts + interval '1 minute' else null end
+  from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
+          pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
+          pg_catalog.bool_or(s.outcome = 'broken') as broken,
+          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
+        from pg_catalog.unnest(rows) s group by 1) g
+  where c.tenant_id = me and c.id = g.connection_id;
+  return pg_catalog.cardinality(rows);
+end $$;
+
+-- What follows from messages having left: the sequence goes on, the timeline and the person's status say so.
+create function private.after_sent(message_ids uuid[]) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if message_ids is null then return; end if;
+  perform private.advance_enrollments(message_ids);
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select m.tenant_id, m.contact_id, 'email_sent', 'email', 'out', m.subject, 'messages', m.id, m.sent_at
+  from public.messages m where m.tenant_id = kernel.tenant() and m.id = any(message_ids) and m.contact_id is not null
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+  update public.contacts c set last_interaction_at = kernel.now(),
+    status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved') then 'contacted' else c.status end
+  from public.messages m where m.tenant_id = kernel.tenant() and m.id = any(message_ids) and c.tenant_id = m.tenant_id and c.id = m.contact_id;
+end $$;
+
+create type private.incoming as (kind text, event_key text, provider_message_id text, recipient text, at timestamptz, bounce text,
+  is_bot boolean, detail jsonb, target uuid, fresh boolean);
+
+-- Applies normalised provider events of one connection, in one call for a batch:
+-- [{"kind","event_key","provider_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
+-- Harmless in any order and any number of times. Returns the keys that match no message (yet).
+create function private.apply_events(connection uuid, events jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  rows private.incoming[];
+  unmatched text[];
+  proven uuid[];
+begin
+  -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
+  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, pg_catalog.lower(e.recipient), e.at, e.bounce,
+    coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
+  into rows
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, message_id text, recipient text, at timestamptz,
+    bounce text, is_bot boolean, detail jsonb)
+  left join public.messages own on own.tenant_id = me and own.direction = 'out' and (connection is null or own.connection_id = connection)
+    and own.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end
+  left join lateral (select m.id from public.messages m where own.id is null and m.tenant_id = me and m.direction = 'out'
+    and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true;
+
+  select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
+
+  with added as (
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, is_bot, detail)
+    select distinct on (i.event_key) me, i.target, i.kind, i.event_key, i.at, i.is_bot, i.detail
+    from pg_catalog.unnest(rows) i where i.target is not null order by i.event_key
+    on conflict (tenant_id, event_key) do nothing returning event_key
+  )
+  -- From here on only what is new: a redelivered fact changes nothing.
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
+    a.event_key is not null)::private.incoming), '{}')
+  into rows from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null;
+
+  -- A provider that reports on a message has it: an unknown outcome is settled by that.
+  with found as (
+    update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
+      provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
+    from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+    where m.tenant_id = me and m.id = i.target and (m.status = 'unknown' or (m.status = 'queued' and m.attempts > 0))
+    returning m.id
+  )
+  select pg_catalog.array_agg(f.id) into proven from found f;
+  if proven is not null then
+    update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.', finished_at = pg_catalog.clock_timestamp()
+    where a.tenant_id = me and a.message_id = any(proven) and a.outcome = 'unknown';
+    perform private.after_sent(proven);
+  end if;
+
+  update public.messages m set
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
+    bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
+    unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
+    error = coalesce(i.error, m.error)
+  from (select x.target,
+      min(x.at) filter (where x.kind = 'delivered') as delivered,
+      -- A click shows that the mail was opened, even where the pixel was blocked.
+      min(x.at) filter (where x.kind in ('opened', 'clicked') and not x.is_bot) as opened,
+      min(x.at) filter (where x.kind = 'clicked' and not x.is_bot) as clicked,
+      min(x.at) filter (where x.kind = 'bounced') as bounced,
+      min(x.at) filter (where x.kind = 'complained') as complained,
+      min(x.at) filter (where x.kind = 'unsubscribed') as unsubscribed,
+      max(x.detail ->> 'detail') filter (where x.kind in ('bounced', 'failed')) as error
+    from pg_catalog.unnest(rows) x where x.fresh group by x.target) i
+  where m.tenant_id = me and m.id = i.target;
+
+  perform private.suppress(x.addresses, 'bounce', 'bounced', 'The address does not exist.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = me and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce = 'permanent') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'complaint', 'unsubscribed', 'The person reported the message as spam.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = me and m.id = i.target
+    where i.fresh and i.kind = 'complained') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'unsubscribe', 'unsubscribed', 'The person unsubscribed.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = me and m.id = i.target
+    where i.fresh and i.kind = 'unsubscribed') x where x.addresses is not null;
+  -- Not the address's fault, but this sequence ends: writing on after a refusal harms the sender.
+  perform private.end_enrollments(x.ids, 'bounced', 'The message bounced.') from (
+    select pg_catalog.array_agg(m.enrollment_id) as ids from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = me and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce <> 'permanent' and m.enrollment_id is not null) x where x.ids is not null;
+
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select me, m.contact_id, 'email_' || i.kind, 'email', 'in', coalesce(i.detail ->> 'url', ''), 'messages', m.id, i.at
+  from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = me and m.id = i.target
+  where i.fresh and not i.is_bot and m.contact_id is not null and i.kind in ('opened', 'clicked', 'bounced', 'complained', 'unsubscribed')
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+  return coalesce(unmatched, '{}');
+end $$;
+
+-- Stores a received mail once, finds what it answers, and stops the sequence unless a machine wrote it.
+-- Returns the new message's id; null when it was stored before or is our own mail.
+create function private.receive_email(connection uuid, mail jsonb, auto_reply boolean) returns uuid
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  sender text := pg_catalog.lower(mail ->> 'from_email');
+  refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(mail -> 'references', '[]')));
+  original public.messages;
+  person uuid;
+  new_id uuid := kernel.uuid7();
+  campaign public.campaigns;
+begin
+  if exists (select from public.senders s where s.tenant_id = me and s.from_email = sender) then return null; end if;
+  select m.* into original from public.messages m
+  where m.tenant_id = me and m.direction = 'out' and m.rfc_message_id = any(refs) order by m.sent_at desc nulls last limit 1;
+  if original.id is null then
+    select m.* into original from public.messages m
+    where m.tenant_id = me and m.direction = 'out' and m.to_email = sender and m.status = 'sent' order by m.sent_at desc limit 1;
+  end if;
+  person := coalesce(original.contact_id, (select c.id from public.contacts c where c.tenant_id = me and c.email = sender));
+  insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, connection_id, status, from_email, from_name, to_email,
+    subject, body_text, body_html, headers, rfc_message_id, in_reply_to, thread_id, provider_message_id, is_auto_reply, created_at)
+  values (me, new_id, 'in', person, original.campaign_id, original.enrollment_id, connection, 'received', sender, coalesce(mail ->> 'from_name', ''),
+    pg_catalog.lower(coalesce(mail ->> 'to_email', '')), pg_catalog.left(coalesce(mail ->> 'subject', ''), 500), coalesce(mail ->> 'text', ''), mail ->> 'html',
+    coalesce(mail -> 'headers', '{}'), mail ->> 'rfc_message_id', refs[1], coalesce(original.thread_id, new_id), mail ->> 'provider_inbound_id', auto_reply, kernel.now())
+  on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
+  if not found then return null; end if;
+
+  if original.id is not null then
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, detail)
+    values (me, original.id, case when auto_reply then 'auto_replied' else 'replied' end, 'reply:' || new_id, kernel.now(), pg_catalog.jsonb_build_object('message_id', new_id));
+  end if;
+  if person is not null then
+    insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+    values (me, person, case when auto_reply then 'email_auto_reply' else 'email_reply' end, 'email', 'in', pg_catalog.left(mail ->> 'text', 2000), 'messages', new_id, kernel.now());
+  end if;
+  if not auto_reply and original.id is not null then
+    update public.messages m set replied_at = coalesce(m.replied_at, kernel.now()), opened_at = coalesce(m.opened_at, kernel.now())
+    where m.tenant_id = me and m.id = original.id;
+    select k.* into campaign from public.campaigns k where k.tenant_id = me and k.id = original.campaign_id;
+    if coalesce((campaign.settings ->> 'stop_on_reply')::boolean, true) and original.enrollment_id is not null then
+      perform private.end_enrollments(array[original.enrollment_id], 'replied', 'The person answered.');
+    end if;
+  end if;
+  if not auto_reply and person is not null then
+    update public.contacts c set last_interaction_at = kernel.now(),
+      status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted') then 'replied' else c.status end
+    where c.tenant_id = me and c.id = person;
+  end if;
+  return new_id;
+end $$;
+
+-- Queued messages that must never leave: the address was suppressed or the sequence ended after they were planned.
+create function private.cancel_unsendable() returns int
+language sql volatile set search_path = '' as $$
+  with bad as (
+    select m.id, m.enrollment_id from public.messages m
+    where m.tenant_id = kernel.tenant() and m.status = 'queued'
+      and exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)
+    limit 500 for update skip locked
+  ), gone as (
+    update public.messages m set status = 'cancelled', due_at = null, error = 'The address is suppressed.' from bad
+    where m.tenant_id = kernel.tenant() and m.id = bad.id
+  ), ended as (
+    update public.enrollments e set status = 'suppressed', reason = 'The address is suppressed.', next_at = null, finished_at = kernel.now()
+    from bad where e.tenant_id = kernel.tenant() and e.id = bad.enrollment_id and e.status in ('waiting', 'sending', 'blocked')
+  )
+  select pg_catalog.count(*)::int from bad
+$$;
+
+-- Schedules (run as postgres, across tenants; they only mark and enqueue). -----------------------------------------------------
+
+-- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
+create function private.wake_tenants(queue text) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  due uuid[];
+begin
+  due := case queue
+    when 'campaigns_plan' then array(
+      with recursive t as (
+        (select e.tenant_id from public.enrollments e where e.status = 'waiting' and e.next_at <= kernel.now() order by e.tenant_id limit 1)
+        union all
+        select (select e.tenant_id from public.enrollments e where e.status = 'waiting' and e.next_at <= kernel.now() and e.tenant_id > t.tenant_id order by e.tenant_id limit 1)
+        from t where t.tenant_id is not null)
+      select t.tenant_id from t where t.tenant_id is not null)
+    when 'messaging_send' then array(
+      with recursive t as (
+        (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
+        union all
+        select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+        from t where t.tenant_id is not null)
+      select t.tenant_id from t where t.tenant_id is not null)
+    -- After a day only a webhook or a person can still tell.
+    when 'messaging_reconcile' then array(select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day')
+  end;
+  -- One wake message per tenant is enough; a tenant that has one waiting gets no second.
+  perform kernel.enqueue(queue, array(
+    select pg_catalog.jsonb_build_object('tenant_id', d) from pg_catalog.unnest(due) d
+    where not private.is_awake(queue, d)));
+  return pg_catalog.cardinality(due);
+end $$;
+
+create function private.is_awake(queue text, tenant uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  awake boolean;
+begin
+  execute pg_catalog.format('select exists (select from pgmq.q_%I q where q.message ->> ''tenant_id'' = $1 and q.vt <= pg_catalog.clock_timestamp())', queue)
+    into awake using tenant::text;
+  return awake;
+end $$;
+
+-- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
+create function private.expire_leases() returns int
+language sql volatile security definer set search_path = '' as $$
+  with lost as (
+    update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost', error = 'The worker stopped before the provider''s answer was recorded.'
+    where m.status = 'sending' and m.lease_until < pg_catalog.clock_timestamp()
+    returning m.tenant_id, m.id, m.attempts
+  ), noted as (
+    update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
+    from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
+  )
+  select pg_catalog.count(*)::int from lost
+$$;
+
+-- Running campaigns in which nobody waits any more.
+create function private.finish_campaigns() returns int
+language sql volatile security definer set search_path = '' as $$
+  with over as (
+    update public.campaigns k set status = 'done', finished_at = kernel.now()
+    where k.status = 'running'
+      and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id)
+      and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'blocked'))
+    returning 1
+  )
+  select pg_catalog.count(*)::int from over
+$$;
+
+grant execute on function private.in_window(jsonb, timestamptz), private.end_enrollments(uuid[], text, text),
+  private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb, int), private.after_sent(uuid[])
+  to overture_user, overture_worker;
+grant execute on function private.claim_messages(int, int, uuid), private.apply_events(uuid, jsonb), private.receive_email(uuid, jsonb, boolean),
+  private.cancel_unsendable() to overture_worker;

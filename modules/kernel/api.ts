@@ -1,0 +1,287 @@
+import { type Context as HonoContext, Hono } from "hono";
+import { z } from "zod";
+import { type Authenticator, createAuthenticator, credentialOf } from "./auth.ts";
+import type { Actor, OpenCtx } from "./context.ts";
+import { scopeOf, type Tx } from "./db.ts";
+import { AppError, type FieldError, toAppError, toProblem } from "./errors.ts";
+import { uuid7 } from "./ids.ts";
+import { type Kernel, type RunScope, writeAudit } from "./kernel.ts";
+import { type AnyOperation, isRead, pathParams } from "./operation.ts";
+import { roleAllows, scopesAllow } from "./registry.ts";
+import { sha256Hex } from "./vault.ts";
+
+/** Turns operations into HTTP: authentication, rate limit, permission, parsing, transaction, idempotency, audit, problems. */
+
+/** JSON bodies above this are refused before parsing. */
+const MAX_JSON_BYTES = 2 * 1024 * 1024;
+const MAX_DEPTH = 32;
+
+type Env = { Variables: { requestId: string } };
+export type Api = Hono<Env>;
+
+/** Adds a route per operation to `app`, below its base path. */
+export function mountOperations(app: Api, kernel: Kernel): Api {
+  const authenticator = createAuthenticator(kernel);
+  for (const op of kernel.registry.operations) {
+    app.on(op.method, op.path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      const started = performance.now();
+      let status = 500;
+      try {
+        const response = await answer(kernel, authenticator, op, c);
+        status = response.status;
+        return response;
+      } catch (thrown) {
+        const response = problemResponse(kernel, thrown, c.get("requestId"));
+        status = response.status;
+        return response;
+      } finally {
+        kernel.metrics.observe("overture_http_request_seconds", "Time to answer a request", (performance.now() - started) / 1000, {
+          operation: op.id,
+          status: String(status),
+        });
+      }
+    });
+  }
+  return app;
+}
+
+/** Any thrown thing as problem+json; what is ours alone goes to the log under the request id. */
+export function problemResponse(kernel: Pick<Kernel, "log">, thrown: unknown, requestId: string): Response {
+  const error = toAppError(thrown);
+  if (error.status >= 500) kernel.log.error("a request failed", { request_id: requestId, error: error.cause ?? error });
+  const headers = new Headers({ "content-type": "application/problem+json", "x-request-id": requestId, "cache-control": "no-store" });
+  if (error.retryAfter !== undefined) headers.set("retry-after", String(Math.ceil(error.retryAfter)));
+  if (error.status === 401) headers.set("www-authenticate", "Bearer");
+  return new Response(JSON.stringify(toProblem(error, requestId)), { status: error.status, headers });
+}
+
+async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOperation, c: HonoContext<Env>): Promise<Response> {
+  const requestId = c.get("requestId");
+  const request = c.req.raw;
+  const headers: Record<string, string> = { "x-request-id": requestId, "cache-control": "no-store" };
+
+  let actor: Actor = { kind: "anonymous", address: callerAddress(request.headers) };
+  let tenantId: string | null = null;
+  if (op.auth === "tenant") {
+    const entered = await authenticator.enter(request.headers);
+    ({ actor, tenantId } = entered);
+    const { limit, remaining, retryAfter } = entered.rate;
+    headers["ratelimit-policy"] = `"tenant";q=${limit};w=${Math.ceil(limit / kernel.config.apiRate)}`;
+    headers["ratelimit"] = `"tenant";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / kernel.config.apiRate)}`;
+    if (retryAfter > 0) {
+      const refused = problemResponse(kernel, new AppError("rate_limited", "Your team sends requests too fast.", { retryAfter }), requestId);
+      for (const name of ["ratelimit", "ratelimit-policy"]) refused.headers.set(name, headers[name]!);
+      return refused;
+    }
+    requirePermission(kernel, actor, op.permission);
+  } else {
+    const credential = credentialOf(request.headers);
+    if (credential?.kind === "jwt") actor = { kind: "user", ...(await authenticator.person(credential.value)), role: null };
+    if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
+    await limitCaller(kernel, actor);
+  }
+
+  const { raw, bodyText } = await readInput(op, c);
+  const input = parseInput(op, raw);
+  const scope: RunScope = { actor, tenantId: tenantId ?? "", requestId, action: op.id, signal: request.signal };
+
+  if (op.auth === "tenant" && op.transaction === "manual") {
+    const ctx = kernel.manual(scope);
+    const result = await op.handle(ctx, input, request);
+    if (!isRead(op)) await kernel.run(scope, async (inner) => inner.audit({ input: auditable(input) }, targetOf(op, input)));
+    return respond(op, result, headers);
+  }
+
+  const key = isRead(op) ? null : idempotencyKey(request.headers);
+  const idempotency = key === null ? null : { scope: tenantId ?? callerId(actor), key, hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}\n${bodyText.length}`) };
+
+  if (op.auth === "tenant") {
+    return await kernel.run(scope, async (ctx) => {
+      const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
+      if (replayed) return replayed;
+      const result = await op.handle(ctx, input, request);
+      // The audit row of every act, with its input; handlers may add facts of their own.
+      if (!isRead(op)) ctx.audit({ input: auditable(input) }, targetOf(op, input));
+      const response = respond(op, result, headers);
+      if (idempotency) await keep(ctx.db, op, idempotency, response);
+      return response;
+    });
+  }
+
+  const dbScope = actor.kind === "user" ? ({ role: "overture_worker", tenantId: null } as const) : scopeOf(actor, null);
+  return await kernel.database.tx(dbScope, async (db, now) => {
+    const replayed = idempotency && op.auth === "user" && (await replay(db, op, idempotency, headers));
+    if (replayed) return replayed;
+    const ctx: OpenCtx = {
+      config: kernel.config,
+      http: kernel.http,
+      vault: kernel.vault,
+      log: kernel.log,
+      metrics: kernel.metrics,
+      actor,
+      requestId,
+      db,
+      now,
+      // Without a tenant there is no audit table to write to; the log keeps the act.
+      audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
+    };
+    const response = respond(op, await op.handle(ctx, input, request), headers);
+    // Answers that carry sessions are never stored.
+    if (idempotency && op.auth === "user") await keep(db, op, idempotency, response);
+    return response;
+  });
+}
+
+export { writeAudit };
+
+function requirePermission(kernel: Kernel, actor: Actor, permission: string): void {
+  if (actor.kind === "user") {
+    if (actor.role && roleAllows(kernel.registry, actor.role, permission)) return;
+    const least = kernel.registry.permissions.get(permission);
+    throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, { suggestion: `Ask for the role ${least} or above.` });
+  }
+  if (actor.kind === "api_key" && scopesAllow(actor.scopes, permission)) return;
+  throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, { suggestion: "Make a key with that scope." });
+}
+
+/** The address a proxy of ours put first. Only used for limits, never for rights. */
+const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",")[0]?.trim() || headers.get("x-real-ip") || "unknown";
+
+const callerId = (actor: Actor): string => (actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other");
+
+async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
+  const [row] = await kernel.database.tx(
+    { role: "overture_worker", tenantId: null },
+    (tx) => tx<{ taken: boolean; retry_after: number }[]>`select taken, retry_after from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
+  );
+  if (row && !row.taken) throw new AppError("rate_limited", "Too many requests from your address.", { retryAfter: Math.max(1, row.retry_after) });
+}
+
+async function readInput(op: AnyOperation, c: HonoContext<Env>): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
+  const raw: Record<string, unknown> = {};
+  for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
+  let bodyText = "";
+  if (op.method !== "GET" && op.method !== "DELETE" && op.body !== "binary") {
+    bodyText = await readLimited(c.req.raw, MAX_JSON_BYTES);
+    if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
+  } else if (op.method === "DELETE" && op.body !== "binary") {
+    bodyText = await readLimited(c.req.raw, MAX_JSON_BYTES);
+    if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
+  }
+  // The path wins: a body cannot redirect an operation to another row.
+  for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
+  return { raw, bodyText };
+}
+
+async function readLimited(request: Request, max: number): Promise<string> {
+  if (Number(request.headers.get("content-length") ?? 0) > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
+  if (!request.body) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  try {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    throw new AppError("bad_request", "The body is not valid UTF-8.", { cause });
+  }
+}
+
+function parseJson(text: string, contentType: string | undefined): Record<string, unknown> {
+  if (contentType && !/^application\/(\w+\+)?json/i.test(contentType)) {
+    throw new AppError("unsupported_media_type", "The body must be application/json.");
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new AppError("bad_request", `The body is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new AppError("bad_request", "The body must be a JSON object.");
+  checkJson(value, 0);
+  return value as Record<string, unknown>;
+}
+
+/** Depth, and U+0000, which Postgres cannot store. */
+function checkJson(value: unknown, depth: number): void {
+  if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
+  if (typeof value === "string" && value.includes("\u0000")) throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
+  if (typeof value === "object" && value !== null) for (const v of Object.values(value)) checkJson(v, depth + 1);
+}
+
+function parseInput(op: AnyOperation, raw: unknown): never {
+  const parsed = op.input.safeParse(raw);
+  if (parsed.success) return parsed.data as never;
+  const errors: FieldError[] = parsed.error.issues.map((i) => ({
+    pointer: `/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`,
+    detail: i.message,
+  }));
+  const first = errors[0]!;
+  throw new AppError("invalid", errors.length === 1 ? `${first.pointer.slice(1) || "input"}: ${first.detail}` : `${errors.length} fields are not valid.`, { errors });
+}
+
+function respond(op: AnyOperation, result: unknown, headers: Record<string, string>): Response {
+  if (result instanceof Response) {
+    for (const [name, value] of Object.entries(headers)) if (!result.headers.has(name)) result.headers.set(name, value);
+    return result;
+  }
+  const status = op.status ?? 200;
+  if (status === 204) return new Response(null, { status, headers });
+  // What leaves matches what the document promises; a mismatch is our fault, not the caller's.
+  const output = op.output.safeParse(result);
+  if (!output.success) throw new AppError("internal", "The answer does not fit its own schema.", { cause: new Error(`${op.id}: ${z.prettifyError(output.error)}`) });
+  return new Response(JSON.stringify(output.data), { status, headers: { ...headers, "content-type": "application/json" } });
+}
+
+type Idempotency = { scope: string; key: string; hash: string };
+
+function idempotencyKey(headers: Headers): string | null {
+  const key = headers.get("idempotency-key");
+  if (key === null) return null;
+  if (key.length < 1 || key.length > 255) throw new AppError("bad_request", "Idempotency-Key must have 1 to 255 characters.");
+  return key;
+}
+
+async function replay(db: Tx, op: AnyOperation, key: Idempotency, headers: Record<string, string>): Promise<Response | null> {
+  const [before] = await db<{ running: boolean; operation: string; request_hash: string; status: number; response: unknown }[]>`
+    select * from kernel.idempotency_begin(${key.scope}, ${key.key})`;
+  if (!before) return null;
+  if (before.running) throw new AppError("idempotency_in_progress", "The first request with this key has not finished.", { retryAfter: 1 });
+  if (before.operation !== op.id || before.request_hash !== key.hash) {
+    throw new AppError("idempotency_mismatch", "This Idempotency-Key was used with another request.", { suggestion: "Use a fresh key for a new request." });
+  }
+  return new Response(before.status === 204 ? null : JSON.stringify(before.response), {
+    status: before.status,
+    headers: { ...headers, "idempotency-replayed": "true", ...(before.status === 204 ? {} : { "content-type": "application/json" }) },
+  });
+}
+
+async function keep(db: Tx, op: AnyOperation, key: Idempotency, response: Response): Promise<void> {
+  if (!(response.headers.get("content-type") ?? "application/json").startsWith("application/json")) return;
+  const body = response.status === 204 ? null : await response.clone().json();
+  await db`select kernel.idempotency_keep(${key.scope}, ${key.key}, ${op.id}, ${key.hash}, ${response.status}, ${db.json(body)})`;
+}
+
+/** The input for the audit row: secrets masked, long text cut, bulk arrays counted. */
+function auditable(input: unknown): unknown {
+  const mask = (value: unknown, key: string): unknown => {
+    if (/pass(word)?|secret|token|credential|api_?key/i.test(key)) return "[secret]";
+    if (typeof value === "string") return value.length > 200 ? `${value.slice(0, 200)}…` : value;
+    if (Array.isArray(value)) return value.length > 20 ? `[${value.length} items]` : value.map((v) => mask(v, key));
+    if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mask(v, k)]));
+    return value;
+  };
+  return mask(input, "");
+}
+
+const targetOf = (op: AnyOperation, input: unknown): string | undefined => {
+  const first = pathParams(op.path)[0];
+  return first ? String((input as Record<string, unknown>)[first]) : undefined;
+};
+
+export const newRequestId = (given: string | null | undefined): string => (given && /^[\w-]{8,64}$/.test(given) ? given : uuid7());

@@ -1,0 +1,92 @@
+import { createRemoteJWKSet, jwtVerify } from "jose";
+import type { Actor, Role } from "./context.ts";
+import { AppError } from "./errors.ts";
+import type { Kernel } from "./kernel.ts";
+import { sha256Hex } from "./vault.ts";
+
+/** Who calls: a signed-in person (Supabase's JWT), a program (API key), or nobody. */
+
+export type Person = { userId: string; email: string };
+export type RateLimit = { limit: number; remaining: number; retryAfter: number };
+export type Entered = { actor: Actor; tenantId: string; rate: RateLimit };
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** `ovk_…` is a program, anything else a JWT. Both travel as Bearer; a program may also use X-API-Key. */
+export function credentialOf(headers: Headers): { kind: "api_key" | "jwt"; value: string } | null {
+  const apiKey = headers.get("x-api-key");
+  if (apiKey) return { kind: "api_key", value: apiKey };
+  const value = /^Bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]?.trim();
+  if (!value || value.startsWith("sb_")) return null;
+  return { kind: value.startsWith("ovk_") ? "api_key" : "jwt", value };
+}
+
+export function createAuthenticator(kernel: Kernel) {
+  const { config } = kernel;
+  const secret = config.jwtSecret ? new TextEncoder().encode(config.jwtSecret) : null;
+  const jwks = createRemoteJWKSet(new URL(`${config.supabaseUrl}/auth/v1/.well-known/jwks.json`));
+  const limits = [config.apiBurst, config.apiRate] as const;
+
+  /** Only `sub` and `role` decide anything: claims go stale, membership is looked up. */
+  async function person(token: string): Promise<Person> {
+    try {
+      const options = { clockTolerance: 5, requiredClaims: ["sub", "exp"] };
+      const symmetric = JSON.parse(atob((token.split(".")[0] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).alg === "HS256";
+      const { payload } =
+        symmetric && secret
+          ? await jwtVerify(token, secret, { ...options, algorithms: ["HS256"] })
+          : await jwtVerify(token, jwks, { ...options, algorithms: ["ES256", "RS256"] });
+      if (payload.role !== "authenticated" || !UUID.test(payload.sub ?? "")) throw new Error("not a person's token");
+      return { userId: payload.sub!, email: String(payload.email ?? "") };
+    } catch (cause) {
+      throw new AppError("unauthenticated", "The access token is not valid or has expired.", { cause, suggestion: "Refresh the session or sign in again." });
+    }
+  }
+
+  const rateOf = (row: { taken: boolean; remaining: number; retry_after: number }): RateLimit => ({
+    limit: config.apiBurst,
+    remaining: Math.floor(row.remaining),
+    retryAfter: row.taken ? 0 : Math.max(1, Math.ceil(row.retry_after)),
+  });
+
+  return {
+    person,
+
+    /** The caller inside a tenant, with one token of the tenant's rate limit taken. One round trip. */
+    async enter(headers: Headers): Promise<Entered> {
+      const credential = credentialOf(headers);
+      if (!credential) {
+        throw new AppError("unauthenticated", "This needs a session or an API key.", {
+          suggestion: "Send `Authorization: Bearer <access token or API key>`.",
+        });
+      }
+      const scope = { role: "overture_worker", tenantId: null } as const;
+      if (credential.kind === "api_key") {
+        const hash = await sha256Hex(credential.value);
+        const [row] = await kernel.database.tx(
+          scope,
+          (tx) => tx<{ tenant_id: string; key_id: string; scopes: string[]; taken: boolean; remaining: number; retry_after: number }[]>`
+            select * from kernel.enter_as_key(${hash}, ${limits[0]}, ${limits[1]})`,
+        );
+        if (!row) throw new AppError("unauthenticated", "The API key is unknown, revoked or expired.");
+        return { actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes }, tenantId: row.tenant_id, rate: rateOf(row) };
+      }
+      const who = await person(credential.value);
+      const wanted = headers.get("x-tenant-id");
+      if (wanted !== null && !UUID.test(wanted)) throw new AppError("bad_request", "X-Tenant-Id is not a UUID.");
+      const [row] = await kernel.database.tx(
+        scope,
+        (tx) => tx<{ tenant_id: string; role: Role; taken: boolean; remaining: number; retry_after: number }[]>`
+          select * from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits[0]}, ${limits[1]})`,
+      );
+      if (!row) {
+        throw new AppError("forbidden", wanted ? "You are not a member of this team." : "You do not belong to a team yet.", {
+          suggestion: "GET /api/v1/tenants lists your teams; POST /api/v1/tenants makes one.",
+        });
+      }
+      return { actor: { kind: "user", ...who, role: row.role }, tenantId: row.tenant_id, rate: rateOf(row) };
+    },
+  };
+}
+
+export type Authenticator = ReturnType<typeof createAuthenticator>;

@@ -1,0 +1,140 @@
+import { loadConfig, type Config } from "./config.ts";
+import type { AnyConsumer } from "./consumer.ts";
+import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
+import { type Database, openDatabase, scopeOf, type Tx } from "./db.ts";
+import { AppError } from "./errors.ts";
+import { createHttpClient } from "./http.ts";
+import { uuid7 } from "./ids.ts";
+import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import type { ModuleDef } from "./module.ts";
+import { createRegistry, type Registry } from "./registry.ts";
+import { createVault } from "./vault.ts";
+
+/** The running product: configuration, services, database and everything the modules offer. */
+export type Kernel = Services & {
+  registry: Registry;
+  database: Database;
+  /** Runs `fn` in one transaction as `actor` in a tenant. */
+  run<T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T>;
+  /** A context without a transaction, for work that calls the outside. */
+  manual(scope: RunScope): ManualCtx;
+  /** Aborted when the process is asked to stop. */
+  signal: AbortSignal;
+  close(): Promise<void>;
+};
+
+export type RunScope = {
+  actor: Actor;
+  tenantId: string;
+  requestId?: string;
+  /** Audit action for the row written when the handler called `audit`. */
+  action?: string;
+  signal?: AbortSignal;
+};
+
+const hostOf = (url: string) => {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+};
+
+/** Our own Supabase and, where configured, the sandbox: private addresses that the installation itself chose. */
+const trustedHosts = (config: Config): string[] =>
+  [hostOf(config.supabaseUrl), ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []), ...(config.sandboxSmtp ? [config.sandboxSmtp] : [])].concat(
+    config.allowPrivateHosts,
+  );
+
+/** Parses the environment, wires the services and checks the modules against each other. Opens no connection yet. */
+export function createKernel(env: Record<string, string | undefined>, modules: readonly ModuleDef[]): Kernel {
+  const config = loadConfig(env);
+  const registry = createRegistry(modules, config.modulesOff);
+  const stopping = new AbortController();
+  const services: Services = {
+    config,
+    http: createHttpClient({ allowPrivateHosts: trustedHosts(config), userAgent: config.productName }),
+    vault: createVault(config.keys),
+    log: createLog(config.logLevel),
+    metrics: createMetrics(),
+  };
+  const database = openDatabase(config);
+
+  const context = (scope: RunScope, tx: Tx, now: Date, notes: AuditNote[]): Ctx => ({
+    ...services,
+    actor: scope.actor,
+    tenantId: scope.tenantId,
+    requestId: scope.requestId ?? uuid7(),
+    signal: scope.signal ?? stopping.signal,
+    db: tx,
+    now,
+    enqueue: (consumer, payloads, options) => enqueue(tx, consumer, payloads, options?.delaySeconds ?? 0),
+    audit: (detail, target) => void notes.push({ detail, target: target ?? null }),
+  });
+
+  const run = <T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T> =>
+    database.tx(scopeOf(scope.actor, scope.tenantId), async (tx, now) => {
+      const notes: AuditNote[] = [];
+      const ctx = context(scope, tx, now, notes);
+      const result = await fn(ctx);
+      if (scope.action && notes.length > 0) await writeAudit(tx, scope, ctx.requestId, notes);
+      return result;
+    });
+
+  return {
+    ...services,
+    registry,
+    database,
+    signal: stopping.signal,
+    run,
+    manual(scope) {
+      const requestId = scope.requestId ?? uuid7();
+      return {
+        ...services,
+        actor: scope.actor,
+        tenantId: scope.tenantId,
+        requestId,
+        signal: scope.signal ?? stopping.signal,
+        tx: (fn) => run({ ...scope, requestId }, fn),
+        enqueue: (consumer, payloads, options) =>
+          run({ ...scope, requestId }, (ctx) => ctx.enqueue(consumer, payloads as never, options)),
+        // Outside a transaction there is nothing to be atomic with: the note is a transaction of its own.
+        audit: () => {
+          throw new AppError("internal", "audit() needs a transaction: call it on the ctx that tx() passes.");
+        },
+      };
+    },
+    async close() {
+      stopping.abort();
+      await database.close();
+    },
+  };
+}
+
+type AuditNote = { detail: Record<string, unknown>; target: string | null };
+
+const actorId = (actor: Actor): string =>
+  actor.kind === "user"
+    ? actor.userId
+    : actor.kind === "api_key"
+      ? actor.keyId
+      : actor.kind === "webhook"
+        ? actor.connectionId
+        : actor.kind === "job"
+          ? actor.name
+          : actor.address;
+
+/** One audit row per act, in the transaction of the act. */
+export async function writeAudit(tx: Tx, scope: RunScope, requestId: string, notes: AuditNote[]): Promise<void> {
+  const detail = Object.assign({}, ...notes.map((n) => n.detail)) as Record<string, unknown>;
+  const target = notes.find((n) => n.target)?.target ?? null;
+  const kind = scope.actor.kind === "anonymous" ? "user" : scope.actor.kind;
+  await tx`
+    insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
+    values (${scope.tenantId}, ${kind}, ${actorId(scope.actor)}, ${scope.action ?? ""}, ${target}, ${requestId}, ${tx.json(detail as never)})`;
+}
+
+async function enqueue(tx: Tx, consumer: AnyConsumer, payloads: unknown, delaySeconds: number): Promise<void> {
+  const list = (Array.isArray(payloads) ? payloads : [payloads]) as { tenant_id: string }[];
+  if (list.length === 0) return;
+  const messages = list.map((p) => JSON.stringify(consumer.payload.parse(p)));
+  await tx`select kernel.enqueue(${consumer.queue}, ${messages}::text[]::jsonb[], ${delaySeconds})`;
+}

@@ -1,0 +1,61 @@
+import { z } from "zod";
+
+export const MESSAGE_STATUS = ["queued", "sending", "sent", "failed", "unknown", "cancelled", "received"] as const;
+
+const at = z.iso.datetime().nullable();
+
+export const MessageSchema = z
+  .object({
+    id: z.uuid(),
+    direction: z.enum(["out", "in"]),
+    channel: z.string(),
+    status: z.enum(MESSAGE_STATUS),
+    contact: z.object({ id: z.uuid(), full_name: z.string(), email: z.string().nullable() }).nullable(),
+    campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
+    enrollment_id: z.uuid().nullable(),
+    step: z.number().int().nullable(),
+    thread_id: z.uuid(),
+    from_email: z.string(),
+    from_name: z.string(),
+    to_email: z.string(),
+    subject: z.string(),
+    snippet: z.string().describe("The first 200 characters of the text."),
+    is_auto_reply: z.boolean(),
+    attempts: z.number().int(),
+    provider_message_id: z.string().nullable(),
+    error: z.string().nullable(),
+    due_at: at,
+    sent_at: at,
+    delivered_at: at,
+    opened_at: at,
+    clicked_at: at,
+    replied_at: at,
+    bounced_at: at,
+    unsubscribed_at: at,
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: "Message" });
+
+export const MessageDetailSchema = MessageSchema.extend({
+  body_text: z.string(),
+  body_html: z.string().nullable().describe("For outgoing messages. The HTML of received mail is never given out: show body_text."),
+  headers: z.record(z.string(), z.unknown()),
+  rfc_message_id: z.string().nullable(),
+  attempt_log: z.array(
+    z.object({ number: z.number().int(), started_at: z.iso.datetime(), finished_at: at, outcome: z.string().nullable(), code: z.string().nullable(), detail: z.string().nullable() }),
+  ),
+  events: z.array(z.object({ id: z.uuid(), kind: z.string(), at: z.iso.datetime(), is_bot: z.boolean(), detail: z.record(z.string(), z.unknown()) })),
+}).meta({ id: "MessageDetail" });
+
+export const ThreadSchema = z
+  .object({
+    id: z.uuid(),
+    subject: z.string(),
+    snippet: z.string(),
+    contact: MessageSchema.shape.contact,
+    campaign: MessageSchema.shape.campaign,
+    last_received_at: z.iso.datetime(),
+    is_auto_reply: z.boolean(),
+    messages: z.number().int(),
+  })
+  .meta({ id: "Thread", description: "A conversation that somebody answered." });

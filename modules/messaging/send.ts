@@ -1,0 +1,151 @@
+import { z } from "zod";
+import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import type { Ctx, ManualCtx } from "../kernel/context.ts";
+import type { AnyProvider, Connection, OutboundEmail, SendOutcome } from "../kernel/provider.ts";
+import { openConnection } from "../providers/connections.ts";
+
+/**
+ * Sends what is due for one tenant. Each round: a token of the provider's rate, a claim (which reserves and records), the call,
+ * the settlement. A crash between claim and settlement leaves an expired lease, which becomes `unknown`, never a second send.
+ */
+
+/** Longest lawful wait for a provider (15 s a call) and its settlement, with room: past it the worker is taken for dead. */
+const LEASE_SECONDS = 120;
+/** One message's share of the worker; then it queues up again behind the other tenants. */
+const BUDGET_MS = 15_000;
+/** Waiting for a rate longer than this is left to the next wake. */
+const MAX_WAIT_SECONDS = 3;
+
+type Claimed = {
+  id: string;
+  from_email: string;
+  from_name: string;
+  to_email: string;
+  reply_to: string | null;
+  subject: string;
+  body_html: string | null;
+  body_text: string;
+  headers: Record<string, string>;
+  rfc_message_id: string;
+};
+
+type Opened = { provider: AnyProvider; connection: Connection<Record<string, unknown>> };
+
+export const messagingSend = defineManualConsumer({
+  queue: "messaging_send",
+  payload: z.object({ tenant_id: z.uuid() }),
+  visibilitySeconds: 60, // four times the budget; kept hidden while a slow provider answers
+  maxAttempts: 20, // a wake message carries nothing: losing one costs ten seconds
+  batch: 1, // one tenant at a time per loop, so that a big one never holds back the rest of a batch
+  concurrency: 4, // providers' answers take most of the time
+  async handle(ctx, payload) {
+    const end = Date.now() + BUDGET_MS;
+    const connections = await ctx.tx(async (tx) => {
+      await tx.db`select private.cancel_unsendable()`;
+      const rows = await tx.db<{ connection_id: string }[]>`
+        select c.id as connection_id from public.connections c
+        where c.tenant_id = ${ctx.tenantId} and c.status = 'active' and exists (
+          select from public.senders s join public.messages m on m.tenant_id = s.tenant_id and m.sender_id = s.id
+          where s.tenant_id = c.tenant_id and s.connection_id = c.id and m.status = 'queued' and m.due_at <= kernel.now())`;
+      return rows.map((r) => r.connection_id);
+    });
+    const left = await Promise.all(connections.map((id) => drainConnection(ctx, id, end)));
+    // Out of time with work left: behind the other tenants again.
+    if (left.some(Boolean)) await ctx.enqueue(messagingSend, payload);
+    return done();
+  },
+});
+
+/** Sends on one connection until nothing is due (false) or the time is up (true). */
+async function drainConnection(ctx: ManualCtx, connectionId: string, end: number): Promise<boolean> {
+  const opened = await ctx.tx((tx) => openConnection(tx, connectionId));
+  if (!opened.provider.send) return false;
+  const { provider } = opened;
+  const perSecond = ratePerSecond(opened);
+  // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
+  const size = provider.limits.batch > 1 ? provider.limits.batch : Math.max(1, Math.floor(perSecond));
+  const calls = provider.limits.batch > 1 ? 1 : size;
+  const bucket = `connection:${connectionId}`;
+  let wait = 0;
+
+  while (Date.now() < end && !ctx.signal.aborted) {
+    if (wait > 0) await pause(wait, ctx.signal);
+    if (ctx.signal.aborted) return true;
+    const round = await ctx.tx(async (tx) => {
+      const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
+        select taken, retry_after from kernel.take_tokens(${bucket}, ${Math.max(perSecond, calls)}, ${perSecond}, ${calls})`;
+      if (!token!.taken) return { wait: token!.retry_after, claimed: [] };
+      const claimed = await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`;
+      return { wait: 0, claimed: [...claimed] };
+    });
+    wait = round.wait;
+    if (wait > MAX_WAIT_SECONDS) return false;
+    if (wait > 0) continue;
+    if (round.claimed.length === 0) return false;
+    const outcomes = await deliver(ctx, opened, round.claimed);
+    await ctx.tx((tx) => settle(tx, bucket, round.claimed, outcomes));
+    if (outcomes.some((o) => o.outcome === "broken")) return false;
+  }
+  return true;
+}
+
+/** The provider's documented rate, unless the connection says otherwise (a bigger plan). */
+function ratePerSecond({ provider, connection }: Opened): number {
+  const own = Number(connection.settings.per_second);
+  return Number.isFinite(own) && own > 0 ? own : provider.limits.per_second;
+}
+
+/** Calls the provider. Whatever goes wrong in here is an outcome: an exception must not hide that a call was made. */
+async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
+  const emails: OutboundEmail[] = claimed.map((m) => ({
+    id: m.id,
+    from: { email: m.from_email, name: m.from_name || null },
+    to: { email: m.to_email },
+    reply_to: m.reply_to,
+    subject: m.subject,
+    html: m.body_html ?? "",
+    text: m.body_text,
+    message_id: m.rfc_message_id,
+    headers: m.headers,
+  }));
+  const batches = provider.limits.batch > 1 ? [emails] : emails.map((e) => [e]);
+  const started = performance.now();
+  const outcomes = await Promise.all(
+    batches.map(async (batch): Promise<SendOutcome[]> => {
+      try {
+        const answers = await provider.send!(batch, connection, ctx.http);
+        if (answers.length === batch.length) return answers;
+        throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
+      } catch (error) {
+        ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
+        return batch.map(() => ({ outcome: "unknown", code: "adapter_error", detail: "The adapter failed while the call was under way." }));
+      }
+    }),
+  );
+  const flat = outcomes.flat();
+  ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, { provider: provider.id });
+  for (const kind of new Set(flat.map((o) => o.outcome))) {
+    ctx.metrics.count("overture_sends_total", "Messages by outcome", { provider: provider.id, outcome: kind }, flat.filter((o) => o.outcome === kind).length);
+  }
+  return flat;
+}
+
+async function settle(ctx: Ctx, bucket: string, claimed: Claimed[], outcomes: SendOutcome[]): Promise<void> {
+  const rows = claimed.map((m, i) => ({ id: m.id, ...outcomes[i]! }));
+  await ctx.db`select private.settle_messages(${ctx.db.json(rows as never)})`;
+  // The provider's own Retry-After outranks our arithmetic, for every worker at once.
+  const block = Math.max(0, ...outcomes.map((o) => (o.outcome === "retry" && o.after_seconds ? o.after_seconds : 0)));
+  if (block > 0) await ctx.db`select kernel.block_bucket(${bucket}, ${Math.min(block, 3600)})`;
+}
+
+/** Waits, but not past a shutdown. */
+const pause = (seconds: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, seconds * 1000);
+    signal.addEventListener("abort", end);
+  });

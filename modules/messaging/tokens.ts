@@ -1,0 +1,36 @@
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Services } from "../kernel/context.ts";
+import { base64url, fromBase64url } from "../kernel/vault.ts";
+
+/**
+ * Tokens in links to recipients: which message, which link, signed. They hold no address and no target, need no table,
+ * and are bound to their purpose, so that an open pixel's token cannot unsubscribe anybody.
+ */
+
+export type LinkPurpose = "open" | "click" | "unsubscribe";
+export type LinkToken = { tenantId: string; messageId: string; number: number };
+
+const HEX = /^[0-9a-f]{32}$/;
+const hexOf = (uuid: string) => uuid.replaceAll("-", "");
+const uuidOf = (hex: string) => `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+const toHex = (bytes: Uint8Array) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+const fromHex = (hex: string) => Uint8Array.from(hex.match(/../g)!, (b) => parseInt(b, 16));
+
+/** 16 bytes tenant, 16 message, 2 link number, 32 signature: 88 characters. */
+export async function linkToken(vault: Services["vault"], purpose: LinkPurpose, token: LinkToken): Promise<string> {
+  const payload = new Uint8Array([...fromHex(hexOf(token.tenantId)), ...fromHex(hexOf(token.messageId)), token.number >> 8, token.number & 0xff]);
+  const signature = await vault.sign(`link:${purpose}`, base64url(payload));
+  return base64url(new Uint8Array([...payload, ...signature]));
+}
+
+/** The token's content, or null when it is not ours. */
+export async function readLinkToken(vault: Kernel["vault"], purpose: LinkPurpose, text: string): Promise<LinkToken | null> {
+  if (!/^[\w-]{88}$/.test(text)) return null;
+  const bytes = fromBase64url(text);
+  const payload = bytes.slice(0, 34);
+  if (!(await vault.verify(`link:${purpose}`, base64url(payload), bytes.slice(34)))) return null;
+  const tenant = toHex(payload.slice(0, 16));
+  const message = toHex(payload.slice(16, 32));
+  if (!HEX.test(tenant) || !HEX.test(message)) return null;
+  return { tenantId: uuidOf(tenant), messageId: uuidOf(message), number: (payload[32]! << 8) | payload[33]! };
+}
