@@ -1,6 +1,10 @@
+import { execFile } from "node:child_process";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import net from "node:net";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpClient, HttpError, isPublicAddress } from "./http.ts";
 
@@ -115,6 +119,28 @@ describe("exchanges", () => {
       expect({ kind: error.kind, sent: error.sent }, path).toEqual({ kind, sent: true });
     }
   });
+
+  test("a POST is made once, also when the peer hangs up on a warm connection, in both runtimes", async () => {
+    const source = `
+      import { createHttpClient } from "./modules/kernel/http.ts";
+      const client = createHttpClient({ allowPrivateHosts: ["127.0.0.1"], userAgent: "t" });
+      const url = "http://127.0.0.1:${port}";
+      await client.request({ method: "POST", url: url + "/ok", body: "x" });
+      await client.request({ method: "GET", url: url + "/ok" });
+      const kind = await client.request({ method: "POST", url: url + "/reset?who=RUNTIME", body: "x" }).catch((e) => e.kind + " " + e.sent);
+      console.log(kind);
+      globalThis.process.exit(0);`;
+    const runtimes = {
+      node: [process.execPath, ["--input-type=module-typescript", "-e", source.replace("RUNTIME", "node")]],
+      deno: ["node_modules/.bin/deno", ["eval", "--ext=ts", source.replace("RUNTIME", "deno")]],
+    } as const;
+    for (const [name, [command, args]] of Object.entries(runtimes)) {
+      seen = [];
+      const { stdout } = await promisify(execFile)(command, [...args], { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 20_000 });
+      expect(stdout.trim(), name).toBe("reset true");
+      expect(seen.filter((s) => s.url === `/reset?who=${name}`), name).toHaveLength(1);
+    }
+  }, 45_000);
 
   test("an answer that is too large or no JSON is an error, not a crash", async () => {
     expect(await failure(get("/big", { maxBytes: 1000 }))).toMatchObject({ kind: "too_large", sent: true });

@@ -117,7 +117,7 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
         url,
         {
           method: request.method,
-          agent: url.protocol === "https:" ? httpsAgent : httpAgent,
+          agent: agentFor(url.protocol, request.method),
           lookup: guardedLookup(port),
           headers: {
             "user-agent": options.userAgent,
@@ -179,8 +179,18 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
   };
 }
 
-const httpAgent = new http.Agent({ keepAlive: true, maxSockets: 64, timeout: 60_000 });
-const httpsAgent = new https.Agent({ keepAlive: true, maxSockets: 64, timeout: 60_000 });
+/**
+ * Only reads share connections. Deno's node:http repeats a request by itself when a reused connection breaks, even a
+ * POST whose body had arrived: that would be a second e-mail nobody knows of. A fresh connection is never repeated.
+ */
+const reading = { keepAlive: true, maxSockets: 64, timeout: 60_000 };
+const writing = { keepAlive: false, maxSockets: 64 };
+const agents = {
+  "http:": { reading: new http.Agent(reading), writing: new http.Agent(writing) },
+  "https:": { reading: new https.Agent(reading), writing: new https.Agent(writing) },
+};
+const agentFor = (protocol: string, method: HttpRequest["method"]) =>
+  agents[protocol === "https:" ? "https:" : "http:"][method === "GET" || method === "HEAD" ? "reading" : "writing"];
 
 function parseUrl(raw: string): URL {
   let url: URL;
