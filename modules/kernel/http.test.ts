@@ -41,21 +41,57 @@ afterAll(() => {
   server.close();
 });
 
-const client = (allow: string[] = [`127.0.0.1:${port}`]) => createHttpClient({ allowPrivateHosts: allow, userAgent: "overture-test/1" });
-const get = (path: string, extra: object = {}, allow?: string[]) => client(allow).request({ method: "GET", url: `http://127.0.0.1:${port}${path}`, ...extra });
-const failure = (promise: Promise<unknown>) => promise.then(() => expect.fail("no error"), (e: unknown) => e as HttpError);
+const client = (allow: string[] = [`127.0.0.1:${port}`]) =>
+  createHttpClient({ allowPrivateHosts: allow, userAgent: "overture-test/1" });
+const get = (path: string, extra: object = {}, allow?: string[]) =>
+  client(allow).request({ method: "GET", url: `http://127.0.0.1:${port}${path}`, ...extra });
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail("no error"),
+    (e: unknown) => e as HttpError,
+  );
 
 describe("addresses", () => {
   test("only plain unicast addresses are public", () => {
     for (const address of ["8.8.8.8", "2606:4700::1111"]) expect(isPublicAddress(address), address).toBe(true);
-    const special = ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"];
-    const special6 = ["::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"];
-    for (const address of [...special, ...special6, "localhost", ""]) expect(isPublicAddress(address), address).toBe(false);
+    const special = [
+      "127.0.0.1",
+      "10.0.0.1",
+      "172.16.0.1",
+      "192.168.1.1",
+      "169.254.169.254",
+      "100.64.0.1",
+      "0.0.0.0",
+      "224.0.0.1",
+      "255.255.255.255",
+    ];
+    const special6 = [
+      "::1",
+      "::",
+      "fe80::1",
+      "fc00::1",
+      "fd00:ec2::254",
+      "::ffff:127.0.0.1",
+      "::ffff:10.0.0.1",
+      "64:ff9b::7f00:1",
+      "2002:7f00:1::",
+    ];
+    for (const address of [...special, ...special6, "localhost", ""])
+      expect(isPublicAddress(address), address).toBe(false);
   });
 
   test("a private address is refused in every spelling, before a connection is made", async () => {
     seen = [];
-    const hosts = ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"];
+    const hosts = [
+      "127.0.0.1",
+      "2130706433",
+      "0x7f000001",
+      "0177.0.0.1",
+      "127.1",
+      "[::1]",
+      "[::ffff:127.0.0.1]",
+      "localhost",
+    ];
     for (const host of hosts) {
       const error = await failure(client([]).request({ method: "GET", url: `http://${host}:${port}/` }));
       expect(error, host).toBeInstanceOf(HttpError);
@@ -68,7 +104,9 @@ describe("addresses", () => {
     expect((await get("/ok", {}, ["127.0.0.1"])).status).toBe(200);
     expect((await get("/ok", {}, [`127.0.0.1:${port}`])).status).toBe(200);
     expect((await failure(get("/ok", {}, [`127.0.0.1:${port + 1}`]))).kind).toBe("blocked");
-    expect((await client([`localhost:${port}`]).request({ method: "GET", url: `http://localhost:${port}/ok` })).status).toBe(200);
+    expect(
+      (await client([`localhost:${port}`]).request({ method: "GET", url: `http://localhost:${port}/ok` })).status,
+    ).toBe(200);
   });
 
   test("a redirect is not followed unless asked, and never into a private network", async () => {
@@ -102,19 +140,33 @@ describe("addresses", () => {
 describe("exchanges", () => {
   test("JSON goes out with its type and length and comes back parsed; the caller judges the status", async () => {
     seen = [];
-    const response = await client().json({ method: "POST", url: `http://127.0.0.1:${port}/ok`, body: { text: "Grüße" } });
+    const response = await client().json({
+      method: "POST",
+      url: `http://127.0.0.1:${port}/ok`,
+      body: { text: "Grüße" },
+    });
     expect(response.json()).toEqual({ ok: true });
     expect(seen[0]!.body).toBe('{"text":"Grüße"}');
-    expect(seen[0]!.headers).toMatchObject({ "content-type": "application/json", "user-agent": "overture-test/1", "content-length": "18" });
+    expect(seen[0]!.headers).toMatchObject({
+      "content-type": "application/json",
+      "user-agent": "overture-test/1",
+      "content-length": "18",
+    });
     expect((await get("/cookies")).headers.get("set-cookie")).toContain("a=1");
   });
 
   test("«sent» tells what may be repeated", async () => {
-    const closed = await failure(client(["127.0.0.1"]).request({ method: "POST", url: "http://127.0.0.1:1/", body: "x" }));
+    const closed = await failure(
+      client(["127.0.0.1"]).request({ method: "POST", url: "http://127.0.0.1:1/", body: "x" }),
+    );
     expect({ kind: closed.kind, sent: closed.sent }).toEqual({ kind: "connect", sent: false });
     const unknown = await failure(client().request({ method: "POST", url: "http://nowhere.invalid/", body: "x" }));
     expect({ kind: unknown.kind, sent: unknown.sent }).toEqual({ kind: "dns", sent: false });
-    for (const [path, kind] of [["/reset", "reset"], ["/half", "reset"], ["/hang", "timeout"]] as const) {
+    for (const [path, kind] of [
+      ["/reset", "reset"],
+      ["/half", "reset"],
+      ["/hang", "timeout"],
+    ] as const) {
       const error = await failure(get(path, { method: "POST", body: "x", timeoutMs: 300 }));
       expect({ kind: error.kind, sent: error.sent }, path).toEqual({ kind, sent: true });
     }
@@ -136,9 +188,15 @@ describe("exchanges", () => {
     } as const;
     for (const [name, [command, args]] of Object.entries(runtimes)) {
       seen = [];
-      const { stdout } = await promisify(execFile)(command, [...args], { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 20_000 });
+      const { stdout } = await promisify(execFile)(command, [...args], {
+        cwd: fileURLToPath(new URL("../..", import.meta.url)),
+        timeout: 20_000,
+      });
       expect(stdout.trim(), name).toBe("reset true");
-      expect(seen.filter((s) => s.url === `/reset?who=${name}`), name).toHaveLength(1);
+      expect(
+        seen.filter((s) => s.url === `/reset?who=${name}`),
+        name,
+      ).toHaveLength(1);
     }
   }, 45_000);
 

@@ -161,7 +161,8 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
     for (let hop = 0; ; hop++) {
       const response = await once(input, url);
       const location = response.headers.get("location");
-      if (response.status < 300 || response.status >= 400 || !location || hop >= (input.redirects ?? 0)) return response;
+      if (response.status < 300 || response.status >= 400 || !location || hop >= (input.redirects ?? 0))
+        return response;
       url = parseUrl(new URL(location, url).href);
     }
   }
@@ -171,7 +172,11 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
     json: ({ body, headers, ...rest }) =>
       request({
         ...rest,
-        headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+        headers: {
+          accept: "application/json",
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
     lookupFor: guardedLookup,

@@ -9,7 +9,11 @@ const seconds = now.getTime() / 1000;
 const refused = expect.objectContaining({ code: "unauthenticated" });
 
 const signed = async (body: Uint8Array, at = seconds, names = "svix") =>
-  new Headers({ [`${names}-id`]: "msg_1", [`${names}-timestamp`]: String(at), [`${names}-signature`]: await signWebhook(secret, "msg_1", at, body) });
+  new Headers({
+    [`${names}-id`]: "msg_1",
+    [`${names}-timestamp`]: String(at),
+    [`${names}-signature`]: await signWebhook(secret, "msg_1", at, body),
+  });
 
 describe("Standard Webhooks signatures", () => {
   test("the official library agrees with ours, in both directions", async () => {
@@ -17,13 +21,24 @@ describe("Standard Webhooks signatures", () => {
     const theirs = new Webhook(secret);
     expect(await signWebhook(secret, "msg_1", seconds, bytes(body))).toBe(theirs.sign("msg_1", now, body));
     const fresh = new Date();
-    const headers = { "webhook-id": "m", "webhook-timestamp": String(Math.floor(fresh.getTime() / 1000)), "webhook-signature": theirs.sign("m", fresh, body) };
-    expect(await verifyWebhook({ headers: new Headers(headers), body: bytes(body), now: fresh }, secret)).toEqual({ delivery_id: "m" });
+    const headers = {
+      "webhook-id": "m",
+      "webhook-timestamp": String(Math.floor(fresh.getTime() / 1000)),
+      "webhook-signature": theirs.sign("m", fresh, body),
+    };
+    expect(await verifyWebhook({ headers: new Headers(headers), body: bytes(body), now: fresh }, secret)).toEqual({
+      delivery_id: "m",
+    });
   });
 
   test("the known vector of the Svix documentation", async () => {
     const body = bytes('{"test": 2432232314}');
-    const signature = await signWebhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body);
+    const signature = await signWebhook(
+      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      "msg_p5jXN8AQM9LWM0D4loKWxJek",
+      1614265330,
+      body,
+    );
     expect(signature).toBe("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
   });
 
@@ -31,7 +46,9 @@ describe("Standard Webhooks signatures", () => {
     const body = new Uint8Array([0xff, 0x00, 0xfe]);
     const headers = await signed(body);
     await expect(verifyWebhook({ headers, body, now }, secret)).resolves.toEqual({ delivery_id: "msg_1" });
-    await expect(verifyWebhook({ headers, body: new Uint8Array([0xfe, 0x00, 0xff]), now }, secret)).rejects.toEqual(refused);
+    await expect(verifyWebhook({ headers, body: new Uint8Array([0xfe, 0x00, 0xff]), now }, secret)).rejects.toEqual(
+      refused,
+    );
   });
 
   test("a changed id or timestamp, an old version, an empty list are refused", async () => {
@@ -48,7 +65,9 @@ describe("Standard Webhooks signatures", () => {
     ] as const) {
       const changed = new Headers(headers);
       changed.set(name, value);
-      await expect(verifyWebhook({ headers: changed, body, now }, secret), `${name}: ${value}`).rejects.toEqual(refused);
+      await expect(verifyWebhook({ headers: changed, body, now }, secret), `${name}: ${value}`).rejects.toEqual(
+        refused,
+      );
     }
   });
 
@@ -62,8 +81,19 @@ describe("Standard Webhooks signatures", () => {
 
   test("300 seconds of tolerance, both ways, and not one more", async () => {
     const body = bytes("{}");
-    for (const [offset, good] of [[300, true], [301, false], [-300, true], [-301, false]] as const) {
-      const verdict = verifyWebhook({ headers: await signed(body, seconds + offset, "webhook"), body, now }, secret).then(() => true, () => false);
+    for (const [offset, good] of [
+      [300, true],
+      [301, false],
+      [-300, true],
+      [-301, false],
+    ] as const) {
+      const verdict = verifyWebhook(
+        { headers: await signed(body, seconds + offset, "webhook"), body, now },
+        secret,
+      ).then(
+        () => true,
+        () => false,
+      );
       expect(await verdict, `${offset} s`).toBe(good);
     }
   });
@@ -84,7 +114,9 @@ describe("Basic auth and secrets", () => {
 
   test("nothing stored refuses everybody, also an empty pair", async () => {
     await expect(verifyBasicAuth(headers(":"), { username: "", password: "" })).rejects.toEqual(refused);
-    await expect(verifyBasicAuth(headers("undefined:undefined"), { username: undefined, password: undefined })).rejects.toEqual(refused);
+    await expect(
+      verifyBasicAuth(headers("undefined:undefined"), { username: undefined, password: undefined }),
+    ).rejects.toEqual(refused);
   });
 
   test("secrets of different lengths compare without an error", async () => {

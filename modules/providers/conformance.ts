@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpClient } from "../kernel/http.ts";
 import type { HttpClient } from "../kernel/http.ts";
-import type { Connection, OutboundEmail, ProviderDef, ProviderEvent, SendOutcome, WebhookRequest } from "../kernel/provider.ts";
+import type {
+  Connection,
+  OutboundEmail,
+  ProviderDef,
+  ProviderEvent,
+  SendOutcome,
+  WebhookRequest,
+} from "../kernel/provider.ts";
 import { createSandbox } from "../sandbox/server.ts";
 import type { RunningSandbox } from "../sandbox/server.ts";
 import type { Message } from "../sandbox/store.ts";
@@ -65,14 +72,19 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
     const { credentials, key } = spec.account();
     return { connection: open(credentials), key };
   };
-  const send = (emails: OutboundEmail[], connection: Connection<z.infer<C>>) => provider.send!(emails, connection, http);
+  const send = (emails: OutboundEmail[], connection: Connection<z.infer<C>>) =>
+    provider.send!(emails, connection, http);
   const control = async <T>(path: string, body?: unknown): Promise<T> => {
-    const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+    const init =
+      body === undefined
+        ? {}
+        : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
     const response = await fetch(`${sandbox.url}/_sandbox${path}`, init);
     expect(response.ok, `${path}: ${response.status}`).toBe(true);
     return (await response.json()) as T;
   };
-  const accepted = async (key: string) => (await control<{ messages: Message[] }>(`/messages?account=${encodeURIComponent(key)}`)).messages;
+  const accepted = async (key: string) =>
+    (await control<{ messages: Message[] }>(`/messages?account=${encodeURIComponent(key)}`)).messages;
   /** Our own id as this provider's messages carry it. */
   const ownId = (email: OutboundEmail) => (provider.id === "smtp" ? email.message_id : email.id);
 
@@ -81,7 +93,11 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
       expect(await provider.check(open(), http)).toMatchObject({ ok: true });
       for (const bad of spec.badCredentials) {
         const result = await provider.check(open(bad), http);
-        expect(result).toMatchObject({ ok: false, code: expect.stringMatching(/\w/), detail: expect.stringMatching(/\w/) });
+        expect(result).toMatchObject({
+          ok: false,
+          code: expect.stringMatching(/\w/),
+          detail: expect.stringMatching(/\w/),
+        });
         const [outcome] = await send([exampleEmail()], open(bad));
         expect(outcome!.outcome).toBe("broken");
       }
@@ -91,7 +107,8 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
       const fields = provider.credentials.shape as Record<string, z.ZodType>;
       const required = Object.values(fields).some((field) => !field.safeParse(undefined).success);
       expect(provider.credentials.safeParse({}).success).toBe(!required);
-      for (const [name, field] of Object.entries(fields)) expect(field.safeParse("").success, `${name} accepts ""`).toBe(false);
+      for (const [name, field] of Object.entries(fields))
+        expect(field.safeParse("").success, `${name} accepts ""`).toBe(false);
     });
 
     test("N messages give N outcomes in order, each accepted once under our own id", async () => {
@@ -131,7 +148,10 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
 
     test("a line break in a name cannot add a header", async () => {
       const { connection, key } = opened();
-      await send([exampleEmail({ from: { email: "sales@sandbox.test", name: "Ada\r\nBcc: victim@example.com" } })], connection);
+      await send(
+        [exampleEmail({ from: { email: "sales@sandbox.test", name: "Ada\r\nBcc: victim@example.com" } })],
+        connection,
+      );
       const message = (await accepted(key))[0]!;
       expect(message.headers.map(([name]) => name.toLowerCase())).not.toContain("bcc");
       expect(message.to).toHaveLength(1);
@@ -230,8 +250,14 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
         let mapped = 0;
         for (const { name, body: payload, kinds } of webhook.payloads) {
           const events = provider.parseWebhook!(payload);
-          expect(events.map((e) => e.kind), name).toEqual(kinds);
-          expect(provider.parseWebhook!(structuredClone(payload)).map((e) => e.event_id), name).toEqual(events.map((e) => e.event_id));
+          expect(
+            events.map((e) => e.kind),
+            name,
+          ).toEqual(kinds);
+          expect(
+            provider.parseWebhook!(structuredClone(payload)).map((e) => e.event_id),
+            name,
+          ).toEqual(events.map((e) => e.event_id));
           mapped += events.length;
         }
         expect(mapped).toBeGreaterThan(0);
@@ -241,7 +267,9 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
 
       test("webhooks: a malformed body is `invalid`, not a crash", () => {
         for (const bad of [null, 1, "x", [], { type: 1 }]) {
-          expect(() => provider.parseWebhook!(bad), JSON.stringify(bad)).toThrow(expect.objectContaining({ code: "invalid" }));
+          expect(() => provider.parseWebhook!(bad), JSON.stringify(bad)).toThrow(
+            expect.objectContaining({ code: "invalid" }),
+          );
         }
       });
     } else {
@@ -253,7 +281,9 @@ export function conformance<C extends z.ZodObject>(provider: ProviderDef<C>, spe
     if (provider.id !== "smtp") {
       test("a programming error is no outcome: it throws", async () => {
         const bug = () => Promise.reject(new RangeError("bug"));
-        await expect(provider.send!([exampleEmail()], open(), { ...http, request: bug, json: bug })).rejects.toThrow(RangeError);
+        await expect(provider.send!([exampleEmail()], open(), { ...http, request: bug, json: bug })).rejects.toThrow(
+          RangeError,
+        );
       });
     }
   });

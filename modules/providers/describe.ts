@@ -50,7 +50,10 @@ const TYPES = new Set(["string", "integer", "number", "boolean"]);
 /** The form of a flat zod object: labels and secrecy from `.meta()`, everything else from the types themselves. */
 export function describeFields(schema: z.ZodObject): FormField[] {
   // As input: a field with a default may be left empty.
-  const json = z.toJSONSchema(schema, { io: "input" }) as { properties?: Record<string, Property>; required?: string[] };
+  const json = z.toJSONSchema(schema, { io: "input" }) as {
+    properties?: Record<string, Property>;
+    required?: string[];
+  };
   const required = new Set(json.required ?? []);
   return Object.entries(json.properties ?? {}).map(([name, p]) => {
     if (!p.type || !TYPES.has(p.type)) {

@@ -14,7 +14,9 @@ export function createClock(speed: number) {
           timers.delete(timer);
           const run = Promise.resolve()
             .then(task)
-            .catch((error: unknown) => console.error(JSON.stringify({ level: "error", msg: "sandbox task failed", error: String(error) })))
+            .catch((error: unknown) =>
+              console.error(JSON.stringify({ level: "error", msg: "sandbox task failed", error: String(error) })),
+            )
             .finally(() => running.delete(run));
           running.add(run);
         },

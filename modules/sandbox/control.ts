@@ -30,7 +30,10 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
   app.use("*", async (c, next) => {
     const given = c.req.header("authorization") ?? "";
     if (options.token && !(await equalSecrets(given, `Bearer ${options.token}`))) {
-      return c.json({ error: "The control token is missing or wrong: send Authorization: Bearer <SANDBOX_TOKEN>." }, 401);
+      return c.json(
+        { error: "The control token is missing or wrong: send Authorization: Bearer <SANDBOX_TOKEN>." },
+        401,
+      );
     }
     return next();
   });
@@ -49,12 +52,14 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
       if (our_id && m.our_id !== our_id) continue;
       found.push(m);
     }
-    return c.json({ total: found.length, messages: found.reverse().slice(0, limit) });
+    return c.json({ total: found.length, messages: found.toReversed().slice(0, limit) });
   });
 
   app.get("/inbound", (c) => {
     const account = c.req.query("account");
-    return c.json({ mails: [...store.inbound.values()].filter((m) => !account || matches(m.account, account)).reverse() });
+    return c.json({
+      mails: [...store.inbound.values()].filter((m) => !account || matches(m.account, account)).toReversed(),
+    });
   });
 
   app.get("/stats", (c) => {
@@ -64,7 +69,9 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
 
   app.get("/personas", (c) => {
     const address = z.email().safeParse(c.req.query("address"));
-    return address.success ? c.json(characterOf(address.data)) : c.json({ error: "Give ?address=somebody@example.com." }, 422);
+    return address.success
+      ? c.json(characterOf(address.data))
+      : c.json({ error: "Give ?address=somebody@example.com." }, 422);
   });
 
   app.get("/faults", (c) => c.json({ faults: faults.list() }));
@@ -97,7 +104,8 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
     if (!input.success) return invalid(input.error);
     const mail = input.data;
     const account = find(mail.account);
-    if (!account) return c.json({ error: `No account ${mail.account} has been seen yet: make one call with its key first.` }, 404);
+    if (!account)
+      return c.json({ error: `No account ${mail.account} has been seen yet: make one call with its key first.` }, 404);
     if (account.provider === "smtp") return c.json({ error: "SMTP has no inbound webhooks." }, 422);
     const id = crypto.randomUUID();
     const rfc = mail.headers["Message-ID"] ?? `<${id}@${mail.from.slice(mail.from.lastIndexOf("@") + 1)}>`;
@@ -110,12 +118,21 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
       subject: mail.subject,
       text: mail.text,
       html: mail.html,
-      headers: [["Message-ID", rfc], ["Date", new Date().toUTCString()], ...Object.entries(mail.headers).filter(([n]) => n !== "Message-ID")],
+      headers: [
+        ["Message-ID", rfc],
+        ["Date", new Date().toUTCString()],
+        ...Object.entries(mail.headers).filter(([n]) => n !== "Message-ID"),
+      ],
       rfc_message_id: rfc,
     });
     return c.json({ id }, 201);
   });
 
-  app.notFound((c) => c.json({ error: "Unknown path. There are /health /messages /inbound /stats /personas /faults /reset /deliver." }, 404));
+  app.notFound((c) =>
+    c.json(
+      { error: "Unknown path. There are /health /messages /inbound /stats /personas /faults /reset /deliver." },
+      404,
+    ),
+  );
   return app;
 }

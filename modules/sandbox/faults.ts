@@ -30,7 +30,13 @@ export const Fault = z.strictObject({
 });
 export type Fault = z.infer<typeof Fault>;
 
-export const SEND_FAULTS: readonly FaultKind[] = ["rate_limit", "server_error", "timeout_after_accept", "slow", "reset"];
+export const SEND_FAULTS: readonly FaultKind[] = [
+  "rate_limit",
+  "server_error",
+  "timeout_after_accept",
+  "slow",
+  "reset",
+];
 
 /** Repeatable chance: the same seed gives the same run. */
 function mulberry32(seed: number): () => number {

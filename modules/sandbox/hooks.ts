@@ -21,7 +21,14 @@ export type Delivery = {
 const SCHEDULE = [1, 2, 4, 8, 15, 30, 60, 120];
 const CONCURRENT = 16;
 
-export type HookStats = { delivered: number; attempts: number; failed: number; dropped: number; duplicated: number; waiting: number };
+export type HookStats = {
+  delivered: number;
+  attempts: number;
+  failed: number;
+  dropped: number;
+  duplicated: number;
+  waiting: number;
+};
 export type Hooks = ReturnType<typeof createHooks>;
 
 export function createHooks({ clock, faults, reach }: { clock: Clock; faults: Faults; reach: Reach }) {
@@ -33,7 +40,11 @@ export function createHooks({ clock, faults, reach }: { clock: Clock; faults: Fa
     stats.attempts++;
     let status = 0;
     try {
-      const headers = { "content-type": "application/json", "user-agent": "sandbox-webhooks/1.0", ...(await delivery.headers()) };
+      const headers = {
+        "content-type": "application/json",
+        "user-agent": "sandbox-webhooks/1.0",
+        ...(await delivery.headers()),
+      };
       status = (await reach(delivery.url, { method: "POST", headers, body: delivery.body })).status;
     } catch {
       status = 0;

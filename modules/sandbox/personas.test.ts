@@ -8,7 +8,17 @@ test("a crowd is spread as documented, within the bounds of chance", () => {
     const { persona } = characterOf(`person${i}@company${i % 97}.com`);
     count.set(persona, (count.get(persona) ?? 0) + 1);
   }
-  const expected = { silent: 30, open: 32, click: 14, reply: 9, ooo: 3, bounce: 4, softbounce: 3, unsubscribe: 3, complain: 2 };
+  const expected = {
+    silent: 30,
+    open: 32,
+    click: 14,
+    reply: 9,
+    ooo: 3,
+    bounce: 4,
+    softbounce: 3,
+    unsubscribe: 3,
+    complain: 2,
+  };
   for (const [persona, percent] of Object.entries(expected)) {
     const got = ((count.get(persona) ?? 0) / total) * 100;
     expect(Math.abs(got - percent), `${persona}: ${got.toFixed(1)} %`).toBeLessThan(1);

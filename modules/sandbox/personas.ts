@@ -4,20 +4,12 @@
  * 14 click, 9 reply (4 gladly, 2 not, 3 ask), 3 are out of office, 4 bounce, 3 bounce softly, 3 unsubscribe, 2 complain.
  */
 
-export type Persona = "silent" | "open" | "click" | "reply" | "ooo" | "bounce" | "softbounce" | "unsubscribe" | "complain";
+export type Persona =
+  "silent" | "open" | "click" | "reply" | "ooo" | "bounce" | "softbounce" | "unsubscribe" | "complain";
 export type Tone = "positive" | "negative" | "question";
 
 export type Act =
-  | "deliver"
-  | "scan"
-  | "open"
-  | "click"
-  | "reply"
-  | "autoreply"
-  | "bounce"
-  | "softbounce"
-  | "unsubscribe"
-  | "complain";
+  "deliver" | "scan" | "open" | "click" | "reply" | "autoreply" | "bounce" | "softbounce" | "unsubscribe" | "complain";
 
 /** One thing that happens to a message, `after` so many seconds at speed 1. */
 export type Step = { act: Act; after: number };

@@ -13,9 +13,18 @@ export function postmarkVoice(hooks: () => Hooks): Voice {
     for (const hook of account.hooks) {
       if (!hook.events.includes(type) || hook.stream !== stream) continue;
       const { auth } = hook;
-      const extra = Object.fromEntries(((hook.extra.headers ?? []) as { Name: string; Value: string }[]).map((h) => [h.Name, h.Value]));
+      const extra = Object.fromEntries(
+        ((hook.extra.headers ?? []) as { Name: string; Value: string }[]).map((h) => [h.Name, h.Value]),
+      );
       const headers = { ...extra, ...(auth ? { authorization: basic(auth.username, auth.password) } : {}) };
-      hooks().send({ account: account.id, id: `${hook.id}|${id}`, url: hook.url, body, stopOn403: true, headers: async () => headers });
+      hooks().send({
+        account: account.id,
+        id: `${hook.id}|${id}`,
+        url: hook.url,
+        body,
+        stopOn403: true,
+        headers: async () => headers,
+      });
     }
   }
 
@@ -40,7 +49,8 @@ export function postmarkVoice(hooks: () => Hooks): Voice {
         CanActivate: Type !== "SpamComplaint",
         Subject: message.subject,
       });
-      const send = (type: string, payload: Record<string, unknown>) => tell(account, message.stream, type, payload, `${id}|${type}`);
+      const send = (type: string, payload: Record<string, unknown>) =>
+        tell(account, message.stream, type, payload, `${id}|${type}`);
       const change = (reason: string) =>
         send("SubscriptionChange", {
           ...common,
@@ -54,12 +64,18 @@ export function postmarkVoice(hooks: () => Hooks): Voice {
         case "delivered":
           return send("Delivery", { ...common, Recipient: recipient, DeliveredAt: at, Details: "smtp;250 2.0.0 OK" });
         case "bounced":
-          send("Bounce", bounce("HardBounce", 1, "Hard bounce", "smtp;550 5.1.1 The email account does not exist", true));
+          send(
+            "Bounce",
+            bounce("HardBounce", 1, "Hard bounce", "smtp;550 5.1.1 The email account does not exist", true),
+          );
           return change("HardBounce");
         case "softbounced":
           return send("Bounce", bounce("SoftBounce", 4096, "Soft bounce", "smtp;452 4.2.2 The mailbox is full", false));
         case "complained":
-          send("SpamComplaint", bounce("SpamComplaint", 100001, "Spam complaint", "The recipient marked it as spam.", true));
+          send(
+            "SpamComplaint",
+            bounce("SpamComplaint", 100001, "Spam complaint", "The recipient marked it as spam.", true),
+          );
           return change("SpamComplaint");
         case "opened":
           return send("Open", {
@@ -82,7 +98,11 @@ export function postmarkVoice(hooks: () => Hooks): Voice {
     inbound(mail, account) {
       const target = account.server.InboundHookUrl;
       if (typeof target !== "string" || target === "") return;
-      const full = (email: string, name = "") => ({ Email: email, Name: name, MailboxHash: /\+([^@]+)@/.exec(email)?.[1] ?? "" });
+      const full = (email: string, name = "") => ({
+        Email: email,
+        Name: name,
+        MailboxHash: /\+([^@]+)@/.exec(email)?.[1] ?? "",
+      });
       const body = JSON.stringify({
         FromName: mail.from.name,
         MessageStream: "inbound",
@@ -107,7 +127,14 @@ export function postmarkVoice(hooks: () => Hooks): Voice {
         Headers: mail.headers.map(([Name, Value]) => ({ Name, Value })),
         Attachments: [],
       });
-      hooks().send({ account: account.id, id: `inbound|${mail.id}`, url: target, body, stopOn403: true, headers: async () => ({}) });
+      hooks().send({
+        account: account.id,
+        id: `inbound|${mail.id}`,
+        url: target,
+        body,
+        stopOn403: true,
+        headers: async () => ({}),
+      });
     },
   };
 }

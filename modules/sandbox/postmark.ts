@@ -73,12 +73,16 @@ function toMessage(account: Account, input: unknown): Message | Refusal {
   if (stream === "inbound") return refuse(1236, "Sending is not supported on inbound message streams.");
   const sender = from[0]!.email;
   if (sender.slice(sender.lastIndexOf("@") + 1).startsWith("unverified.")) {
-    return refuse(400, `The 'From' address you supplied (${sender}) is not a Sender Signature on your account. Please add and confirm this address.`);
+    return refuse(
+      400,
+      `The 'From' address you supplied (${sender}) is not a Sender Signature on your account. Please add and confirm this address.`,
+    );
   }
   const metadata = email.Metadata ?? {};
   if (Object.keys(metadata).length > 10) return refuse(300, "Metadata: at most 10 fields are allowed.");
   for (const [name, value] of Object.entries(metadata)) {
-    if (name.length > 20 || value.length > 80) return refuse(300, `Metadata: '${name}' is too long (20 characters for names, 80 for values).`);
+    if (name.length > 20 || value.length > 80)
+      return refuse(300, `Metadata: '${name}' is too long (20 characters for names, 80 for values).`);
   }
   const inactive = to.filter((t) => account.suppressed.includes(t.email.toLowerCase()));
   if (inactive.length > 0) {
@@ -105,7 +109,9 @@ function toMessage(account: Account, input: unknown): Message | Refusal {
     subject: email.Subject ?? "",
     html: email.HtmlBody ?? "",
     text: email.TextBody ?? "",
-    headers: given.filter((h) => !["message-id", "x-pm-keepid"].includes(h.Name.toLowerCase())).map((h) => [h.Name, h.Value]),
+    headers: given
+      .filter((h) => !["message-id", "x-pm-keepid"].includes(h.Name.toLowerCase()))
+      .map((h) => [h.Name, h.Value]),
     tags: metadata,
     stream,
     track_opens: email.TrackOpens ?? false,
@@ -122,7 +128,9 @@ const showHook = (hook: Hook) => ({
   MessageStream: hook.stream,
   ...(hook.auth ? { HttpAuth: { Username: hook.auth.username, Password: hook.auth.password } } : {}),
   HttpHeaders: (hook.extra.headers as unknown) ?? [],
-  Triggers: Object.fromEntries(TRIGGERS.map((t) => [t, (hook.extra.triggers as Record<string, unknown>)?.[t] ?? { Enabled: false }])),
+  Triggers: Object.fromEntries(
+    TRIGGERS.map((t) => [t, (hook.extra.triggers as Record<string, unknown>)?.[t] ?? { Enabled: false }]),
+  ),
 });
 
 const showServer = (account: Account) => ({
@@ -158,10 +166,21 @@ export function postmarkApi(sandbox: Sandbox): Hono {
 
   app.use("*", async (c, next) => {
     const token = c.req.header("x-postmark-server-token");
-    if (!token) return fail(401, 10, "No Account or Server API tokens were supplied in the HTTP headers. Please add a header for either X-Postmark-Server-Token or X-Postmark-Account-Token.");
+    if (!token)
+      return fail(
+        401,
+        10,
+        "No Account or Server API tokens were supplied in the HTTP headers. Please add a header for either X-Postmark-Server-Token or X-Postmark-Account-Token.",
+      );
     const looksRight = token === "POSTMARK_API_TEST" || /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(token);
-    if (!looksRight || /^0{8}-/.test(token)) return fail(401, 10, "The Server Token you provided in the X-Postmark-Server-Token request header was invalid. Please verify that you are using a valid token.");
-    if (!/application\/json|\*\/\*/.test(c.req.header("accept") ?? "")) return fail(406, 406, "The Accept header must be application/json.");
+    if (!looksRight || /^0{8}-/.test(token))
+      return fail(
+        401,
+        10,
+        "The Server Token you provided in the X-Postmark-Server-Token request header was invalid. Please verify that you are using a valid token.",
+      );
+    if (!/application\/json|\*\/\*/.test(c.req.header("accept") ?? ""))
+      return fail(406, 406, "The Accept header must be application/json.");
     if (["POST", "PUT"].includes(c.req.method) && !/^application\/json/.test(c.req.header("content-type") ?? "")) {
       return fail(415, 415, "The Content-Type header must be application/json.");
     }
@@ -170,7 +189,8 @@ export function postmarkApi(sandbox: Sandbox): Hono {
   });
 
   const refusals = {
-    rateLimit: (after: number) => fail(429, 429, "Rate limit exceeded. Please try again later.", { "retry-after": String(after) }),
+    rateLimit: (after: number) =>
+      fail(429, 429, "Rate limit exceeded. Please try again later.", { "retry-after": String(after) }),
     serverError: () => fail(500, 500, "There was an internal server error while processing your request."),
   };
 
@@ -229,8 +249,10 @@ export function postmarkApi(sandbox: Sandbox): Hono {
     const query = c.req.query();
     const count = Number(query.count);
     const offset = Number(query.offset);
-    if (!(query.count && count >= 1 && count <= 500)) return fail(422, 600, "The 'count' parameter is required: 1 to 500.");
-    if (!(query.offset && offset >= 0 && count + offset <= 10_000)) return fail(422, 600, "The 'offset' parameter is required; count + offset cannot exceed 10000.");
+    if (!(query.count && count >= 1 && count <= 500))
+      return fail(422, 600, "The 'count' parameter is required: 1 to 500.");
+    if (!(query.offset && offset >= 0 && count + offset <= 10_000))
+      return fail(422, 600, "The 'offset' parameter is required; count + offset cannot exceed 10000.");
     const filters = Object.entries(query).filter(([name]) => name.startsWith("metadata_"));
     if (filters.length > 1) return fail(422, 600, "Only one metadata field can be searched at a time.");
     const stream = query.messagestream ?? "outbound";
@@ -245,7 +267,7 @@ export function postmarkApi(sandbox: Sandbox): Hono {
           (!query.subject || m.subject.includes(query.subject)) &&
           filters.every(([name, value]) => m.tags[name.slice("metadata_".length)] === value),
       )
-      .reverse();
+      .toReversed();
     return c.json({
       TotalCount: found.length,
       Messages: found.slice(offset, offset + count).map((m) => ({
@@ -276,7 +298,8 @@ export function postmarkApi(sandbox: Sandbox): Hono {
     const known = showServer(c.get("account")) as Record<string, unknown>;
     const account = c.get("account");
     for (const [name, value] of Object.entries(input.json as Record<string, unknown>)) {
-      if (name in known && !["ID", "ApiTokens", "InboundAddress", "InboundHash", "DeliveryType"].includes(name)) account.server[name] = value;
+      if (name in known && !["ID", "ApiTokens", "InboundAddress", "InboundHash", "DeliveryType"].includes(name))
+        account.server[name] = value;
     }
     store.saveAccount(account);
     return c.json(showServer(account));
@@ -286,13 +309,27 @@ export function postmarkApi(sandbox: Sandbox): Hono {
     const id = c.req.param("id");
     const type = STREAMS[id];
     if (!type) return fail(422, 1226, "The message stream for the provided 'ID' was not found.");
-    return c.json({ ID: id, ServerID: 1, Name: id, Description: "", MessageStreamType: type, CreatedAt: c.get("account").created_at, UpdatedAt: null, ArchivedAt: null });
+    return c.json({
+      ID: id,
+      ServerID: 1,
+      Name: id,
+      Description: "",
+      MessageStreamType: type,
+      CreatedAt: c.get("account").created_at,
+      UpdatedAt: null,
+      ArchivedAt: null,
+    });
   });
 
   app.get("/webhooks", (c) => {
     const stream = c.req.query("MessageStream");
     if (stream && !(stream in STREAMS)) return fail(422, 1226, "The message stream was not found.");
-    return c.json({ Webhooks: c.get("account").hooks.filter((h) => !stream || h.stream === stream).map(showHook) });
+    return c.json({
+      Webhooks: c
+        .get("account")
+        .hooks.filter((h) => !stream || h.stream === stream)
+        .map(showHook),
+    });
   });
   const save = async (c: Context<Env>, id: string | null) => {
     const input = await body(c);
@@ -306,9 +343,20 @@ export function postmarkApi(sandbox: Sandbox): Hono {
       if (!parsed.data.Url) return fail(422, 701, "A webhook needs a 'Url'.");
       const stream = parsed.data.MessageStream ?? "outbound";
       if (!(stream in STREAMS)) return fail(422, 1226, "The message stream was not found.");
-      if (account.hooks.filter((h) => h.stream === stream).length >= 10) return fail(422, 702, "At most 10 webhooks are allowed per stream.");
+      if (account.hooks.filter((h) => h.stream === stream).length >= 10)
+        return fail(422, 702, "At most 10 webhooks are allowed per stream.");
       const next = Math.max(1000, ...account.hooks.map((h) => Number(h.id))) + 1;
-      hook = { id: String(next), url: "", events: [], secret: "", enabled: true, created_at: new Date().toISOString(), stream, auth: null, extra: {} };
+      hook = {
+        id: String(next),
+        url: "",
+        events: [],
+        secret: "",
+        enabled: true,
+        created_at: new Date().toISOString(),
+        stream,
+        auth: null,
+        extra: {},
+      };
       account.hooks.push(hook);
     }
     const { Url, HttpAuth, HttpHeaders, Triggers } = parsed.data;
@@ -317,7 +365,9 @@ export function postmarkApi(sandbox: Sandbox): Hono {
     if (HttpHeaders) hook.extra.headers = HttpHeaders;
     if (Triggers) {
       hook.extra.triggers = { ...(hook.extra.triggers as object), ...Triggers };
-      hook.events = Object.entries(hook.extra.triggers as Record<string, { Enabled: boolean }>).filter(([, t]) => t.Enabled).map(([name]) => name);
+      hook.events = Object.entries(hook.extra.triggers as Record<string, { Enabled: boolean }>)
+        .filter(([, t]) => t.Enabled)
+        .map(([name]) => name);
     }
     store.saveAccount(account);
     return c.json(showHook(hook));

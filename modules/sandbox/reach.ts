@@ -18,7 +18,9 @@ export function createReach(allowed: readonly string[], timeoutMs = 15_000): Rea
     if (!isLoopback(url.hostname) && !hosts.has(url.hostname) && !hosts.has(url.host)) {
       throw new Error(`${url.host} is not this machine; list it in SANDBOX_HOSTS to let the sandbox call it`);
     }
-    const auth: Record<string, string> = url.username ? { authorization: `Basic ${btoa(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`)}` } : {};
+    const auth: Record<string, string> = url.username
+      ? { authorization: `Basic ${btoa(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`)}` }
+      : {};
     url.username = "";
     url.password = "";
     const response = await fetch(url, {

@@ -47,13 +47,28 @@ export function resendVoice(hooks: () => Hooks): Voice {
         tags: message.tags,
       };
       if (kind === "bounced") {
-        data.bounce = { type: "Permanent", subType: "NoEmail", message: "550 5.1.1 The email account does not exist.", diagnosticCode: ["smtp; 550 5.1.1 user unknown"] };
+        data.bounce = {
+          type: "Permanent",
+          subType: "NoEmail",
+          message: "550 5.1.1 The email account does not exist.",
+          diagnosticCode: ["smtp; 550 5.1.1 user unknown"],
+        };
       }
       if (kind === "softbounced") {
-        data.bounce = { type: "Transient", subType: "MailboxFull", message: "452 4.2.2 The mailbox is full.", diagnosticCode: ["smtp; 452 4.2.2 mailbox full"] };
+        data.bounce = {
+          type: "Transient",
+          subType: "MailboxFull",
+          message: "452 4.2.2 The mailbox is full.",
+          diagnosticCode: ["smtp; 452 4.2.2 mailbox full"],
+        };
       }
       if (kind === "suppressed") {
-        data.suppressed = { type: "OnAccountSuppressionList", reason: "previous_bounce", message: "The address is on the suppression list.", diagnosticCode: [] };
+        data.suppressed = {
+          type: "OnAccountSuppressionList",
+          reason: "previous_bounce",
+          message: "The address is on the suppression list.",
+          diagnosticCode: [],
+        };
       }
       tell(account, TYPES[kind], data, `${message.id}|${kind}|${recipient}`);
     },

@@ -43,10 +43,12 @@ const formatHint = "The email address needs to follow the `email@example.com` or
 
 /** The message this request describes, or the refusal Resend gives. */
 function validate(input: unknown): { email: Email; from: Address; to: Address[] } | Response {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) return fail(422, "validation_error", "The request body must be an object.");
+  if (typeof input !== "object" || input === null || Array.isArray(input))
+    return fail(422, "validation_error", "The request body must be an object.");
   for (const field of ["to", "from", "subject"]) {
     const value = (input as Record<string, unknown>)[field];
-    if (value === undefined || value === null || value === "") return fail(422, "missing_required_field", `Missing \`${field}\` field.`);
+    if (value === undefined || value === null || value === "")
+      return fail(422, "missing_required_field", `Missing \`${field}\` field.`);
   }
   const parsed = Email.safeParse(input);
   if (!parsed.success) return fail(422, "validation_error", z.prettifyError(parsed.error));
@@ -67,12 +69,20 @@ function validate(input: unknown): { email: Email; from: Address; to: Address[] 
   }
   const domain = from.email.slice(from.email.lastIndexOf("@") + 1);
   if (domain.startsWith("unverified.")) {
-    return fail(403, "validation_error", `The ${domain} domain is not verified. Please, add and verify your domain on https://resend.com/domains`);
+    return fail(
+      403,
+      "validation_error",
+      `The ${domain} domain is not verified. Please, add and verify your domain on https://resend.com/domains`,
+    );
   }
   return { email, from, to };
 }
 
-function toMessage(account: Account, { email, from, to }: { email: Email; from: Address; to: Address[] }, key: string | null): Message {
+function toMessage(
+  account: Account,
+  { email, from, to }: { email: Email; from: Address; to: Address[] },
+  key: string | null,
+): Message {
   const id = crypto.randomUUID();
   const tags = Object.fromEntries((email.tags ?? []).map((t) => [t.name, t.value]));
   return {
@@ -160,9 +170,11 @@ export function resendApi(sandbox: Sandbox): Hono {
   app.use("*", async (c, next) => {
     const key = /^Bearer (.+)$/.exec(c.req.header("authorization") ?? "")?.[1];
     if (!key) return fail(401, "missing_api_key", "Missing API Key");
-    if (!/^re_[A-Za-z0-9_-]{3,}$/.test(key) || key.startsWith("re_invalid")) return fail(403, "invalid_api_key", "API key is invalid");
+    if (!/^re_[A-Za-z0-9_-]{3,}$/.test(key) || key.startsWith("re_invalid"))
+      return fail(403, "invalid_api_key", "API key is invalid");
     const sends = c.req.method === "POST" && /\/emails(\/batch)?$/.test(c.req.path);
-    if (key.startsWith("re_send_") && !sends) return fail(401, "restricted_api_key", "This API key is restricted to only send emails");
+    if (key.startsWith("re_send_") && !sends)
+      return fail(401, "restricted_api_key", "This API key is restricted to only send emails");
     c.set("account", store.account("resend", key));
     await next();
     c.header("ratelimit-limit", "100");
@@ -171,15 +183,26 @@ export function resendApi(sandbox: Sandbox): Hono {
   });
 
   /** Idempotency as documented: same key and body give the first answer, another body 409, a running one 409; 24 hours. */
-  async function once(account: Account, key: string | undefined, raw: string, make: () => { response: Response; ids: string[]; errors?: unknown }, again: (ids: string[], errors: unknown) => Response) {
+  async function once(
+    account: Account,
+    key: string | undefined,
+    raw: string,
+    make: () => { response: Response; ids: string[]; errors?: unknown },
+    again: (ids: string[], errors: unknown) => Response,
+  ) {
     if (key === undefined) return make().response;
-    if (key.length < 1 || key.length > 256) return fail(400, "invalid_idempotency_key", "The idempotency key must be between 1 and 256 characters.");
+    if (key.length < 1 || key.length > 256)
+      return fail(400, "invalid_idempotency_key", "The idempotency key must be between 1 and 256 characters.");
     const slot = `${account.id}|${key}`;
     const digest = createHash("sha256").update(raw).digest("hex");
     const known = store.keys.get(slot);
     if (known && Date.now() - Date.parse(known.at) < 24 * 3600_000) {
       if (known.digest === digest) return again(known.ids, known.errors);
-      return fail(409, "invalid_idempotent_request", "This idempotency key has been used on a request with a different payload.");
+      return fail(
+        409,
+        "invalid_idempotent_request",
+        "This idempotency key has been used on a request with a different payload.",
+      );
     }
     const { response, ids, errors } = make();
     if (response.ok) store.remember(slot, { digest, ids, at: new Date().toISOString(), errors });
@@ -203,7 +226,11 @@ export function resendApi(sandbox: Sandbox): Hono {
       const key = c.req.header("idempotency-key");
       const slot = `${account.id}|${key}`;
       if (key !== undefined && running.has(slot)) {
-        return fail(409, "concurrent_idempotent_requests", "Another request with the same idempotency key is in progress.");
+        return fail(
+          409,
+          "concurrent_idempotent_requests",
+          "Another request with the same idempotency key is in progress.",
+        );
       }
       const raw = await c.req.text();
       let input: unknown;
@@ -216,8 +243,20 @@ export function resendApi(sandbox: Sandbox): Hono {
       try {
         return await underFault(sandbox, account.id, refusals, () =>
           path === "/emails"
-            ? once(account, key, raw, () => single(account, input, key ?? null), ([id]) => Response.json({ id }))
-            : once(account, key, raw, () => batch(account, input, key ?? null, c.req.header("x-batch-validation") === "permissive"), showBatch),
+            ? once(
+                account,
+                key,
+                raw,
+                () => single(account, input, key ?? null),
+                ([id]) => Response.json({ id }),
+              )
+            : once(
+                account,
+                key,
+                raw,
+                () => batch(account, input, key ?? null, c.req.header("x-batch-validation") === "permissive"),
+                showBatch,
+              ),
         );
       } finally {
         running.delete(slot);
@@ -242,12 +281,16 @@ export function resendApi(sandbox: Sandbox): Hono {
     Response.json({ data: ids.map((id) => ({ id })), ...(errors === undefined ? {} : { errors }) });
 
   function batch(account: Account, input: unknown, key: string | null, permissive: boolean) {
-    if (!Array.isArray(input) || input.length === 0) return { response: fail(422, "validation_error", "The batch must be a list of at least one email."), ids: [] };
-    if (input.length > 100) return { response: fail(422, "validation_error", "The batch can have at most 100 emails."), ids: [] };
+    if (!Array.isArray(input) || input.length === 0)
+      return { response: fail(422, "validation_error", "The batch must be a list of at least one email."), ids: [] };
+    if (input.length > 100)
+      return { response: fail(422, "validation_error", "The batch can have at most 100 emails."), ids: [] };
     const valid = input.map(validate);
     const bad = valid.find((v) => v instanceof Response);
     if (bad instanceof Response && !permissive) return { response: bad, ids: [] };
-    const errors = valid.flatMap((v, index) => (v instanceof Response ? [{ index, message: "The email is not valid." }] : []));
+    const errors = valid.flatMap((v, index) =>
+      v instanceof Response ? [{ index, message: "The email is not valid." }] : [],
+    );
     const ids = valid.flatMap((v) => (v instanceof Response ? [] : [accept(toMessage(account, v, key))]));
     return { response: showBatch(ids, permissive ? errors : undefined), ids, ...(permissive ? { errors } : {}) };
   }
@@ -255,7 +298,8 @@ export function resendApi(sandbox: Sandbox): Hono {
   send("/emails/batch");
   send("/emails");
 
-  const own = <T extends { account: string }>(account: Account, item: T | undefined) => (item?.account === account.id ? item : undefined);
+  const own = <T extends { account: string }>(account: Account, item: T | undefined) =>
+    item?.account === account.id ? item : undefined;
 
   const page = <T extends { id: string }>(items: T[], query: (name: string) => string | undefined) => {
     const limit = Math.min(100, Math.max(1, Number(query("limit") ?? 20) || 20));
@@ -265,11 +309,11 @@ export function resendApi(sandbox: Sandbox): Hono {
   };
 
   app.get("/emails", (c) => {
-    const mine = [...store.messages.values()].filter((m) => m.account === c.get("account").id).reverse();
+    const mine = [...store.messages.values()].filter((m) => m.account === c.get("account").id).toReversed();
     return c.json(page(mine.map(showEmail), (n) => c.req.query(n)));
   });
   app.get("/emails/receiving", (c) => {
-    const mine = [...store.inbound.values()].filter((m) => m.account === c.get("account").id).reverse();
+    const mine = [...store.inbound.values()].filter((m) => m.account === c.get("account").id).toReversed();
     return c.json(page(mine.map(showInbound), (n) => c.req.query(n)));
   });
   app.get("/emails/receiving/:id", (c) => {

@@ -12,7 +12,13 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close());
 
-const mail = { from: "Ada <ada@sandbox.test>", to: ["silent+1@example.com"], subject: "Hi", html: "<p>Hi</p>", text: "Hi" };
+const mail = {
+  from: "Ada <ada@sandbox.test>",
+  to: ["silent+1@example.com"],
+  subject: "Hi",
+  html: "<p>Hi</p>",
+  text: "Hi",
+};
 
 describe("resend SDK", () => {
   const client = (key = `re_${crypto.randomUUID()}`) => new Resend(key, { baseUrl: `${sandbox.url}/resend` });
@@ -22,7 +28,12 @@ describe("resend SDK", () => {
     const sent = await resend.emails.send({ ...mail, tags: [{ name: "overture_message_id", value: "m1" }] });
     expect(sent.error).toBeNull();
     const read = await resend.emails.get(sent.data!.id);
-    expect(read.data).toMatchObject({ object: "email", subject: "Hi", to: mail.to, tags: [{ name: "overture_message_id", value: "m1" }] });
+    expect(read.data).toMatchObject({
+      object: "email",
+      subject: "Hi",
+      to: mail.to,
+      tags: [{ name: "overture_message_id", value: "m1" }],
+    });
     expect(read.data!.message_id).toMatch(/amazonses\.com>$/);
     expect((await resend.emails.list()).data!.data.map((e) => e.id)).toEqual([sent.data!.id]);
     expect((await resend.domains.list()).data!.data.every((d) => d.status === "verified")).toBe(true);
@@ -30,18 +41,26 @@ describe("resend SDK", () => {
 
   test("an idempotency key gives the first answer again, and 409 for another body", async () => {
     const resend = client();
-    const [a, b] = [await resend.emails.send(mail, { idempotencyKey: "k1" }), await resend.emails.send(mail, { idempotencyKey: "k1" })];
+    const [a, b] = [
+      await resend.emails.send(mail, { idempotencyKey: "k1" }),
+      await resend.emails.send(mail, { idempotencyKey: "k1" }),
+    ];
     expect(b.data).toEqual(a.data);
     const other = await resend.emails.send({ ...mail, subject: "Other" }, { idempotencyKey: "k1" });
     expect(other.error).toMatchObject({ statusCode: 409, name: "invalid_idempotent_request" });
-    expect((await resend.emails.send(mail, { idempotencyKey: "k".repeat(257) })).error).toMatchObject({ statusCode: 400, name: "invalid_idempotency_key" });
+    expect((await resend.emails.send(mail, { idempotencyKey: "k".repeat(257) })).error).toMatchObject({
+      statusCode: 400,
+      name: "invalid_idempotency_key",
+    });
   });
 
   test("batches: all or nothing by default, partial when permissive", async () => {
     const resend = client();
     const good = await resend.batch.send([mail, { ...mail, to: ["silent+2@example.com"] }], { idempotencyKey: "b1" });
     expect(good.data!.data).toHaveLength(2);
-    expect((await resend.batch.send([mail, { ...mail, to: ["silent+2@example.com"] }], { idempotencyKey: "b1" })).data!.data).toEqual(good.data!.data);
+    expect(
+      (await resend.batch.send([mail, { ...mail, to: ["silent+2@example.com"] }], { idempotencyKey: "b1" })).data!.data,
+    ).toEqual(good.data!.data);
     const bad = [mail, { ...mail, from: "nobody" }];
     expect((await resend.batch.send(bad)).error).toMatchObject({ statusCode: 422, name: "validation_error" });
     const partial = await resend.batch.send(bad, { batchValidation: "permissive" });
@@ -53,7 +72,10 @@ describe("resend SDK", () => {
     const resend = client();
     const made = await resend.webhooks.create({ endpoint: "http://127.0.0.1:9/hook", events: ["email.delivered"] });
     expect(made.data!.signing_secret).toMatch(/^whsec_/);
-    expect((await resend.webhooks.get(made.data!.id)).data).toMatchObject({ endpoint: "http://127.0.0.1:9/hook", signing_secret: made.data!.signing_secret });
+    expect((await resend.webhooks.get(made.data!.id)).data).toMatchObject({
+      endpoint: "http://127.0.0.1:9/hook",
+      signing_secret: made.data!.signing_secret,
+    });
     expect((await resend.webhooks.list()).data!.data).toHaveLength(1);
     expect((await resend.webhooks.update(made.data!.id, { events: ["email.bounced"] })).error).toBeNull();
     expect((await resend.webhooks.remove(made.data!.id)).data).toMatchObject({ deleted: true });
@@ -61,12 +83,23 @@ describe("resend SDK", () => {
 
   test("mistakes are named as Resend names them", async () => {
     const resend = client();
-    expect((await resend.emails.send({ ...mail, subject: "" })).error).toMatchObject({ statusCode: 422, name: "missing_required_field" });
-    expect((await resend.emails.send({ ...mail, from: "a@unverified.example.com" })).error).toMatchObject({ statusCode: 403, name: "validation_error" });
-    expect((await resend.emails.send({ ...mail, tags: [{ name: "a b", value: "c" }] })).error).toMatchObject({ name: "validation_error" });
+    expect((await resend.emails.send({ ...mail, subject: "" })).error).toMatchObject({
+      statusCode: 422,
+      name: "missing_required_field",
+    });
+    expect((await resend.emails.send({ ...mail, from: "a@unverified.example.com" })).error).toMatchObject({
+      statusCode: 403,
+      name: "validation_error",
+    });
+    expect((await resend.emails.send({ ...mail, tags: [{ name: "a b", value: "c" }] })).error).toMatchObject({
+      name: "validation_error",
+    });
     expect((await resend.emails.get(crypto.randomUUID())).error).toMatchObject({ statusCode: 404, name: "not_found" });
     expect((await client("re_invalid_key").domains.list()).error).toMatchObject({ name: "invalid_api_key" });
-    expect((await client("re_send_only").domains.list()).error).toMatchObject({ statusCode: 401, name: "restricted_api_key" });
+    expect((await client("re_send_only").domains.list()).error).toMatchObject({
+      statusCode: 401,
+      name: "restricted_api_key",
+    });
     expect((await client("re_send_only").emails.send(mail)).error).toBeNull();
   });
 
@@ -80,35 +113,64 @@ describe("postmark SDK", () => {
   const client = (token: string = crypto.randomUUID()) => {
     const { port } = sandbox;
     // The SDK builds https://host/path; only the origin is replaced.
-    const toSandbox = ((input: string | URL, init?: RequestInit) => fetch(String(input).replace(/^https?:\/\/[^/]+/, `http://127.0.0.1:${port}/postmark`), init)) as typeof fetch;
+    const toSandbox = ((input: string | URL, init?: RequestInit) =>
+      fetch(String(input).replace(/^https?:\/\/[^/]+/, `http://127.0.0.1:${port}/postmark`), init)) as typeof fetch;
     return new ServerClient(token, { fetch: toSandbox as never });
   };
-  const message = { From: "ada@sandbox.test", To: "silent+1@example.com", Subject: "Hi", TextBody: "Hi", HtmlBody: "<p>Hi</p>" };
+  const message = {
+    From: "ada@sandbox.test",
+    To: "silent+1@example.com",
+    Subject: "Hi",
+    TextBody: "Hi",
+    HtmlBody: "<p>Hi</p>",
+  };
 
   test("sends one and a batch with an outcome for each", async () => {
     const postmark = client();
     expect(await postmark.sendEmail(message)).toMatchObject({ ErrorCode: 0, Message: "OK", To: message.To });
-    const results = await postmark.sendEmailBatch([message, { ...message, To: "nobody" }, { ...message, MessageStream: "missing" }]);
+    const results = await postmark.sendEmailBatch([
+      message,
+      { ...message, To: "nobody" },
+      { ...message, MessageStream: "missing" },
+    ]);
     expect(results.map((r) => r.ErrorCode)).toEqual([0, 300, 1235]);
-    await expect(postmark.sendEmailBatch(Array.from({ length: 501 }, () => message))).rejects.toMatchObject({ code: 410, statusCode: 422 });
+    await expect(postmark.sendEmailBatch(Array.from({ length: 501 }, () => message))).rejects.toMatchObject({
+      code: 410,
+      statusCode: 422,
+    });
   });
 
   test("finds messages by metadata, in their own stream only", async () => {
     const postmark = client();
-    const sent = await postmark.sendEmail({ ...message, Metadata: { overture_message_id: "m1" }, MessageStream: "broadcast" });
+    const sent = await postmark.sendEmail({
+      ...message,
+      Metadata: { overture_message_id: "m1" },
+      MessageStream: "broadcast",
+    });
     await postmark.sendEmail(message);
     const search = (extra: object) => postmark.getOutboundMessages({ count: 10, offset: 0, ...extra } as never);
-    expect((await search({ metadata_overture_message_id: "m1", messagestream: "broadcast" })).Messages).toMatchObject([{ MessageID: sent.MessageID, Metadata: { overture_message_id: "m1" } }]);
+    expect((await search({ metadata_overture_message_id: "m1", messagestream: "broadcast" })).Messages).toMatchObject([
+      { MessageID: sent.MessageID, Metadata: { overture_message_id: "m1" } },
+    ]);
     expect((await search({ metadata_overture_message_id: "m1" })).TotalCount).toBe(0);
     expect((await search({})).TotalCount).toBe(1);
   });
 
   test("server and webhooks", async () => {
     const postmark = client();
-    expect(await postmark.editServer({ InboundHookUrl: "http://u:p@127.0.0.1:9/in" })).toMatchObject({ InboundHookUrl: "http://u:p@127.0.0.1:9/in" });
+    expect(await postmark.editServer({ InboundHookUrl: "http://u:p@127.0.0.1:9/in" })).toMatchObject({
+      InboundHookUrl: "http://u:p@127.0.0.1:9/in",
+    });
     expect((await postmark.getServer()).InboundHookUrl).toContain("127.0.0.1");
-    const hook = await postmark.createWebhook({ Url: "http://127.0.0.1:9/hook", Triggers: { Delivery: { Enabled: true } }, HttpAuth: { Username: "u", Password: "p" } });
-    expect(hook).toMatchObject({ MessageStream: "outbound", Triggers: { Delivery: { Enabled: true }, Bounce: { Enabled: false } } });
+    const hook = await postmark.createWebhook({
+      Url: "http://127.0.0.1:9/hook",
+      Triggers: { Delivery: { Enabled: true } },
+      HttpAuth: { Username: "u", Password: "p" },
+    });
+    expect(hook).toMatchObject({
+      MessageStream: "outbound",
+      Triggers: { Delivery: { Enabled: true }, Bounce: { Enabled: false } },
+    });
     expect((await postmark.getWebhooks()).Webhooks).toHaveLength(1);
     expect((await postmark.deleteWebhook(hook.ID)).ErrorCode).toBe(0);
   });
@@ -116,8 +178,14 @@ describe("postmark SDK", () => {
   test("a wrong token and limits are named as Postmark names them", async () => {
     await expect(client("nonsense").getServer()).rejects.toMatchObject({ code: 10, statusCode: 401 });
     const postmark = client();
-    await expect(postmark.sendEmail({ ...message, Metadata: { "a-name-of-over-twenty-characters": "x" } })).rejects.toMatchObject({ code: 300 });
-    await expect(postmark.sendEmail({ ...message, From: "a@unverified.example.com" })).rejects.toMatchObject({ code: 400 });
-    await expect(postmark.sendEmail({ From: message.From, To: message.To, Subject: "x" } as never)).rejects.toMatchObject({ code: 300 });
+    await expect(
+      postmark.sendEmail({ ...message, Metadata: { "a-name-of-over-twenty-characters": "x" } }),
+    ).rejects.toMatchObject({ code: 300 });
+    await expect(postmark.sendEmail({ ...message, From: "a@unverified.example.com" })).rejects.toMatchObject({
+      code: 400,
+    });
+    await expect(
+      postmark.sendEmail({ From: message.From, To: message.To, Subject: "x" } as never),
+    ).rejects.toMatchObject({ code: 300 });
   });
 });

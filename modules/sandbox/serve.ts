@@ -17,7 +17,10 @@ const sandbox = await createSandbox({
   smtpPort: number("SANDBOX_SMTP_PORT", 54324, 0),
   data: process.env.SANDBOX_DATA || null,
   speed: number("SANDBOX_SPEED", 1, 0.001),
-  hosts: (process.env.SANDBOX_HOSTS ?? "").split(",").map((h) => h.trim()).filter(Boolean),
+  hosts: (process.env.SANDBOX_HOSTS ?? "")
+    .split(",")
+    .map((h) => h.trim())
+    .filter(Boolean),
   token: process.env.SANDBOX_TOKEN || null,
 }).catch((error: unknown) => {
   console.error(`The sandbox cannot start: ${error instanceof Error ? error.message : String(error)}`);

@@ -92,7 +92,9 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Runni
       res.writeHead(response.status, Object.fromEntries(response.headers));
       res.end(new Uint8Array(await response.arrayBuffer()));
     } catch (error) {
-      console.error(JSON.stringify({ level: "error", msg: "sandbox request failed", path: req.url, error: String(error) }));
+      console.error(
+        JSON.stringify({ level: "error", msg: "sandbox request failed", path: req.url, error: String(error) }),
+      );
       if (!res.headersSent) res.writeHead(500, { "content-type": "application/json" });
       res.end(JSON.stringify({ error: "The sandbox itself failed; see its log." }));
     }

@@ -29,7 +29,8 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
     logger: false,
     onAuth(auth, _session, done) {
       const user = auth.username ?? "";
-      if (!user || !auth.password || auth.password.startsWith("invalid")) return done(reply(535, "5.7.8 Authentication credentials invalid"));
+      if (!user || !auth.password || auth.password.startsWith("invalid"))
+        return done(reply(535, "5.7.8 Authentication credentials invalid"));
       store.account("smtp", user);
       done(null, { user });
     },
@@ -52,7 +53,12 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
 
   type Session = { id: string; user?: unknown; envelope: { rcptTo: { address: string }[] } };
 
-  async function take(chunks: Uint8Array[], tooLarge: boolean, session: Session, done: (error?: Error | null, message?: string) => void) {
+  async function take(
+    chunks: Uint8Array[],
+    tooLarge: boolean,
+    session: Session,
+    done: (error?: Error | null, message?: string) => void,
+  ) {
     const account = store.account("smtp", String(session.user));
     const fault = faults.take(SEND_FAULTS, account.id);
     if (tooLarge) return done(reply(552, "5.3.4 Message too big"));
@@ -124,7 +130,8 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
     close: () =>
       new Promise((resolve) => {
         for (const finish of hanging) finish();
-        for (const connection of server.connections as Set<{ _socket?: { destroy(): void } }>) connection._socket?.destroy();
+        for (const connection of server.connections as Set<{ _socket?: { destroy(): void } }>)
+          connection._socket?.destroy();
         server.close(() => resolve());
       }),
   };

@@ -27,7 +27,14 @@ const server = http.createServer((req, res) => {
   req.on("end", () => {
     const raw = new Uint8Array(Buffer.concat(chunks));
     const headers = new Headers(Object.entries(req.headers).map(([n, v]): [string, string] => [n, String(v)]));
-    hits.push({ method: req.method!, path: req.url!, userAgent: headers.get("user-agent") ?? "", body: new TextDecoder().decode(raw), headers, raw });
+    hits.push({
+      method: req.method!,
+      path: req.url!,
+      userAgent: headers.get("user-agent") ?? "",
+      body: new TextDecoder().decode(raw),
+      headers,
+      raw,
+    });
     res.writeHead(req.url!.startsWith("/hook") ? answer : 200).end();
   });
 });
@@ -49,7 +56,10 @@ afterEach(async () => {
 });
 
 const control = async <T>(path: string, body?: unknown): Promise<T> => {
-  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const init =
+    body === undefined
+      ? {}
+      : { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   return (await (await fetch(`${sandbox.url}/_sandbox${path}`, init)).json()) as T;
 };
 
@@ -59,12 +69,18 @@ function mail(to: string) {
     id,
     to: { email: to, name: null },
     html: `<p>Hi</p><a class="x" href="${site}/unsubscribe/${id}?a=1&amp;b=2">Unsubscribe</a><a href='${site}/click/${id}?a=1&amp;b=2'>Read</a><img src="${site}/open/${id}" width="1" height="1" alt="">`,
-    headers: { "List-Unsubscribe": `<${site}/unsubscribe/${id}>`, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" },
+    headers: {
+      "List-Unsubscribe": `<${site}/unsubscribe/${id}>`,
+      "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    },
   });
 }
 
 /** The events that arrived, each verified as the real handler would. */
-async function eventsAt<C>(provider: { verify?: unknown; parseWebhook?: unknown }, connection: Connection<C>): Promise<{ ids: string[]; events: ProviderEvent[] }> {
+async function eventsAt<C>(
+  provider: { verify?: unknown; parseWebhook?: unknown },
+  connection: Connection<C>,
+): Promise<{ ids: string[]; events: ProviderEvent[] }> {
   const { verify, parseWebhook } = provider as {
     verify(r: object, c: object): Promise<{ delivery_id: string }>;
     parseWebhook(b: unknown): ProviderEvent[];
@@ -72,19 +88,31 @@ async function eventsAt<C>(provider: { verify?: unknown; parseWebhook?: unknown 
   const ids: string[] = [];
   const events: ProviderEvent[] = [];
   for (const hit of hits.filter((h) => h.path.startsWith("/hook"))) {
-    ids.push((await verify({ headers: hit.headers, body: hit.raw, url: hit.path, now: new Date() }, connection)).delivery_id);
+    ids.push(
+      (await verify({ headers: hit.headers, body: hit.raw, url: hit.path, now: new Date() }, connection)).delivery_id,
+    );
     events.push(...parseWebhook(JSON.parse(hit.body)));
   }
   return { ids, events };
 }
 
 async function connectResend() {
-  const connection = { id: "r", credentials: { api_key: `re_${crypto.randomUUID()}` }, settings: {}, base_url: `${sandbox.url}/resend` };
+  const connection = {
+    id: "r",
+    credentials: { api_key: `re_${crypto.randomUUID()}` },
+    settings: {},
+    base_url: `${sandbox.url}/resend`,
+  };
   const { credentials } = await resend.registerWebhook!(`${site}/hook/r`, connection, client());
   return { ...connection, credentials: { ...connection.credentials, ...credentials } };
 }
 async function connectPostmark() {
-  const connection = { id: "p", credentials: { server_token: crypto.randomUUID() }, settings: {}, base_url: `${sandbox.url}/postmark` };
+  const connection = {
+    id: "p",
+    credentials: { server_token: crypto.randomUUID() },
+    settings: {},
+    base_url: `${sandbox.url}/postmark`,
+  };
   const { credentials } = await postmark.registerWebhook!(`${site}/hook/p`, connection, client());
   return { ...connection, credentials: { ...connection.credentials, ...credentials } };
 }
@@ -93,7 +121,11 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
   const adapter = id === "resend" ? resend : postmark;
   const connect = async () => (id === "resend" ? connectResend() : connectPostmark()) as Promise<Connection<never>>;
   const send = (emails: ReturnType<typeof mail>[], connection: Connection<never>) =>
-    (adapter.send as (e: object[], c: object, h: object) => Promise<{ outcome: string }[]>)(emails, connection, client());
+    (adapter.send as (e: object[], c: object, h: object) => Promise<{ outcome: string }[]>)(
+      emails,
+      connection,
+      client(),
+    );
 
   test("each persona does what its name says, and we are told so in verified webhooks", async () => {
     await start();
@@ -107,15 +139,26 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
     const { events } = await eventsAt(adapter, connection);
     const kinds = (word: string) => {
       const email = emails[who.indexOf(word)]!;
-      return events.filter((e) => "message_id" in e && e.message_id === email.id).map((e) => e.kind).sort();
+      return events
+        .filter((e) => "message_id" in e && e.message_id === email.id)
+        .map((e) => e.kind)
+        .sort();
     };
-    for (const word of ["silent", "open", "click", "reply", "ooo", "unsubscribe"]) expect(kinds(word), word).toEqual(["delivered"]);
+    for (const word of ["silent", "open", "click", "reply", "ooo", "unsubscribe"])
+      expect(kinds(word), word).toEqual(["delivered"]);
     expect(kinds("complain")).toEqual(["complained", "delivered"]);
-    expect(events.find((e) => e.kind === "bounced" && e.message_id === emails[5]!.id)).toMatchObject({ bounce: "permanent", recipient: "bounce+1@example.com" });
-    expect(events.find((e) => e.kind === "bounced" && e.message_id === emails[6]!.id)).toMatchObject({ bounce: "transient" });
+    expect(events.find((e) => e.kind === "bounced" && e.message_id === emails[5]!.id)).toMatchObject({
+      bounce: "permanent",
+      recipient: "bounce+1@example.com",
+    });
+    expect(events.find((e) => e.kind === "bounced" && e.message_id === emails[6]!.id)).toMatchObject({
+      bounce: "transient",
+    });
 
-    const at = (prefix: string, word: string) => hits.filter((h) => h.path.startsWith(`/${prefix}/${emails[who.indexOf(word)]!.id}`));
-    for (const word of ["open", "click", "reply", "unsubscribe", "complain"]) expect(at("open", word), word).toMatchObject([{ method: "GET", userAgent: expect.stringMatching(/Chrome/) }]);
+    const at = (prefix: string, word: string) =>
+      hits.filter((h) => h.path.startsWith(`/${prefix}/${emails[who.indexOf(word)]!.id}`));
+    for (const word of ["open", "click", "reply", "unsubscribe", "complain"])
+      expect(at("open", word), word).toMatchObject([{ method: "GET", userAgent: expect.stringMatching(/Chrome/) }]);
     for (const word of ["silent", "ooo", "bounce", "softbounce"]) expect(at("open", word), word).toEqual([]);
     expect(at("click", "click")).toMatchObject([{ path: expect.stringMatching(/\?a=1&b=2$/) }]);
     expect(at("unsubscribe", "unsubscribe")).toMatchObject([{ method: "POST", body: "List-Unsubscribe=One-Click" }]);
@@ -123,7 +166,8 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
     const inbound = [];
     for (const event of events) {
       if (event.kind === "inbound") inbound.push(event.email);
-      if (event.kind === "inbound_ref") inbound.push(await resend.fetchInbound!(event.ref, connection as never, client()));
+      if (event.kind === "inbound_ref")
+        inbound.push(await resend.fetchInbound!(event.ref, connection as never, client()));
     }
     expect(inbound).toHaveLength(2);
     const reply = inbound.find((m) => m.from.email === "reply+1@example.com")!;
@@ -158,14 +202,24 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
     await send([mail("silent+1@example.com"), mail("silent+2@example.com"), mail("silent+3@example.com")], connection);
     await until(async () => (await control<{ pending: number }>("/stats")).pending === 0, { what: "the story to end" });
     expect((await eventsAt(adapter, connection)).events).toHaveLength(2);
-    expect(await control("/stats")).toMatchObject({ accepted: 3, duplicates: 0, webhooks: { dropped: 1, delivered: 2 } });
+    expect(await control("/stats")).toMatchObject({
+      accepted: 3,
+      duplicates: 0,
+      webhooks: { dropped: 1, delivered: 2 },
+    });
   });
 
   test("registering twice keeps one webhook and a working secret", async () => {
     await start();
     const connection = await connect();
-    const again = await (adapter.registerWebhook as (u: string, c: object, h: object) => Promise<{ credentials: object }>)(`${site}/hook/${id[0]}`, connection, client());
-    expect(again.credentials).toEqual(expect.objectContaining(Object.fromEntries(Object.entries(connection.credentials).filter(([n]) => n.startsWith("webhook")))));
+    const again = await (
+      adapter.registerWebhook as (u: string, c: object, h: object) => Promise<{ credentials: object }>
+    )(`${site}/hook/${id[0]}`, connection, client());
+    expect(again.credentials).toEqual(
+      expect.objectContaining(
+        Object.fromEntries(Object.entries(connection.credentials).filter(([n]) => n.startsWith("webhook"))),
+      ),
+    );
     await send([mail("silent+1@example.com")], connection);
     await until(async () => (await control<{ pending: number }>("/stats")).pending === 0, { what: "the story to end" });
     expect((await eventsAt(adapter, connection)).events).toHaveLength(1);
@@ -175,7 +229,13 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
     await start();
     const connection = await connect();
     const key = Object.values(connection.credentials as Record<string, string>)[0]!;
-    await control("/deliver", { account: key, from: "stranger@example.com", to: "sales@sandbox.test", subject: "Hello", text: "Are you there?" });
+    await control("/deliver", {
+      account: key,
+      from: "stranger@example.com",
+      to: "sales@sandbox.test",
+      subject: "Hello",
+      text: "Are you there?",
+    });
     await until(() => hits.some((h) => h.path.startsWith("/hook")), { what: "the webhook" });
     const { events } = await eventsAt(adapter, connection);
     expect(events.map((e) => e.kind)).toEqual([id === "resend" ? "inbound_ref" : "inbound"]);
@@ -225,6 +285,15 @@ test("a restart forgets nothing: messages, idempotency keys, webhooks, and what 
 test("the control token guards the control API and nothing else", async () => {
   await start({ token: "let me in" });
   expect((await fetch(`${sandbox.url}/_sandbox/stats`)).status).toBe(401);
-  expect((await fetch(`${sandbox.url}/_sandbox/stats`, { headers: { authorization: "Bearer let me in" } })).status).toBe(200);
-  expect((await resend.check({ id: "x", credentials: { api_key: "re_abc" }, settings: {}, base_url: `${sandbox.url}/resend` }, client())).ok).toBe(true);
+  expect(
+    (await fetch(`${sandbox.url}/_sandbox/stats`, { headers: { authorization: "Bearer let me in" } })).status,
+  ).toBe(200);
+  expect(
+    (
+      await resend.check(
+        { id: "x", credentials: { api_key: "re_abc" }, settings: {}, base_url: `${sandbox.url}/resend` },
+        client(),
+      )
+    ).ok,
+  ).toBe(true);
 });

@@ -20,7 +20,12 @@ const BROWSER =
 const SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel; LinkScanner/1.0; +https://scanner.example/bot)";
 
 const unescape = (text: string) =>
-  text.replaceAll("&quot;", '"').replaceAll("&#39;", "'").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  text
+    .replaceAll("&quot;", '"')
+    .replaceAll("&#39;", "'")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&amp;", "&");
 
 const attribute = (tag: string, name: string) => {
   const match = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s>]+))`, "i").exec(tag);
@@ -41,7 +46,14 @@ export function contentsOf(message: Pick<Message, "html" | "headers">) {
     .map((tag) => attribute(tag, "href"))
     .filter((href): href is string => href !== null && /^https?:/i.test(href));
   const reading = links.filter((href) => href !== unsubscribe && !/unsubscribe|opt-?out/i.test(href));
-  return { pixel: tiny ? attribute(tiny, "src") : null, images: images.map((tag) => attribute(tag, "src")), links, reading, unsubscribe, oneClick };
+  return {
+    pixel: tiny ? attribute(tiny, "src") : null,
+    images: images.map((tag) => attribute(tag, "src")),
+    links,
+    reading,
+    unsubscribe,
+    oneClick,
+  };
 }
 
 export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; voices: Record<ProviderName, Voice> }) {
@@ -52,7 +64,11 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
       const { status } = await reach(url, init);
       store.log(message, what, `${init.method} ${url} → ${status}`);
     } catch (error) {
-      store.log(message, what, `${init.method} ${url} failed: ${error instanceof Error ? error.message : String(error)}`);
+      store.log(
+        message,
+        what,
+        `${init.method} ${url} failed: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 
@@ -63,7 +79,9 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
     const date = new Date();
     const text = automatic
       ? OUT_OF_OFFICE
-      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.email} wrote:\n${(message.text || "")
+      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.email} wrote:\n${(
+          message.text || ""
+        )
           .split("\n")
           .map((line) => `> ${line}`)
           .join("\n")}\n`;
@@ -74,7 +92,11 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
       received_at: date.toISOString(),
       from: { email: to, name: own?.name ?? "" },
       to: [message.reply_to ?? message.from.email],
-      subject: automatic ? `Automatic reply: ${message.subject}` : /^re:/i.test(message.subject) ? message.subject : `Re: ${message.subject}`,
+      subject: automatic
+        ? `Automatic reply: ${message.subject}`
+        : /^re:/i.test(message.subject)
+          ? message.subject
+          : `Re: ${message.subject}`,
       text,
       html: null,
       headers: [
@@ -83,7 +105,11 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
         ["References", references],
         ["Date", date.toUTCString()],
         ...(automatic
-          ? ([["Auto-Submitted", "auto-replied"], ["X-Auto-Response-Suppress", "All"], ["Precedence", "auto_reply"]] as [string, string][])
+          ? ([
+              ["Auto-Submitted", "auto-replied"],
+              ["X-Auto-Response-Suppress", "All"],
+              ["Precedence", "auto_reply"],
+            ] as [string, string][])
           : []),
       ],
       rfc_message_id: rfc,
@@ -104,17 +130,20 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
     async scan(message) {
       const { pixel, links } = contentsOf(message);
       // A scanner opens everything at once, the unsubscribe page too; it never posts.
-      for (const url of [...(pixel ? [pixel] : []), ...links]) await visit(message, "scan", url, { method: "GET", headers: { "user-agent": SCANNER } });
+      for (const url of [...(pixel ? [pixel] : []), ...links])
+        await visit(message, "scan", url, { method: "GET", headers: { "user-agent": SCANNER } });
     },
     async open(message, to, account) {
       const { pixel } = contentsOf(message);
-      if (pixel) await visit(message, "open", pixel, { method: "GET", headers: { "user-agent": BROWSER, accept: "image/*" } });
+      if (pixel)
+        await visit(message, "open", pixel, { method: "GET", headers: { "user-agent": BROWSER, accept: "image/*" } });
       else store.log(message, "open", "no pixel in the HTML");
       if (message.track_opens) voices[message.provider].event(message, "opened", to, account);
     },
     async click(message) {
       const [link] = contentsOf(message).reading;
-      if (link) await visit(message, "click", link, { method: "GET", headers: { "user-agent": BROWSER, accept: "text/html" } });
+      if (link)
+        await visit(message, "click", link, { method: "GET", headers: { "user-agent": BROWSER, accept: "text/html" } });
       else store.log(message, "click", "no link in the HTML");
     },
     reply: (message, to, account) => answer(message, account, to, false),

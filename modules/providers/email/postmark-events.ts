@@ -21,7 +21,11 @@ const Bounce = Common.extend({
   Details: z.string().nullish(),
   Inactive: z.boolean().nullish(),
 });
-const Open = Common.extend({ ReceivedAt: z.string(), UserAgent: z.string().nullish(), Geo: z.object({ IP: z.string().nullish() }).nullish() });
+const Open = Common.extend({
+  ReceivedAt: z.string(),
+  UserAgent: z.string().nullish(),
+  Geo: z.object({ IP: z.string().nullish() }).nullish(),
+});
 const Click = Open.extend({ OriginalLink: z.string() });
 const Subscription = Common.extend({
   ChangedAt: z.string(),
@@ -44,29 +48,30 @@ const Inbound = z.object({
 });
 
 /** Bounce types, https://postmarkapp.com/developer/api/bounce-api#bounce-types. Absent here: transient. */
-const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" | "unsubscribed" | "failed" | "ignore"> = {
-  HardBounce: "permanent",
-  BadEmailAddress: "permanent",
-  ManuallyDeactivated: "permanent",
-  Blocked: "block",
-  DMARCPolicy: "block",
-  VirusNotification: "block",
-  Transient: "deferred",
-  DnsError: "deferred",
-  OpenRelayTest: "deferred",
-  SpamNotification: "complained",
-  SpamComplaint: "complained",
-  Unsubscribe: "unsubscribed",
-  SMTPApiError: "failed",
-  TemplateRenderingFailed: "failed",
-  // A mailbox that answered by itself did receive the mail.
-  AutoResponder: "ignore",
-  AddressChange: "ignore",
-  ChallengeVerification: "ignore",
-  Subscribe: "ignore",
-  InboundError: "ignore",
-  Unconfirmed: "ignore",
-};
+const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" | "unsubscribed" | "failed" | "ignore"> =
+  {
+    HardBounce: "permanent",
+    BadEmailAddress: "permanent",
+    ManuallyDeactivated: "permanent",
+    Blocked: "block",
+    DMARCPolicy: "block",
+    VirusNotification: "block",
+    Transient: "deferred",
+    DnsError: "deferred",
+    OpenRelayTest: "deferred",
+    SpamNotification: "complained",
+    SpamComplaint: "complained",
+    Unsubscribe: "unsubscribed",
+    SMTPApiError: "failed",
+    TemplateRenderingFailed: "failed",
+    // A mailbox that answered by itself did receive the mail.
+    AutoResponder: "ignore",
+    AddressChange: "ignore",
+    ChallengeVerification: "ignore",
+    Subscribe: "ignore",
+    InboundError: "ignore",
+    Unconfirmed: "ignore",
+  };
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
@@ -74,7 +79,13 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   return result.data;
 }
 
-function base(type: string, data: z.infer<typeof Common>, recipient: string | null | undefined, when: string, key = "") {
+function base(
+  type: string,
+  data: z.infer<typeof Common>,
+  recipient: string | null | undefined,
+  when: string,
+  key = "",
+) {
   const at = isoDate(when);
   if (!at) throw new AppError("invalid", `Not a Postmark ${type} webhook: ${JSON.stringify(when)} is not a date.`);
   return {
@@ -143,7 +154,13 @@ export function parsePostmarkEvent(body: unknown): ProviderEvent[] {
       return parseBounce(body);
     case "SpamComplaint": {
       const data = parse(Bounce, body, "spam complaint");
-      return [{ ...base("SpamComplaint", data, data.Email, data.BouncedAt), event_id: `SpamComplaint:${data.ID}`, kind: "complained" }];
+      return [
+        {
+          ...base("SpamComplaint", data, data.Email, data.BouncedAt),
+          event_id: `SpamComplaint:${data.ID}`,
+          kind: "complained",
+        },
+      ];
     }
     case "Open":
     case "Click": {
@@ -162,8 +179,11 @@ export function parsePostmarkEvent(body: unknown): ProviderEvent[] {
     case "SubscriptionChange": {
       const data = parse(Subscription, body, "subscription change");
       // It also reports bounces and complaints (which have their own events), reactivations, and what our side did.
-      const byRecipient = data.Origin === "Recipient" && data.SuppressSending && data.SuppressionReason === "ManualSuppression";
-      return byRecipient ? [{ ...base("SubscriptionChange", data, data.Recipient, data.ChangedAt), kind: "unsubscribed" }] : [];
+      const byRecipient =
+        data.Origin === "Recipient" && data.SuppressSending && data.SuppressionReason === "ManualSuppression";
+      return byRecipient
+        ? [{ ...base("SubscriptionChange", data, data.Recipient, data.ChangedAt), kind: "unsubscribed" }]
+        : [];
     }
     default:
       return [];

@@ -4,7 +4,13 @@ import { postmark } from "./postmark.ts";
 
 const auth = { webhook_username: "overture", webhook_password: "correct horse battery staple" };
 const message = "0193b5a8-0000-7000-8000-000000000002";
-const common = { MessageID: "883953f4-6105-42a2-a16a-77a8eac79483", MessageStream: "outbound", ServerID: 23, Tag: "", Metadata: { overture_message_id: message } };
+const common = {
+  MessageID: "883953f4-6105-42a2-a16a-77a8eac79483",
+  MessageStream: "outbound",
+  ServerID: 23,
+  Tag: "",
+  Metadata: { overture_message_id: message },
+};
 const bounce = (Type: string, ID: number, extra: object = {}) => ({
   RecordType: "Bounce",
   ...common,
@@ -71,9 +77,20 @@ conformance(postmark, {
     credentials: { server_token: "x", ...auth },
     wrongCredentials: { server_token: "x", ...auth, webhook_password: "correct horse battery stapler" },
     signsBody: false,
-    sign: async (_body, _now, c) => new Headers({ authorization: `Basic ${btoa(`${c.webhook_username}:${c.webhook_password}`)}` }),
+    sign: async (_body, _now, c) =>
+      new Headers({ authorization: `Basic ${btoa(`${c.webhook_username}:${c.webhook_password}`)}` }),
     payloads: [
-      { name: "delivery", body: { RecordType: "Delivery", ...common, Recipient: "reader@example.com", DeliveredAt: "2026-11-20T09:59:00Z", Details: "ok" }, kinds: ["delivered"] },
+      {
+        name: "delivery",
+        body: {
+          RecordType: "Delivery",
+          ...common,
+          Recipient: "reader@example.com",
+          DeliveredAt: "2026-11-20T09:59:00Z",
+          Details: "ok",
+        },
+        kinds: ["delivered"],
+      },
       { name: "hard bounce", body: bounce("HardBounce", 1), kinds: ["bounced"] },
       { name: "soft bounce", body: bounce("SoftBounce", 2), kinds: ["bounced"] },
       { name: "blocked", body: bounce("Blocked", 3), kinds: ["bounced"] },
@@ -81,12 +98,50 @@ conformance(postmark, {
       { name: "auto-responder", body: bounce("AutoResponder", 5), kinds: [] },
       { name: "spam notification", body: bounce("SpamNotification", 6), kinds: ["complained"] },
       { name: "template failure", body: bounce("TemplateRenderingFailed", 7), kinds: ["failed"] },
-      { name: "spam complaint", body: { ...bounce("SpamComplaint", 8), RecordType: "SpamComplaint" }, kinds: ["complained"] },
-      { name: "open", body: { RecordType: "Open", ...common, FirstOpen: true, Recipient: "reader@example.com", ReceivedAt: "2026-11-20T10:05:00Z", UserAgent: "Mozilla/5.0" }, kinds: ["opened"] },
-      { name: "click", body: { RecordType: "Click", ...common, OriginalLink: "https://example.com/a", ClickLocation: "HTML", Recipient: "reader@example.com", ReceivedAt: "2026-11-20T10:06:00Z" }, kinds: ["clicked"] },
-      { name: "unsubscribed by the recipient", body: change("Recipient", true, "ManualSuppression", "2026-11-20T10:07:00Z"), kinds: ["unsubscribed"] },
-      { name: "suppressed by a bounce", body: change("Recipient", true, "HardBounce", "2026-11-20T10:08:00Z"), kinds: [] },
-      { name: "suppressed by us", body: change("Customer", true, "ManualSuppression", "2026-11-20T10:09:00Z"), kinds: [] },
+      {
+        name: "spam complaint",
+        body: { ...bounce("SpamComplaint", 8), RecordType: "SpamComplaint" },
+        kinds: ["complained"],
+      },
+      {
+        name: "open",
+        body: {
+          RecordType: "Open",
+          ...common,
+          FirstOpen: true,
+          Recipient: "reader@example.com",
+          ReceivedAt: "2026-11-20T10:05:00Z",
+          UserAgent: "Mozilla/5.0",
+        },
+        kinds: ["opened"],
+      },
+      {
+        name: "click",
+        body: {
+          RecordType: "Click",
+          ...common,
+          OriginalLink: "https://example.com/a",
+          ClickLocation: "HTML",
+          Recipient: "reader@example.com",
+          ReceivedAt: "2026-11-20T10:06:00Z",
+        },
+        kinds: ["clicked"],
+      },
+      {
+        name: "unsubscribed by the recipient",
+        body: change("Recipient", true, "ManualSuppression", "2026-11-20T10:07:00Z"),
+        kinds: ["unsubscribed"],
+      },
+      {
+        name: "suppressed by a bounce",
+        body: change("Recipient", true, "HardBounce", "2026-11-20T10:08:00Z"),
+        kinds: [],
+      },
+      {
+        name: "suppressed by us",
+        body: change("Customer", true, "ManualSuppression", "2026-11-20T10:09:00Z"),
+        kinds: [],
+      },
       { name: "reactivated", body: change("Recipient", false, null, "2026-11-20T10:10:00Z"), kinds: [] },
       { name: "inbound", body: inbound, kinds: ["inbound"] },
       { name: "something new", body: { RecordType: "Tomorrow", ...common }, kinds: [] },

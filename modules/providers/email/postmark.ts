@@ -13,7 +13,12 @@ const Credentials = z.object({
   server_token: z
     .string()
     .min(1)
-    .meta({ title: "Server API token", description: "Servers → your server → API Tokens.", secret: true, placeholder: "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" }),
+    .meta({
+      title: "Server API token",
+      description: "Servers → your server → API Tokens.",
+      secret: true,
+      placeholder: "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+    }),
   webhook_username: z
     .string()
     .min(1)
@@ -33,7 +38,11 @@ const Settings = z.object({
     .string()
     .min(1)
     .default("outbound")
-    .meta({ title: "Message stream", description: "The id of a transactional or broadcast stream.", placeholder: "outbound" }),
+    .meta({
+      title: "Message stream",
+      description: "The id of a transactional or broadcast stream.",
+      placeholder: "outbound",
+    }),
 });
 
 /** Postmark takes 50 MB per batch; the rest is room for what JSON and their side add. */
@@ -41,7 +50,11 @@ const MAX_BATCH_BYTES = 40 * 1024 * 1024;
 
 const Item = z.object({ ErrorCode: z.number(), Message: z.string(), MessageID: z.string().optional() });
 const ErrorBody = z.object({ ErrorCode: z.number(), Message: z.string() });
-const Server = z.object({ Name: z.string(), DeliveryType: z.string().optional(), InboundAddress: z.string().optional() });
+const Server = z.object({
+  Name: z.string(),
+  DeliveryType: z.string().optional(),
+  InboundAddress: z.string().optional(),
+});
 const Search = z.object({
   TotalCount: z.number(),
   Messages: z.array(z.object({ MessageID: z.string(), Metadata: z.record(z.string(), z.string()).nullish() })),
@@ -69,10 +82,12 @@ const MAINTENANCE = new Set([100, 429]);
 
 function outcomeOfItem(item: unknown): SendOutcome {
   const parsed = Item.safeParse(item);
-  if (!parsed.success) return { outcome: "unknown", code: "bad_answer", detail: "Postmark's answer for this message cannot be read." };
+  if (!parsed.success)
+    return { outcome: "unknown", code: "bad_answer", detail: "Postmark's answer for this message cannot be read." };
   const { ErrorCode, Message, MessageID } = parsed.data;
   if (ErrorCode === 0 && MessageID) return { outcome: "sent", provider_message_id: MessageID };
-  if (ErrorCode === 0) return { outcome: "unknown", code: "bad_answer", detail: "Postmark accepted the message but gave no id." };
+  if (ErrorCode === 0)
+    return { outcome: "unknown", code: "bad_answer", detail: "Postmark accepted the message but gave no id." };
   const code = `postmark_${ErrorCode}`;
   if (ErrorCode === 406) return { outcome: "rejected", code: "inactive_recipient", detail: Message };
   if (ErrorCode === 500) return { outcome: "unknown", code, detail: Message };
@@ -89,7 +104,8 @@ function outcomeOfCall(response: HttpResponse, count: number): SendOutcome | nul
   if (response.status === 503) return shared.retry(name, message, after);
   // Postmark has no idempotency keys, and a 500 may have sent some of the batch.
   if (response.status >= 500) return { outcome: "unknown", code: name, detail: message };
-  if (response.status === 401 || response.status === 403 || BROKEN.has(code)) return { outcome: "broken", code: name, detail: message };
+  if (response.status === 401 || response.status === 403 || BROKEN.has(code))
+    return { outcome: "broken", code: name, detail: message };
   return count > 1 ? null : { outcome: "rejected", code: name, detail: message };
 }
 
@@ -112,7 +128,11 @@ const toMessage = (email: OutboundEmail, stream: string) => ({
   ],
 });
 
-async function sendBatch(emails: OutboundEmail[], connection: Connection<Credentials>, http: HttpClient): Promise<SendOutcome[]> {
+async function sendBatch(
+  emails: OutboundEmail[],
+  connection: Connection<Credentials>,
+  http: HttpClient,
+): Promise<SendOutcome[]> {
   const stream = streamOf(connection);
   const body = JSON.stringify(emails.map((email) => toMessage(email, stream)));
   const halves = async () => {
@@ -177,14 +197,24 @@ export const postmark = defineProvider({
     const response = await api(connection, http)("GET", "/server");
     if (response.status !== 200) {
       const { name, message } = errorOf(response);
-      return { ok: false, code: name, detail: message, suggestion: "Copy the Server API token again; an account token does not work here." };
+      return {
+        ok: false,
+        code: name,
+        detail: message,
+        suggestion: "Copy the Server API token again; an account token does not work here.",
+      };
     }
     const server = Server.parse(response.json());
     const stream = streamOf(connection);
     const found = await api(connection, http)("GET", `/message-streams/${encodeURIComponent(stream)}`);
     if (found.status !== 200) {
       const { name, message } = errorOf(found);
-      return { ok: false, code: name, detail: `Message stream ${stream}: ${message}`, suggestion: "Use the stream's id as Postmark shows it." };
+      return {
+        ok: false,
+        code: name,
+        detail: `Message stream ${stream}: ${message}`,
+        suggestion: "Use the stream's id as Postmark shows it.",
+      };
     }
     const note = server.DeliveryType === "Sandbox" ? " It is a sandbox server: nothing is delivered." : "";
     return { ok: true, detail: `Connected to server «${server.Name}», stream «${stream}».${note}` };
@@ -206,7 +236,10 @@ export const postmark = defineProvider({
     if (!found) return null;
     const carried = found.Metadata?.[shared.MESSAGE_ID_KEY];
     if (carried !== undefined && carried !== messageId) {
-      throw new AppError("upstream", "Postmark's search ignored the metadata filter, so it proves nothing about this message.");
+      throw new AppError(
+        "upstream",
+        "Postmark's search ignored the metadata filter, so it proves nothing about this message.",
+      );
     }
     return { provider_message_id: found.MessageID };
   },
@@ -246,7 +279,10 @@ export const postmark = defineProvider({
       inbound.status === 200 && server.success
         ? ` Replies to ${server.data.InboundAddress ?? "the server's inbound address"} arrive too.`
         : ` Inbound mail could not be switched on: ${errorOf(inbound).message}`;
-    return { credentials: { webhook_username: username, webhook_password: password }, detail: `Webhook saved.${replies}` };
+    return {
+      credentials: { webhook_username: username, webhook_password: password },
+      detail: `Webhook saved.${replies}`,
+    };
   },
 
   async verify(request, connection) {

@@ -13,14 +13,17 @@ const Outbound = z.object({
   to: z.array(z.string()).optional(),
   tags: z.record(z.string(), z.string()).nullish(),
   bounce: z.object({ type: z.string(), subType: z.string().optional(), message: z.string().optional() }).optional(),
-  click: z
-    .object({ link: z.string(), ipAddress: z.string().optional(), userAgent: z.string().optional() })
-    .optional(),
+  click: z.object({ link: z.string(), ipAddress: z.string().optional(), userAgent: z.string().optional() }).optional(),
   failed: z.object({ reason: z.string() }).optional(),
   suppressed: z.object({ type: z.string().optional(), message: z.string().optional() }).optional(),
 });
 
-const Contact = z.object({ id: z.string(), email: z.string(), unsubscribed: z.boolean(), updated_at: z.string().optional() });
+const Contact = z.object({
+  id: z.string(),
+  email: z.string(),
+  unsubscribed: z.boolean(),
+  updated_at: z.string().optional(),
+});
 const Inbound = z.object({ email_id: z.string().min(1) });
 
 const SIMPLE = {
@@ -52,10 +55,13 @@ export function parseResendEvent(body: unknown): ProviderEvent[] {
     const contact = parse(Contact, hook.data, "contact");
     if (!contact.unsubscribed) return [];
     const event_id = `${hook.type}:${contact.id}:${contact.updated_at ?? at}`;
-    return [{ kind: "unsubscribed", event_id, provider_message_id: null, message_id: null, recipient: contact.email, at }];
+    return [
+      { kind: "unsubscribed", event_id, provider_message_id: null, message_id: null, recipient: contact.email, at },
+    ];
   }
 
-  const known = hook.type in SIMPLE || ["email.clicked", "email.bounced", "email.failed", "email.suppressed"].includes(hook.type);
+  const known =
+    hook.type in SIMPLE || ["email.clicked", "email.bounced", "email.failed", "email.suppressed"].includes(hook.type);
   if (!known) return [];
   const data = parse(Outbound, hook.data, `${hook.type} event`);
   const base = {
@@ -77,7 +83,9 @@ export function parseResendEvent(body: unknown): ProviderEvent[] {
     case "email.failed":
       return [{ ...base, kind: "failed", bounce: "block", detail: data.failed?.reason ?? "Resend could not send it." }];
     case "email.suppressed":
-      return [{ ...base, kind: "failed", bounce: "permanent", detail: data.suppressed?.message ?? "Suppressed by Resend." }];
+      return [
+        { ...base, kind: "failed", bounce: "permanent", detail: data.suppressed?.message ?? "Suppressed by Resend." },
+      ];
     case "email.clicked":
       return [
         {

@@ -16,8 +16,17 @@ const data = {
   subject: "Hello",
   tags: { overture_message_id: message },
 };
-const hook = (type: string, extra: object = {}, created_at = "2026-11-20T10:00:05.123Z") => ({ type, created_at, data: { ...data, ...extra } });
-const bounce = (type: string, subType: string) => hook("email.bounced", { bounce: { type, subType, message: `${type} ${subType}` } }, `2026-11-20T10:00:0${subType.length % 10}.${type.length}Z`);
+const hook = (type: string, extra: object = {}, created_at = "2026-11-20T10:00:05.123Z") => ({
+  type,
+  created_at,
+  data: { ...data, ...extra },
+});
+const bounce = (type: string, subType: string) =>
+  hook(
+    "email.bounced",
+    { bounce: { type, subType, message: `${type} ${subType}` } },
+    `2026-11-20T10:00:0${subType.length % 10}.${type.length}Z`,
+  );
 
 conformance(resend, {
   account: () => {
@@ -35,7 +44,12 @@ conformance(resend, {
     signsBody: true,
     async sign(body, now, credentials) {
       const timestamp = Math.floor(now.getTime() / 1000);
-      const signature = await signWebhook(credentials.webhook_secret!, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", timestamp, body);
+      const signature = await signWebhook(
+        credentials.webhook_secret!,
+        "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+        timestamp,
+        body,
+      );
       return new Headers({
         "svix-id": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
         "svix-timestamp": String(timestamp),
@@ -54,14 +68,52 @@ conformance(resend, {
       { name: "opened", body: hook("email.opened"), kinds: ["opened"] },
       {
         name: "clicked",
-        body: hook("email.clicked", { click: { link: "https://example.com/a", ipAddress: "192.0.2.1", userAgent: "Mozilla/5.0", timestamp: data.created_at } }),
+        body: hook("email.clicked", {
+          click: {
+            link: "https://example.com/a",
+            ipAddress: "192.0.2.1",
+            userAgent: "Mozilla/5.0",
+            timestamp: data.created_at,
+          },
+        }),
         kinds: ["clicked"],
       },
       { name: "failed", body: hook("email.failed", { failed: { reason: "reached_daily_quota" } }), kinds: ["failed"] },
-      { name: "suppressed", body: hook("email.suppressed", { suppressed: { type: "OnAccountSuppressionList", message: "previous bounce" } }), kinds: ["failed"] },
-      { name: "received", body: hook("email.received", { email_id: "9e9b3d52-1111-4222-8333-944455566677", cc: [], bcc: [], attachments: [] }), kinds: ["inbound_ref"] },
-      { name: "contact left", body: { type: "contact.updated", created_at: data.created_at, data: { id: "c1", email: "reader@example.com", unsubscribed: true } }, kinds: ["unsubscribed"] },
-      { name: "contact renamed", body: { type: "contact.updated", created_at: data.created_at, data: { id: "c1", email: "reader@example.com", unsubscribed: false } }, kinds: [] },
+      {
+        name: "suppressed",
+        body: hook("email.suppressed", {
+          suppressed: { type: "OnAccountSuppressionList", message: "previous bounce" },
+        }),
+        kinds: ["failed"],
+      },
+      {
+        name: "received",
+        body: hook("email.received", {
+          email_id: "9e9b3d52-1111-4222-8333-944455566677",
+          cc: [],
+          bcc: [],
+          attachments: [],
+        }),
+        kinds: ["inbound_ref"],
+      },
+      {
+        name: "contact left",
+        body: {
+          type: "contact.updated",
+          created_at: data.created_at,
+          data: { id: "c1", email: "reader@example.com", unsubscribed: true },
+        },
+        kinds: ["unsubscribed"],
+      },
+      {
+        name: "contact renamed",
+        body: {
+          type: "contact.updated",
+          created_at: data.created_at,
+          data: { id: "c1", email: "reader@example.com", unsubscribed: false },
+        },
+        kinds: [],
+      },
       { name: "domain", body: { type: "domain.created", created_at: data.created_at, data: { id: "d1" } }, kinds: [] },
     ],
   },

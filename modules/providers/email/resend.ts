@@ -14,7 +14,12 @@ const Credentials = z.object({
   api_key: z
     .string()
     .regex(/^re_\S+$/, "A Resend API key starts with re_")
-    .meta({ title: "API key", description: "Full access lets us set up webhooks and replies.", secret: true, placeholder: "re_…" }),
+    .meta({
+      title: "API key",
+      description: "Full access lets us set up webhooks and replies.",
+      secret: true,
+      placeholder: "re_…",
+    }),
   webhook_secret: z
     .string()
     .regex(/^whsec_\S+$/, "A Resend signing secret starts with whsec_")
@@ -61,7 +66,9 @@ const api = (connection: Connection<Credentials>, http: HttpClient) =>
 
 function errorOf(response: HttpResponse): { name: string; message: string } {
   const parsed = ErrorBody.safeParse(shared.jsonOrNull(response));
-  return parsed.success ? parsed.data : { name: `http_${response.status}`, message: `Resend answered ${response.status}.` };
+  return parsed.success
+    ? parsed.data
+    : { name: `http_${response.status}`, message: `Resend answered ${response.status}.` };
 }
 
 /** Answers that concern the account or the sender's domain, not this message: going on would burn the whole audience. */
@@ -84,7 +91,8 @@ function outcomeOf(response: HttpResponse): SendOutcome {
   const { name, message } = errorOf(response);
   const after = shared.retryAfterSeconds(response.headers);
   if (name === "daily_quota_exceeded") return shared.retry(name, message, after ?? 3600);
-  if (BROKEN.has(name) || response.status === 401 || response.status === 403) return { outcome: "broken", code: name, detail: message };
+  if (BROKEN.has(name) || response.status === 401 || response.status === 403)
+    return { outcome: "broken", code: name, detail: message };
   if (response.status === 429) return shared.retry(name, message, after);
   // 409: another call with this key is running or has run; 5xx: it may have been taken. The key makes asking again safe.
   if (response.status === 409 || response.status >= 500) return { outcome: "unknown", code: name, detail: message };
@@ -107,7 +115,11 @@ function headersOf(email: OutboundEmail): Record<string, string> {
   return headers;
 }
 
-async function sendOne(email: OutboundEmail, connection: Connection<Credentials>, http: HttpClient): Promise<SendOutcome> {
+async function sendOne(
+  email: OutboundEmail,
+  connection: Connection<Credentials>,
+  http: HttpClient,
+): Promise<SendOutcome> {
   const body = {
     from: shared.formatAddress(email.from),
     to: [shared.formatAddress(email.to)],
@@ -128,7 +140,10 @@ async function sendOne(email: OutboundEmail, connection: Connection<Credentials>
 const upstream = (response: HttpResponse, doing: string): AppError => {
   const { name, message } = errorOf(response);
   return new AppError("upstream", `Resend refused ${doing}: ${message} (${name})`, {
-    suggestion: name === "restricted_api_key" ? "Use an API key with full access, or set the webhook up in Resend and paste its secret." : undefined,
+    suggestion:
+      name === "restricted_api_key"
+        ? "Use an API key with full access, or set the webhook up in Resend and paste its secret."
+        : undefined,
   });
 };
 
@@ -158,7 +173,9 @@ export const resend = defineProvider({
     const response = await api(connection, http)("GET", "/domains");
     if (response.status === 200) {
       const domains = Domains.safeParse(shared.jsonOrNull(response));
-      const verified = domains.success ? domains.data.data.filter((d) => d.status === "verified").map((d) => d.name) : [];
+      const verified = domains.success
+        ? domains.data.data.filter((d) => d.status === "verified").map((d) => d.name)
+        : [];
       if (verified.length > 0) return { ok: true, detail: `Connected. Verified domains: ${verified.join(", ")}.` };
       return {
         ok: false,
@@ -169,7 +186,10 @@ export const resend = defineProvider({
     }
     const { name, message } = errorOf(response);
     if (name === "restricted_api_key") {
-      return { ok: true, detail: "Connected with a key limited to sending. Set the webhook up in Resend and paste its secret." };
+      return {
+        ok: true,
+        detail: "Connected with a key limited to sending. Set the webhook up in Resend and paste its secret.",
+      };
     }
     return { ok: false, code: name, detail: message, suggestion: "Create a new key at resend.com/api-keys." };
   },
@@ -188,13 +208,19 @@ export const resend = defineProvider({
     if (!known) {
       const created = await call("POST", "/webhooks", { endpoint: url, events: EVENTS });
       if (created.status >= 300) throw upstream(created, "to create a webhook");
-      return { credentials: { webhook_secret: Webhook.parse(created.json()).signing_secret }, detail: "Webhook registered." };
+      return {
+        credentials: { webhook_secret: Webhook.parse(created.json()).signing_secret },
+        detail: "Webhook registered.",
+      };
     }
     const updated = await call("PATCH", `/webhooks/${known.id}`, { endpoint: url, events: EVENTS, status: "enabled" });
     if (updated.status >= 300) throw upstream(updated, "to update the webhook");
     const full = await call("GET", `/webhooks/${known.id}`);
     if (full.status !== 200) throw upstream(full, "to read the webhook");
-    return { credentials: { webhook_secret: Webhook.parse(full.json()).signing_secret }, detail: "Webhook was registered already." };
+    return {
+      credentials: { webhook_secret: Webhook.parse(full.json()).signing_secret },
+      detail: "Webhook was registered already.",
+    };
   },
 
   verify: (request, connection) => verifyWebhook(request, connection.credentials.webhook_secret),

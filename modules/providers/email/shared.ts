@@ -78,4 +78,9 @@ export type Caller = (
 export const caller =
   (http: HttpClient, base: string, auth: Record<string, string>): Caller =>
   (method, path, body, headers = {}) =>
-    http.json({ method, url: joinUrl(base, path), headers: { ...auth, ...headers }, ...(body === undefined ? {} : { body }) });
+    http.json({
+      method,
+      url: joinUrl(base, path),
+      headers: { ...auth, ...headers },
+      ...(body === undefined ? {} : { body }),
+    });

@@ -36,7 +36,12 @@ describe("smtp", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     server.on("error", () => {});
     const port = (server.server.address() as AddressInfo).port;
-    const connection = { id: "c1", credentials: { username: "u", password: "p" }, settings: settings(port, "starttls"), base_url: null };
+    const connection = {
+      id: "c1",
+      credentials: { username: "u", password: "p" },
+      settings: settings(port, "starttls"),
+      base_url: null,
+    };
     const [outcome] = await smtp.send!([exampleEmail()], connection, http);
     expect(outcome!.outcome).toBe("broken");
     expect(authenticated).toBe(false);
@@ -45,12 +50,18 @@ describe("smtp", () => {
   });
 
   test("clear text to a public address is refused before anything is said", async () => {
-    const connection = { id: "c3", credentials: {}, settings: { ...settings(25, "none"), host: "8.8.8.8" }, base_url: null };
+    const connection = {
+      id: "c3",
+      credentials: {},
+      settings: { ...settings(25, "none"), host: "8.8.8.8" },
+      base_url: null,
+    };
     expect((await smtp.send!([exampleEmail()], connection, http))[0]).toMatchObject({ outcome: "broken", code: "tls" });
   });
 
   test("what each reply means", () => {
-    const of = (fields: object, begun = false) => outcomeOfSmtpError(Object.assign(new Error("x"), fields), begun).outcome;
+    const of = (fields: object, begun = false) =>
+      outcomeOfSmtpError(Object.assign(new Error("x"), fields), begun).outcome;
     expect(of({ code: "EENVELOPE", responseCode: 550, command: "RCPT TO" })).toBe("rejected");
     expect(of({ code: "EENVELOPE", responseCode: 450, command: "RCPT TO" })).toBe("retry");
     expect(of({ code: "EENVELOPE", responseCode: 553, command: "MAIL FROM" })).toBe("broken");

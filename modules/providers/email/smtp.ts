@@ -9,19 +9,40 @@ import type { HttpClient } from "../../kernel/http.ts";
 import { retry } from "./shared.ts";
 
 const Credentials = z.object({
-  username: z.string().min(1).optional().meta({ title: "User name", description: "Leave empty for a relay that trusts your network.", placeholder: "you@example.com" }),
-  password: z.string().min(1).optional().meta({ title: "Password", description: "Often an app password.", secret: true }),
+  username: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      title: "User name",
+      description: "Leave empty for a relay that trusts your network.",
+      placeholder: "you@example.com",
+    }),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ title: "Password", description: "Often an app password.", secret: true }),
 });
 type Credentials = z.infer<typeof Credentials>;
 
 const Settings = z.object({
   host: z.string().min(1).meta({ title: "Host", placeholder: "smtp.example.com" }),
-  port: z.number().int().min(1).max(65535).default(587).meta({ title: "Port", description: "587 for STARTTLS, 465 for TLS." }),
+  port: z
+    .number()
+    .int()
+    .min(1)
+    .max(65535)
+    .default(587)
+    .meta({ title: "Port", description: "587 for STARTTLS, 465 for TLS." }),
   security: z
     .enum(["starttls", "tls", "none"])
     .default("starttls")
     .meta({ title: "Encryption", description: "«none» is possible only to a host on a private network." }),
-  envelope_from: z.email().optional().meta({ title: "Return path", description: "Where bounces go, when not to the sender." }),
+  envelope_from: z
+    .email()
+    .optional()
+    .meta({ title: "Return path", description: "Where bounces go, when not to the sender." }),
   timeout_seconds: z.number().int().min(1).max(300).default(60).meta({ title: "Timeout in seconds" }),
 });
 type Settings = z.infer<typeof Settings>;
@@ -65,7 +86,12 @@ function settingsOf(connection: Connection<Credentials>): Settings {
 function connect(settings: Settings, http: HttpClient): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     http.assertAllowed(settings.host, settings.port);
-    const exposed = () => new HttpError("tls", "A public host without encryption would show the password and the mail to everybody.", false);
+    const exposed = () =>
+      new HttpError(
+        "tls",
+        "A public host without encryption would show the password and the mail to everybody.",
+        false,
+      );
     if (settings.security === "none" && isPublicAddress(settings.host)) throw exposed();
     const socket = net.connect({ host: settings.host, port: settings.port, lookup: http.lookupFor(settings.port) });
     const timer = setTimeout(() => socket.destroy(new HttpError("timeout", "No connection in time.", false)), 15_000);
@@ -150,7 +176,10 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
   const reply = error.responseCode;
   const code = reply ? `smtp_${reply}` : (error.originalCode ?? error.code ?? "smtp").toLowerCase();
   if (reply !== undefined && reply >= 400 && reply < 500) return retry(code, detail);
-  const untrusted = error.code === "ETLS" || error.code === "EREQUIRETLS" || /CERT|SELF_SIGNED|UNABLE_TO|SSL|TLS/.test(error.originalCode ?? "");
+  const untrusted =
+    error.code === "ETLS" ||
+    error.code === "EREQUIRETLS" ||
+    /CERT|SELF_SIGNED|UNABLE_TO|SSL|TLS/.test(error.originalCode ?? "");
   if (!begun && (untrusted || error.code === "EAUTH" || error.code === "ENOAUTH")) {
     return { outcome: "broken", code, detail };
   }
@@ -162,12 +191,21 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
     return { outcome: error.command === "MAIL FROM" ? "broken" : "rejected", code, detail };
   }
   if (begun) return { outcome: "unknown", code, detail };
-  return error.code === "EENVELOPE" || error.code === "EMESSAGE" ? { outcome: "rejected", code, detail } : retry(code, detail);
+  return error.code === "EENVELOPE" || error.code === "EMESSAGE"
+    ? { outcome: "rejected", code, detail }
+    : retry(code, detail);
 }
 
-async function sendOne(email: OutboundEmail, transport: ReturnType<typeof open>, settings: Settings): Promise<SendOutcome> {
+async function sendOne(
+  email: OutboundEmail,
+  transport: ReturnType<typeof open>,
+  settings: Settings,
+): Promise<SendOutcome> {
   let stream: BodyStream | undefined;
-  const address = ({ email: address, name }: { email: string; name?: string | null }) => ({ address, name: name ?? "" });
+  const address = ({ email: address, name }: { email: string; name?: string | null }) => ({
+    address,
+    name: name ?? "",
+  });
   try {
     const info = await transport.sendMail({
       from: address(email.from),
@@ -217,7 +255,12 @@ export const smtp = defineProvider({
         code === "EAUTH"
           ? "Check user name and password; many providers want an app password."
           : "Check host, port and encryption: 587 goes with STARTTLS, 465 with TLS.";
-      return { ok: false, code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(), detail: message, suggestion };
+      return {
+        ok: false,
+        code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(),
+        detail: message,
+        suggestion,
+      };
     }
   },
 
