@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { defineOperation } from "../kernel/operation.ts";
+
+const Activity = z
+  .object({
+    id: z.uuid(),
+    at: z.iso.datetime(),
+    kind: z.string(),
+    message_id: z.uuid(),
+    contact: z.object({ id: z.uuid(), name: z.string(), email: z.string() }).nullable(),
+    campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
+    detail: z.string().describe("The clicked URL, the provider's words on a bounce, else the subject."),
+  })
+  .meta({ id: "Activity" });
+
+type Row = {
+  id: string;
+  at: Date;
+  key: string;
+  kind: string;
+  message_id: string;
+  contact_id: string | null;
+  contact_name: string | null;
+  to_email: string;
+  campaign_id: string | null;
+  campaign_name: string | null;
+  detail: string;
+};
+
+export const activity = defineOperation({
+  id: "analytics.activity",
+  method: "GET",
+  path: "/activity",
+  summary: "What happened to messages, newest first",
+  permission: "analytics:read",
+  input: z.object(pageParams),
+  output: pageOf(Activity),
+  async handle(ctx, { limit, cursor }) {
+    const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
+    // The page is cut on the events' own index before anything is joined.
+    const rows = await ctx.db<Row[]>`
+      select v.id, v.at, v.at::text as key, v.kind, v.message_id, m.contact_id, c.full_name as contact_name, m.to_email,
+        m.campaign_id, k.name as campaign_name, left(coalesce(v.detail ->> 'url', v.detail ->> 'detail', m.subject), 500) as detail
+      from (
+        select id, tenant_id, at, kind, message_id, detail from public.message_events
+        where tenant_id = ${ctx.tenantId} and not is_bot
+          ${after ? ctx.db`and (at, id) < (${after[0]}::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+        order by at desc, id desc limit ${limit + 1}
+      ) v
+      join public.messages m on m.tenant_id = v.tenant_id and m.id = v.message_id
+      left join public.contacts c on c.tenant_id = m.tenant_id and c.id = m.contact_id
+      left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = m.campaign_id
+      order by v.at desc, v.id desc`;
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.key, r.id],
+      (r) => ({
+        id: r.id,
+        at: r.at.toISOString(),
+        kind: r.kind,
+        message_id: r.message_id,
+        contact: r.contact_id ? { id: r.contact_id, name: r.contact_name || r.to_email, email: r.to_email } : null,
+        campaign: r.campaign_id ? { id: r.campaign_id, name: r.campaign_name ?? "" } : null,
+        detail: r.detail,
+      }),
+    );
+  },
+});
