@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { createHttpClient } from "../../kernel/http.ts";
+import type { HttpClient, HttpRequest } from "../../kernel/http.ts";
+import { createSandbox } from "../../sandbox/server.ts";
 import { conformance } from "../conformance.ts";
+import { exampleEmail } from "./fixtures.ts";
 import { postmark } from "./postmark.ts";
 
 const auth = { webhook_username: "overture", webhook_password: "correct horse battery staple" };
@@ -150,6 +154,113 @@ conformance(postmark, {
 });
 
 describe("postmark", () => {
+  test("another stream: sent there, found there; a stream that is missing fails the check by name", async () => {
+    const sandbox = await createSandbox({ speed: 0.001 });
+    try {
+      const http = createHttpClient({ allowPrivateHosts: ["127.0.0.1"], userAgent: "test" });
+      const at = (message_stream: string) => ({
+        id: "c",
+        credentials: { server_token: "6ba7b810-9dad-11d1-80b4-00c04fd430c8" },
+        settings: { message_stream },
+        base_url: `${sandbox.url}/postmark`,
+      });
+      const email = exampleEmail();
+      expect(await postmark.send!([email], at("broadcast"), http)).toMatchObject([{ outcome: "sent" }]);
+      expect(await postmark.findMessage!(email.id, at("broadcast"), http)).not.toBeNull();
+      expect(await postmark.findMessage!(email.id, at("outbound"), http)).toBeNull();
+      expect(await postmark.check(at("newsletter"), http)).toMatchObject({
+        ok: false,
+        detail: expect.stringContaining("newsletter"),
+      });
+      expect(await postmark.send!([email], at("newsletter"), http)).toMatchObject([
+        { outcome: "broken", code: "postmark_1235" },
+      ]);
+    } finally {
+      await sandbox.close();
+    }
+  });
+
+  /** A peer that answers as told; nothing leaves the process. */
+  const peer = (
+    answer: (request: HttpRequest) => { status: number; body: unknown; headers?: Record<string, string> },
+  ): HttpClient => {
+    const request = async (r: HttpRequest) => {
+      const { status, body, headers } = answer(r);
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      return {
+        status,
+        headers: new Headers(headers),
+        body: new TextEncoder().encode(text),
+        text: () => text,
+        json: () => JSON.parse(text) as unknown,
+      };
+    };
+    return {
+      request,
+      json: (r) => request({ ...r, body: JSON.stringify(r.body) }),
+      lookupFor: () => () => {},
+      assertAllowed: () => {},
+    };
+  };
+  const connection = { id: "c", credentials: { server_token: "t" }, settings: {}, base_url: null };
+  const outcomes = async (answer: Parameters<typeof peer>[0], count = 1) =>
+    postmark.send!(
+      Array.from({ length: count }, () => exampleEmail()),
+      connection,
+      peer(answer),
+    );
+
+  test("a batch refused as a whole is cut in two until the guilty message stands alone", async () => {
+    let calls = 0;
+    const sent = await outcomes(({ body }) => {
+      calls++;
+      const items = JSON.parse(String(body)) as { Subject: string; Metadata: { overture_message_id: string } }[];
+      if (items.length > 1 && calls <= 2) return { status: 422, body: { ErrorCode: 300, Message: "one of them" } };
+      if (calls === 3) return { status: 422, body: { ErrorCode: 300, Message: "this one" } };
+      return {
+        status: 200,
+        body: items.map((i) => ({ ErrorCode: 0, Message: "OK", MessageID: i.Metadata.overture_message_id })),
+      };
+    }, 4);
+    expect(sent.map((o) => o.outcome)).toEqual(["rejected", "sent", "sent", "sent"]);
+  });
+
+  test("what each answer means for exactly-once", async () => {
+    const of = async (status: number, body: unknown, headers?: Record<string, string>) =>
+      (await outcomes(() => ({ status, body, ...(headers ? { headers } : {}) })))[0];
+    expect(await of(200, [{ ErrorCode: 406, Message: "inactive" }])).toMatchObject({
+      outcome: "rejected",
+      code: "inactive_recipient",
+    });
+    expect(await of(200, [{ ErrorCode: 405, Message: "credits" }])).toMatchObject({ outcome: "broken" });
+    expect(await of(200, [{ ErrorCode: 0, Message: "OK" }])).toMatchObject({ outcome: "unknown" });
+    expect(await of(200, [])).toMatchObject({ outcome: "unknown" });
+    expect(await of(200, "<html>a proxy's page</html>")).toMatchObject({ outcome: "unknown" });
+    expect(await of(500, "oops")).toMatchObject({ outcome: "unknown" });
+    expect(await of(504, "")).toMatchObject({ outcome: "unknown" });
+    expect(await of(503, { ErrorCode: 100, Message: "maintenance" })).toMatchObject({ outcome: "retry" });
+    expect(await of(429, {}, { "retry-after": "30" })).toMatchObject({ outcome: "retry", after_seconds: 30 });
+    expect(await of(401, { ErrorCode: 10, Message: "token" })).toMatchObject({ outcome: "broken" });
+  });
+
+  test("a search that ignored the filter proves nothing", async () => {
+    const found = { TotalCount: 1, Messages: [{ MessageID: "x", Metadata: { overture_message_id: "another" } }] };
+    await expect(
+      postmark.findMessage!(
+        "mine",
+        connection,
+        peer(() => ({ status: 200, body: found })),
+      ),
+    ).rejects.toThrow(/filter/);
+    await expect(
+      postmark.findMessage!(
+        "mine",
+        connection,
+        peer(() => ({ status: 500, body: "" })),
+      ),
+    ).rejects.toMatchObject({ code: "upstream" });
+  });
+
   test("bounce classes", () => {
     const classOf = (type: string, extra: object = {}) => {
       const [event] = postmark.parseWebhook!(bounce(type, 99, extra));

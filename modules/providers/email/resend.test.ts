@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { signWebhook } from "../../kernel/signatures.ts";
+import type { HttpClient } from "../../kernel/http.ts";
 import { conformance } from "../conformance.ts";
+import { exampleEmail } from "./fixtures.ts";
 import { resend } from "./resend.ts";
 
 const key = () => `re_${crypto.randomUUID().replaceAll("-", "")}`;
@@ -138,5 +140,36 @@ describe("resend", () => {
       recipient: "reader@example.com",
       rfc_message_id: data.message_id,
     });
+  });
+
+  test("what each answer means for exactly-once", async () => {
+    const of = async (status: number, body: unknown, headers: Record<string, string> = {}) => {
+      const text = JSON.stringify(body);
+      const json: HttpClient["json"] = async () => ({
+        status,
+        headers: new Headers(headers),
+        body: new TextEncoder().encode(text),
+        text: () => text,
+        json: () => JSON.parse(text) as unknown,
+      });
+      const http: HttpClient = { json, request: json, lookupFor: () => () => {}, assertAllowed: () => {} };
+      const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null };
+      return (await resend.send!([exampleEmail()], connection, http))[0];
+    };
+    const error = (name: string) => ({ name, message: name, statusCode: 0 });
+    expect(await of(200, { id: "a" })).toEqual({ outcome: "sent", provider_message_id: "a" });
+    expect(await of(200, {})).toMatchObject({ outcome: "unknown" });
+    expect(await of(422, error("validation_error"))).toMatchObject({ outcome: "rejected" });
+    expect(await of(403, error("validation_error"))).toMatchObject({ outcome: "broken" });
+    expect(await of(401, error("restricted_api_key"))).toMatchObject({ outcome: "broken" });
+    expect(await of(409, error("concurrent_idempotent_requests"))).toMatchObject({ outcome: "unknown" });
+    expect(await of(409, error("invalid_idempotent_request"))).toMatchObject({ outcome: "unknown" });
+    expect(await of(500, error("internal_server_error"))).toMatchObject({ outcome: "unknown" });
+    expect(await of(429, error("rate_limit_exceeded"), { "ratelimit-reset": "3" })).toMatchObject({
+      outcome: "retry",
+      after_seconds: 3,
+    });
+    expect(await of(429, error("daily_quota_exceeded"))).toMatchObject({ outcome: "retry", after_seconds: 3600 });
+    expect(await of(429, error("monthly_quota_exceeded"))).toMatchObject({ outcome: "broken" });
   });
 });
