@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { signWebhook } from "../kernel/signatures.ts";
 import type { Hooks } from "./hooks.ts";
-import { format } from "./resend.ts";
+import { format } from "./resend-mail.ts";
 import type { Account } from "./store.ts";
 import type { EventKind, Voice } from "./world.ts";
 
