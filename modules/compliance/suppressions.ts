@@ -1,0 +1,152 @@
+import { z } from "zod";
+import type { Ctx } from "../kernel/context.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { AppError, invalidField } from "../kernel/errors.ts";
+import { defineOperation } from "../kernel/operation.ts";
+
+/** Addresses that must not be written to. Adding one stops what runs; removing one only allows writing again. */
+
+const Channel = z.enum(["email", "linkedin", "sms", "whatsapp", "instagram"]);
+const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
+type Channel = z.output<typeof Channel>;
+type Reason = z.output<typeof Reason>;
+
+const Suppression = z
+  .object({ id: z.uuid(), channel: Channel, address: z.string(), reason: Reason, detail: z.string(), created_at: z.iso.datetime() })
+  .meta({ id: "Suppression" });
+type Row = Omit<z.output<typeof Suppression>, "created_at"> & { created_at: Date };
+const toSuppression = (row: Row): z.output<typeof Suppression> => ({ ...row, created_at: row.created_at.toISOString() });
+
+/** What becomes of a running sequence of the person. */
+const ENDS: Record<Reason, { status: string; note: string }> = {
+  unsubscribe: { status: "unsubscribed", note: "The person unsubscribed." },
+  bounce: { status: "bounced", note: "The address does not exist." },
+  complaint: { status: "unsubscribed", note: "The person reported a message as spam." },
+  manual: { status: "suppressed", note: "Suppressed by the team." },
+};
+
+const PATTERN: Record<Channel, { schema: z.ZodType<string>; wants: string }> = {
+  email: { schema: z.email().max(254), wants: "an e-mail address" },
+  sms: { schema: z.string().regex(/^\+[1-9][0-9]{5,14}$/), wants: "a phone number like +4915112345678" },
+  whatsapp: { schema: z.string().regex(/^\+[1-9][0-9]{5,14}$/), wants: "a phone number like +4915112345678" },
+  linkedin: { schema: z.url().max(320), wants: "the address of a profile page" },
+  instagram: { schema: z.string().regex(/^@?[a-z0-9._]{3,60}$/), wants: "an account name" },
+};
+
+/** One spelling per address, the one the sender compares with; null when it is none. */
+function normalize(channel: Channel, raw: string): string | null {
+  const address = raw.trim().toLowerCase();
+  return PATTERN[channel].schema.safeParse(address).success ? address : null;
+}
+
+/** Returns the rows of these addresses, and which of them are new. */
+async function suppress(ctx: Ctx, channel: Channel, addresses: string[], reason: Reason): Promise<Map<string, Row & { fresh: boolean }>> {
+  const before = await ctx.db<{ address: string }[]>`
+    select address from public.suppressions where tenant_id = ${ctx.tenantId} and channel = ${channel} and address = any(${addresses})`;
+  const known = new Set(before.map((r) => r.address));
+  if (channel === "email") {
+    const { status, note } = ENDS[reason];
+    await ctx.db`select private.suppress(${addresses}::text[], ${reason}, ${status}, ${note})`;
+  } else {
+    await ctx.db`
+      insert into public.suppressions (tenant_id, channel, address, reason, detail)
+      select ${ctx.tenantId}, ${channel}, a, ${reason}, ${ENDS[reason].note} from unnest(${addresses}::text[]) a
+      on conflict (tenant_id, channel, address) do nothing`;
+  }
+  const rows = await ctx.db<Row[]>`
+    select id, channel, address, reason, detail, created_at from public.suppressions
+    where tenant_id = ${ctx.tenantId} and channel = ${channel} and address = any(${addresses})`;
+  return new Map(rows.map((r) => [r.address, { ...r, fresh: !known.has(r.address) }]));
+}
+
+export const listSuppressions = defineOperation({
+  id: "suppressions.list",
+  method: "GET",
+  path: "/suppressions",
+  summary: "Suppressed addresses, newest first",
+  permission: "compliance:read",
+  input: z.object({ ...pageParams, channel: Channel.optional(), reason: Reason.optional(), search: z.string().trim().max(200).optional() }),
+  output: pageOf(Suppression),
+  async handle(ctx, { limit, cursor, channel, reason, search }) {
+    const { db } = ctx;
+    const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
+    const rows = await db<Row[]>`
+      select id, channel, address, reason, detail, created_at from public.suppressions
+      where tenant_id = ${ctx.tenantId} ${before ? db`and id < ${before}` : db``} ${channel ? db`and channel = ${channel}` : db``}
+        ${reason ? db`and reason = ${reason}` : db``} ${search ? db`and position(${search.toLowerCase()} in address) > 0` : db``}
+      order by id desc limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.id], toSuppression);
+  },
+});
+
+export const addSuppression = defineOperation({
+  id: "suppressions.create",
+  method: "POST",
+  path: "/suppressions",
+  summary: "Never write to an address again",
+  description: "Stops every running sequence of the person and takes back what has not left. Repeating it changes nothing.",
+  permission: "compliance:write",
+  input: z.object({ channel: Channel.default("email"), address: z.string().max(320), reason: Reason.default("manual") }),
+  output: Suppression,
+  status: 201,
+  async handle(ctx, { channel, address, reason }) {
+    const wanted = normalize(channel, address);
+    if (wanted === null) throw invalidField("/address", `is not ${PATTERN[channel].wants}`);
+    const row = (await suppress(ctx, channel, [wanted], reason)).get(wanted)!;
+    ctx.audit({ address: wanted, channel, reason, fresh: row.fresh }, row.id);
+    const { fresh: _, ...kept } = row;
+    return toSuppression(kept);
+  },
+});
+
+export const addSuppressions = defineOperation({
+  id: "suppressions.bulk",
+  method: "POST",
+  path: "/suppressions/bulk",
+  summary: "Suppress up to 1,000 addresses",
+  description: "Each address is answered by itself; a bad one does not keep the others out.",
+  permission: "compliance:write",
+  input: z.object({
+    channel: Channel.default("email"),
+    addresses: z.array(z.string().max(320)).min(1, "give at least one address").max(1000, "at most 1000 at once"),
+    reason: Reason.default("manual"),
+  }),
+  output: z.object({
+    data: z.array(z.object({ index: z.number().int(), outcome: z.enum(["added", "existing", "rejected"]), id: z.uuid().optional(), error: z.string().optional() })),
+  }),
+  async handle(ctx, { channel, addresses, reason }) {
+    const wanted = addresses.map((a) => normalize(channel, a));
+    const unique = [...new Set(wanted.filter((a) => a !== null))];
+    const rows = unique.length > 0 ? await suppress(ctx, channel, unique, reason) : new Map<string, Row & { fresh: boolean }>();
+    const told = new Set<string>();
+    const data = wanted.map((address, index) => {
+      if (address === null) return { index, outcome: "rejected" as const, error: `is not ${PATTERN[channel].wants}` };
+      const row = rows.get(address)!;
+      // The second mention of a new address finds the first one.
+      const added = row.fresh && !told.has(address);
+      told.add(address);
+      return { index, outcome: added ? ("added" as const) : ("existing" as const), id: row.id };
+    });
+    ctx.audit({ channel, reason, added: data.filter((d) => d.outcome === "added").length });
+    return { data };
+  },
+});
+
+export const deleteSuppression = defineOperation({
+  id: "suppressions.delete",
+  method: "DELETE",
+  path: "/suppressions/{id}",
+  summary: "Allow writing to an address again",
+  description: "Nothing that was stopped starts again. The audit log keeps the address and why it was suppressed.",
+  permission: "compliance:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, { id }) {
+    const [row] = await ctx.db<{ channel: string; address: string; reason: string }[]>`
+      delete from public.suppressions where tenant_id = ${ctx.tenantId} and id = ${id} returning channel, address, reason`;
+    if (!row) throw new AppError("not_found", "There is no such suppression.");
+    ctx.audit(row, id);
+    return null;
+  },
+});

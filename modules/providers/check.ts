@@ -1,0 +1,139 @@
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+import type { Ctx, ManualCtx } from "../kernel/context.ts";
+import { AppError } from "../kernel/errors.ts";
+import { HttpError, isPublicAddress } from "../kernel/http.ts";
+import { defineManualOperation } from "../kernel/operation.ts";
+import type { AnyProvider, CheckResult, Connection } from "../kernel/provider.ts";
+import { noConnection, type PublicRow, publicColumns } from "./connections.ts";
+import { openCredentials, scrub, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
+import { providerById } from "./registry.ts";
+import { type ConnectionRow, ConnectionSchema, toConnection, webhookUrl } from "./schemas.ts";
+
+/**
+ * The two acts that call a provider while somebody waits. No transaction is open during the call. A provider that runs only
+ * in the worker (SMTP needs raw TCP) is called from here too: the API runs under Deno or Node, which have sockets.
+ */
+
+type Opened = { row: ConnectionRow; provider: AnyProvider; connection: Connection<Values> };
+
+async function open(ctx: Ctx, id: string): Promise<Opened> {
+  const [row] = await ctx.db<ConnectionRow[]>`select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
+  if (!row) throw noConnection();
+  return { row, provider: providerById(row.provider), connection: await toOpenConnection(ctx.vault, ctx.tenantId, row) };
+}
+
+type Verdict = CheckResult & { certain: boolean };
+
+/** A refusal says the credentials are bad; silence says nothing about them. */
+async function ask(ctx: ManualCtx, { provider, connection }: Opened): Promise<Verdict> {
+  try {
+    const result = await provider.check(connection, ctx.http);
+    return { ...result, detail: scrub(result.detail, provider, connection.credentials), certain: true };
+  } catch (error) {
+    if (error instanceof HttpError) {
+      const suggestion = error.kind === "blocked" ? undefined : "Try again; if it persists, look at the provider's status page and the base URL.";
+      return { ok: false, code: error.kind, detail: scrub(error.message, provider, connection.credentials), suggestion, certain: error.kind === "blocked" };
+    }
+    if (error instanceof AppError && error.status < 500) {
+      return { ok: false, code: error.code, detail: scrub(error.message, provider, connection.credentials), suggestion: error.suggestion, certain: true };
+    }
+    ctx.log.error("a connection check failed", { provider: provider.id, connection: connection.id, error });
+    const detail = error instanceof AppError ? scrub(error.message, provider, connection.credentials) : `${provider.label} gave an answer we cannot read.`;
+    return { ok: false, code: error instanceof AppError ? error.code : "bad_answer", detail, certain: false };
+  }
+}
+
+export const checkConnection = defineManualOperation({
+  id: "connections.check",
+  method: "POST",
+  path: "/connections/{id}/check",
+  summary: "Ask the provider whether the credentials work",
+  description: "Passing makes a draft or a connection with an issue tested. Failing makes it a draft, or an issue if it was in use.",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.object({
+    ok: z.boolean(),
+    code: z.string().optional(),
+    detail: z.string(),
+    suggestion: z.string().optional(),
+    connection: ConnectionSchema,
+  }),
+  async handle(ctx, { id }) {
+    const opened = await ctx.tx((tx) => open(tx, id));
+    const { certain, ...verdict } = await ask(ctx, opened);
+    const { row } = opened;
+    return await ctx.tx(async ({ db, tenantId, config, now }) => {
+      // Only if what was checked is still what is stored.
+      const [saved] = await db<PublicRow[]>`
+        update public.connections set
+          status = case
+            when ${verdict.ok} then case when status in ('draft', 'issue') then 'tested' else status end
+            when not ${certain} then status
+            when status in ('active', 'paused', 'issue') then 'issue'
+            else 'draft' end,
+          consecutive_failures = case when ${verdict.ok} then 0 else consecutive_failures end,
+          open_until = case when ${verdict.ok} then null else open_until end,
+          last_error = ${verdict.ok ? null : verdict.detail},
+          last_error_at = ${verdict.ok ? null : now}
+        where tenant_id = ${tenantId} and id = ${id} and credentials = ${row.credentials}
+          and base_url is not distinct from ${row.base_url} and settings = ${db.json(row.settings as never)}
+        returning ${publicColumns(db)}`;
+      if (!saved) throw new AppError("conflict", "The connection was changed while it was being checked.", { suggestion: "Check it again." });
+      return { ...verdict, connection: toConnection(saved, config.publicUrl) };
+    });
+  },
+});
+
+/** A provider on the internet cannot call a private address; a rehearsal server or a peer in the same network can. */
+function requireReachable(publicUrl: string, connection: Connection<Values>): void {
+  const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
+  const hidden = ipaddr.isValid(host) ? !isPublicAddress(host) : host === "localhost" || !host.includes(".");
+  if (!hidden || connection.base_url !== null) return;
+  throw new AppError("conflict", `The provider cannot reach ${publicUrl}, where this installation takes webhooks.`, {
+    suggestion: "Set OVERTURE_PUBLIC_URL to an address the internet can reach, then register again.",
+  });
+}
+
+export const registerWebhook = defineManualOperation({
+  id: "connections.register_webhook",
+  method: "POST",
+  path: "/connections/{id}/register-webhook",
+  summary: "Register our webhook at the provider",
+  description: "For delivery events and replies. Safe to repeat; keeps the signing secret the provider gives.",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.object({ detail: z.string(), connection: ConnectionSchema }),
+  async handle(ctx, { id }) {
+    const { row, provider, connection } = await ctx.tx((tx) => open(tx, id));
+    if (!provider.registerWebhook) {
+      throw new AppError("conflict", `${provider.label} has no webhooks we could register.`, {
+        suggestion: provider.verify ? `Enter ${webhookUrl(ctx.config.publicUrl, provider.id, id)} in its dashboard.` : undefined,
+      });
+    }
+    requireReachable(ctx.config.publicUrl, connection);
+    const given = await register(ctx, provider, connection);
+    return await ctx.tx(async ({ db, tenantId, config, vault }) => {
+      const [now] = await db<ConnectionRow[]>`select * from public.connections where tenant_id = ${tenantId} and id = ${id} for update`;
+      if (!now) throw noConnection();
+      if (now.base_url !== row.base_url) throw new AppError("conflict", "The connection was changed meanwhile.", { suggestion: "Register again." });
+      // Merged into what is stored now, so that an edit during the call is not undone.
+      const credentials = { ...(await openCredentials(vault, tenantId, id, now.credentials)), ...given.credentials };
+      const sealed = await sealCredentials(vault, tenantId, id, credentials);
+      const [saved] = await db<PublicRow[]>`
+        update public.connections set credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()}, webhook_registered = true
+        where tenant_id = ${tenantId} and id = ${id} returning ${publicColumns(db)}`;
+      return { detail: scrub(given.detail, provider, credentials), connection: toConnection(saved!, config.publicUrl) };
+    });
+  },
+});
+
+async function register(ctx: ManualCtx, provider: AnyProvider, connection: Connection<Values>): Promise<{ credentials: Values; detail: string }> {
+  try {
+    return await provider.registerWebhook!(webhookUrl(ctx.config.publicUrl, provider.id, connection.id), connection, ctx.http);
+  } catch (error) {
+    if (error instanceof AppError) throw new AppError(error.code, scrub(error.message, provider, connection.credentials), { suggestion: error.suggestion });
+    if (error instanceof HttpError) throw new AppError("upstream", `${provider.label} could not be reached: ${scrub(error.message, provider, connection.credentials)}`);
+    throw error;
+  }
+}

@@ -1,0 +1,253 @@
+import { z } from "zod";
+import type { Ctx } from "../kernel/context.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import type { Tx } from "../kernel/db.ts";
+import { AppError, invalidField } from "../kernel/errors.ts";
+import { uuid7 } from "../kernel/ids.ts";
+import { defineOperation } from "../kernel/operation.ts";
+import type { AnyProvider, Connection } from "../kernel/provider.ts";
+import { checkBaseUrl } from "./base-url.ts";
+import { mergeValues, openCredentials, outgoingSecrets, parseCredentials, parseSettings, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
+import { providerById } from "./registry.ts";
+import { CONNECTION_STATUS, type ConnectionRow, ConnectionSchema, type ConnectionStatus, toConnection } from "./schemas.ts";
+
+/** A team's accounts at providers: made, changed, listed, removed. */
+
+export type PublicRow = Omit<ConnectionRow, "credentials">;
+
+/** Everything of a row but its ciphertext. */
+export const publicColumns = (db: Tx) => db`
+  id, provider, name, channel, status, settings, base_url, credentials_set, webhook_registered, sent, failed, consecutive_failures,
+  last_success_at, last_error, last_error_at, open_until, created_at, updated_at`;
+
+export const noConnection = () => new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
+
+const values = z.record(z.string().max(60), z.union([z.string().max(20_000), z.number(), z.boolean(), z.null()]));
+const Name = z.string().trim().min(1, "give the connection a name").max(80);
+const BaseUrl = z.string().max(500).nullable().describe("Replaces the provider's own address: a rehearsal server or a self-hosted peer.");
+
+/** What the sender needs of a connection, with its credentials opened. The caller keeps it no longer than its work takes. */
+export async function openConnection(
+  ctx: Ctx,
+  connectionId: string,
+): Promise<{ provider: AnyProvider; connection: Connection<Record<string, unknown>>; status: string }> {
+  const [row] = await ctx.db<Pick<ConnectionRow, "id" | "provider" | "credentials" | "settings" | "base_url" | "status">[]>`
+    select id, provider, credentials, settings, base_url, status from public.connections
+    where tenant_id = ${ctx.tenantId} and id = ${connectionId}`;
+  if (!row) throw noConnection();
+  return { provider: providerById(row.provider), connection: await toOpenConnection(ctx.vault, ctx.tenantId, row), status: row.status };
+}
+
+/** Turns the unique key on (tenant, name) into a sentence. */
+const uniqueName = (error: unknown, name: string): unknown =>
+  (error as { code?: string }).code === "23505"
+    ? new AppError("conflict", `There is a connection named «${name}» already.`, { errors: [{ pointer: "/name", detail: "is taken" }] })
+    : error;
+
+export const listConnections = defineOperation({
+  id: "connections.list",
+  method: "GET",
+  path: "/connections",
+  summary: "Connections, newest first",
+  permission: "providers:read",
+  input: z.object({ ...pageParams, status: z.enum(CONNECTION_STATUS).optional(), channel: z.string().max(20).optional() }),
+  output: pageOf(ConnectionSchema),
+  async handle(ctx, { limit, cursor, status, channel }) {
+    const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
+    const rows = await ctx.db<PublicRow[]>`
+      select ${publicColumns(ctx.db)} from public.connections
+      where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
+        ${status ? ctx.db`and status = ${status}` : ctx.db``} ${channel ? ctx.db`and channel = ${channel}` : ctx.db``}
+      order by id desc limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.id], (r) => toConnection(r, ctx.config.publicUrl));
+  },
+});
+
+export const getConnection = defineOperation({
+  id: "connections.get",
+  method: "GET",
+  path: "/connections/{id}",
+  summary: "One connection with its health",
+  permission: "providers:read",
+  input: z.object({ id: z.uuid() }),
+  output: ConnectionSchema,
+  async handle(ctx, { id }) {
+    const [row] = await ctx.db<PublicRow[]>`
+      select ${publicColumns(ctx.db)} from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
+    if (!row) throw noConnection();
+    return toConnection(row, ctx.config.publicUrl);
+  },
+});
+
+function providerField(id: string): AnyProvider {
+  try {
+    return providerById(id);
+  } catch (error) {
+    throw error instanceof AppError ? invalidField("/provider", error.message, error.suggestion) : error;
+  }
+}
+
+export const createConnection = defineOperation({
+  id: "connections.create",
+  method: "POST",
+  path: "/connections",
+  summary: "Connect an account at a provider",
+  description: "The connection starts as a draft: check it, then activate it. Credentials are encrypted and never given out again.",
+  permission: "providers:write",
+  input: z.object({
+    provider: z.string().max(40),
+    name: Name,
+    credentials: values,
+    settings: values.default({}),
+    base_url: BaseUrl.optional(),
+  }),
+  output: ConnectionSchema,
+  status: 201,
+  async handle(ctx, input) {
+    const provider = providerField(input.provider);
+    const baseUrl = checkBaseUrl(input.base_url, provider, ctx.http);
+    const credentials = parseCredentials(provider, input.credentials);
+    const settings = parseSettings(provider, input.settings, baseUrl);
+    const id = uuid7();
+    const sealed = await sealCredentials(ctx.vault, ctx.tenantId, id, credentials);
+    try {
+      const [row] = await ctx.db<PublicRow[]>`
+        insert into public.connections (tenant_id, id, provider, channel, name, settings, base_url, credentials, credentials_set)
+        values (${ctx.tenantId}, ${id}, ${provider.id}, ${provider.channel}, ${input.name}, ${ctx.db.json(settings as never)}, ${baseUrl}, ${sealed},
+          ${Object.keys(credentials).sort()})
+        returning ${publicColumns(ctx.db)}`;
+      ctx.audit({ provider: provider.id, name: input.name }, id);
+      return toConnection(row!, ctx.config.publicUrl);
+    } catch (error) {
+      throw uniqueName(error, input.name);
+    }
+  },
+});
+
+/** Stored secrets must not travel to a server that somebody entered without knowing them. */
+function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Values): void {
+  const missing = outgoingSecrets(provider).filter((key) => stored[key] !== undefined && typeof patch[key] !== "string");
+  if (missing.length === 0) return;
+  throw new AppError("invalid", `The server changes, so enter ${missing.join(" and ")} again.`, {
+    errors: missing.map((key) => ({ pointer: `/credentials/${key}`, detail: "is needed again when the server changes" })),
+  });
+}
+
+export const updateConnection = defineOperation({
+  id: "connections.update",
+  method: "PATCH",
+  path: "/connections/{id}",
+  summary: "Change a connection",
+  description:
+    "Credentials and settings are merged; null removes a field. Changing either, or the base URL, makes it a draft again. " +
+    "A new server needs the secrets again.",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid(), name: Name.optional(), credentials: values.optional(), settings: values.optional(), base_url: BaseUrl.optional() }),
+  output: ConnectionSchema,
+  async handle(ctx, input) {
+    const [row] = await ctx.db<ConnectionRow[]>`
+      select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
+    if (!row) throw noConnection();
+    const provider = providerById(row.provider);
+    const stored = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
+    const patch = input.credentials ?? {};
+    const baseUrl = input.base_url === undefined ? row.base_url : checkBaseUrl(input.base_url, provider, ctx.http);
+    const settings = input.settings || input.base_url !== undefined ? parseSettings(provider, mergeValues(row.settings, input.settings ?? {}), baseUrl) : row.settings;
+    const moved = baseUrl !== row.base_url || settings.host !== row.settings.host || settings.port !== row.settings.port;
+    if (moved) requireSecretsAgain(provider, stored, patch);
+
+    const credentials = Object.keys(patch).length > 0 ? parseCredentials(provider, mergeValues(stored, patch)) : stored;
+    const changed = JSON.stringify([credentials, settings, baseUrl]) !== JSON.stringify([stored, row.settings, row.base_url]);
+    const sealed = changed ? await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials) : row.credentials;
+    try {
+      const [saved] = await ctx.db<PublicRow[]>`
+        update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings as never)}, base_url = ${baseUrl},
+          credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()},
+          status = case when ${changed} then 'draft' else status end,
+          webhook_registered = webhook_registered and not ${moved},
+          consecutive_failures = case when ${changed} then 0 else consecutive_failures end,
+          open_until = case when ${changed} then null else open_until end
+        where tenant_id = ${ctx.tenantId} and id = ${row.id}
+        returning ${publicColumns(ctx.db)}`;
+      return toConnection(saved!, ctx.config.publicUrl);
+    } catch (error) {
+      throw uniqueName(error, input.name ?? row.name);
+    }
+  },
+});
+
+export const deleteConnection = defineOperation({
+  id: "connections.delete",
+  method: "DELETE",
+  path: "/connections/{id}",
+  summary: "Remove a connection that nothing uses any more",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid() }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, { id }) {
+    const [gone] = await ctx.db<{ name: string; provider: string }[]>`
+      delete from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${id}
+        and not exists (select from public.senders s where s.tenant_id = c.tenant_id and s.connection_id = c.id)
+        and not exists (select from public.campaigns k where k.tenant_id = c.tenant_id and k.connection_id = c.id)
+      returning c.name, c.provider`;
+    if (gone) {
+      ctx.audit(gone, id);
+      return null;
+    }
+    const users = await ctx.db<{ label: string | null }[]>`
+      select x.label from public.connections c left join lateral (
+        select 'sender ' || s.from_email as label from public.senders s where s.tenant_id = c.tenant_id and s.connection_id = c.id
+        union all
+        select 'campaign «' || k.name || '»' from public.campaigns k where k.tenant_id = c.tenant_id and k.connection_id = c.id) x on true
+      where c.tenant_id = ${ctx.tenantId} and c.id = ${id} order by 1 limit 6`;
+    if (users.length === 0) throw noConnection();
+    const named = users.slice(0, 5).map((u) => u.label).join(", ");
+    throw new AppError("conflict", `The connection is in use by ${named}${users.length > 5 ? " and others" : ""}.`, {
+      suggestion: "Remove these first, or pause the connection instead.",
+    });
+  },
+});
+
+/** The moves between states that a person makes; each is one statement, so two clicks cannot both win. */
+async function move(ctx: Ctx, id: string, from: ConnectionStatus[], to: ConnectionStatus, why: (status: ConnectionStatus) => AppError) {
+  const [row] = await ctx.db<PublicRow[]>`
+    update public.connections set status = ${to} where tenant_id = ${ctx.tenantId} and id = ${id} and status = any(${from})
+    returning ${publicColumns(ctx.db)}`;
+  if (row) return toConnection(row, ctx.config.publicUrl);
+  const [now] = await ctx.db<PublicRow[]>`
+    select ${publicColumns(ctx.db)} from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
+  if (!now) throw noConnection();
+  // Asked for what is so already: a repeated click is no error.
+  if (now.status === to) return toConnection(now, ctx.config.publicUrl);
+  throw why(now.status);
+}
+
+export const activateConnection = defineOperation({
+  id: "connections.activate",
+  method: "POST",
+  path: "/connections/{id}/activate",
+  summary: "Let a checked connection send",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid() }),
+  output: ConnectionSchema,
+  handle: (ctx, { id }) =>
+    move(ctx, id, ["tested", "paused"], "active", (status) =>
+      new AppError("conflict", status === "issue" ? "The provider refused this connection." : "The connection has not passed a check yet.", {
+        suggestion: `POST /connections/${id}/check first.`,
+      }),
+    ),
+});
+
+export const pauseConnection = defineOperation({
+  id: "connections.pause",
+  method: "POST",
+  path: "/connections/{id}/pause",
+  summary: "Stop sending on a connection",
+  description: "Messages wait; webhooks and replies are still taken.",
+  permission: "providers:write",
+  input: z.object({ id: z.uuid() }),
+  output: ConnectionSchema,
+  handle: (ctx, { id }) =>
+    move(ctx, id, ["active"], "paused", (status) => new AppError("conflict", `Only an active connection can be paused; this one is ${status}.`)),
+});

@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { AppError, type FieldError } from "../kernel/errors.ts";
+import type { AnyProvider, Connection } from "../kernel/provider.ts";
+import { randomToken } from "../kernel/signatures.ts";
+import type { Vault } from "../kernel/vault.ts";
+import { describeFields } from "./describe.ts";
+import type { ConnectionRow } from "./schemas.ts";
+
+/** Credentials and settings: checked against the adapter's schema, sealed for one row, never given out. */
+
+export type Values = Record<string, unknown>;
+
+/** Binds a ciphertext to its tenant and row: copied elsewhere it does not open. */
+const aadOf = (tenantId: string, id: string): string => `connection:${tenantId}:${id}`;
+
+export const sealCredentials = (vault: Vault, tenantId: string, id: string, credentials: Values): Promise<string> =>
+  vault.seal(credentials, aadOf(tenantId, id));
+
+export const openCredentials = (vault: Vault, tenantId: string, id: string, sealed: string): Promise<Values> =>
+  vault.open<Values>(sealed, aadOf(tenantId, id));
+
+/** A row with its credentials opened, as the adapters take it. */
+export async function toOpenConnection(
+  vault: Vault,
+  tenantId: string,
+  row: Pick<ConnectionRow, "id" | "credentials" | "settings" | "base_url">,
+): Promise<Connection<Values>> {
+  const credentials = await openCredentials(vault, tenantId, row.id, row.credentials);
+  return { id: row.id, credentials, settings: row.settings, base_url: row.base_url };
+}
+
+/** JSON merge patch: null removes, absent keeps. An empty text is an empty form field, which is no value. */
+export function mergeValues(stored: Values, patch: Values): Values {
+  const merged = { ...stored };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null || value === "") delete merged[key];
+    else merged[key] = value;
+  }
+  return merged;
+}
+
+function parseFields(schema: z.ZodObject, values: Values, at: "/credentials" | "/settings", provider: AnyProvider): Values {
+  const parsed = schema.strict().safeParse(values);
+  if (parsed.success) return parsed.data;
+  // Zod's messages name types and rules, never the value: a mistyped key does not come back in the answer.
+  const errors = parsed.error.issues.flatMap((issue): FieldError[] =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => ({ pointer: `${at}/${key}`, detail: `${provider.label} has no such field.` }))
+      : [{ pointer: [at, ...issue.path.map(String)].join("/"), detail: String(issue.path[0]) in values ? issue.message : "is missing" }],
+  );
+  const known = Object.keys(schema.shape).join(", ") || "none";
+  throw new AppError("invalid", `${errors[0]!.pointer.slice(1)}: ${errors[0]!.detail}`, {
+    errors,
+    suggestion: `Fields of ${provider.label}: ${known}. GET /providers describes them.`,
+  });
+}
+
+/** Providers that sign nothing prove themselves by a password we choose. */
+function withWebhookPassword(provider: AnyProvider, values: Values): Values {
+  const { webhook_username, webhook_password } = provider.credentials.shape;
+  if (!webhook_username || !webhook_password) return values;
+  return { ...values, webhook_username: values.webhook_username ?? "webhook", webhook_password: values.webhook_password ?? randomToken() };
+}
+
+/** Complete credentials or a 422 that names the field. */
+export const parseCredentials = (provider: AnyProvider, values: Values): Values =>
+  parseFields(provider.credentials, withWebhookPassword(provider, mergeValues({}, values)), "/credentials", provider);
+
+/** The adapter's own options plus what the sender understands for every provider. */
+export const settingsSchema = (provider: AnyProvider): z.ZodObject =>
+  (provider.settings ?? z.object({})).extend({
+    per_second: z
+      .number()
+      .positive()
+      .max(1000)
+      .optional()
+      .meta({ title: "Calls per second", description: `Only if your plan differs from the usual ${provider.limits.per_second}.` }),
+  });
+
+/** A base URL stands for host and port, so with one the settings that name them may be left out. */
+export const parseSettings = (provider: AnyProvider, values: Values, baseUrl: string | null): Values =>
+  parseFields(baseUrl === null ? settingsSchema(provider) : settingsSchema(provider).partial(), mergeValues({}, values), "/settings", provider);
+
+/** Fields that are sent to the provider and must not reach another server. Webhook secrets only ever check what comes in. */
+export const outgoingSecrets = (provider: AnyProvider): string[] =>
+  describeFields(provider.credentials)
+    .filter((f) => f.secret && !f.name.startsWith("webhook_"))
+    .map((f) => f.name);
+
+/** Providers like to quote what they were sent. Takes every secret out of a text that people or logs will see. */
+export function scrub(text: string, provider: AnyProvider, credentials: Values): string {
+  let clean = text;
+  for (const { name, secret } of describeFields(provider.credentials)) {
+    const value = credentials[name];
+    if (!secret || typeof value !== "string" || value.length < 4) continue;
+    for (const form of [value, encodeURIComponent(value), base64(value)]) clean = clean.replaceAll(form, "[secret]");
+  }
+  return clean.slice(0, 1000);
+}
+
+const base64 = (value: string): string => btoa(String.fromCharCode(...new TextEncoder().encode(value)));

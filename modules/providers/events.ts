@@ -1,0 +1,162 @@
+import { isbot } from "isbot";
+import { z } from "zod";
+import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/consumer.ts";
+import type { Ctx } from "../kernel/context.ts";
+import { AppError } from "../kernel/errors.ts";
+import type { ProviderEvent } from "../kernel/provider.ts";
+import { sha256Hex } from "../kernel/signatures.ts";
+import { fetchInboundMail, receive } from "./inbound-mail.ts";
+import { plain } from "./inbound.ts";
+import { providers } from "./registry.ts";
+
+/** Works through stored webhooks: one read, one call per connection, one write, whatever the size of the batch. */
+
+/** Rounds (2 + 4 + 8 + 16 + 32 s) in which an event may wait for the send it speaks of to be recorded. */
+const UNMATCHED_ROUNDS = 5;
+
+type Delivery = { id: string; connection_id: string; provider: string; body: Uint8Array; processed: boolean; attempts: number };
+type MessageEvent = Exclude<ProviderEvent, { kind: "inbound" | "inbound_ref" }>;
+type Keyed = { delivery: string; key: string; event: MessageEvent };
+type Finished = { id: string; error: string | null };
+
+export const webhooksIn = defineConsumer({
+  queue: "webhooks_in",
+  payload: z.object({ tenant_id: z.uuid(), id: z.uuid() }),
+  visibilitySeconds: 60, // a batch takes well under a second; the kernel extends what takes longer
+  maxAttempts: 12, // above UNMATCHED_ROUNDS: those end here, the rest of the attempts is for a database in trouble
+  batch: 100,
+  concurrency: 2,
+  handle: async (ctx, payload) => (await process(ctx, [payload.id]))[0]!,
+  handleBatch: (ctx, payloads) => process(ctx, payloads.map((p) => p.id)),
+});
+
+async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
+  const rows = await ctx.db<Delivery[]>`
+    select d.id, d.connection_id, c.provider, d.body, d.processed_at is not null as processed, d.attempts
+    from public.webhook_deliveries d join public.connections c on c.tenant_id = d.tenant_id and c.id = d.connection_id
+    where d.tenant_id = ${ctx.tenantId} and d.id = any(${ids}::uuid[])`;
+  const deliveries = new Map(rows.map((r) => [r.id, r]));
+  const outcomes = new Map<string, Outcome>();
+  const finished = new Map<string, Finished>();
+  const byConnection = new Map<string, Keyed[]>();
+
+  for (const delivery of rows) {
+    if (delivery.processed) continue;
+    const parsed = read(delivery);
+    if ("error" in parsed) {
+      finished.set(delivery.id, { id: delivery.id, error: parsed.error });
+      outcomes.set(delivery.id, dead(parsed.error));
+      continue;
+    }
+    finished.set(delivery.id, { id: delivery.id, error: null });
+    for (const event of parsed.events) {
+      if (event.kind === "inbound") await receive(ctx, delivery.connection_id, event.email);
+      else if (event.kind === "inbound_ref") {
+        await ctx.enqueue(fetchInboundMail, { tenant_id: ctx.tenantId, connection_id: delivery.connection_id, ref: event.ref });
+      } else {
+        const list = byConnection.get(delivery.connection_id) ?? [];
+        list.push({ delivery: delivery.id, key: await eventKey(delivery.provider, event.event_id), event });
+        byConnection.set(delivery.connection_id, list);
+      }
+    }
+  }
+
+  const suppressed: Keyed[] = [];
+  for (const [connectionId, keyed] of byConnection) {
+    const unmatched = await apply(ctx, connectionId, keyed);
+    for (const item of keyed.filter((k) => unmatched.has(k.key))) {
+      // A person may unsubscribe from an account without naming a message; that needs no match.
+      if (aboutAddressOnly(item.event)) suppressed.push(item);
+      else if (deliveries.get(item.delivery)!.attempts >= UNMATCHED_ROUNDS) {
+        suppressed.push(item);
+        finished.set(item.delivery, { id: item.delivery, error: "No message of ours matches this event." });
+      } else {
+        finished.delete(item.delivery);
+        outcomes.set(item.delivery, retry(undefined, "The event matches no message yet."));
+      }
+    }
+  }
+  await suppress(ctx, suppressed);
+  await record(ctx, [...finished.values()], [...outcomes].flatMap(([id, o]) => (o.kind === "retry" ? [id] : [])));
+  return ids.map((id) => outcomes.get(id) ?? done());
+}
+
+/** The bytes as events, or the reason why they are none. Nothing a provider sends may throw out of the batch. */
+function read(delivery: Delivery): { events: ProviderEvent[] } | { error: string } {
+  const provider = providers.find((p) => p.id === delivery.provider);
+  if (!provider?.parseWebhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
+  try {
+    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(delivery.body));
+    return { events: provider.parseWebhook(body) };
+  } catch (error) {
+    const why = error instanceof AppError ? error.message : `The body is not JSON: ${(error as Error).message}`;
+    return { error: plain(why, 500) };
+  }
+}
+
+/** Deterministic, so that a redelivered fact is the same row. Ids that carry URLs can be long. */
+async function eventKey(provider: string, eventId: string): Promise<string> {
+  const key = `${provider}:${plain(eventId, 4000)}`;
+  return key.length <= 250 ? key : `${provider}:${await sha256Hex(new TextEncoder().encode(key))}`;
+}
+
+/** One call for all events of a connection. Returns the keys that match no message. */
+async function apply(ctx: Ctx, connectionId: string, keyed: Keyed[]): Promise<Set<string>> {
+  const events = keyed.map(({ key, event }) => ({
+    kind: event.kind,
+    event_key: key,
+    provider_message_id: event.provider_message_id && plain(event.provider_message_id, 300),
+    message_id: event.message_id,
+    recipient: event.recipient && plain(event.recipient, 320),
+    at: event.at,
+    bounce: "bounce" in event ? event.bounce : null,
+    is_bot: "user_agent" in event && event.user_agent !== undefined && isMachine(event.user_agent),
+    detail: detailOf(event),
+  }));
+  const [row] = await ctx.db<{ unmatched: string[] }[]>`
+    select private.apply_events(${connectionId}, ${ctx.db.json(events as never)}) as unmatched`;
+  return new Set(row!.unmatched);
+}
+
+function detailOf(event: MessageEvent): Record<string, string> {
+  const detail: Record<string, string> = {};
+  if ("bounce" in event) Object.assign(detail, { bounce: event.bounce, detail: plain(event.detail, 1000) });
+  if ("url" in event && event.url) detail.url = plain(event.url, 2000);
+  if ("user_agent" in event && event.user_agent) detail.user_agent = plain(event.user_agent, 500);
+  return detail;
+}
+
+/** Google's image proxy fetches when the person opens; Apple's (a bare Mozilla/5.0) and scanners fetch by themselves. */
+const isMachine = (agent: string): boolean => agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent));
+
+const aboutAddressOnly = (event: MessageEvent): boolean => event.provider_message_id === null && event.message_id === null;
+
+/** What an event says about an address stands even if the mail was not ours: the account heard it from this person. */
+async function suppress(ctx: Ctx, items: Keyed[]): Promise<void> {
+  const addresses = (keep: (event: MessageEvent) => boolean) => [
+    ...new Set(items.flatMap(({ event }) => (event.recipient?.includes("@") && keep(event) ? [plain(event.recipient, 320).toLowerCase()] : []))),
+  ];
+  const groups = [
+    [addresses((e) => e.kind === "unsubscribed"), "unsubscribe", "unsubscribed", "The person unsubscribed."],
+    [addresses((e) => e.kind === "complained"), "complaint", "unsubscribed", "The person reported a message as spam."],
+    [addresses((e) => e.kind === "bounced" && e.bounce === "permanent"), "bounce", "bounced", "The address does not exist."],
+  ] as const;
+  for (const [list, reason, status, note] of groups) {
+    if (list.length > 0) await ctx.db`select private.suppress(${list}::text[], ${reason}, ${status}, ${note})`;
+  }
+}
+
+async function record(ctx: Ctx, finished: Finished[], waiting: string[]): Promise<void> {
+  if (finished.length === 0 && waiting.length === 0) return;
+  await ctx.db`
+    update public.webhook_deliveries d set
+      processed_at = case when f.waits then null else kernel.now() end,
+      attempts = d.attempts + case when f.waits then 1 else 0 end,
+      error = f.error
+    from (
+      select x.id, x.error, false as waits from jsonb_to_recordset(${ctx.db.json(finished as never)}) as x(id uuid, error text)
+      union all
+      select w, 'Waits for the message it speaks of.', true from unnest(${waiting}::uuid[]) w
+    ) f
+    where d.tenant_id = ${ctx.tenantId} and d.id = f.id`;
+}

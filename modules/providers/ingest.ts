@@ -1,0 +1,47 @@
+import { AppError } from "../kernel/errors.ts";
+import { uuid7 } from "../kernel/ids.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { WebhookRequest } from "../kernel/provider.ts";
+import { toOpenConnection } from "./credentials.ts";
+import { webhooksIn } from "./events.ts";
+import { providers } from "./registry.ts";
+import type { ConnectionRow } from "./schemas.ts";
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** One answer for every wrong address, so that nobody can try out connection ids. */
+const noWebhook = () => new AppError("not_found", "No such webhook.");
+
+type Target = Pick<ConnectionRow, "provider" | "credentials" | "settings" | "base_url"> & { tenant_id: string };
+
+/**
+ * Takes a provider's call: finds the connection, verifies the raw bytes, stores them once, puts them on the queue.
+ * No product logic runs before the answer. Returns whether the delivery was new. Throws `not_found` or `unauthenticated`.
+ */
+export async function ingest(kernel: Kernel, providerId: string, connectionId: string, request: WebhookRequest): Promise<boolean> {
+  const provider = providers.find((p) => p.id === providerId);
+  if (!provider?.verify || !UUID.test(connectionId)) throw noWebhook();
+  const [target] = await kernel.database.tx(
+    { role: "overture_worker", tenantId: null },
+    (tx) => tx<Target[]>`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
+  );
+  if (!target || target.provider !== providerId) throw noWebhook();
+
+  const connection = await toOpenConnection(kernel.vault, target.tenant_id, { ...target, id: connectionId.toLowerCase() });
+  const { delivery_id } = await provider.verify(request, connection);
+  if (delivery_id.length === 0 || delivery_id.length > 300) throw new AppError("unauthenticated", "The delivery id is not usable.");
+
+  const actor = { kind: "webhook", connectionId: connection.id } as const;
+  const fresh = await kernel.run({ actor, tenantId: target.tenant_id }, async (ctx) => {
+    const id = uuid7();
+    const rows = await ctx.db`
+      insert into public.webhook_deliveries (tenant_id, id, connection_id, delivery_id, body)
+      values (${ctx.tenantId}, ${id}, ${connection.id}, ${delivery_id}, ${request.body as never})
+      on conflict (tenant_id, connection_id, delivery_id) do nothing returning id`;
+    if (rows.length === 0) return false;
+    await ctx.enqueue(webhooksIn, { tenant_id: ctx.tenantId, id });
+    return true;
+  });
+  kernel.metrics.count("overture_webhooks_total", "Webhooks taken", { provider: providerId, fresh: String(fresh) }, 1);
+  return fresh;
+}
