@@ -35,7 +35,9 @@ function standIn(name: string, version: string): Map<string, Buffer> {
     [`${name}--${version}.sql`, Buffer.from("-- The objects are created by the embedded platform.\n")],
     [
       `${name}.control`,
-      Buffer.from(`comment = 'stand-in for ${name}'\ndefault_version = '${version}'\nschema = 'pg_catalog'\nrelocatable = false\nsuperuser = true\n`),
+      Buffer.from(
+        `comment = 'stand-in for ${name}'\ndefault_version = '${version}'\nschema = 'pg_catalog'\nrelocatable = false\nsuperuser = true\n`,
+      ),
     ],
   ]);
 }
@@ -96,8 +98,9 @@ function installExtension(native: string, files: Map<string, Buffer>): void {
 /** Regular files of a ustar archive, by name. */
 function untar(archive: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
-  const field = (offset: number, length: number) => archive.toString("utf8", offset, offset + length).replace(/\0.*$/s, "");
-  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0; ) {
+  const field = (offset: number, length: number) =>
+    archive.toString("utf8", offset, offset + length).replace(/\0.*$/s, "");
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
     const size = parseInt(field(at + 124, 12).trim() || "0", 8);
     const type = field(at + 156, 1);
     if (type === "0" || type === "") files.set(field(at, 100), archive.subarray(at + 512, at + 512 + size));

@@ -32,7 +32,12 @@ async function check(name: string, look: () => Outcome | Promise<Outcome>): Prom
     if (typeof outcome === "string") return { name, ok: true, detail: outcome };
     return { name, ok: false, detail: outcome.problem, fix: outcome.fix };
   } catch (error) {
-    return { name, ok: false, detail: (error as Error).message, fix: "See the logs folder; npm stop and npm start often help." };
+    return {
+      name,
+      ok: false,
+      detail: (error as Error).message,
+      fix: "See the logs folder; npm stop and npm start often help.",
+    };
   }
 }
 
@@ -47,7 +52,10 @@ export async function machineChecks({ home, ports, running }: Subject): Promise<
       const { bavail, bsize } = statfsSync(existsSync(home) ? home : "/");
       const gb = (Number(bavail) * Number(bsize)) / 2 ** 30;
       if (gb >= 1) return `${gb.toFixed(1)} GB free`;
-      return { problem: `only ${gb.toFixed(2)} GB free`, fix: "Free at least 1 GB, or move OVERTURE_HOME to another disk." };
+      return {
+        problem: `only ${gb.toFixed(2)} GB free`,
+        fix: "Free at least 1 GB, or move OVERTURE_HOME to another disk.",
+      };
     }),
     await check("memory", () => {
       const free = availableMemory() / 2 ** 20;
@@ -55,16 +63,22 @@ export async function machineChecks({ home, ports, running }: Subject): Promise<
       return free >= 400 ? text : { problem: text, fix: "Close other programs: about 400 MB are needed." };
     }),
     await check("ports", async () => {
-      const taken = [];
+      const taken: number[] = [];
       for (const port of Object.values(ports)) if (!(await isFree(port))) taken.push(port);
       const numbers = Object.values(ports).join(", ");
       if (!running) {
         if (taken.length === 0) return `${numbers} are free`;
-        return { problem: `in use by other programs: ${taken.join(", ")}`, fix: "Stop them, or set OVERTURE_PORT_BASE to another base." };
+        return {
+          problem: `in use by other programs: ${taken.join(", ")}`,
+          fix: "Stop them, or set OVERTURE_PORT_BASE to another base.",
+        };
       }
       const silent = [ports.api, ports.db].filter((port) => !taken.includes(port));
       if (silent.length === 0) return `${taken.join(", ")} answer`;
-      return { problem: `nothing listens on ${silent.join(", ")}`, fix: "npm stop, then npm start; see gateway.log and postgres.log." };
+      return {
+        problem: `nothing listens on ${silent.join(", ")}`,
+        fix: "npm stop, then npm start; see gateway.log and postgres.log.",
+      };
     }),
   ];
 }
@@ -82,15 +96,24 @@ export async function keyChecks({ home }: Subject): Promise<{ checks: Check[]; s
   if (!existsSync(file)) {
     const fresh = !existsSync(join(home, "pg"));
     const detail = fresh ? "not created yet; npm start does" : `${file} is missing`;
-    return { checks: [{ name: "keys", ok: fresh, detail, ...(fresh ? {} : { fix: "Restore secrets.env from your backup." }) }], secrets: null };
+    return {
+      checks: [{ name: "keys", ok: fresh, detail, ...(fresh ? {} : { fix: "Restore secrets.env from your backup." }) }],
+      secrets: null,
+    };
   }
   const secrets = parseEnv(readFileSync(file, "utf8"));
   const result = await check("keys", () => {
     const mode = statSync(file).mode & 0o777;
-    if (mode & 0o077) return { problem: `${file} can be read by others (mode ${mode.toString(8)})`, fix: `chmod 600 ${file}` };
+    if (mode & 0o077)
+      return { problem: `${file} can be read by others (mode ${mode.toString(8)})`, fix: `chmod 600 ${file}` };
     const bad = (secrets.OVERTURE_KEYS ?? "").split(",").filter((key) => !/^[\w-]+:[A-Za-z0-9+/]{43}=$/.test(key));
-    if (bad.length > 0) return { problem: "OVERTURE_KEYS is not k1:<base64 of 32 bytes>[,…]", fix: `Correct it in ${file} (restore from a backup).` };
-    if ((secrets.SUPABASE_JWT_SECRET ?? "").length < 32) return { problem: "SUPABASE_JWT_SECRET is too short", fix: `Restore ${file}.` };
+    if (bad.length > 0)
+      return {
+        problem: "OVERTURE_KEYS is not k1:<base64 of 32 bytes>[,…]",
+        fix: `Correct it in ${file} (restore from a backup).`,
+      };
+    if ((secrets.SUPABASE_JWT_SECRET ?? "").length < 32)
+      return { problem: "SUPABASE_JWT_SECRET is too short", fix: `Restore ${file}.` };
     return `${secrets.OVERTURE_KEYS!.split(",").length} encryption key(s), API keys and passwords present`;
   });
   return { checks: [result], secrets };
@@ -99,10 +122,15 @@ export async function keyChecks({ home }: Subject): Promise<{ checks: Check[]; s
 /** Database, migrations, queues and schedules of a running instance. */
 export async function databaseChecks({ ports }: Subject, secrets: Secrets): Promise<Check[]> {
   const password = encodeURIComponent(secrets.POSTGRES_PASSWORD ?? "");
-  const sql = postgres(`postgresql://postgres:${password}@127.0.0.1:${ports.db}/postgres`, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  const sql = postgres(`postgresql://postgres:${password}@127.0.0.1:${ports.db}/postgres`, {
+    max: 1,
+    connect_timeout: 5,
+    onnotice: () => {},
+  });
   try {
     const database = await check("database", async () => {
-      const [row] = await sql`select current_setting('server_version') as version, pg_size_pretty(pg_database_size(current_database())) as size,
+      const [row] =
+        await sql`select current_setting('server_version') as version, pg_size_pretty(pg_database_size(current_database())) as size,
         (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as connections`;
       return `Postgres ${row!.version}, ${row!.size}, ${row!.connections} connections`;
     });
@@ -124,23 +152,29 @@ async function migrations(sql: Sql): Promise<Outcome> {
   const pending = known.filter((version) => !applied.includes(version));
   const unknown = applied.filter((version) => !known.includes(version));
   if (pending.length > 0) return { problem: `not applied: ${pending.join(", ")}`, fix: "npm stop, then npm start." };
-  if (unknown.length > 0) return { problem: `unknown to this version: ${unknown.join(", ")}`, fix: "Update the program." };
+  if (unknown.length > 0)
+    return { problem: `unknown to this version: ${unknown.join(", ")}`, fix: "Update the program." };
   return `${applied.length} applied, none pending`;
 }
 
 async function queues(sql: Sql): Promise<Outcome> {
-  const rows = await sql`select queue_name, queue_visible_length::int as waiting, coalesce(oldest_msg_age_sec, 0)::int as oldest
+  const rows =
+    await sql`select queue_name, queue_visible_length::int as waiting, coalesce(oldest_msg_age_sec, 0)::int as oldest
     from pgmq.metrics_all()`;
   const stuck = rows.filter((row) => row.waiting > 0 && row.oldest > 900);
   if (stuck.length > 0) {
     const names = stuck.map((row) => `${row.queue_name} (${row.waiting} waiting, oldest ${row.oldest} s)`).join(", ");
-    return { problem: `stuck: ${names}`, fix: "Is the worker running? See worker.log and the dead letters in the console." };
+    return {
+      problem: `stuck: ${names}`,
+      fix: "Is the worker running? See worker.log and the dead letters in the console.",
+    };
   }
   return `${rows.length} queues, ${rows.reduce((sum, row) => sum + row.waiting, 0)} messages waiting`;
 }
 
 async function schedules(sql: Sql): Promise<Outcome> {
-  const rows = await sql`select j.jobid, coalesce(j.jobname, j.jobid::text) as name, j.schedule, d.status, d.return_message, d.start_time
+  const rows =
+    await sql`select j.jobid, coalesce(j.jobname, j.jobid::text) as name, j.schedule, d.status, d.return_message, d.start_time
     from cron.job j left join lateral (
       select status, return_message, start_time from cron.job_run_details where jobid = j.jobid order by runid desc limit 1
     ) d on true where j.active`;

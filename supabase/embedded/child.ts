@@ -30,7 +30,10 @@ export function denoBinary(): string {
   const require = createRequire(import.meta.url);
   const platform = `${process.platform === "win32" ? "win32" : process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}`;
   try {
-    return join(dirname(require.resolve(`@deno/${platform}/package.json`)), process.platform === "win32" ? "deno.exe" : "deno");
+    return join(
+      dirname(require.resolve(`@deno/${platform}/package.json`)),
+      process.platform === "win32" ? "deno.exe" : "deno",
+    );
   } catch {
     throw new StartError(`Deno for ${platform} is not installed: delete node_modules and run npm ci.`);
   }
@@ -99,7 +102,11 @@ export class Child {
     clearTimeout(timer);
   }
 
-  async #isUp(child: ChildProcess, readiness: ChildOptions["ready"], onFailure: (message: string) => void): Promise<"up"> {
+  async #isUp(
+    child: ChildProcess,
+    readiness: ChildOptions["ready"],
+    onFailure: (message: string) => void,
+  ): Promise<"up"> {
     if (readiness === "alive") await delay(ALIVE_MS);
     else if (readiness !== "announced") {
       while (child.exitCode === null && (await isFree(readiness.port))) await delay(50);

@@ -10,7 +10,11 @@ const generated = new Set(["build", ".svelte-kit", "node_modules"]);
 /** Whether web/build was made from the present sources. */
 export function isConsoleFresh(): boolean {
   if (!existsSync(join(ROOT, "web", "src"))) return true;
-  return existsSync(join(ROOT, "web", "build", "index.html")) && existsSync(marker) && readFileSync(marker, "utf8") === sourceHash();
+  return (
+    existsSync(join(ROOT, "web", "build", "index.html")) &&
+    existsSync(marker) &&
+    readFileSync(marker, "utf8") === sourceHash()
+  );
 }
 
 /** Builds the console; its output goes to `logFile`. */
@@ -18,7 +22,8 @@ export async function buildConsole(logFile: string): Promise<void> {
   const before = sourceHash();
   let output = "";
   const child = spawn("npm", ["run", "build:web"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   const code = await new Promise<number | null>((done) => {
     child.once("exit", done);
     child.once("error", (error) => ((output += error.message), done(-1)));
@@ -45,6 +50,9 @@ function sourceHash(): string {
 }
 
 function lastError(output: string): string {
-  const lines = output.replace(/\u001b\[[0-9;]*m/g, "").trim().split("\n");
+  const lines = output
+    .replace(/\u001b\[[0-9;]*m/g, "")
+    .trim()
+    .split("\n");
   return (lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? "no output").trim().slice(0, 200);
 }

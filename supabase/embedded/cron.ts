@@ -45,7 +45,11 @@ export class Scheduler {
     await sql`update cron.job_run_details set status = 'failed', return_message = 'server restarted', end_time = now()
       where status in ('starting', 'running')`;
     const reload = () => this.#load().catch((error: Error) => log(`cron: jobs could not be loaded: ${error.message}`));
-    const listening = await sql.listen("cron_job_changed", () => void reload(), () => void reload());
+    const listening = await sql.listen(
+      "cron_job_changed",
+      () => void reload(),
+      () => void reload(),
+    );
     this.#unlisten = () => listening.unlisten();
     await this.#load();
     const prune = () =>
@@ -89,7 +93,9 @@ export class Scheduler {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
     const now = Date.now();
-    const due = [...this.#jobs.values()].filter((job) => !job.running && job.next <= now).sort((a, b) => a.next - b.next);
+    const due = [...this.#jobs.values()]
+      .filter((job) => !job.running && job.next <= now)
+      .sort((a, b) => a.next - b.next);
     for (const job of due) {
       if (this.#active.size >= MAX_CONCURRENT) break;
       job.next = nextRun(job.schedule, now) ?? Infinity;
@@ -140,7 +146,7 @@ export class Scheduler {
 
 /** As pg_cron words it: a count of rows, or the command's tag. */
 function describe(result: unknown): string {
-  const last = (Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result) as postgres.Result<never>;
+  const last = (Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result) as postgres.RowList<postgres.Row[]>;
   if (last.columns && last.columns.length > 0) return last.count === 1 ? "1 row" : `${last.count ?? 0} rows`;
   if (last.command === "INSERT") return `INSERT 0 ${last.count}`;
   return /^(UPDATE|DELETE|MERGE)$/.test(last.command) ? `${last.command} ${last.count}` : (last.command ?? "");

@@ -27,6 +27,7 @@ else {
     console.log(`  ${good ? "ok  " : "FAIL"}  ${name.padEnd(18)} ${detail}`);
     if (fix) console.log(`        ${"".padEnd(18)} → ${fix}`);
   }
-  if (!subject.running) console.log("\n  Start it with npm start; the doctor then also checks database, queues, schedules and functions.");
+  if (!subject.running)
+    console.log("\n  Start it with npm start; the doctor then also checks database, queues, schedules and functions.");
 }
 process.exit(ok ? 0 : 1);

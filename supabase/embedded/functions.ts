@@ -24,7 +24,11 @@ export class Functions {
   }
 
   static async load(root: string, env: Record<string, string | undefined>): Promise<Functions> {
-    const boot = await load<{ boot(env: Record<string, string | undefined>): Promise<Kernel> }>(root, "modules/boot.ts", "boot");
+    const boot = await load<{ boot(env: Record<string, string | undefined>): Promise<Kernel> }>(
+      root,
+      "modules/boot.ts",
+      "boot",
+    );
     const kernel = await boot.boot(env);
     const apps = new Map<string, FunctionApp>();
     for (const name of FUNCTIONS) {
@@ -61,7 +65,8 @@ export function functionPath(pathname: string): string | null {
   const direct = /^\/functions\/v1(\/.*)$/.exec(pathname);
   if (direct) return direct[1]!;
   if (/^\/(api|webhooks|links)(\/|$)/.test(pathname)) return pathname;
-  if (/^\/(health(\/.*)?|metrics|auth\/(register|signup|login|refresh|me|logout))$/.test(pathname)) return `/api${pathname}`;
+  if (/^\/(health(\/.*)?|metrics|auth\/(register|signup|login|refresh|me|logout))$/.test(pathname))
+    return `/api${pathname}`;
   return null;
 }
 

@@ -12,7 +12,7 @@ import { StaticSite } from "./static-site.ts";
 // It tells its supervisor on standard output when it is ready, and stops when its standard input closes.
 
 const env = Deno.env.toObject();
-const required = (name: string) => env[name] ?? fail(`${name} is not set; the gateway is started by npm start`);
+const required = (name: string): string => env[name] ?? fail(`${name} is not set; the gateway is started by npm start`);
 const root = required("EMBEDDED_ROOT");
 const port = Number(required("EMBEDDED_PORT"));
 const hostname = env.OVERTURE_HOST || "127.0.0.1";
@@ -24,7 +24,11 @@ const keys = {
   publishableKey: required("SUPABASE_PUBLISHABLE_KEY"),
   secretKey: required("SUPABASE_SECRET_KEY"),
 };
-const lite = createLite({ ...keys, url: required("EMBEDDED_API_DB_URL"), siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL") });
+const lite = createLite({
+  ...keys,
+  url: required("EMBEDDED_API_DB_URL"),
+  siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
+});
 const realtime = new Realtime({
   sql,
   keys,
@@ -36,12 +40,22 @@ const net = new NetWorker(sql, log);
 const site = new StaticSite(join(root, "web", "build"));
 
 // Functions must not learn what only the platform may know.
-const functionEnv = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("EMBEDDED_") && !name.endsWith("_ADMIN_PASSWORD")));
+const functionEnv = Object.fromEntries(
+  Object.entries(env).filter(([name]) => !name.startsWith("EMBEDDED_") && !name.endsWith("_ADMIN_PASSWORD")),
+);
 for (const name of Object.keys(env)) if (!(name in functionEnv)) Deno.env.delete(name);
-const functions = env.EMBEDDED_FUNCTIONS === "off" ? null : await Functions.load(root, functionEnv).catch((error) => fail(error.message));
+const functions =
+  env.EMBEDDED_FUNCTIONS === "off"
+    ? null
+    : await Functions.load(root, functionEnv).catch((error) => fail(error.message));
 
 const server = Deno.serve(
-  { hostname, port, onListen: () => {}, onError: (error) => (log(`gateway: ${(error as Error).stack}`), unavailable()) },
+  {
+    hostname,
+    port,
+    onListen: () => {},
+    onError: (error) => (log(`gateway: ${(error as Error).stack}`), unavailable()),
+  },
   (request, info) => route(request, (info.remoteAddr as Deno.NetAddr).hostname),
 );
 await realtime.start();
@@ -68,7 +82,8 @@ async function route(request: Request, peer: string): Promise<Response> {
 
 /** Any origin may call: what a caller may do is decided by its key and token, never by a cookie. */
 function preflight(request: Request): Response {
-  const headers = request.headers.get("access-control-request-headers") ?? "authorization, apikey, content-type, x-client-info";
+  const headers =
+    request.headers.get("access-control-request-headers") ?? "authorization, apikey, content-type, x-client-info";
   return new Response(null, {
     status: 204,
     headers: {
@@ -82,7 +97,8 @@ function preflight(request: Request): Response {
 }
 
 function shared(request: Request, response: Response): Response {
-  if (response.status === 101 || !request.headers.has("origin") || response.headers.has("access-control-allow-origin")) return response;
+  if (response.status === 101 || !request.headers.has("origin") || response.headers.has("access-control-allow-origin"))
+    return response;
   const headers = new Headers(response.headers);
   headers.set("access-control-allow-origin", "*");
   headers.set("access-control-expose-headers", "*");

@@ -73,7 +73,9 @@ export function loadSecrets(home: string): Secrets {
   const missing = Object.keys(generators).filter((name) => !secrets[name]);
   if (missing.length === 0) return secrets;
   if (existsSync(join(home, "pg", "PG_VERSION")) && missing.includes("SUPABASE_ADMIN_PASSWORD")) {
-    throw new StartError(`${file} is missing or incomplete although ${home} holds a database; restore it from your backup.`);
+    throw new StartError(
+      `${file} is missing or incomplete although ${home} holds a database; restore it from your backup.`,
+    );
   }
   for (const name of missing) secrets[name] = generators[name]!();
   const text = existsSync(file)

@@ -24,7 +24,8 @@ export interface Lite {
 export function liteConnection(url: string, max: number): { close(): Promise<void> } {
   const connection = createPostgresConnection({ url, postgresOptions: { max, onnotice: () => {} } });
   const internals = connection as unknown as { rlsState: string };
-  if (internals.rlsState !== "unknown") throw new Error("@supabase/lite changed: check how it grants privileges (rlsState).");
+  if (internals.rlsState !== "unknown")
+    throw new Error("@supabase/lite changed: check how it grants privileges (rlsState).");
   internals.rlsState = "active";
   return connection;
 }

@@ -32,7 +32,8 @@ export function listMigrations(folder = join(ROOT, "migrations")): Migration[] {
       const match = /^(\d+)_(.*)\.sql$/.exec(file);
       if (!match) throw new StartError(`migrations/${file}: the name must be <UTC timestamp>_<subject>.sql.`);
       const header = /^--.*\bbreaking:\s*(yes|no)\b/m.exec(readFileSync(join(folder, file), "utf8").slice(0, 2_000));
-      if (!header) throw new StartError(`migrations/${file}: the line "-- breaking: no" (or yes) is missing at the top.`);
+      if (!header)
+        throw new StartError(`migrations/${file}: the line "-- breaking: no" (or yes) is missing at the top.`);
       return { version: match[1]!, name: match[2]!, file: join(folder, file), breaking: header[1] === "yes" };
     });
   for (const [index, migration] of migrations.entries()) {
@@ -59,12 +60,16 @@ export async function migrate(options: MigrateOptions): Promise<Migration[]> {
   const migrations = listMigrations(options.folder);
   const sql = postgres(options.url, { max: 1, onnotice: () => {} });
   try {
-    await sql.unsafe(`
+    await sql
+      .unsafe(
+        `
       create schema if not exists supabase_migrations;
       create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
       alter table supabase_migrations.schema_migrations add column if not exists statements text[];
       alter table supabase_migrations.schema_migrations add column if not exists name text;
-    `).simple();
+    `,
+      )
+      .simple();
     const applied = new Set(await appliedVersions(sql));
     const unknown = [...applied].filter((version) => !migrations.some((migration) => migration.version === version));
     if (unknown.length > 0) {

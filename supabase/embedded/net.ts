@@ -45,8 +45,8 @@ export class NetWorker {
     const listening = await this.#sql.listen("net_http_request", () => this.#wake());
     this.#unlisten = () => listening.unlisten();
     const prune = () =>
-      this.#sql`delete from net._http_response where created < now() - ${KEEP_RESPONSES}::interval`.catch((error: Error) =>
-        this.#log(`net: pruning failed: ${error.message}`),
+      this.#sql`delete from net._http_response where created < now() - ${KEEP_RESPONSES}::interval`.catch(
+        (error: Error) => this.#log(`net: pruning failed: ${error.message}`),
       );
     this.#timers = [setInterval(() => this.#wake(), POLL_MS), setInterval(() => void prune(), 300_000)];
     this.#wake();

@@ -25,9 +25,11 @@ export async function applyPlatform(options: PlatformOptions): Promise<void> {
     for (const part of parts) {
       if (part === "20-auth.sql") await createAuthTables(options.url);
       const text = readFileSync(new URL(part, folder), "utf8");
-      await sql.begin((tx) => tx.unsafe(text).simple()).catch((error: Error) => {
-        throw new Error(`platform/${part}: ${error.message}`, { cause: error });
-      });
+      await sql
+        .begin((tx) => tx.unsafe(text).simple())
+        .catch((error: Error) => {
+          throw new Error(`platform/${part}: ${error.message}`, { cause: error });
+        });
     }
     for (const [role, password] of Object.entries(options.passwords ?? {})) {
       await sql.unsafe(`alter role ${quoteIdentifier(role)} password ${quoteLiteral(password)}`);
@@ -41,7 +43,10 @@ export async function applyPlatform(options: PlatformOptions): Promise<void> {
 async function createAuthTables(url: string): Promise<void> {
   const connection = liteConnection(url, 1);
   try {
-    const app = new App({ connection: connection as never, auth: { enabled: true, jwt_secret: "x".repeat(32) } } as never);
+    const app = new App({
+      connection: connection as never,
+      auth: { enabled: true, jwt_secret: "x".repeat(32) },
+    } as never);
     await app.ensureSystemSchema();
   } finally {
     await connection.close();

@@ -59,7 +59,10 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 
   const logFile = join(home, "logs", "postgres.log");
   const log = openSync(logFile, "a", 0o600);
-  const args = Object.entries(settings(port, options.durable ?? true)).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const args = Object.entries(settings(port, options.durable ?? true)).flatMap(([name, value]) => [
+    "-c",
+    `${name}=${value}`,
+  ]);
   const child = run(launch, join(native, "bin", "postgres"), ["-D", dataDir, ...args], log);
   closeSync(log);
   const exited = new Promise<number | null>((done) => {
@@ -143,7 +146,8 @@ async function reapOrphan(dataDir: string): Promise<void> {
       if (isAlive(pid)) process.kill(pid, signal);
       for (let waited = 0; waited < 10_000 && isAlive(pid); waited += 50) await delay(50);
     }
-    if (isAlive(pid)) throw new StartError(`Another Postgres (process ${pid}) uses ${dataDir} and does not stop; end it.`);
+    if (isAlive(pid))
+      throw new StartError(`Another Postgres (process ${pid}) uses ${dataDir} and does not stop; end it.`);
   }
   rmSync(pidFile, { force: true });
 }
@@ -178,5 +182,8 @@ function cleanEnv(): NodeJS.ProcessEnv {
 
 function lastLine(file: string): string {
   const lines = readFileSync(file, "utf8").trim().split("\n");
-  return (lines.findLast((line) => /FATAL|PANIC|error/.test(line)) ?? lines.at(-1) ?? "").replace(/^.*?(FATAL|PANIC)/, "$1");
+  return (lines.findLast((line) => /FATAL|PANIC|error/.test(line)) ?? lines.at(-1) ?? "").replace(
+    /^.*?(FATAL|PANIC)/,
+    "$1",
+  );
 }

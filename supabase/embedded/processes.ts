@@ -53,7 +53,9 @@ export function takeLock(home: string, portBase: number): () => void {
       return release;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-        throw new StartError(`Cannot write ${file} (${(error as NodeJS.ErrnoException).code}): is the disk full or read-only?`);
+        throw new StartError(
+          `Cannot write ${file} (${(error as NodeJS.ErrnoException).code}): is the disk full or read-only?`,
+        );
       }
     }
     const lock = readLock(home);
@@ -73,10 +75,14 @@ export function takeLock(home: string, portBase: number): () => void {
  */
 export function guard(pid: number, signal: "TERM" | "INT"): () => void {
   const force = signal === "TERM" ? '; sleep 3; kill -KILL "$1"' : "";
-  const shell = spawn("sh", ["-c", `read -r _; kill -${signal} "$1" 2>/dev/null${force} 2>/dev/null`, "sh", String(pid)], {
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
+  const shell = spawn(
+    "sh",
+    ["-c", `read -r _; kill -${signal} "$1" 2>/dev/null${force} 2>/dev/null`, "sh", String(pid)],
+    {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    },
+  );
   shell.on("error", () => {});
   shell.unref();
   (shell.stdin as unknown as { unref(): void }).unref();

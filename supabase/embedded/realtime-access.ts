@@ -1,5 +1,5 @@
 import { jwtVerify } from "jose";
-import type { Sql } from "postgres";
+import type { Sql, TransactionSql } from "postgres";
 
 /** What a verified token or key says about its bearer. `exp` in seconds since 1970; absent for keys. */
 export interface Claims {
@@ -39,7 +39,9 @@ export async function claimsOf(keys: Keys, credential: string | null | undefined
     claims = (await jwtVerify(credential, key, { algorithms: ["HS256"] })).payload;
   } catch (error) {
     const expired = (error as { code?: string }).code === "ERR_JWT_EXPIRED";
-    throw new Refused(expired ? "InvalidJWTToken: Token has expired" : "JwtSignatureError: Failed to validate JWT signature");
+    throw new Refused(
+      expired ? "InvalidJWTToken: Token has expired" : "JwtSignatureError: Failed to validate JWT signature",
+    );
   }
   if (typeof claims.role !== "string" || typeof claims.exp !== "number") {
     throw new Refused("InvalidJWTToken: Fields `role` and `exp` are required in JWT");
@@ -68,7 +70,8 @@ export async function channelAccess(sql: Sql, topic: string, claims: Claims): Pr
         set_config('request.jwt.claim.sub', ${String(claims.sub ?? "")}, true),
         set_config('request.jwt.claim.role', ${claims.role}, true),
         set_config('request.headers', '{}', true)`;
-      const seen = await tx`select extension from realtime.messages where id = any(${probes.map((row) => row.id as string)})`;
+      const seen =
+        await tx`select extension from realtime.messages where id = any(${probes.map((row) => row.id as string)})`;
       access.receive = seen.some((row) => row.extension === "broadcast");
       access.presenceReceive = seen.some((row) => row.extension === "presence");
       access.send = await mayInsert(tx, topic, "broadcast");
@@ -81,9 +84,9 @@ export async function channelAccess(sql: Sql, topic: string, claims: Claims): Pr
   return access;
 }
 
-async function mayInsert(tx: Sql, topic: string, extension: string): Promise<boolean> {
+async function mayInsert(tx: TransactionSql, topic: string, extension: string): Promise<boolean> {
   try {
-    await (tx as unknown as { savepoint(work: (point: Sql) => Promise<unknown>): Promise<unknown> }).savepoint(
+    await tx.savepoint(
       (point) => point`insert into realtime.messages (topic, extension, private) values (${topic}, ${extension}, true)`,
     );
     return true;

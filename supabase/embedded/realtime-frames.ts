@@ -25,16 +25,24 @@ export function decodeFrame(version: Version, data: string | ArrayBuffer): Frame
   if (typeof data !== "string") return decodePush(new Uint8Array(data));
   const message = JSON.parse(data) as unknown;
   if (version === "2.0.0") {
-    if (!Array.isArray(message) || message.length !== 5) throw new Error("A frame is [join_ref, ref, topic, event, payload].");
+    if (!Array.isArray(message) || message.length !== 5)
+      throw new Error("A frame is [join_ref, ref, topic, event, payload].");
     const [joinRef, ref, topic, event, payload] = message;
     return checked({ joinRef, ref, topic, event, payload });
   }
   const { join_ref, ref, topic, event, payload } = message as Record<string, unknown>;
-  return checked({ joinRef: (join_ref ?? null) as string | null, ref: (ref ?? null) as string | null, topic, event, payload });
+  return checked({
+    joinRef: (join_ref ?? null) as string | null,
+    ref: (ref ?? null) as string | null,
+    topic,
+    event,
+    payload,
+  });
 }
 
 function checked(frame: Omit<Frame, "topic" | "event"> & { topic: unknown; event: unknown }): Frame {
-  if (typeof frame.topic !== "string" || typeof frame.event !== "string") throw new Error("A frame needs a topic and an event.");
+  if (typeof frame.topic !== "string" || typeof frame.event !== "string")
+    throw new Error("A frame needs a topic and an event.");
   return frame as Frame;
 }
 
@@ -51,7 +59,13 @@ function decodePush(bytes: Uint8Array): Frame {
   if (at > bytes.length) throw new Error("Truncated binary frame.");
   const body = bytes.slice(at);
   const payload = encoding === BINARY ? body : (JSON.parse(new TextDecoder().decode(body)) as unknown);
-  return { joinRef: joinRef || null, ref: ref || null, topic, event: "broadcast", payload: { type: "broadcast", event, payload } };
+  return {
+    joinRef: joinRef || null,
+    ref: ref || null,
+    topic,
+    event: "broadcast",
+    payload: { type: "broadcast", event, payload },
+  };
 }
 
 /** Text form of a frame for a client. */
@@ -62,7 +76,11 @@ export function encodeFrame(version: Version, { joinRef, ref, topic, event, payl
 }
 
 /** A broadcast for a client; null when the client's version cannot carry it (binary under 1.0.0). */
-export function encodeBroadcast(version: Version, topic: string, broadcast: Broadcast): string | Uint8Array<ArrayBuffer> | null {
+export function encodeBroadcast(
+  version: Version,
+  topic: string,
+  broadcast: Broadcast,
+): string | Uint8Array<ArrayBuffer> | null {
   const { event, payload, meta } = broadcast;
   if (payload instanceof Uint8Array) return version === "2.0.0" ? encodeBinary(topic, event, payload) : null;
   const message = { type: "broadcast", event, payload, ...(meta ? { meta } : {}) };
@@ -70,7 +88,10 @@ export function encodeBroadcast(version: Version, topic: string, broadcast: Broa
 }
 
 function encodeBinary(topic: string, event: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const [topicBytes, eventBytes] = [topic, event].map((text) => new TextEncoder().encode(text)) as [Uint8Array, Uint8Array];
+  const [topicBytes, eventBytes] = [topic, event].map((text) => new TextEncoder().encode(text)) as [
+    Uint8Array,
+    Uint8Array,
+  ];
   const frame = new Uint8Array(5 + topicBytes.length + eventBytes.length + payload.length);
   frame.set([DELIVERY, topicBytes.length, eventBytes.length, 0, BINARY]);
   frame.set(topicBytes, 5);
@@ -78,4 +99,3 @@ function encodeBinary(topic: string, event: string, payload: Uint8Array): Uint8A
   frame.set(payload, 5 + topicBytes.length + eventBytes.length);
   return frame;
 }
-

@@ -65,11 +65,14 @@ async function readMessages(request: Request): Promise<Message[]> {
   if (single) {
     const binary = request.headers.get("content-type")?.startsWith("application/octet-stream");
     const [topic, event] = [decodeURIComponent(single[1]!), decodeURIComponent(single[2]!)];
-    return [check({ topic, event, payload: binary ? body : json(body), private: searchParams.get("private") === "true" }, 0)];
+    return [
+      check({ topic, event, payload: binary ? body : json(body), private: searchParams.get("private") === "true" }, 0),
+    ];
   }
   if (pathname !== "/realtime/v1/api/broadcast") throw new Invalid(404, "Not found");
   const { messages } = (json(body) ?? {}) as { messages?: unknown };
-  if (!Array.isArray(messages) || messages.length === 0) throw new Invalid(422, '"messages" must be a list of messages');
+  if (!Array.isArray(messages) || messages.length === 0)
+    throw new Invalid(422, '"messages" must be a list of messages');
   return messages.map((message, index) => check({ ...message, private: message?.private === true }, index));
 }
 

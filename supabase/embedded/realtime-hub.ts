@@ -89,10 +89,11 @@ export class RealtimeHub {
 
   async #load(): Promise<void> {
     this.#loading = true;
+    const sql = this.#sql;
     try {
       while (this.#announced.length > 0) {
         const ids = this.#announced.splice(0, 500);
-        const rows = await this.#sql`select id, topic, event, payload, private from realtime.messages
+        const rows = await sql`select id, topic, event, payload, private from realtime.messages
           where id = any(${ids}::uuid[]) and extension = 'broadcast'`;
         const byId = new Map(rows.map((row) => [row.id as string, row]));
         for (const id of ids) {

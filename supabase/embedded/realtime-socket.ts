@@ -1,6 +1,21 @@
 import type { Sql } from "postgres";
-import { channelAccess, claimsOf, EVERYTHING, Refused, type Access, type Claims, type Keys } from "./realtime-access.ts";
-import { decodeFrame, encodeBroadcast, encodeFrame, type Broadcast, type Frame, type Version } from "./realtime-frames.ts";
+import {
+  channelAccess,
+  claimsOf,
+  EVERYTHING,
+  Refused,
+  type Access,
+  type Claims,
+  type Keys,
+} from "./realtime-access.ts";
+import {
+  decodeFrame,
+  encodeBroadcast,
+  encodeFrame,
+  type Broadcast,
+  type Frame,
+  type Version,
+} from "./realtime-frames.ts";
 import type { Member, RealtimeHub } from "./realtime-hub.ts";
 
 /** Supabase's default limits. */
@@ -98,7 +113,13 @@ export class RealtimeSocket {
     const existing = this.#channels.get(frame.topic);
     if (existing) {
       this.#leave(existing);
-      this.#send({ joinRef: existing.joinRef, ref: existing.joinRef, topic: frame.topic, event: "phx_close", payload: {} });
+      this.#send({
+        joinRef: existing.joinRef,
+        ref: existing.joinRef,
+        topic: frame.topic,
+        event: "phx_close",
+        payload: {},
+      });
     }
     if (!frame.topic.startsWith("realtime:") || frame.topic.length === 9) {
       return refuse("TopicNameRequired: You must provide a topic name");
@@ -202,7 +223,9 @@ export class RealtimeSocket {
     const { event, payload } = record(frame.payload);
     const { hub } = this.#options;
     if (!channel.access.presenceSend) {
-      return this.#reply(frame, "error", { reason: "Unauthorized: You do not have permissions to track presence here" });
+      return this.#reply(frame, "error", {
+        reason: "Unauthorized: You do not have permissions to track presence here",
+      });
     }
     if (event === "track") {
       if (!channel.presence && channel.access.presenceReceive) {

@@ -54,7 +54,7 @@ export function splitSql(script: string): string[] {
 
 function skipComment(script: string, from: number): number {
   let depth = 0;
-  for (let at = from; at < script.length; ) {
+  for (let at = from; at < script.length;) {
     if (script.startsWith("/*", at)) [depth, at] = [depth + 1, at + 2];
     else if (script.startsWith("*/", at)) {
       [depth, at] = [depth - 1, at + 2];

@@ -146,7 +146,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const claimUrl = await install(root, env, options.install, step);
 
-    const launch = async (name: string, args: string[], ready: ChildOptions["ready"], extra: Record<string, string> = {}) => {
+    const launch = async (
+      name: string,
+      args: string[],
+      ready: ChildOptions["ready"],
+      extra: Record<string, string> = {},
+    ) => {
       step(`Starting the ${name}`);
       const { onEvent, restart = false } = options;
       const child = new Child({ name, args, env: { ...env, ...extra }, home, ready, restart, onEvent });
@@ -155,22 +160,31 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await child.start();
     };
     if (options.gateway !== false) {
-      await launch("gateway", ["run", "-A", "--no-lock", "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")], "announced", {
-        EMBEDDED_ROOT: root,
-        EMBEDDED_PORT: String(ports.api),
-        EMBEDDED_ADMIN_DB_URL: adminDbUrl,
-        EMBEDDED_API_DB_URL: connection("embedded_api", apiPassword!),
-        EMBEDDED_CRON: services.cron === false ? "off" : "on",
-        EMBEDDED_FUNCTIONS: services.functions === false ? "off" : "on",
-      });
+      await launch(
+        "gateway",
+        ["run", "-A", "--no-lock", "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")],
+        "announced",
+        {
+          EMBEDDED_ROOT: root,
+          EMBEDDED_PORT: String(ports.api),
+          EMBEDDED_ADMIN_DB_URL: adminDbUrl,
+          EMBEDDED_API_DB_URL: connection("embedded_api", apiPassword!),
+          EMBEDDED_CRON: services.cron === false ? "off" : "on",
+          EMBEDDED_FUNCTIONS: services.functions === false ? "off" : "on",
+        },
+      );
     }
     if (services.sandbox) {
-      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], { port: ports.sandbox });
+      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], {
+        port: ports.sandbox,
+      });
     }
     // Last to start, first to stop: it works through the others.
-    if (services.worker) await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], "alive");
+    if (services.worker)
+      await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], "alive");
 
-    const pids = () => Object.fromEntries(Object.entries(children).flatMap(([name, { pid }]) => (pid ? [[name, pid]] : [])));
+    const pids = () =>
+      Object.fromEntries(Object.entries(children).flatMap(([name, { pid }]) => (pid ? [[name, pid]] : [])));
     return { home, ports, url, dbUrl, adminDbUrl, env, claimUrl, pids, stop };
   } catch (error) {
     await stop();

@@ -84,7 +84,10 @@ function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claim
   const lines = [
     ["Console", claimUrl ? `${claimUrl}   (opens once, for the first owner)` : env.OVERTURE_PUBLIC_URL!],
     ["API", `${url}/api/v1   (docs: ${url}/api/v1/docs)`],
-    ["Database", `${dbUrl.replace(/:[^:@/]+@/, ":***@")}   (password: POSTGRES_PASSWORD in ${join(home, "secrets.env")})`],
+    [
+      "Database",
+      `${dbUrl.replace(/:[^:@/]+@/, ":***@")}   (password: POSTGRES_PASSWORD in ${join(home, "secrets.env")})`,
+    ],
     ["Sandbox", `http://127.0.0.1:${ports.sandbox}   (plays the providers; nothing leaves this machine)`],
     ["Logs", join(home, "logs")],
   ];

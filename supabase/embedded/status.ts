@@ -22,7 +22,8 @@ const report = {
 };
 
 if (process.argv.includes("--json")) console.log(JSON.stringify(report));
-else if (!report.running) console.log(`  ${settings.productName} does not run on ${settings.home}. Start it with npm start.`);
+else if (!report.running)
+  console.log(`  ${settings.productName} does not run on ${settings.home}. Start it with npm start.`);
 else {
   console.log(`  ${settings.productName} runs (process ${report.pid}) on ${report.home}`);
   console.log(`  Console    ${report.url}${report.api ? "" : "   (does not answer: npm run doctor)"}`);

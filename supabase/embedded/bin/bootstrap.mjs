@@ -16,11 +16,15 @@ function fail(message) {
 function checkMachine() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])) {
-    fail(`Node ${MINIMUM.join(".")} or newer is needed, this is ${process.versions.node}. Install a current one from https://nodejs.org.`);
+    fail(
+      `Node ${MINIMUM.join(".")} or newer is needed, this is ${process.versions.node}. Install a current one from https://nodejs.org.`,
+    );
   }
   const platform = `${process.platform}-${process.arch}`;
   if (!["linux-x64", "linux-arm64", "darwin-arm64"].includes(platform)) {
-    fail(`${platform} is not supported without Docker (Linux x64 and arm64, macOS arm64 are). Use supabase start here.`);
+    fail(
+      `${platform} is not supported without Docker (Linux x64 and arm64, macOS arm64 are). Use supabase start here.`,
+    );
   }
 }
 
@@ -51,7 +55,8 @@ function install() {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
   });
-  if (result.status !== 0) fail("npm ci failed (see above). Is the registry reachable and the disk not full? Then start again.");
+  if (result.status !== 0)
+    fail("npm ci failed (see above). Is the registry reachable and the disk not full? Then start again.");
 }
 
 /** Node 24 of the installed package: it runs our TypeScript as it is. */
@@ -59,11 +64,16 @@ function modernNode() {
   const own = join(root, "node_modules", "node", "bin", "node");
   // npm can be told to skip install scripts; this one fetches the binary.
   if (!existsSync(own) && existsSync(join(root, "node_modules", "node", "installArchSpecificPackage.js"))) {
-    spawnSync(process.execPath, ["installArchSpecificPackage.js"], { cwd: join(root, "node_modules", "node"), stdio: "ignore" });
+    spawnSync(process.execPath, ["installArchSpecificPackage.js"], {
+      cwd: join(root, "node_modules", "node"),
+      stdio: "ignore",
+    });
   }
   if (existsSync(own)) return own;
   if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
-  return fail("Node 24 is missing in node_modules: run npm ci (with install scripts allowed), or use Node 24 yourself.");
+  return fail(
+    "Node 24 is missing in node_modules: run npm ci (with install scripts allowed), or use Node 24 yourself.",
+  );
 }
 
 /** Checks the machine, installs what is missing, then hands over to `../<script>` under Node 24 and ends as it ends. */
@@ -72,7 +82,8 @@ export function run(script, { installs }) {
   if (!isInstalled()) {
     if (process.argv.includes("--dry-run")) console.log("  Would install packages (npm ci).");
     if (process.argv.includes("--dry-run") && !existsSync(join(root, "node_modules"))) process.exit(0);
-    if (!installs) fail("Packages are not installed (or differ from package-lock.json): run npm start or npm ci first.");
+    if (!installs)
+      fail("Packages are not installed (or differ from package-lock.json): run npm start or npm ci first.");
     if (!process.argv.includes("--dry-run")) install();
   }
   const file = fileURLToPath(new URL(`../${script}`, import.meta.url));
