@@ -24,7 +24,7 @@ export const listMembers = defineOperation({
     const rows = await ctx.db<(MemberRow & { key: string })[]>`
       select user_id, email, name, role, created_at, created_at::text as key from public.members
       where tenant_id = ${ctx.tenantId}
-        ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+        ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
       order by created_at, user_id limit ${limit + 1}`;
     return toPage(rows, limit, (r) => [r.key, r.user_id], (r) => r);
   },
@@ -98,6 +98,8 @@ export const removeMember = defineOperation({
     const member = await findMember(ctx, user_id);
     if (!self) mustBeOwner(ctx, member.role);
     await keepingAnOwner(ctx, () => ctx.db`delete from public.members where tenant_id = ${ctx.tenantId} and user_id = ${user_id}`);
+    // Who left may write nothing here any more, not even the audit row: the rest of the transaction is the team's own.
+    if (self) await ctx.db`select set_config('role', 'overture_worker', true)`;
     ctx.audit({ email: member.email, role: member.role, left: self }, user_id);
     return null;
   },

@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import type { TenantOperation } from "../kernel/operation.ts";
+import { scopesAllow } from "../kernel/registry.ts";
+import { sha256Hex } from "../kernel/vault.ts";
+import { bindRegistry } from "./scopes.ts";
+
+const t = testKernel();
+bindRegistry(t.kernel.config, t.kernel.registry);
+const keyOf = async (tenant: TestTenant, scopes: string[], more: object = {}) => {
+  const { status, body } = await tenant.api("POST", "/api-keys", { name: "Robot", scopes, ...more });
+  expect(status).toBe(201);
+  return body as { id: string; key: string; prefix: string };
+};
+
+test("the key is shown once, its hash is stored, and it works until it is revoked", async () => {
+  const tenant = await t.tenant();
+  const { id, key, prefix } = await keyOf(tenant, ["members:read"]);
+  expect(key).toMatch(/^ovk_[\w-]{43}$/);
+  expect(key.startsWith(prefix)).toBe(true);
+  const [row] = await t.sql`select key_hash, k::text as everything from public.api_keys k where tenant_id = ${tenant.id}`;
+  expect(row!.key_hash).toBe(await sha256Hex(key));
+  expect(row!.everything).not.toContain(key);
+  const listed = await tenant.api("GET", "/api-keys");
+  expect(JSON.stringify(listed.body)).not.toContain(key);
+  expect(listed.body.data).toMatchObject([{ id, prefix, last_used_at: null }]);
+
+  expect((await t.call(key)("GET", "/members")).body.data).toHaveLength(1);
+  expect((await tenant.api("GET", "/api-keys")).body.data[0].last_used_at).not.toBeNull();
+  expect((await tenant.api("DELETE", `/api-keys/${id}`)).status).toBe(204);
+  expect((await t.call(key)("GET", "/members")).status).toBe(401);
+  expect((await tenant.api("GET", "/api-keys")).body.data).toEqual([]);
+});
+
+test("an Idempotency-Key does not make the database keep the secret", async () => {
+  const tenant = await t.tenant();
+  const { body } = await tenant.api("POST", "/api-keys", { name: "R", scopes: ["members:read"] }, { "idempotency-key": crypto.randomUUID() });
+  const kept = await t.sql`select 1 from kernel.idempotency where response::text like ${`%${body.key}%`}`;
+  expect(kept).toHaveLength(0);
+});
+
+test.each([["members:read"], ["members:write"], ["*:read"], ["*:write"]])("a key with %s may do that and nothing else", async (scope) => {
+  const tenant = await t.tenant();
+  const { key } = await keyOf(tenant, [scope]);
+  const wrong: string[] = [];
+  for (const op of t.kernel.registry.operations.filter((o) => o.auth === "tenant") as TenantOperation[]) {
+    if (op.id === "members.remove") continue;
+    const path = op.path.replace(/\{\w+\}/g, () => crypto.randomUUID());
+    const { status } = await t.call(key)(op.method, path, op.method === "GET" || op.body === "binary" ? undefined : {});
+    if ((status !== 403) !== scopesAllow([scope], op.permission)) wrong.push(`${op.id} ${op.permission}: ${status}`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("422 for a scope that does not exist, naming it", async () => {
+  const tenant = await t.tenant();
+  for (const scope of ["members", "members:delete", "unicorns:read", "members:read:x", ":read"]) {
+    const { status, body } = await tenant.api("POST", "/api-keys", { name: "R", scopes: ["members:read", scope] });
+    expect([scope, status, body.errors?.[0]?.pointer]).toEqual([scope, 422, "/scopes/1"]);
+  }
+  expect((await tenant.api("POST", "/api-keys", { name: "R", scopes: [] })).status).toBe(422);
+});
+
+test("a key cannot make a key that may do more than itself", async () => {
+  const tenant = await t.tenant();
+  const { key } = await keyOf(tenant, ["api_keys:write", "members:read"]);
+  const api = t.call(key);
+  expect((await api("POST", "/api-keys", { name: "R", scopes: ["members:read"] })).status).toBe(201);
+  for (const scope of ["members:write", "*:read", "*:write", "audit:read"]) {
+    expect([scope, (await api("POST", "/api-keys", { name: "R", scopes: [scope] })).status]).toEqual([scope, 403]);
+  }
+});
+
+test("an expired key is 401, and one that would begin expired is 422", async () => {
+  const tenant = await t.tenant();
+  const { id, key } = await keyOf(tenant, ["*:read"], { expires_at: new Date(Date.now() + 60_000).toISOString() });
+  expect((await t.call(key)("GET", "/tenant")).status).toBe(200);
+  await t.sql`update public.api_keys set expires_at = kernel.now() - interval '1 second' where id = ${id}`;
+  expect((await t.call(key)("GET", "/tenant")).status).toBe(401);
+  expect((await tenant.api("POST", "/api-keys", { name: "R", scopes: ["*:read"], expires_at: "2020-01-01T00:00:00Z" })).status).toBe(422);
+});
+
+test("a key acts in its own team whatever X-Tenant-Id says, and never on owners", async () => {
+  const [mine, theirs] = [await t.tenant(), await t.tenant()];
+  const { key } = await keyOf(mine, ["*:write"]);
+  expect((await t.call(key, theirs.id)("GET", "/tenant")).body.id).toBe(mine.id);
+  expect((await t.call(key)("PATCH", `/members/${mine.owner.userId}`, { role: "viewer" })).status).toBe(403);
+  expect((await t.call(key)("DELETE", `/members/${mine.owner.userId}`)).status).toBe(403);
+  const member = await mine.member("member");
+  expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "owner" })).status).toBe(403);
+  expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "admin" })).status).toBe(200);
+  expect((await t.call((await keyOf(mine, ["members:read"])).key)("DELETE", `/members/${member.userId}`)).status).toBe(403);
+  expect((await t.call(key)("DELETE", `/members/${member.userId}`)).status).toBe(204);
+});

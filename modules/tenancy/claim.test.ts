@@ -1,0 +1,77 @@
+import { afterAll, expect, test } from "vitest";
+import { testKernel } from "../../tests/support/kernel.ts";
+import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { ensureClaim } from "./claim.ts";
+import { bindRegistry } from "./scopes.ts";
+
+const t = testKernel();
+bindRegistry(t.kernel.config, t.kernel.registry);
+/** An address of its own, so that other suites' calls do not count for this one's limits. */
+const callerAddress = `2001:db8::${crypto.randomUUID().slice(0, 4)}:${crypto.randomUUID().slice(0, 4)}`;
+const call = (method: string, path: string, body?: unknown) => t.call(null)(method, path, body, { "x-forwarded-for": callerAddress });
+const input = (token: string) => ({
+  token,
+  email: `c-${crypto.randomUUID()}@example.com`,
+  password: "correct horse battery",
+  name: "First",
+  tenant_name: "First team",
+});
+
+/** The shared database has members already, so the link is put there directly, as ensureClaim does on an empty one. */
+async function openClaim(): Promise<string> {
+  const token = randomToken("ovc_");
+  await t.sql`
+    insert into kernel.settings (key, value) values ('claim', ${t.sql.json({ token_hash: await sha256Hex(token) })})
+    on conflict (key) do update set value = excluded.value`;
+  return token;
+}
+afterAll(async () => void (await t.sql`delete from kernel.settings where key = 'claim'`));
+
+test("only one of many who use the link at once gets the installation; afterwards it is gone", async () => {
+  const token = await openClaim();
+  expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
+  const answers = await Promise.all([1, 2, 3, 4].map(() => call("POST", "/auth/claim", input(token))));
+  expect(answers.map((a) => a.status).sort()).toEqual([201, 410, 410, 410]);
+  const winner = answers.find((a) => a.status === 201)!;
+  expect(winner.body.tenant.name).toBe("First team");
+  expect((await t.call(winner.body.access_token)("GET", "/auth/me")).body.tenants).toMatchObject([{ role: "owner" }]);
+  expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: false });
+  expect((await call("POST", "/auth/claim", input(token))).status).toBe(410);
+});
+
+test("a claim that fails leaves the link good, and the retry with the same account goes through", async () => {
+  const token = await openClaim();
+  const mine = input(token);
+  await call("POST", "/auth/register", { ...mine, token: undefined, tenant_name: "Other" });
+  expect((await call("POST", "/auth/claim", { ...mine, password: "another password" })).status).toBe(409);
+  expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
+  expect((await call("POST", "/auth/claim", mine)).status).toBe(201);
+});
+
+test("a wrong token is 410 and makes no account", async () => {
+  const mine = input("ovc_wrong");
+  expect((await call("POST", "/auth/claim", mine)).status).toBe(410);
+  expect((await call("POST", "/auth/login", { email: mine.email, password: mine.password })).status).toBe(401);
+});
+
+test("ensureClaim gives a link only while nobody has an account, stores no token, and replaces the link before", async () => {
+  await t.tenant();
+  expect(await ensureClaim(t.sql, t.kernel.config)).toBeNull();
+  const undo = new Error("undo");
+  await t.sql
+    .begin(async (tx) => {
+      await tx`delete from public.members`;
+      const first = await ensureClaim(tx as never, { publicUrl: "https://example.com" });
+      const second = await ensureClaim(tx as never, { publicUrl: "https://example.com" });
+      expect(second).toMatch(/^https:\/\/example\.com\/claim\?token=ovc_[\w-]{43}$/);
+      const tokenOf = (url: string | null) => new URL(url!).searchParams.get("token")!;
+      const [row] = await tx`select value::text as v from kernel.settings where key = 'claim'`;
+      expect(row!.v).toContain(await sha256Hex(tokenOf(second)));
+      expect(row!.v).not.toContain(tokenOf(second));
+      expect(row!.v).not.toContain(await sha256Hex(tokenOf(first)));
+      throw undo;
+    })
+    .catch((error) => {
+      if (error !== undo) throw error;
+    });
+});
