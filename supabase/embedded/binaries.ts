@@ -10,10 +10,9 @@ const require = createRequire(import.meta.url);
 export function nativePostgres(home: string): string {
   const native = installedNative();
   hydrateSymlinks(native);
-  const pgmq = untar(gunzipSync(readFileSync(join(packageDir("@electric-sql/pglite-pgmq"), "pgmq.tar.gz"))));
-  const extensions = [pgmq, standIn("pg_cron", "1.6.4"), standIn("pg_net", "0.14.0")];
+  const extensions = [pgmqFiles(), standIn("pg_cron", "1.6.4"), standIn("pg_net", "0.14.0")];
   try {
-    for (const files of extensions) installExtension(native, files);
+    for (const files of extensions) installExtension(extensionFolder(native), files);
     return native;
   } catch (error) {
     if (!["EACCES", "EROFS", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
@@ -25,8 +24,17 @@ export function nativePostgres(home: string): string {
     cpSync(native, partial, { recursive: true, verbatimSymlinks: true });
     renameSync(partial, copy);
   }
-  for (const files of extensions) installExtension(copy, files);
+  for (const files of extensions) installExtension(extensionFolder(copy), files);
   return copy;
+}
+
+function extensionFolder(native: string): string {
+  return join(native, "share", "postgresql", "extension");
+}
+
+/** pgmq's control and SQL files, by name. */
+export function pgmqFiles(): Map<string, Buffer> {
+  return untar(gunzipSync(readFileSync(join(packageDir("@electric-sql/pglite-pgmq"), "pgmq.tar.gz"))));
 }
 
 /** An extension without objects: its tables and functions come from `platform/`, its work is done by the gateway. */
@@ -77,8 +85,7 @@ function hydrateSymlinks(native: string): void {
 }
 
 /** Each file is renamed into place, the control file last, so that a reader sees a complete extension or none. */
-function installExtension(native: string, files: Map<string, Buffer>): void {
-  const folder = join(native, "share", "postgresql", "extension");
+export function installExtension(folder: string, files: Map<string, Buffer>): void {
   const control = [...files].find(([name]) => name.endsWith(".control"));
   if (!control) throw new StartError("An extension archive holds no control file: delete node_modules and run npm ci.");
   const installed = join(folder, basename(control[0]));

@@ -1,6 +1,6 @@
 import { App } from "@supabase/lite";
 import { readdirSync, readFileSync } from "node:fs";
-import postgres from "postgres";
+import postgres, { type Sql } from "postgres";
 import { liteConnection } from "./lite.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql.ts";
 
@@ -9,20 +9,16 @@ export interface PlatformOptions {
   url: string;
   /** Passwords of the roles that log in, by role name. */
   passwords?: Record<string, string>;
-  /** SQL parts to leave out, by the name after the number: `["cron", "net"]` where the real extensions exist. */
-  without?: string[];
 }
 
 /** Makes a bare Postgres (15 to 17) what a Supabase image is before any migration. Idempotent. */
 export async function applyPlatform(options: PlatformOptions): Promise<void> {
-  const without = new Set(options.without ?? []);
   const folder = new URL("./platform/", import.meta.url);
-  const parts = readdirSync(folder)
-    .filter((file) => /^\d+-.+\.sql$/.test(file) && !without.has(file.replace(/^\d+-|\.sql$/g, "")))
-    .sort();
   const sql = postgres(options.url, { max: 1, onnotice: () => {}, connection: { client_min_messages: "error" } });
   try {
-    for (const part of parts) {
+    const without = (await hasRealCron(sql)) ? "50-cron.sql" : "51-real-cron.sql";
+    const parts = readdirSync(folder).filter((file) => /^\d+-.+\.sql$/.test(file) && file !== without);
+    for (const part of parts.sort()) {
       if (part === "20-auth.sql") await createAuthTables(options.url);
       const text = readFileSync(new URL(part, folder), "utf8");
       await sql
@@ -37,6 +33,12 @@ export async function applyPlatform(options: PlatformOptions): Promise<void> {
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+/** Whether the server offers pg_cron itself rather than our stand-in. */
+async function hasRealCron(sql: Sql): Promise<boolean> {
+  const rows = await sql`select from pg_available_extensions where name = 'pg_cron' and comment not like 'stand-in%'`;
+  return rows.length > 0;
 }
 
 /** The auth server brings its own tables (auth.users, sessions, refresh tokens, identities). */

@@ -1,6 +1,13 @@
 -- pg_net's functions and tables for servers that cannot load it; the gateway delivers the queue.
 
-create extension if not exists pg_net;
+do $$
+begin
+  -- The row lets "create extension if not exists pg_net" in a migration find it; foreign servers lack the stand-in.
+  if exists (select from pg_available_extensions where name = 'pg_net') then
+    create extension if not exists pg_net;
+  end if;
+end
+$$;
 create schema if not exists net;
 
 do $$
