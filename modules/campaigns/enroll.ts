@@ -1,0 +1,49 @@
+import { z } from "zod";
+import { type AnyConsumer, defineConsumer, done } from "../kernel/consumer.ts";
+import type { Ctx } from "../kernel/context.ts";
+import { enrollBatch, type Source } from "./audience.ts";
+import { campaignsPlan } from "./plan.ts";
+
+const SourceSchema = z.union([
+  z.object({ list_id: z.uuid() }),
+  z.object({ segment_id: z.uuid() }),
+  z.object({ filter: z.json() }),
+  z.object({ contact_ids: z.array(z.uuid()) }),
+]);
+
+const Payload = z.object({ tenant_id: z.uuid(), campaign_id: z.uuid(), source: SourceSchema, cursor: z.uuid().nullable().default(null) });
+
+/**
+ * Takes in an audience batch by batch, each in one transaction with its successor, and wakes the planner after each: the
+ * first people are written to while the last are still being taken in.
+ */
+export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineConsumer<z.output<typeof Payload>>({
+  queue: "campaigns_enroll",
+  payload: Payload as z.ZodType<z.output<typeof Payload>>,
+  visibilitySeconds: 120, // one batch takes well under a second; a filter over a million people a few
+  maxAttempts: 10,
+  batch: 5,
+  async handle(ctx, { campaign_id, source, cursor }) {
+    // Locked, so that a stop waits for this batch and then ends it with the rest.
+    const [campaign] = await ctx.db<{ status: string }[]>`
+      select status from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
+    if (!campaign || !["running", "paused"].includes(campaign.status)) {
+      await endEnrolling(ctx, campaign_id);
+      return done();
+    }
+    const batch = await enrollBatch(ctx, campaign_id, source as Source, cursor);
+    if (batch.cursor) await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id, source, cursor: batch.cursor });
+    else await endEnrolling(ctx, campaign_id);
+    if (batch.added > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+    return done();
+  },
+});
+
+/** Hands an audience to the consumer; the campaign does not end before all of it is taken in. */
+export async function beginEnrolling(ctx: Ctx, campaignId: string, source: Source, cursor: string | null = null): Promise<void> {
+  await ctx.db`update public.campaigns set enrolling = enrolling + 1 where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;
+  await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id: campaignId, source: source as never, cursor });
+}
+
+const endEnrolling = (ctx: Ctx, campaignId: string) =>
+  ctx.db`update public.campaigns set enrolling = greatest(0, enrolling - 1) where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;

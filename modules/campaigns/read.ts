@@ -1,0 +1,153 @@
+import { z } from "zod";
+import type { Ctx } from "../kernel/context.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineOperation } from "../kernel/operation.ts";
+import { byId, type Campaign, CAMPAIGN_STATUS, CampaignSchema, type CampaignStatus, type Settings } from "./schemas.ts";
+
+export type CampaignRow = {
+  id: string;
+  name: string;
+  status: CampaignStatus;
+  tier: string;
+  sender_id: string | null;
+  connection_id: string | null;
+  list_id: string | null;
+  segment_id: string | null;
+  settings: Settings;
+  enrolling: number;
+  started_at: Date | null;
+  finished_at: Date | null;
+  created_at: Date;
+  updated_at: Date;
+};
+
+export type StepRow = { id: string; position: number; kind: string; wait_hours: number; subject: string; body: string };
+
+export const noCampaign = () => new AppError("not_found", "There is no such campaign.");
+
+/** The campaign's own row. `lock: "update"` for whoever changes it, `"share"` for whoever adds people to it meanwhile. */
+export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share"): Promise<CampaignRow> {
+  const { db } = ctx;
+  const [row] = await db<CampaignRow[]>`
+    select id, name, status, tier, sender_id, connection_id, list_id, segment_id, settings, enrolling, started_at, finished_at, created_at, updated_at
+    from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}
+    ${lock === "update" ? db`for update` : lock === "share" ? db`for share` : db``}`;
+  if (!row) throw noCampaign();
+  return row;
+}
+
+export const stepsOf = (ctx: Ctx, campaignId: string): Promise<StepRow[]> =>
+  ctx.db<StepRow[]>`
+    select id, position, kind, wait_hours, subject, body from public.campaign_steps
+    where tenant_id = ${ctx.tenantId} and campaign_id = ${campaignId} order by position`.then((rows) => [...rows]);
+
+/** Keys of the team's custom fields, which templates may name. */
+export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
+  const rows = await ctx.db<{ key: string }[]>`select key from public.custom_fields where tenant_id = ${ctx.tenantId}`;
+  return new Set(rows.map((r) => r.key));
+};
+
+const iso = (at: Date | null) => at?.toISOString() ?? null;
+
+type FullRow = CampaignRow & {
+  sender: Campaign["sender"];
+  audience_name: string | null;
+  steps: Campaign["steps"];
+  enrolled: number;
+  pending: number;
+  blocked: number;
+  sent: number;
+  delivered: number;
+  opened: number;
+  clicked: number;
+  replied: number;
+  bounced: number;
+};
+
+/** Whole campaigns by id, newest first, in one statement: everything about them is aggregated once per set, not per campaign. */
+async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
+  if (ids.length === 0) return [];
+  const rows = await ctx.db<FullRow[]>`
+    select k.id, k.name, k.status, k.tier, k.sender_id, k.connection_id, k.list_id, k.segment_id, k.settings, k.enrolling,
+      k.started_at, k.finished_at, k.created_at, k.updated_at,
+      coalesce(l.name, g.name) as audience_name,
+      case when s.id is not null then jsonb_build_object('id', s.id, 'from_email', s.from_email, 'from_name', s.from_name, 'status', s.status,
+        'daily_cap', s.daily_cap, 'connection', jsonb_build_object('id', c.id, 'name', c.name, 'provider', c.provider, 'status', c.status)) end as sender,
+      coalesce(st.steps, '[]') as steps,
+      coalesce(e.enrolled, 0) as enrolled, coalesce(e.pending, 0) as pending, coalesce(e.blocked, 0) as blocked, coalesce(e.replied, 0) as replied,
+      coalesce(m.sent, 0) as sent, coalesce(m.delivered, 0) as delivered, coalesce(m.opened, 0) as opened, coalesce(m.clicked, 0) as clicked,
+      coalesce(m.bounced, 0) as bounced
+    from public.campaigns k
+    left join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
+    -- What it started with, even if the sender has moved since.
+    left join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id)
+    left join public.lists l on l.tenant_id = k.tenant_id and l.id = k.list_id
+    left join public.segments g on g.tenant_id = k.tenant_id and g.id = k.segment_id
+    left join (select x.campaign_id, jsonb_agg(jsonb_build_object('id', x.id, 'position', x.position, 'kind', x.kind, 'wait_hours', x.wait_hours,
+        'subject', x.subject, 'body', x.body) order by x.position) as steps
+      from public.campaign_steps x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) st on st.campaign_id = k.id
+    left join (select x.campaign_id, count(*)::int as enrolled, (count(*) filter (where x.status in ('waiting', 'sending', 'blocked')))::int as pending,
+        (count(*) filter (where x.status = 'blocked'))::int as blocked, (count(*) filter (where x.status = 'replied'))::int as replied
+      from public.enrollments x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) e on e.campaign_id = k.id
+    left join (select x.campaign_id, count(x.sent_at)::int as sent, count(x.delivered_at)::int as delivered, count(x.opened_at)::int as opened,
+        count(x.clicked_at)::int as clicked, count(x.bounced_at)::int as bounced
+      from public.messages x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) and x.direction = 'out' group by 1) m on m.campaign_id = k.id
+    where k.tenant_id = ${ctx.tenantId} and k.id = any(${ids}::uuid[]) order by k.id desc`;
+  return rows.map((r) => ({
+    id: r.id,
+    name: r.name,
+    status: r.status,
+    sender: r.sender,
+    audience: { list_id: r.list_id, segment_id: r.segment_id, name: r.audience_name },
+    tier: r.tier,
+    settings: r.settings,
+    steps: r.steps,
+    counts: { enrolled: r.enrolled, pending: r.pending, blocked: r.blocked, sent: r.sent, delivered: r.delivered, opened: r.opened, clicked: r.clicked, replied: r.replied, bounced: r.bounced },
+    enrolling: r.enrolling > 0,
+    started_at: iso(r.started_at),
+    finished_at: iso(r.finished_at),
+    created_at: r.created_at.toISOString(),
+    updated_at: r.updated_at.toISOString(),
+  }));
+}
+
+export async function loadCampaign(ctx: Ctx, id: string): Promise<Campaign> {
+  const [campaign] = await loadMany(ctx, [id]);
+  if (!campaign) throw noCampaign();
+  return campaign;
+}
+
+export const listCampaigns = defineOperation({
+  id: "campaigns.list",
+  method: "GET",
+  path: "/campaigns",
+  summary: "Campaigns, newest first",
+  permission: "campaigns:read",
+  input: z.object({ ...pageParams, status: z.enum(CAMPAIGN_STATUS).optional(), search: z.string().trim().max(120).optional() }),
+  output: pageOf(CampaignSchema),
+  async handle(ctx, { limit, cursor, status, search }) {
+    const { db } = ctx;
+    const after = decodeCursor(cursor, z.tuple([z.uuid()]));
+    // Ids are UUIDv7: in their order campaigns were made.
+    const rows = await db<{ id: string }[]>`
+      select k.id from public.campaigns k where k.tenant_id = ${ctx.tenantId}
+        ${status ? db`and k.status = ${status}` : db`and k.status <> 'archived'`}
+        ${search ? db`and position(lower(${search}::text) in lower(k.name)) > 0` : db``}
+        ${after ? db`and k.id < ${after[0]}::uuid` : db``}
+      order by k.id desc limit ${limit + 1}`;
+    const campaigns = new Map((await loadMany(ctx, rows.slice(0, limit).map((r) => r.id))).map((c) => [c.id, c]));
+    return toPage(rows, limit, (r) => [r.id], (r) => campaigns.get(r.id)!);
+  },
+});
+
+export const getCampaign = defineOperation({
+  id: "campaigns.get",
+  method: "GET",
+  path: "/campaigns/{id}",
+  summary: "A campaign with its steps and counters",
+  permission: "campaigns:read",
+  input: byId,
+  output: CampaignSchema,
+  handle: (ctx, { id }) => loadCampaign(ctx, id),
+});
