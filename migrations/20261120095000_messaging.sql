@@ -43,6 +43,8 @@ create table public.messages (
   body_text text not null default '',
   headers jsonb not null default '{}',
   rfc_message_id text,
+  -- The Message-ID the provider put in place of ours, when its events tell; some mail programs answer only that one.
+  provider_rfc_id text,
   in_reply_to text,
   thread_id uuid not null,
   provider_message_id text,
@@ -76,6 +78,7 @@ create index messages_received on public.messages (tenant_id, created_at desc, i
 create index messages_leased on public.messages (lease_until) where status = 'sending';
 create index messages_by_provider_id on public.messages (tenant_id, connection_id, provider_message_id) where provider_message_id is not null;
 create index messages_by_rfc_id on public.messages (tenant_id, rfc_message_id) where rfc_message_id is not null;
+create index messages_by_provider_rfc_id on public.messages (tenant_id, provider_rfc_id) where provider_rfc_id is not null;
 create index messages_by_campaign on public.messages (tenant_id, campaign_id, status, id desc) where campaign_id is not null;
 create index messages_by_contact on public.messages (tenant_id, contact_id, created_at desc) where contact_id is not null;
 create index messages_by_thread on public.messages (tenant_id, thread_id, created_at);
@@ -363,11 +366,11 @@ begin
   from public.messages m where m.tenant_id = kernel.tenant() and m.id = any(message_ids) and c.tenant_id = m.tenant_id and c.id = m.contact_id;
 end $$;
 
-create type private.incoming as (kind text, event_key text, provider_message_id text, recipient text, at timestamptz, bounce text,
+create type private.incoming as (kind text, event_key text, provider_message_id text, rfc_message_id text, recipient text, at timestamptz, bounce text,
   is_bot boolean, detail jsonb, target uuid, fresh boolean);
 
 -- Applies normalised provider events of one connection, in one call for a batch:
--- [{"kind","event_key","provider_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
+-- [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
 -- Harmless in any order and any number of times. Returns the keys that match no message (yet).
 create function private.apply_events(connection uuid, events jsonb) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -378,10 +381,10 @@ declare
   proven uuid[];
 begin
   -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
-  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, pg_catalog.lower(e.recipient), e.at, e.bounce,
+  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, pg_catalog.lower(e.recipient), e.at, e.bounce,
     coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
   into rows
-  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, message_id text, recipient text, at timestamptz,
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text, at timestamptz,
     bounce text, is_bot boolean, detail jsonb)
   left join public.messages own on own.tenant_id = me and own.direction = 'out' and (connection is null or own.connection_id = connection)
     and own.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end
@@ -397,7 +400,7 @@ begin
     on conflict (tenant_id, event_key) do nothing returning event_key
   )
   -- From here on only what is new: a redelivered fact changes nothing.
-  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
     a.event_key is not null)::private.incoming), '{}')
   into rows from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null;
 
@@ -420,6 +423,7 @@ begin
     delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
+    provider_rfc_id = coalesce(m.provider_rfc_id, i.rfc_message_id),
     error = coalesce(i.error, m.error)
   from (select x.target,
       min(x.at) filter (where x.kind = 'delivered') as delivered,
@@ -429,6 +433,7 @@ begin
       min(x.at) filter (where x.kind = 'bounced') as bounced,
       min(x.at) filter (where x.kind = 'complained') as complained,
       min(x.at) filter (where x.kind = 'unsubscribed') as unsubscribed,
+      max(x.rfc_message_id) as rfc_message_id,
       max(x.detail ->> 'detail') filter (where x.kind in ('bounced', 'failed')) as error
     from pg_catalog.unnest(rows) x where x.fresh group by x.target) i
   where m.tenant_id = me and m.id = i.target;
@@ -470,7 +475,7 @@ declare
 begin
   if exists (select from public.senders s where s.tenant_id = me and s.from_email = sender) then return null; end if;
   select m.* into original from public.messages m
-  where m.tenant_id = me and m.direction = 'out' and m.rfc_message_id = any(refs) order by m.sent_at desc nulls last limit 1;
+  where m.tenant_id = me and m.direction = 'out' and (m.rfc_message_id = any(refs) or m.provider_rfc_id = any(refs)) order by m.sent_at desc nulls last limit 1;
   if original.id is null then
     select m.* into original from public.messages m
     where m.tenant_id = me and m.direction = 'out' and m.to_email = sender and m.status = 'sent' order by m.sent_at desc limit 1;

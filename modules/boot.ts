@@ -9,12 +9,13 @@ import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
 import { ensureClaim } from "./tenancy/claim.ts";
+import { sandbox } from "./sandbox/module.ts";
 import { tenancy } from "./tenancy/module.ts";
 
 export type { Kernel } from "./kernel/kernel.ts";
 
 /** Composition root: the one file that lists every module. A new module is a folder and a line here. */
-export const modules: readonly ModuleDef[] = [tenancy, operations, contacts, providers, campaigns, messaging, compliance, analytics];
+export const modules: readonly ModuleDef[] = [tenancy, operations, contacts, providers, campaigns, messaging, compliance, analytics, sandbox];
 
 /** Reads the environment once and wires everything. Throws with every fault of the configuration listed. */
 export const boot = (env: Record<string, string | undefined>): Promise<Kernel> => Promise.resolve(createKernel(env, modules));

@@ -1,5 +1,6 @@
 import { boot } from "../../modules/boot.ts";
 import { startWorker } from "../../modules/kernel/worker.ts";
+import { closeSmtpPools } from "../../modules/providers/email/smtp.ts";
 
 /** The long-lived worker. SIGTERM drains: nothing new is taken, what runs is finished. */
 const kernel = await boot(Deno.env.toObject());
@@ -7,6 +8,7 @@ const worker = await startWorker(kernel);
 
 const stop = async () => {
   await worker.stop();
+  closeSmtpPools();
   await kernel.close();
   Deno.exit(0);
 };

@@ -74,3 +74,15 @@ export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)
 
 /** Whether the operation changes nothing: decides scopes of API keys, audit rows and idempotency. */
 export const isRead = (op: Pick<AnyOperation, "method">): boolean => op.method === "GET";
+
+/** Runs an operation from inside another act, in the caller's transaction: the same input rules, no second permission check. */
+export async function invoke<T>(op: AnyOperation, ctx: Ctx, input: unknown): Promise<T> {
+  if (op.auth !== "tenant" || op.transaction !== "one") throw new Error(`${op.id} opens its own transactions; use invokeManual`);
+  return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
+}
+
+/** The same for operations that call the outside. */
+export async function invokeManual<T>(op: AnyOperation, ctx: ManualCtx, input: unknown): Promise<T> {
+  if (op.auth !== "tenant" || op.transaction !== "manual") throw new Error(`${op.id} wants an open transaction; use invoke`);
+  return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
+}

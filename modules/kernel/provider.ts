@@ -46,6 +46,8 @@ export type ProviderEvent =
       provider_message_id: string | null;
       /** Our own message id when the payload carries it (tags, metadata). */
       message_id: string | null;
+      /** The Message-ID the provider really sent, where it replaces ours: replies name that one. */
+      rfc_message_id?: string;
       recipient: string | null;
       at: string;
       url?: string;
@@ -57,6 +59,7 @@ export type ProviderEvent =
       event_id: string;
       provider_message_id: string | null;
       message_id: string | null;
+      rfc_message_id?: string;
       recipient: string | null;
       at: string;
       /** permanent: the address is dead; transient: it may work later; block: policy or reputation, not the address. */

@@ -8,6 +8,7 @@ import type { Actor, Ctx, Role } from "../../modules/kernel/context.ts";
 import { drainOnce } from "../../modules/kernel/drain.ts";
 import { uuid7 } from "../../modules/kernel/ids.ts";
 import { createKernel, type Kernel } from "../../modules/kernel/kernel.ts";
+import type { ModuleDef } from "../../modules/kernel/module.ts";
 
 /**
  * A kernel in the test's own process on the shared stack's database, with helpers that make tenants and call the API
@@ -43,9 +44,10 @@ export type TestKernel = {
   drain(...queues: string[]): Promise<number>;
 };
 
-export function testKernel(extraEnv: Record<string, string> = {}): TestKernel {
+/** `also` adds modules of the test's own, such as an operation that throws half-way. */
+export function testKernel(extraEnv: Record<string, string> = {}, also: readonly ModuleDef[] = []): TestKernel {
   const env = { ...inject("stackEnv"), ...extraEnv };
-  const kernel = createKernel(env, modules);
+  const kernel = createKernel(env, [...modules, ...also]);
   const app = createApp(kernel);
   const sql = postgres(env.SUPABASE_DB_URL!, { max: 3, onnotice: () => {}, types: { bigint: postgres.BigInt } });
   afterAll(async () => {

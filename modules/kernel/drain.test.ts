@@ -1,0 +1,187 @@
+import { beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { testKernel } from "../../tests/support/kernel.ts";
+import { until } from "../../tests/support/until.ts";
+import { dead, defineConsumer, defineManualConsumer, done, retry } from "./consumer.ts";
+import { drainOnce } from "./drain.ts";
+import { defineModule } from "./module.ts";
+import { startWorker } from "./worker.ts";
+
+const payload = z.object({ tenant_id: z.uuid(), name: z.string(), act: z.enum(["write", "throw", "retry", "dead", "hang"]).default("write") });
+type Payload = z.infer<typeof payload>;
+
+const write = (ctx: { db: any; tenantId: string }, p: Payload) => ctx.db`insert into public.lists (tenant_id, name) values (${ctx.tenantId}, ${p.name})`;
+
+const single = defineConsumer<Payload>({
+  queue: "probe_single",
+  payload: payload as z.ZodType<Payload>,
+  visibilitySeconds: 30,
+  maxAttempts: 2,
+  async handle(ctx, p) {
+    await write(ctx, p);
+    if (p.act === "throw") throw new Error("boom");
+    if (p.act === "retry") return retry(0, "later");
+    if (p.act === "dead") return dead("never");
+    return done();
+  },
+});
+
+const batch = defineConsumer<Payload>({
+  ...single,
+  queue: "probe_batch",
+  batch: 50,
+  async handleBatch(ctx, ps) {
+    for (const p of ps) await write(ctx, p);
+    if (ps.some((p) => p.act === "throw")) throw new Error("one of them is poisoned");
+    return ps.map(() => done());
+  },
+});
+
+let release = () => {};
+const manual = defineManualConsumer<Payload>({
+  queue: "probe_manual",
+  payload: payload as z.ZodType<Payload>,
+  visibilitySeconds: 2,
+  maxAttempts: 3,
+  batch: 1,
+  async handle(ctx, p) {
+    if (p.act === "hang") await new Promise<void>((resolve) => (release = resolve));
+    await ctx.tx((tx) => write(tx, p));
+    return done();
+  },
+});
+
+const t = testKernel({}, [defineModule({ name: "probe", needs: [], consumers: [single, batch, manual] })]);
+const names = async (tenantId: string) => (await t.sql<{ name: string }[]>`select name from public.lists where tenant_id = ${tenantId} order by name`).map((r) => r.name);
+const waiting = async (queue: string, tenantId: string) => (await t.sql.unsafe(`select 1 from pgmq.q_${queue} where message->>'tenant_id' = $1`, [tenantId])).length;
+
+beforeAll(async () => {
+  for (const q of ["probe_single", "probe_batch", "probe_manual"]) await t.sql`select kernel.create_queue(${q})`;
+});
+
+test("a handled message is gone and its effect is there", async () => {
+  const team = await t.tenant();
+  await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "write" }));
+  await t.drain("probe_single");
+  expect(await names(team.id)).toEqual(["a"]);
+  expect(await waiting("probe_single", team.id)).toBe(0);
+});
+
+test("a message enqueued in a transaction that rolls back never existed", async () => {
+  const team = await t.tenant();
+  await team
+    .run(async (ctx) => {
+      await ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "write" });
+      throw new Error("roll back");
+    })
+    .catch(() => {});
+  expect(await waiting("probe_single", team.id)).toBe(0);
+});
+
+test("a handler that throws writes nothing, is tried again, and ends as a dead letter with the reason", async () => {
+  const team = await t.tenant();
+  await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "throw" }));
+  await t.drain("probe_single");
+  expect(await names(team.id)).toEqual([]);
+  expect(await waiting("probe_single", team.id)).toBe(1);
+  await t.sql`update pgmq.q_probe_single set vt = now() where message->>'tenant_id' = ${team.id}`;
+  await t.drain("probe_single");
+  expect(await waiting("probe_single", team.id)).toBe(0);
+  const [letter] = await t.sql`select reason, attempts from kernel.dead_letters where tenant_id = ${team.id}`;
+  expect(letter).toMatchObject({ attempts: 2, reason: expect.stringContaining("boom") });
+});
+
+test("back-off is 2^n seconds with at most a quarter of jitter", async () => {
+  const team = await t.tenant();
+  await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "throw" }));
+  await drainOnce(t.kernel, single);
+  const [row] = await t.sql`select extract(epoch from vt - clock_timestamp())::float8 as s from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
+  expect(row!.s).toBeGreaterThan(1);
+  expect(row!.s).toBeLessThanOrEqual(2.5);
+});
+
+test("a dead letter can be put back, once, and only by its own team", async () => {
+  const [team, other] = [await t.tenant(), await t.tenant()];
+  await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "dead" }));
+  await t.drain("probe_single");
+  const [letter] = await t.sql`select id from kernel.dead_letters where tenant_id = ${team.id}`;
+  const requeue = (who: typeof team) => who.run(async (ctx) => (await ctx.db`select kernel.requeue_dead_letters(${[letter!.id]}::uuid[]) as n`)[0]!.n);
+  expect(await requeue(other)).toBe(0);
+  expect(await requeue(team)).toBe(1);
+  expect(await requeue(team)).toBe(0);
+  expect(await waiting("probe_single", team.id)).toBe(1);
+});
+
+test("a poisoned message does not hold back its batch", async () => {
+  const team = await t.tenant();
+  await team.run((ctx) =>
+    ctx.enqueue(batch, [
+      { tenant_id: team.id, name: "a", act: "write" },
+      { tenant_id: team.id, name: "b", act: "throw" },
+      { tenant_id: team.id, name: "c", act: "write" },
+    ]),
+  );
+  await t.drain("probe_batch");
+  expect(await names(team.id)).toEqual(["a", "c"]);
+  expect(await waiting("probe_batch", team.id)).toBe(1);
+});
+
+test("a payload that does not fit is a dead letter that says why, and the rest goes on", async () => {
+  const team = await t.tenant();
+  await t.sql`select pgmq.send('probe_batch', ${t.sql.json({ tenant_id: team.id, name: 7 })})`;
+  await team.run((ctx) => ctx.enqueue(batch, { tenant_id: team.id, name: "fine", act: "write" }));
+  await t.drain("probe_batch");
+  expect(await names(team.id)).toEqual(["fine"]);
+  const [letter] = await t.sql`select reason from kernel.dead_letters where tenant_id = ${team.id}`;
+  expect(letter!.reason).toContain("name");
+});
+
+test("enqueueing for another team is refused", async () => {
+  const [team, other] = [await t.tenant(), await t.tenant()];
+  await expect(team.run((ctx) => ctx.enqueue(single, { tenant_id: other.id, name: "a", act: "write" }))).rejects.toThrow(/another tenant/);
+});
+
+test("a bad payload is refused when it is enqueued, not when it is read", async () => {
+  const team = await t.tenant();
+  await expect(team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id } as never))).rejects.toThrow();
+});
+
+test("what a stopping worker has not begun is visible again at once", async () => {
+  const team = await t.tenant();
+  await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "write" }));
+  await drainOnce(t.kernel, single, AbortSignal.abort());
+  expect(await names(team.id)).toEqual([]);
+  const [row] = await t.sql`select vt <= clock_timestamp() as visible from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
+  expect(row!.visible).toBe(true);
+});
+
+test("a handler slower than its visibility keeps its message; stop() waits for it", async () => {
+  const team = await t.tenant();
+  const worker = await startWorker(workerKernel.kernel);
+  try {
+    await team.run((ctx) => ctx.enqueue(manual, { tenant_id: team.id, name: "slow", act: "hang" }));
+    const reads = () => t.sql<{ read_ct: number; hidden: boolean; seconds: number }[]>`
+      select read_ct, vt > clock_timestamp() as hidden, extract(epoch from clock_timestamp() - enqueued_at)::float8 as seconds
+      from pgmq.q_probe_manual where message->>'tenant_id' = ${team.id}`;
+    // Longer than the visibility of two seconds: still read once, still hidden.
+    const [row] = await until(async () => {
+      const rows = await reads();
+      return rows[0] && rows[0].seconds > 3 ? rows : null;
+    });
+    expect(row).toMatchObject({ read_ct: 1, hidden: true });
+    const stopped = worker.stop();
+    release();
+    await stopped;
+    expect(await names(team.id)).toEqual(["slow"]);
+    expect(await waiting("probe_manual", team.id)).toBe(0);
+  } finally {
+    release();
+    await worker.stop();
+  }
+});
+const workerKernel = testKernel({ WORKER_TYPE: "probe_manual" }, [defineModule({ name: "probe", needs: [], consumers: [manual] })]);
+
+test("WORKER_TYPE with an unknown queue fails at start and names the known ones", async () => {
+  await expect(startWorker(wrongKernel.kernel)).rejects.toThrow(/messaging_send/);
+});
+const wrongKernel = testKernel({ WORKER_TYPE: "enrichmnt" });

@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { backoffSeconds } from "./consumer.ts";
+import { ConfigError, configKeys, loadConfig } from "./config.ts";
+import { uuid7 } from "./ids.ts";
+import { createLog, redact } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { defineModule } from "./module.ts";
+import { defineOperation } from "./operation.ts";
+import { createRegistry, scopesAllow } from "./registry.ts";
+import { createVault } from "./vault.ts";
+
+const key = (byte: number) => btoa(String.fromCharCode(...new Uint8Array(32).fill(byte)));
+const env = {
+  SUPABASE_URL: "http://127.0.0.1:1",
+  SUPABASE_PUBLISHABLE_KEY: "sb_publishable_x",
+  SUPABASE_SECRET_KEY: "sb_secret_x",
+  OVERTURE_DB_URL: "postgres://x",
+  OVERTURE_KEYS: `k1:${key(1)}`,
+};
+
+describe("configuration", () => {
+  test("all faults are reported together, each with its key", () => {
+    const error = (() => {
+      try {
+        loadConfig({ ...env, SUPABASE_URL: "nope", OVERTURE_KEYS: "k1:short", OVERTURE_API_RATE: "-1" });
+      } catch (e) {
+        return e as ConfigError;
+      }
+    })();
+    expect(error).toBeInstanceOf(ConfigError);
+    for (const name of ["SUPABASE_URL", "OVERTURE_KEYS", "OVERTURE_API_RATE"]) expect(error!.message).toContain(name);
+  });
+  test("the platform's key map serves as well as single keys", () => {
+    const { SUPABASE_SECRET_KEY: _, ...rest } = env;
+    expect(loadConfig({ ...rest, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_map"}' }).secretKey).toBe("sb_secret_map");
+  });
+  test("the required keys are the ones without which boot fails", () => {
+    expect(configKeys().filter((k) => k.required).map((k) => k.key)).toEqual(["SUPABASE_URL", "OVERTURE_KEYS"]);
+  });
+});
+
+describe("vault", () => {
+  const old = { id: "k0", secret: new Uint8Array(32).fill(9) };
+  const current = { id: "k1", secret: new Uint8Array(32).fill(1) };
+  test("opens what it sealed, only under the same additional data", async () => {
+    const vault = createVault([current]);
+    const sealed = await vault.seal({ api_key: "secret" }, "connection:t:c");
+    expect(sealed).not.toContain("secret");
+    expect(await vault.open(sealed, "connection:t:c")).toEqual({ api_key: "secret" });
+    await expect(vault.open(sealed, "connection:t:other")).rejects.toThrow(/does not open/);
+  });
+  test("an old key still opens while it is in the ring, and no longer when it is gone", async () => {
+    const sealed = await createVault([old]).seal("x", "a");
+    expect(await createVault([current, old]).open(sealed, "a")).toBe("x");
+    expect(createVault([current, old]).keyOf(sealed)).toBe("k0");
+    await expect(createVault([current]).open(sealed, "a")).rejects.toThrow(/OVERTURE_KEYS/);
+  });
+  test("one flipped byte does not open", async () => {
+    const vault = createVault([current]);
+    const sealed = await vault.seal("x", "a");
+    const broken = sealed.slice(0, -2) + (sealed.endsWith("A") ? "BB" : "AA");
+    await expect(vault.open(broken, "a")).rejects.toThrow();
+  });
+  test("signatures are bound to their purpose and survive rotation", async () => {
+    const signature = await createVault([old]).sign("link:open", "data");
+    const rotated = createVault([current, old]);
+    expect(await rotated.verify("link:open", "data", signature)).toBe(true);
+    expect(await rotated.verify("link:unsubscribe", "data", signature)).toBe(false);
+    expect(await rotated.verify("link:open", "date", signature)).toBe(false);
+  });
+});
+
+describe("logs", () => {
+  test("no secret, address or mail text survives, at any depth", () => {
+    const text = JSON.stringify(
+      redact({
+        password: "p4ssw0rd",
+        nested: [{ apiKey: "re_abcdefgh12345", headers: { authorization: "Bearer eyJhbGciOiJIUzI1NiJ9.aaaa.bbbb" } }],
+        url: "postgres://user:hunter2@host/db",
+        note: "wrote to anna.smith@example.com with ovk_ABCDEF and whsec_abc123",
+        email: "anna@example.com",
+        subject: "hello Anna",
+        error: new Error("failed for bob@example.com using sb_secret_zzz"),
+      }),
+    );
+    for (const leak of ["p4ssw0rd", "re_abcdefgh", "eyJhbG", "hunter2", "anna.smith", "anna@example", "ovk_ABC", "whsec_abc", "bob@", "sb_secret_zzz", "hello Anna"]) {
+      expect(text).not.toContain(leak);
+    }
+  });
+  test("the level decides what is written", () => {
+    const lines: string[] = [];
+    const log = createLog("warn", (l) => lines.push(l));
+    log.info("no");
+    log.with({ queue: "q" }).error("yes", { n: 1 });
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ level: "error", msg: "yes", n: 1, queue: "q" });
+  });
+});
+
+describe("modules", () => {
+  const op = (id: string, permission = "x:read") =>
+    defineOperation({ id, method: "GET", path: "/x/{id}", summary: "", permission, input: z.object({}), output: z.object({}), handle: () => Promise.resolve({}) });
+  test("every fault is listed at once", () => {
+    const make = () =>
+      createRegistry([
+        defineModule({ name: "a", needs: ["ghost"], operations: [op("a.x", "nobody:has")] }),
+        defineModule({ name: "b", needs: [], operations: [op("a.x")] }),
+      ]);
+    for (const fault of [/needs ghost/, /operation a\.x is defined twice/, /route GET \/x\/\{\} is defined twice/, /\{id\} is not in its input/, /nobody:has/]) expect(make).toThrow(fault);
+  });
+  test("a module cannot be switched off under one that needs it", () => {
+    expect(() => createRegistry([defineModule({ name: "a", needs: [] }), defineModule({ name: "b", needs: ["a"] })], ["a"])).toThrow(/b needs a, which is switched off/);
+  });
+  test.each([
+    [["contacts:read"], "contacts:read", true],
+    [["contacts:read"], "contacts:write", false],
+    [["contacts:write"], "contacts:read", true],
+    [["*:read"], "campaigns:read", true],
+    [["*:read"], "campaigns:launch", false],
+    [["campaigns:write"], "campaigns:launch", true],
+    [["contacts:write"], "campaigns:write", false],
+  ])("scopes %j on %s: %s", (scopes, permission, allowed) => expect(scopesAllow(scopes, permission)).toBe(allowed));
+});
+
+test("uuid7 sorts by time and is version 7, variant 10", () => {
+  const [a, b] = [uuid7(1_700_000_000_000), uuid7(1_700_000_000_001)];
+  expect(a < b).toBe(true);
+  expect(a).toMatch(/^018bcfe5-6800-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});
+
+test("back-off doubles up to an hour", () => {
+  expect([1, 2, 3, 20].map((n) => backoffSeconds(n, () => 0))).toEqual([2, 4, 8, 3600]);
+});
+
+test("metrics render counters, histograms and gauges as Prometheus text", () => {
+  const m = createMetrics();
+  m.count("c_total", "help", { q: 'a"b' });
+  m.observe("h_seconds", "help", 0.02);
+  const text = m.render([{ name: "g", help: "help", value: 3 }]);
+  expect(text).toContain('c_total{q="a\\"b"} 1');
+  expect(text).toContain('h_seconds_bucket{le="0.025"} 1');
+  expect(text).toContain('h_seconds_bucket{le="0.01"} 0');
+  expect(text).toContain("\ng 3\n");
+});

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { createCampaign } from "../campaigns/write.ts";
+import { startCampaign } from "../campaigns/control.ts";
+import { bulkContacts } from "../contacts/contacts.ts";
+import { createList } from "../contacts/lists.ts";
+import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import type { ManualCtx } from "../kernel/context.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineOpenOperation, invoke, invokeManual } from "../kernel/operation.ts";
+import { checkConnection, registerWebhook } from "../providers/check.ts";
+import { activateConnection, createConnection } from "../providers/connections.ts";
+import { createSender } from "../providers/senders.ts";
+import { DEMO_STEPS, demoPeople } from "./people.ts";
+
+/** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
+
+const PEOPLE = 240;
+const BATCH = 240;
+
+const Payload = z.object({ tenant_id: z.uuid() });
+
+export const sandboxDemo = defineManualConsumer({
+  queue: "sandbox_demo",
+  payload: Payload,
+  visibilitySeconds: 60, // a handful of statements and three calls to a server on this machine
+  maxAttempts: 5,
+  batch: 1,
+  async handle(ctx) {
+    await prepareDemo(ctx);
+    return done();
+  },
+});
+
+/** Each step looks for what an interrupted run has made already, so it can be repeated. */
+async function prepareDemo(ctx: ManualCtx): Promise<void> {
+  const sandbox = ctx.config.sandboxUrl;
+  if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
+
+  const connectionId = await ctx.tx(async (tx) => {
+    const [existing] = await tx.db<{ id: string }[]>`select id from public.connections where tenant_id = ${tx.tenantId} limit 1`;
+    if (existing) return existing.id;
+    const made = await invoke<{ id: string }>(createConnection, tx, {
+      provider: "postmark",
+      name: "Sandbox",
+      credentials: { server_token: crypto.randomUUID() },
+      base_url: `${sandbox}/postmark`,
+    });
+    return made.id;
+  });
+  await invokeManual(registerWebhook, ctx, { id: connectionId });
+  await invokeManual(checkConnection, ctx, { id: connectionId });
+
+  await ctx.tx(async (tx) => {
+    const [existing] = await tx.db`select 1 from public.campaigns where tenant_id = ${tx.tenantId} limit 1`;
+    if (existing) return;
+    await tx.db`select 1 from public.connections where tenant_id = ${tx.tenantId} and id = ${connectionId} for update`;
+    await invoke(activateConnection, tx, { id: connectionId });
+    const sender = await invoke<{ id: string }>(createSender, tx, {
+      connection_id: connectionId,
+      from_email: "sam@outreach.example",
+      from_name: "Sam from Outreach",
+      daily_cap: 5000,
+    });
+    const list = await invoke<{ id: string }>(createList, tx, { name: "Demo audience", description: "Invented people who answer, bounce and unsubscribe." });
+    const people = demoPeople(PEOPLE);
+    for (let at = 0; at < people.length; at += BATCH) {
+      await invoke(bulkContacts, tx, {
+        on_duplicate: "skip",
+        contacts: people.slice(at, at + BATCH).map((p) => ({ ...p, lists: [list.id], tags: ["demo"], consent_source: "Demo data", lawful_basis: "consent" })),
+      });
+    }
+    const campaign = await invoke<{ id: string }>(createCampaign, tx, {
+      name: "Spring introductions",
+      sender_id: sender.id,
+      list_id: list.id,
+      settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
+      steps: DEMO_STEPS,
+    });
+    await invoke(startCampaign, tx, { id: campaign.id });
+  });
+}
+
+export const startDemo = defineOpenOperation({
+  id: "demo.start",
+  method: "POST",
+  path: "/demo",
+  summary: "Make a demo team with a campaign that runs in the sandbox",
+  description: "The team is separate from your own. A second call gives the same team.",
+  auth: "user",
+  input: z.object({}),
+  output: z.object({ tenant_id: z.uuid(), name: z.string() }),
+  status: 201,
+  async handle(ctx) {
+    if (!ctx.config.sandboxUrl) throw new AppError("conflict", "This installation runs without a sandbox.", { suggestion: "Start it without --no-demo." });
+    if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
+    const { userId, email } = ctx.actor;
+    const name = "Demo team";
+    // The lock makes two clicks one team.
+    await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
+    const [mine] = await ctx.db<{ id: string }[]>`select id from private.my_teams(${userId}) where name = ${name} and role = 'owner' limit 1`;
+    if (mine) return { tenant_id: mine.id, name };
+    const [made] = await ctx.db<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;
+    await ctx.db`select kernel.enqueue(${sandboxDemo.queue}, array[${ctx.db.json({ tenant_id: made!.id })}::jsonb])`;
+    return { tenant_id: made!.id, name };
+  },
+});

@@ -1,0 +1,141 @@
+/** Invented people for the demo. Deterministic, so that two demos can be compared; all on reserved domains. */
+
+const FIRST = [
+  "Ada",
+  "Björn",
+  "Chloé",
+  "Dmitri",
+  "Elena",
+  "Farid",
+  "Grace",
+  "Hiro",
+  "Ines",
+  "Jonas",
+  "Kofi",
+  "Lucía",
+  "Mei",
+  "Noah",
+  "Olga",
+  "Priya",
+  "Quentin",
+  "Rosa",
+  "Samir",
+  "Tove",
+  "Uma",
+  "Viktor",
+  "Wanda",
+  "Ximena",
+  "Yusuf",
+  "Zofia",
+];
+const LAST = [
+  "Andersson",
+  "Bauer",
+  "Costa",
+  "Dubois",
+  "Eriksen",
+  "Fischer",
+  "García",
+  "Haddad",
+  "Ito",
+  "Janssen",
+  "Kowalska",
+  "Lopez",
+  "Moreau",
+  "Novak",
+  "Okafor",
+  "Petrov",
+  "Quinn",
+  "Rossi",
+  "Silva",
+  "Tanaka",
+  "Ueda",
+  "Varga",
+  "Weber",
+  "Xu",
+  "Yilmaz",
+  "Zhang",
+];
+const TITLES = [
+  "Head of Operations",
+  "VP Sales",
+  "CTO",
+  "Founder",
+  "Marketing Lead",
+  "Head of Data",
+  "COO",
+  "Procurement Manager",
+];
+const COMPANIES = [
+  "Northwind Freight",
+  "Blue Heron Labs",
+  "Kestrel Analytics",
+  "Alder & Oak",
+  "Tidewater Robotics",
+  "Lumen Foods",
+  "Granite Health",
+  "Paperplane Travel",
+  "Copperfield Energy",
+  "Juniper Logistics",
+  "Solstice Media",
+  "Harbor Insurance",
+];
+const COUNTRIES = ["SE", "DE", "FR", "PT", "NO", "ES", "IT", "NL", "PL", "JP"];
+
+export type DemoPerson = {
+  email: string;
+  first_name: string;
+  last_name: string;
+  title: string;
+  company_name: string;
+  company_domain: string;
+  country: string;
+};
+
+const ascii = (text: string) =>
+  text
+    .normalize("NFD")
+    .replace(/[^a-zA-Z]/g, "")
+    .toLowerCase();
+const slug = (text: string) => text.toLowerCase().replace(/[^a-z]+/g, "-");
+
+/** Person number `n` of a crowd; the same number gives the same person. */
+export function demoPerson(n: number): DemoPerson {
+  const first = FIRST[n % FIRST.length]!;
+  const last = LAST[(n * 7 + Math.floor(n / FIRST.length)) % LAST.length]!;
+  const company = COMPANIES[(n * 5) % COMPANIES.length]!;
+  const domain = `${slug(company)}.example`;
+  return {
+    email: `${ascii(first)}.${ascii(last)}${n}@${domain}`,
+    first_name: first,
+    last_name: last,
+    title: TITLES[(n * 3) % TITLES.length]!,
+    company_name: company,
+    company_domain: domain,
+    country: COUNTRIES[n % COUNTRIES.length]!,
+  };
+}
+
+export const demoPeople = (count: number): DemoPerson[] => Array.from({ length: count }, (_, n) => demoPerson(n));
+
+/** The demo's sequence: a first mail and two follow-ups that thread under it. Waits are short, because nobody waits for a demo. */
+export const DEMO_STEPS = [
+  {
+    kind: "email",
+    wait_hours: 0,
+    subject: "{{firstName|Hello}}, a question about {{companyName|your team}}",
+    body: "Hi {{firstName|there}},\n\nI saw that {{companyName|your company}} is growing and wondered how you, as {{title|a leader}}, plan the next quarter.\n\nWe wrote down [what worked for teams like yours](https://example.com/guide). Would ten minutes next week make sense?\n\nBest,\n{{senderName}}",
+  },
+  {
+    kind: "email",
+    wait_hours: 0.01,
+    subject: "",
+    body: "Hi {{firstName|there}},\n\njust in case my note got buried: the [short version](https://example.com/short) takes two minutes.\n\nBest,\n{{senderName}}",
+  },
+  {
+    kind: "email",
+    wait_hours: 0.02,
+    subject: "",
+    body: "Hi {{firstName|there}},\n\nI will not keep writing. If the timing is better later, a one-line reply is enough.\n\nAll the best,\n{{senderName}}",
+  },
+] as const;
