@@ -146,7 +146,9 @@ export class Scheduler {
 
 /** As pg_cron words it: a count of rows, or the command's tag. */
 function describe(result: unknown): string {
-  const last = (Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result) as postgres.RowList<postgres.Row[]>;
+  const last = (Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result) as postgres.RowList<
+    postgres.Row[]
+  >;
   if (last.columns && last.columns.length > 0) return last.count === 1 ? "1 row" : `${last.count ?? 0} rows`;
   if (last.command === "INSERT") return `INSERT 0 ${last.count}`;
   return /^(UPDATE|DELETE|MERGE)$/.test(last.command) ? `${last.command} ${last.count}` : (last.command ?? "");

@@ -25,7 +25,13 @@ describe.skipIf(!bin)("PostgreSQL 15 with the real pg_cron", () => {
 
   const run = (command: string, ...args: string[]) => {
     const [first, ...rest] = [...launch.prefix, join(bin!, command), ...args];
-    const result = spawnSync(first!, rest, { uid: launch.uid, gid: launch.gid, cwd: "/", encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
+    const result = spawnSync(first!, rest, {
+      uid: launch.uid,
+      gid: launch.gid,
+      cwd: "/",
+      encoding: "utf8",
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     if (result.status !== 0) throw new Error(`${command}: ${result.stderr}`);
   };
 
@@ -35,13 +41,42 @@ describe.skipIf(!bin)("PostgreSQL 15 with the real pg_cron", () => {
     launch = chooseLaunch(dataDir, dirname(bin!));
     const password = join(tmpdir(), `pg15-password-${process.pid}`);
     writeFileSync(password, "admin", { mode: 0o644 });
-    run("initdb", "-D", dataDir, "-U", "supabase_admin", "--auth=scram-sha-256", `--pwfile=${password}`, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync");
+    run(
+      "initdb",
+      "-D",
+      dataDir,
+      "-U",
+      "supabase_admin",
+      "--auth=scram-sha-256",
+      `--pwfile=${password}`,
+      "-E",
+      "UTF8",
+      "--locale=C.UTF-8",
+      "--no-sync",
+    );
     rmSync(password);
     const port = (await freePortBase()) + 2;
-    const settings = ["shared_preload_libraries = 'pg_cron'", "cron.use_background_workers = on", "cron.database_name = 'postgres'"];
+    const settings = [
+      "shared_preload_libraries = 'pg_cron'",
+      "cron.use_background_workers = on",
+      "cron.database_name = 'postgres'",
+    ];
     appendFileSync(join(dataDir, "postgresql.conf"), `\n${settings.join("\n")}\n`);
-    run("pg_ctl", "-D", dataDir, "-w", "-l", join(dataDir, "log"), "-o", `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`, "start");
-    await applyPlatform({ url: `postgresql://supabase_admin:admin@127.0.0.1:${port}/postgres`, passwords: { postgres: "owner" } });
+    run(
+      "pg_ctl",
+      "-D",
+      dataDir,
+      "-w",
+      "-l",
+      join(dataDir, "log"),
+      "-o",
+      `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`,
+      "start",
+    );
+    await applyPlatform({
+      url: `postgresql://supabase_admin:admin@127.0.0.1:${port}/postgres`,
+      passwords: { postgres: "owner" },
+    });
     url = `postgresql://postgres:owner@127.0.0.1:${port}/postgres`;
     sql = postgres(url, { max: 2, onnotice: () => {} });
     applied = (await migrate({ url, folder: join(ROOT, "migrations") })).map((migration) => migration.version);
@@ -73,7 +108,8 @@ describe.skipIf(!bin)("PostgreSQL 15 with the real pg_cron", () => {
     await sql`select cron.schedule('minute', '* * * * *', $$ create table if not exists public.cron_ran as select current_user::text as who $$)`;
     const rows = await until(
       async () => {
-        const found = await sql`select d.status, d.return_message from cron.job_run_details d join cron.job j using (jobid)
+        const found =
+          await sql`select d.status, d.return_message from cron.job_run_details d join cron.job j using (jobid)
           where j.jobname = 'minute' and d.end_time is not null`;
         return found.length > 0 ? found : null;
       },
