@@ -30,6 +30,7 @@ create table public.campaigns (
 );
 comment on table public.campaigns is 'An outreach campaign. Written only by modules/campaigns.';
 create index campaigns_by_status on public.campaigns (tenant_id, status, id desc);
+create index campaigns_running on public.campaigns (tenant_id, id) where status = 'running';
 select kernel.protect('public.campaigns');
 
 create table public.campaign_steps (
@@ -78,7 +79,6 @@ create table public.enrollments (
   check ((status = 'waiting') = (next_at is not null))
 );
 comment on table public.enrollments is 'One person in one campaign: where they are, what comes next, or why it ended.';
-create index enrollments_due on public.enrollments (tenant_id, next_at) where status = 'waiting';
 -- The planner goes campaign by campaign, so that a paused one costs nothing.
 create index enrollments_due_by_campaign on public.enrollments (tenant_id, campaign_id, next_at, id) where status = 'waiting';
 create index enrollments_by_status on public.enrollments (tenant_id, campaign_id, status, id);

@@ -185,7 +185,9 @@ language sql volatile set search_path = '' as $$
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     select m.id, m.sender_id, m.due_at from public.messages m
     where m.tenant_id = kernel.tenant() and m.id in (select c.id from candidates c) and m.status = 'queued'
-      and (m.enrollment_id is null or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
+      -- A campaign's message whose enrollment is gone (its contact was deleted) has nobody to go to.
+      and (m.enrollment_id is null and m.campaign_id is null
+        or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
       and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)
     order by m.due_at, m.id limit quantity
     for update of m skip locked
@@ -513,20 +515,24 @@ begin
   return new_id;
 end $$;
 
--- Queued messages that must never leave: the address was suppressed or the sequence ended after they were planned.
+-- Queued messages that must never leave: the address was suppressed, or the sequence ended, after they were planned.
 create function private.cancel_unsendable() returns int
 language sql volatile set search_path = '' as $$
   with bad as (
-    select m.id, m.enrollment_id from public.messages m
+    select m.id, m.enrollment_id, x.address is not null as suppressed
+    from public.messages m
+    left join public.suppressions x on x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email
+    left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     where m.tenant_id = kernel.tenant() and m.status = 'queued'
-      and exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)
-    limit 500 for update skip locked
+      and (x.address is not null or m.campaign_id is not null and e.status is distinct from 'sending')
+    limit 500 for update of m skip locked
   ), gone as (
-    update public.messages m set status = 'cancelled', due_at = null, error = 'The address is suppressed.' from bad
-    where m.tenant_id = kernel.tenant() and m.id = bad.id
+    update public.messages m set status = 'cancelled', due_at = null,
+      error = case when bad.suppressed then 'The address is suppressed.' else 'The sequence ended before it left.' end
+    from bad where m.tenant_id = kernel.tenant() and m.id = bad.id
   ), ended as (
     update public.enrollments e set status = 'suppressed', reason = 'The address is suppressed.', next_at = null, finished_at = kernel.now()
-    from bad where e.tenant_id = kernel.tenant() and e.id = bad.enrollment_id and e.status in ('waiting', 'sending', 'blocked')
+    from bad where bad.suppressed and e.tenant_id = kernel.tenant() and e.id = bad.enrollment_id and e.status in ('waiting', 'sending', 'blocked')
   )
   select pg_catalog.count(*)::int from bad
 $$;
@@ -540,13 +546,11 @@ declare
   due uuid[];
 begin
   due := case queue
+    -- Campaign by campaign: there are few that run, and what waits in a paused one or outside its window wakes nobody.
     when 'campaigns_plan' then array(
-      with recursive t as (
-        (select e.tenant_id from public.enrollments e where e.status = 'waiting' and e.next_at <= kernel.now() order by e.tenant_id limit 1)
-        union all
-        select (select e.tenant_id from public.enrollments e where e.status = 'waiting' and e.next_at <= kernel.now() and e.tenant_id > t.tenant_id order by e.tenant_id limit 1)
-        from t where t.tenant_id is not null)
-      select t.tenant_id from t where t.tenant_id is not null)
+      select distinct k.tenant_id from public.campaigns k
+      where k.status = 'running' and private.in_window(k.settings, kernel.now())
+        and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now()))
     when 'messaging_send' then array(
       with recursive t as (
         (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
@@ -588,18 +592,25 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from lost
 $$;
 
--- Running campaigns in which nobody waits any more.
+-- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
+-- whoever adds people meanwhile holds the campaign's row, and what they added is seen by the second statement.
 create function private.finish_campaigns() returns int
-language sql volatile security definer set search_path = '' as $$
-  with over as (
-    update public.campaigns k set status = 'done', finished_at = kernel.now()
-    where k.status = 'running'
-      and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  over uuid[];
+  n int;
+begin
+  over := array(
+    select k.id from public.campaigns k
+    where k.status = 'running' and k.enrolling = 0
       and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'blocked'))
-    returning 1
-  )
-  select pg_catalog.count(*)::int from over
-$$;
+    for update of k skip locked);
+  update public.campaigns k set status = 'done', finished_at = kernel.now()
+  where k.status = 'running' and k.id = any(over) and k.enrolling = 0
+    and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'blocked'));
+  get diagnostics n = row_count;
+  return n;
+end $$;
 
 grant execute on function private.in_window(jsonb, timestamptz), private.end_enrollments(uuid[], text, text),
   private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb, int), private.after_sent(uuid[])

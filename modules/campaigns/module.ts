@@ -3,7 +3,7 @@ import { defineSchedule } from "../kernel/schedule.ts";
 import { checkOperation } from "./check.ts";
 import { campaignsEnroll } from "./enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./leads.ts";
-import { archiveCampaign, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./lifecycle.ts";
+import { archiveCampaign, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
 import { campaignsPlan } from "./plan.ts";
 import { previewCampaign } from "./preview.ts";
 import { getCampaign, listCampaigns } from "./read.ts";

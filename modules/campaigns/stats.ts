@@ -65,7 +65,7 @@ export const campaignStats = defineOperation({
         coalesce(t.replied, 0) as replied, coalesce(t.bounced, 0) as bounced, coalesce(t.unsubscribed, 0) as unsubscribed,
         coalesce(t.complained, 0) as complained, coalesce(t.failed, 0) as failed, coalesce(t.unknown, 0) as unknown, coalesce(t.queued, 0) as queued
       from steps s full join told t on t.step_id = s.id order by s.position nulls last, t.step`;
-    const unit = hourly ? "hour" : "day";
+    const unit = hourly ? ("hour" as const) : ("day" as const);
     const series = await db<({ at: Date } & Record<keyof typeof counters, number>)[]>`
       with slots as (
         select generate_series(date_trunc(${unit}::text, kernel.now(), 'UTC') - ${hourly ? "23 hours" : "13 days"}::text::interval,
