@@ -1,0 +1,160 @@
+import { z } from "zod";
+import type { Ctx } from "../kernel/context.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { AppError } from "../kernel/errors.ts";
+import { defineOperation } from "../kernel/operation.ts";
+import { id, List } from "./schemas.ts";
+
+/** Named sets of people, filled by hand or by an import. */
+
+type ListRow = z.input<typeof List>;
+
+const name = z.string().trim().min(1).max(120);
+const description = z.string().trim().max(500);
+
+const columns = (ctx: Ctx) => ctx.db`
+  l.id, l.name, l.description, l.created_at, l.updated_at,
+  (select count(*)::int from public.list_contacts x where x.tenant_id = l.tenant_id and x.list_id = l.id) as contact_count`;
+
+async function read(ctx: Ctx, listId: string): Promise<ListRow> {
+  const [row] = await ctx.db<ListRow[]>`select ${columns(ctx)} from public.lists l where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
+  if (!row) throw new AppError("not_found", "There is no such list.");
+  return { ...row };
+}
+
+const nameTaken = () => new AppError("conflict", "Another list has this name.", { errors: [{ pointer: "/name", detail: "is taken by another list" }] });
+
+export const listLists = defineOperation({
+  id: "lists.list",
+  method: "GET",
+  path: "/lists",
+  summary: "List the lists, newest first",
+  permission: "contacts:read",
+  input: z.object(pageParams),
+  output: pageOf(List),
+  async handle(ctx, input) {
+    const { db } = ctx;
+    const after = decodeCursor(input.cursor, z.tuple([cursorTime, id]));
+    const rows = await db<(ListRow & { sort_key: string })[]>`
+      select ${columns(ctx)}, l.created_at::text as sort_key
+      from public.lists l
+      where l.tenant_id = ${ctx.tenantId} ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
+      order by l.created_at desc, l.id desc
+      limit ${input.limit + 1}`;
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+  },
+});
+
+export const createList = defineOperation({
+  id: "lists.create",
+  method: "POST",
+  path: "/lists",
+  summary: "Make a list",
+  permission: "contacts:write",
+  input: z.object({ name, description: description.default("") }),
+  output: List,
+  status: 201,
+  async handle(ctx, input) {
+    const [row] = await ctx.db<{ id: string }[]>`
+      insert into public.lists (tenant_id, name, description) values (${ctx.tenantId}, ${input.name}, ${input.description})
+      on conflict (tenant_id, name) do nothing
+      returning id`;
+    if (!row) throw nameTaken();
+    return await read(ctx, row.id);
+  },
+});
+
+export const readList = defineOperation({
+  id: "lists.get",
+  method: "GET",
+  path: "/lists/{id}",
+  summary: "Read a list",
+  permission: "contacts:read",
+  input: z.object({ id }),
+  output: List,
+  handle: (ctx, input) => read(ctx, input.id),
+});
+
+export const updateList = defineOperation({
+  id: "lists.update",
+  method: "PATCH",
+  path: "/lists/{id}",
+  summary: "Rename or describe a list",
+  permission: "contacts:write",
+  input: z.object({ id, name: name.optional(), description: description.optional() }),
+  output: List,
+  async handle(ctx, input) {
+    const { db, tenantId } = ctx;
+    if (input.name !== undefined) {
+      const [other] = await db`select 1 from public.lists where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
+      if (other) throw nameTaken();
+    }
+    await db`
+      update public.lists set name = coalesce(${input.name ?? null}::text, name), description = coalesce(${input.description ?? null}::text, description)
+      where tenant_id = ${tenantId} and id = ${input.id}`;
+    return await read(ctx, input.id);
+  },
+});
+
+export const deleteList = defineOperation({
+  id: "lists.delete",
+  method: "DELETE",
+  path: "/lists/{id}",
+  summary: "Delete a list",
+  description: "The people on it stay.",
+  permission: "contacts:delete",
+  input: z.object({ id }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, input) {
+    const gone = await ctx.db`delete from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    if (gone.length === 0) throw new AppError("not_found", "There is no such list.");
+    return null;
+  },
+});
+
+export const addToList = defineOperation({
+  id: "lists.add_contacts",
+  method: "POST",
+  path: "/lists/{id}/contacts",
+  summary: "Put people on a list",
+  description: "Ids that are on the list already, or that name nobody, are passed over and counted.",
+  permission: "contacts:write",
+  input: z.object({ id, contact_ids: z.array(id).min(1).max(1000) }),
+  output: z.object({
+    added: z.number().int(),
+    already: z.number().int().describe("Were on the list."),
+    unknown: z.number().int().describe("Ids that name nobody."),
+  }),
+  async handle(ctx, input) {
+    const { db, tenantId } = ctx;
+    await read(ctx, input.id);
+    const wanted = [...new Set(input.contact_ids)];
+    const [row] = await db<{ known: number; added: number }[]>`
+      with known as (
+        select c.id from public.contacts c where c.tenant_id = ${tenantId} and c.id = any(${wanted}::uuid[])
+      ), added as (
+        insert into public.list_contacts (tenant_id, list_id, contact_id) select ${tenantId}::uuid, ${input.id}::uuid, k.id from known k
+        on conflict do nothing returning 1
+      )
+      select (select count(*)::int from known) as known, (select count(*)::int from added) as added`;
+    return { added: row!.added, already: row!.known - row!.added, unknown: wanted.length - row!.known };
+  },
+});
+
+export const removeFromList = defineOperation({
+  id: "lists.remove_contact",
+  method: "DELETE",
+  path: "/lists/{id}/contacts/{contact_id}",
+  summary: "Take a person off a list",
+  permission: "contacts:write",
+  input: z.object({ id, contact_id: id }),
+  output: z.null(),
+  status: 204,
+  async handle(ctx, input) {
+    const gone = await ctx.db`
+      delete from public.list_contacts where tenant_id = ${ctx.tenantId} and list_id = ${input.id} and contact_id = ${input.contact_id} returning 1`;
+    if (gone.length === 0) throw new AppError("not_found", "This person is not on this list.");
+    return null;
+  },
+});

@@ -1,0 +1,43 @@
+import { defineModule } from "../kernel/module.ts";
+import { bulkActions } from "./bulk-actions.ts";
+import { createCompany, deleteCompany, listCompanies, readCompany, updateCompany } from "./companies.ts";
+import {
+  bulkContacts,
+  contactCount,
+  contactInteractions,
+  createContact,
+  deleteContact,
+  listContacts,
+  readOneContact,
+  selectContacts,
+  updateContact,
+} from "./contacts.ts";
+import { createCustomField, deleteCustomField, listCustomFields, updateCustomField } from "./custom-fields.ts";
+import { exportContacts } from "./export.ts";
+import { cancelImport, getImport, importErrors, listImports, setMapping, startImport } from "./imports/operations.ts";
+import { contactsImport } from "./imports/run.ts";
+import { createImport } from "./imports/upload.ts";
+import { addToList, createList, deleteList, listLists, readList, removeFromList, updateList } from "./lists.ts";
+import { pruneImports } from "./schedules.ts";
+import { createSegment, deleteSegment, listSegments, previewSegment, readSegment, updateSegment } from "./segments.ts";
+import { listTags } from "./tags.ts";
+
+/** Contacts: people, companies, lists, tags, custom fields, segments, CSV in and out. Owns the tables of the contacts migration. */
+export const contacts = defineModule({
+  name: "contacts",
+  needs: ["tenancy"],
+  permissions: { "contacts:read": "viewer", "contacts:write": "member", "contacts:delete": "member" },
+  // Fixed paths stand before {id}: routers take the first that fits.
+  operations: [
+    ...[contactCount, exportContacts, selectContacts, bulkContacts, bulkActions, listContacts, createContact],
+    ...[readOneContact, updateContact, deleteContact, contactInteractions],
+    ...[listCompanies, createCompany, readCompany, updateCompany, deleteCompany],
+    ...[listLists, createList, readList, updateList, deleteList, addToList, removeFromList],
+    ...[listTags, listCustomFields, createCustomField, updateCustomField, deleteCustomField],
+    ...[previewSegment, listSegments, createSegment, readSegment, updateSegment, deleteSegment],
+    ...[createImport, listImports, getImport, setMapping, startImport, cancelImport, importErrors],
+  ],
+  consumers: [contactsImport],
+  schedules: [pruneImports],
+  pages: ["/contacts", "/lists", "/segments"],
+});

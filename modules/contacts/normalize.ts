@@ -1,0 +1,154 @@
+import { type CountryCode, getCountries, parsePhoneNumberFromString } from "libphonenumber-js";
+import { z } from "zod";
+
+/** One written form per value, so that equal things compare equal; and a sentence that says why a value is refused. */
+
+export type Normalised = { value: string } | { fault: string };
+
+const ok = (value: string): Normalised => ({ value });
+const fault = (message: string): Normalised => ({ fault: message });
+const shown = (text: string): string => `'${text.length > 60 ? `${text.slice(0, 60)}…` : text}'`;
+
+/** Control characters and no-break spaces out, ends trimmed. Postgres cannot store U+0000, and nobody types the others. */
+export const clean = (text: string): string =>
+  text
+    // deno-lint-ignore no-control-regex
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u200b\ufeff]/g, "")
+    .replaceAll("\u00a0", " ")
+    .trim();
+
+const emailSchema = z.email();
+
+export function normaliseEmail(text: string): Normalised {
+  // Exports of address books write `Ada Lovelace <ada@example.com>` or `mailto:ada@example.com`.
+  const bare = (/<([^<>]+)>\s*$/.exec(text)?.[1] ?? text).replace(/^mailto:/i, "").trim().toLowerCase();
+  if (bare.length > 254) return fault("is longer than the 254 characters an e-mail address may have");
+  if (!emailSchema.safeParse(bare).success) return fault(`${shown(text)} is not an e-mail address`);
+  return ok(bare);
+}
+
+/** E.164, e.g. `+4930123456`. Without a country code the number is read as one of `country` (ISO 3166 alpha-2). */
+export function normalisePhone(text: string, country?: string | null): Normalised {
+  const region = country && /^[A-Z]{2}$/.test(country) ? (country as CountryCode) : undefined;
+  // `00` is the international prefix of most of the world; without a region the parser knows only `+`.
+  const number = parsePhoneNumberFromString(region ? text : text.replace(/^\s*00/, "+"), region);
+  if (!number || !number.isPossible()) {
+    return fault(`${shown(text)} is not a phone number${region ? ` of ${region}` : "; write it with the country code, like +49 30 123456"}`);
+  }
+  return ok(number.number);
+}
+
+/** `https://www.linkedin.com/in/<slug>`; company pages and other sites are refused. */
+export function normaliseLinkedinUrl(text: string): Normalised {
+  const withScheme = /^https?:\/\//i.test(text) ? text : `https://${text.replace(/^\/+/, "")}`;
+  const refused = fault(`${shown(text)} is not a LinkedIn profile; it looks like https://www.linkedin.com/in/name`);
+  let url: URL;
+  try {
+    url = new URL(withScheme);
+  } catch {
+    return refused;
+  }
+  if (!/(^|\.)linkedin\.com$/i.test(url.hostname)) return refused;
+  const match = /^\/(in|pub|sales\/lead)\/([^/]+)/i.exec(url.pathname);
+  if (!match) return refused;
+  return ok(`https://www.linkedin.com/${match[1]!.toLowerCase()}/${match[2]!.toLowerCase()}`);
+}
+
+/** `example.com` out of `https://www.Example.com/about`. */
+export function normaliseDomain(text: string): Normalised {
+  const host = text.trim().toLowerCase().replace(/^[a-z]+:\/\//, "").replace(/^[^/@]*@/, "").split(/[/?#:]/)[0]!.replace(/^www\./, "").replace(/\.$/, "");
+  if (!/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host) || host.length > 253) {
+    return fault(`${shown(text)} is not a domain; it looks like example.com`);
+  }
+  return ok(host);
+}
+
+let countryNames: Map<string, string> | undefined;
+
+/** Country names in the languages address books are kept in → ISO code. */
+function countries(): Map<string, string> {
+  if (countryNames) return countryNames;
+  const names = new Map<string, string>();
+  for (const language of ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "fi", "cs", "tr"]) {
+    const display = new Intl.DisplayNames([language], { type: "region" });
+    for (const code of getCountries()) names.set((display.of(code) ?? code).toLowerCase(), code);
+  }
+  for (const [alias, code] of [["uk", "GB"], ["great britain", "GB"], ["england", "GB"], ["usa", "US"], ["u.s.a.", "US"], ["u.s.", "US"], ["united states of america", "US"], ["holland", "NL"], ["uae", "AE"], ["czech republic", "CZ"], ["south korea", "KR"], ["russia", "RU"]] as const) {
+    names.set(alias, code);
+  }
+  for (const code of getCountries()) names.set(code.toLowerCase(), code);
+  return (countryNames = names);
+}
+
+/** ISO 3166 alpha-2 where the country is known, else the text as it came: an unknown name is still worth keeping. */
+export function normaliseCountry(text: string): Normalised {
+  const code = countries().get(text.toLowerCase());
+  if (code) return ok(code);
+  return text.length <= 60 ? ok(text) : fault("is longer than 60 characters");
+}
+
+export function normaliseTimeZone(text: string): Normalised {
+  try {
+    return ok(new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone === "UTC" ? "UTC" : text);
+  } catch {
+    return fault(`${shown(text)} is not a time zone; it looks like Europe/Berlin`);
+  }
+}
+
+export function normaliseLocale(text: string): Normalised {
+  try {
+    return ok(Intl.getCanonicalLocales(text.replaceAll("_", "-"))[0] ?? text);
+  } catch {
+    return fault(`${shown(text)} is not a language tag; it looks like de or en-GB`);
+  }
+}
+
+export const LAWFUL_BASES = ["consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"] as const;
+
+export function normaliseLawfulBasis(text: string): Normalised {
+  const key = text.toLowerCase().replace(/[\s-]+/g, "_").replace(/^legitimate_interest$/, "legitimate_interests");
+  if ((LAWFUL_BASES as readonly string[]).includes(key)) return ok(key);
+  return fault(`${shown(text)} is not a lawful basis; use one of ${LAWFUL_BASES.join(", ")}`);
+}
+
+/** What people and imports may set; the other statuses are facts about deliveries and opt-outs. */
+export const SETTABLE_STATUSES = ["new", "researching", "enriched", "personalized", "approved", "contacted", "replied", "interested", "not_interested", "customer"] as const;
+export const STATUSES = [...SETTABLE_STATUSES, "bounced", "unsubscribed", "suppressed"] as const;
+
+export function normaliseStatus(text: string): Normalised {
+  const key = text.toLowerCase().replace(/[\s-]+/g, "_");
+  if ((SETTABLE_STATUSES as readonly string[]).includes(key)) return ok(key);
+  return fault(`${shown(text)} is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
+}
+
+/** A number with a decimal point or comma; `1.234,5` and `1,234.5` are both read when the grouping is plain. */
+export function parseNumber(text: string): number | null {
+  let bare = text.replace(/[\s'’€$£]/g, "");
+  if (/^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$/.test(bare) && bare.includes(",")) bare = bare.replaceAll(".", "").replace(",", ".");
+  else if (/^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(bare)) bare = bare.replaceAll(",", "");
+  else if (/^[+-]?\d+,\d+$/.test(bare)) bare = bare.replace(",", ".");
+  return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(bare) && Number.isFinite(Number(bare)) ? Number(bare) : null;
+}
+
+/** `YYYY-MM-DD` out of an ISO date or time, `31.12.2026` or `12/31/2026` where only one reading exists; else null. */
+export function parseDate(text: string): string | null {
+  const build = (y: number, m: number, d: number): string | null => {
+    const date = new Date(Date.UTC(y, m - 1, d));
+    const real = y >= 1000 && y <= 9999 && date.getUTCMonth() === m - 1 && date.getUTCDate() === d;
+    return real ? date.toISOString().slice(0, 10) : null;
+  };
+  const iso = /^(\d{4})-(\d{2})-(\d{2})([T ].*)?$/.exec(text);
+  if (iso) return iso[4] !== undefined && Number.isNaN(Date.parse(text.replace(" ", "T"))) ? null : build(Number(iso[1]), Number(iso[2]), Number(iso[3]));
+  const dotted = /^(\d{1,2})\.(\d{1,2})\.(\d{4})$/.exec(text);
+  if (dotted) return build(Number(dotted[3]), Number(dotted[2]), Number(dotted[1]));
+  const slashed = /^(\d{1,2})[/-](\d{1,2})[/-](\d{4})$/.exec(text);
+  if (!slashed) return null;
+  const [a, b, y] = [Number(slashed[1]), Number(slashed[2]), Number(slashed[3])];
+  if (a === b || b > 12) return build(y, a, b);
+  return a > 12 ? build(y, b, a) : null;
+}
+
+const YES = new Set(["true", "yes", "y", "1", "ja", "oui", "si", "sí", "sim", "x", "wahr", "vrai"]);
+const NO = new Set(["false", "no", "n", "0", "nein", "non", "não", "nao", "nee", "falsch", "faux"]);
+
+export const parseBoolean = (text: string): boolean | null => (YES.has(text.toLowerCase()) ? true : NO.has(text.toLowerCase()) ? false : null);
