@@ -45,7 +45,7 @@ export const activity = defineOperation({
       from (
         select id, tenant_id, at, kind, message_id, detail from public.message_events
         where tenant_id = ${ctx.tenantId} and not is_bot
-          ${after ? ctx.db`and (at, id) < (${after[0]}::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+          ${after ? ctx.db`and (at, id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
         order by at desc, id desc limit ${limit + 1}
       ) v
       join public.messages m on m.tenant_id = v.tenant_id and m.id = v.message_id

@@ -12,7 +12,8 @@ const PAUSED_DAYS = 2;
 const BOUNCE_RATE = 0.05;
 const BOUNCE_RATE_MIN_SENT = 50;
 
-const many = (n: number, one: string, more: string) => (n > BOUND ? `more than ${BOUND} ${more}` : n === 1 ? `1 ${one}` : `${n} ${more}`);
+const many = (n: number, one: string, more: string) =>
+  n > BOUND ? `more than ${BOUND} ${more}` : n === 1 ? `1 ${one}` : `${n} ${more}`;
 
 export async function attention(ctx: Ctx, week: { sent: number; bounced: number }): Promise<Attention[]> {
   return [
@@ -28,7 +29,11 @@ export async function attention(ctx: Ctx, week: { sent: number; bounced: number 
 async function connections(ctx: Ctx): Promise<Attention[]> {
   const rows = await ctx.db<{ name: string; last_error: string | null }[]>`
     select name, last_error from public.connections where tenant_id = ${ctx.tenantId} and status = 'issue' order by name limit ${SHOWN}`;
-  return rows.map((r) => ({ kind: "connection_issue", detail: `${r.name} does not work${r.last_error ? `: ${r.last_error}` : "."}`, href: "/providers" }));
+  return rows.map((r) => ({
+    kind: "connection_issue",
+    detail: `${r.name} does not work${r.last_error ? `: ${r.last_error}` : "."}`,
+    href: "/providers",
+  }));
 }
 
 async function unknownOutcomes(ctx: Ctx): Promise<Attention[]> {
@@ -49,7 +54,17 @@ async function unknownOutcomes(ctx: Ctx): Promise<Attention[]> {
 /** Running ones that cannot send or have people they cannot write to, and paused ones that were perhaps forgotten. */
 async function campaigns(ctx: Ctx): Promise<Attention[]> {
   const pausedBefore = new Date(ctx.now.getTime() - PAUSED_DAYS * 86_400_000);
-  const rows = await ctx.db<{ id: string; name: string; status: string; since: Date; connection: string | null; sender: string | null; blocked: number }[]>`
+  const rows = await ctx.db<
+    {
+      id: string;
+      name: string;
+      status: string;
+      since: Date;
+      connection: string | null;
+      sender: string | null;
+      blocked: number;
+    }[]
+  >`
     select k.id, k.name, k.status, k.updated_at as since, c.status as connection, s.status as sender, coalesce(b.n, 0) as blocked
     from public.campaigns k
     left join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
@@ -69,10 +84,16 @@ async function campaigns(ctx: Ctx): Promise<Attention[]> {
     }
     const items: Attention[] = [];
     if (r.connection !== "active" || r.sender !== "active") {
-      const why = r.connection !== "active" ? `its connection is ${r.connection ?? "gone"}` : `its sender is ${r.sender}`;
+      const why =
+        r.connection !== "active" ? `its connection is ${r.connection ?? "gone"}` : `its sender is ${r.sender}`;
       items.push({ kind: "campaign_stalled", detail: `${r.name} is running but cannot send: ${why}.`, href });
     }
-    if (r.blocked > 0) items.push({ kind: "campaign_blocked", detail: `${r.name}: ${many(r.blocked, "person is", "people are")} blocked, for example by a missing variable.`, href: `${href}?status=blocked` });
+    if (r.blocked > 0)
+      items.push({
+        kind: "campaign_blocked",
+        detail: `${r.name}: ${many(r.blocked, "person is", "people are")} blocked, for example by a missing variable.`,
+        href: `${href}?status=blocked`,
+      });
     return items;
   });
 }
@@ -80,13 +101,23 @@ async function campaigns(ctx: Ctx): Promise<Attention[]> {
 function bounces({ sent, bounced }: { sent: number; bounced: number }): Attention[] {
   if (sent < BOUNCE_RATE_MIN_SENT || bounced / sent <= BOUNCE_RATE) return [];
   const percent = Math.round((bounced / sent) * 1000) / 10;
-  return [{ kind: "bounce_rate", detail: `${percent} % of the last 7 days' messages bounced. Clean the list before sending on.`, href: "/contacts?status=bounced" }];
+  return [
+    {
+      kind: "bounce_rate",
+      detail: `${percent} % of the last 7 days' messages bounced. Clean the list before sending on.`,
+      href: "/contacts?status=bounced",
+    },
+  ];
 }
 
 async function deadLetters(ctx: Ctx): Promise<Attention[]> {
-  const [row] = await ctx.db<{ n: number }[]>`select count(*) as n from kernel.list_dead_letters(null, null, ${BOUND + 1})`;
+  const [row] = await ctx.db<
+    { n: number }[]
+  >`select count(*) as n from kernel.list_dead_letters(null, null, ${BOUND + 1})`;
   const n = row!.n;
-  return n === 0 ? [] : [{ kind: "dead_letters", detail: `${many(n, "job has", "jobs have")} failed for good.`, href: "/queues" }];
+  return n === 0
+    ? []
+    : [{ kind: "dead_letters", detail: `${many(n, "job has", "jobs have")} failed for good.`, href: "/queues" }];
 }
 
 async function failedImports(ctx: Ctx): Promise<Attention[]> {
@@ -94,5 +125,9 @@ async function failedImports(ctx: Ctx): Promise<Attention[]> {
   const rows = await ctx.db<{ id: string; file_name: string; error: string | null }[]>`
     select id, file_name, error from public.imports where tenant_id = ${ctx.tenantId} and created_at >= ${since} and status = 'failed'
     order by created_at desc limit 5`;
-  return rows.map((r) => ({ kind: "import_failed", detail: `The import of ${r.file_name} failed${r.error ? `: ${r.error}` : "."}`, href: `/contacts/import/${r.id}` }));
+  return rows.map((r) => ({
+    kind: "import_failed",
+    detail: `The import of ${r.file_name} failed${r.error ? `: ${r.error}` : "."}`,
+    href: `/contacts/import/${r.id}`,
+  }));
 }

@@ -26,12 +26,17 @@ export const dashboard = defineOperation({
   method: "GET",
   path: "/dashboard",
   summary: "Numbers, the last two weeks, and what wants attention",
-  description: "Days are UTC. delivered to unsubscribed are of the last 7 days; each message counts once per kind. A machine's open or click is not counted.",
+  description:
+    "Days are UTC. delivered to unsubscribed are of the last 7 days; each message counts once per kind. A machine's open or click is not counted.",
   permission: "analytics:read",
   input: z.object({}),
   output: z.object({
     counters: Counters,
-    series: z.array(z.object({ day: z.iso.date(), sent: count, delivered: count, opened: count, replied: count, bounced: count })).length(DAYS),
+    series: z
+      .array(
+        z.object({ day: z.iso.date(), sent: count, delivered: count, opened: count, replied: count, bounced: count }),
+      )
+      .length(DAYS),
     attention: z.array(z.object({ kind: z.string(), detail: z.string(), href: z.string() })),
   }),
   async handle(ctx) {
@@ -48,7 +53,10 @@ export const dashboard = defineOperation({
     const sum = (kind: string) => week.reduce((n, d) => n + at(d, kind), 0);
     const series = Array.from({ length: DAYS }, (_, i) => {
       const d = day(DAYS - 1 - i);
-      return { day: d, ...(Object.fromEntries(SERIES.map((kind) => [kind, at(d, kind)])) as Record<(typeof SERIES)[number], number>) };
+      return {
+        day: d,
+        ...(Object.fromEntries(SERIES.map((kind) => [kind, at(d, kind)])) as Record<(typeof SERIES)[number], number>),
+      };
     });
     return {
       counters: {

@@ -4,7 +4,12 @@ import { activity } from "./activity.ts";
 import { dashboard } from "./dashboard.ts";
 
 /** Deltas are few and reading them is cheap; a minute keeps it so without waking the database all the time. */
-const fold = defineSchedule({ name: "analytics.fold", cron: "* * * * *", everySeconds: 60, sql: "select private.fold_analytics()" });
+const fold = defineSchedule({
+  name: "analytics.fold",
+  cron: "* * * * *",
+  everySeconds: 60,
+  sql: "select private.fold_analytics()",
+});
 
 /** Analytics: the dashboard, the activity feed, daily totals and the analysts' views. */
 export const analytics = defineModule({

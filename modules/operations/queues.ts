@@ -27,7 +27,9 @@ export const listQueues = defineOperation({
     ),
   }),
   async handle(ctx) {
-    const rows = await ctx.db<{ queue: string; waiting: number; visible: number; oldest_seconds: number; total: number; dead: number }[]>`
+    const rows = await ctx.db<
+      { queue: string; waiting: number; visible: number; oldest_seconds: number; total: number; dead: number }[]
+    >`
       select q.queue, q.waiting, q.visible, q.oldest_seconds, q.total, coalesce(d.dead, 0) as dead
       from kernel.queue_metrics() q left join private.dead_letter_counts() d using (queue) order by q.queue`;
     return { data: [...rows] };
@@ -46,7 +48,15 @@ const DeadLetter = z
   })
   .meta({ id: "DeadLetter" });
 
-type DeadLetterRow = { id: string; queue: string; message: Record<string, unknown>; reason: string; attempts: number; enqueued_at: Date; died_at: Date };
+type DeadLetterRow = {
+  id: string;
+  queue: string;
+  message: Record<string, unknown>;
+  reason: string;
+  attempts: number;
+  enqueued_at: Date;
+  died_at: Date;
+};
 
 export const listDeadLetters = defineOperation({
   id: "dead_letters.list",
@@ -61,7 +71,12 @@ export const listDeadLetters = defineOperation({
     const rows = await ctx.db<DeadLetterRow[]>`
       select id, queue_name as queue, message, reason, attempts, enqueued_at, died_at
       from kernel.list_dead_letters(${queue ?? null}, ${before}, ${limit + 1})`;
-    return toPage(rows, limit, (r) => [r.id], (r) => ({ ...r, enqueued_at: isoOf(r.enqueued_at), died_at: isoOf(r.died_at) }));
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => ({ ...r, enqueued_at: isoOf(r.enqueued_at), died_at: isoOf(r.died_at) }),
+    );
   },
 });
 

@@ -20,7 +20,12 @@ const person = () => ({ email: `p-${crypto.randomUUID()}@example.com`, password:
 describe("registering", () => {
   test("201 makes account and team, and the session works at once", async () => {
     const { email, password } = person();
-    const made = await anonymous()("POST", "/auth/register", { email: email.toUpperCase(), password, name: "Ann", tenant_name: "Ann & Söhne" });
+    const made = await anonymous()("POST", "/auth/register", {
+      email: email.toUpperCase(),
+      password,
+      name: "Ann",
+      tenant_name: "Ann & Söhne",
+    });
     expect(made.status).toBe(201);
     expect(made.body.user.email).toBe(email);
     expect(made.body.tenant).toMatchObject({ name: "Ann & Söhne", settings: {} });
@@ -35,7 +40,9 @@ describe("registering", () => {
 
   test("two teams of one name at the same moment get two slugs", async () => {
     const name = `Same ${crypto.randomUUID()}`;
-    const made = await Promise.all([1, 2, 3].map(() => anonymous()("POST", "/auth/signup", { ...person(), name: "", tenant_name: name })));
+    const made = await Promise.all(
+      [1, 2, 3].map(() => anonymous()("POST", "/auth/signup", { ...person(), name: "", tenant_name: name })),
+    );
     expect(made.map((m) => m.status)).toEqual([201, 201, 201]);
     expect(new Set(made.map((m) => m.body.tenant.slug)).size).toBe(3);
   });
@@ -51,18 +58,31 @@ describe("registering", () => {
     const again = await anonymous()("POST", "/auth/register", { email, password, name: "Bo", tenant_name: "Bo" });
     expect(again.status).toBe(201);
     // And once there is a team, repeating makes no second one.
-    expect((await anonymous()("POST", "/auth/register", { email, password, name: "Bo", tenant_name: "Bo" })).status).toBe(409);
+    expect(
+      (await anonymous()("POST", "/auth/register", { email, password, name: "Bo", tenant_name: "Bo" })).status,
+    ).toBe(409);
     expect((await t.call(again.body.access_token)("GET", "/tenants")).body.data).toHaveLength(1);
   });
 
   test("422 names the field: password, e-mail, team name", async () => {
-    const short = await anonymous()("POST", "/auth/register", { email: "nobody", password: "short", name: "", tenant_name: " " });
+    const short = await anonymous()("POST", "/auth/register", {
+      email: "nobody",
+      password: "short",
+      name: "",
+      tenant_name: " ",
+    });
     expect(short.status).toBe(422);
-    expect(short.body.errors.map((e: { pointer: string }) => e.pointer).sort()).toEqual(["/email", "/password", "/tenant_name"]);
+    expect(short.body.errors.map((e: { pointer: string }) => e.pointer).sort()).toEqual([
+      "/email",
+      "/password",
+      "/tenant_name",
+    ]);
   });
 
   test("403 where teams are by invitation, also for a signed-in person without one", async () => {
-    expect((await invite.call(null)("POST", "/auth/register", { ...person(), name: "", tenant_name: "X" })).status).toBe(403);
+    expect(
+      (await invite.call(null)("POST", "/auth/register", { ...person(), name: "", tenant_name: "X" })).status,
+    ).toBe(403);
     const stranger = await t.sign(crypto.randomUUID(), "stranger@example.com");
     expect((await invite.call(stranger)("POST", "/tenants", { name: "X" })).status).toBe(403);
     const owner = await t.tenant();
@@ -85,7 +105,8 @@ describe("signing in", () => {
   test("429 with Retry-After for one e-mail from many addresses; refused attempts stay counted", async () => {
     const { email } = person();
     const statuses: number[] = [];
-    for (let i = 0; i < 17; i++) statuses.push((await anonymous()("POST", "/auth/login", { email, password: "guess guess" })).status);
+    for (let i = 0; i < 17; i++)
+      statuses.push((await anonymous()("POST", "/auth/login", { email, password: "guess guess" })).status);
     expect(statuses.slice(0, 15)).toEqual(Array(15).fill(401));
     expect(statuses.at(-1)).toBe(429);
     const limited = await anonymous()("POST", "/auth/login", { email, password: "guess guess" });
@@ -115,9 +136,11 @@ describe("where the e-mail must be confirmed first", () => {
   beforeAll(async () => {
     // GoTrue's own answers with confirmations on: a user without a session, then email_not_confirmed.
     server = createServer((req, res) => {
-      const answer = (status: number, body: unknown) => res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      const answer = (status: number, body: unknown) =>
+        res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
       req.resume();
-      if (req.url?.startsWith("/auth/v1/signup")) return answer(200, { ...user, confirmation_sent_at: "2026-01-01T00:00:00Z", identities: [] });
+      if (req.url?.startsWith("/auth/v1/signup"))
+        return answer(200, { ...user, confirmation_sent_at: "2026-01-01T00:00:00Z", identities: [] });
       if (!confirmed) return answer(400, { code: "email_not_confirmed", message: "Email not confirmed" });
       return answer(200, { access_token: "a", refresh_token: "r", expires_in: 3600, token_type: "bearer", user });
     });

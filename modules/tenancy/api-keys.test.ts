@@ -18,7 +18,8 @@ test("the key is shown once, its hash is stored, and it works until it is revoke
   const { id, key, prefix } = await keyOf(tenant, ["members:read"]);
   expect(key).toMatch(/^ovk_[\w-]{43}$/);
   expect(key.startsWith(prefix)).toBe(true);
-  const [row] = await t.sql`select key_hash, k::text as everything from public.api_keys k where tenant_id = ${tenant.id}`;
+  const [row] =
+    await t.sql`select key_hash, k::text as everything from public.api_keys k where tenant_id = ${tenant.id}`;
   expect(row!.key_hash).toBe(await sha256Hex(key));
   expect(row!.everything).not.toContain(key);
   const listed = await tenant.api("GET", "/api-keys");
@@ -34,23 +35,35 @@ test("the key is shown once, its hash is stored, and it works until it is revoke
 
 test("an Idempotency-Key does not make the database keep the secret", async () => {
   const tenant = await t.tenant();
-  const { body } = await tenant.api("POST", "/api-keys", { name: "R", scopes: ["members:read"] }, { "idempotency-key": crypto.randomUUID() });
+  const { body } = await tenant.api(
+    "POST",
+    "/api-keys",
+    { name: "R", scopes: ["members:read"] },
+    { "idempotency-key": crypto.randomUUID() },
+  );
   const kept = await t.sql`select 1 from kernel.idempotency where response::text like ${`%${body.key}%`}`;
   expect(kept).toHaveLength(0);
 });
 
-test.each([["members:read"], ["members:write"], ["*:read"], ["*:write"]])("a key with %s may do that and nothing else", async (scope) => {
-  const tenant = await t.tenant();
-  const { key } = await keyOf(tenant, [scope]);
-  const wrong: string[] = [];
-  for (const op of t.kernel.registry.operations.filter((o) => o.auth === "tenant") as TenantOperation[]) {
-    if (op.id === "members.remove") continue;
-    const path = op.path.replace(/\{\w+\}/g, () => crypto.randomUUID());
-    const { status } = await t.call(key)(op.method, path, op.method === "GET" || op.body === "binary" ? undefined : {});
-    if ((status !== 403) !== scopesAllow([scope], op.permission)) wrong.push(`${op.id} ${op.permission}: ${status}`);
-  }
-  expect(wrong).toEqual([]);
-});
+test.each([["members:read"], ["members:write"], ["*:read"], ["*:write"]])(
+  "a key with %s may do that and nothing else",
+  async (scope) => {
+    const tenant = await t.tenant();
+    const { key } = await keyOf(tenant, [scope]);
+    const wrong: string[] = [];
+    for (const op of t.kernel.registry.operations.filter((o) => o.auth === "tenant") as TenantOperation[]) {
+      if (op.id === "members.remove") continue;
+      const path = op.path.replace(/\{\w+\}/g, () => crypto.randomUUID());
+      const { status } = await t.call(key)(
+        op.method,
+        path,
+        op.method === "GET" || op.body === "binary" ? undefined : {},
+      );
+      if ((status !== 403) !== scopesAllow([scope], op.permission)) wrong.push(`${op.id} ${op.permission}: ${status}`);
+    }
+    expect(wrong).toEqual([]);
+  },
+);
 
 test("422 for a scope that does not exist, naming it", async () => {
   const tenant = await t.tenant();
@@ -77,7 +90,10 @@ test("an expired key is 401, and one that would begin expired is 422", async () 
   expect((await t.call(key)("GET", "/tenant")).status).toBe(200);
   await t.sql`update public.api_keys set expires_at = kernel.now() - interval '1 second' where id = ${id}`;
   expect((await t.call(key)("GET", "/tenant")).status).toBe(401);
-  expect((await tenant.api("POST", "/api-keys", { name: "R", scopes: ["*:read"], expires_at: "2020-01-01T00:00:00Z" })).status).toBe(422);
+  expect(
+    (await tenant.api("POST", "/api-keys", { name: "R", scopes: ["*:read"], expires_at: "2020-01-01T00:00:00Z" }))
+      .status,
+  ).toBe(422);
 });
 
 test("a key acts in its own team whatever X-Tenant-Id says, and never on owners", async () => {
@@ -89,6 +105,8 @@ test("a key acts in its own team whatever X-Tenant-Id says, and never on owners"
   const member = await mine.member("member");
   expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "owner" })).status).toBe(403);
   expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "admin" })).status).toBe(200);
-  expect((await t.call((await keyOf(mine, ["members:read"])).key)("DELETE", `/members/${member.userId}`)).status).toBe(403);
+  expect((await t.call((await keyOf(mine, ["members:read"])).key)("DELETE", `/members/${member.userId}`)).status).toBe(
+    403,
+  );
   expect((await t.call(key)("DELETE", `/members/${member.userId}`)).status).toBe(204);
 });

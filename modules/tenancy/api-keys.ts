@@ -27,7 +27,8 @@ export const createApiKey = defineManualOperation({
   method: "POST",
   path: "/api-keys",
   summary: "Make an API key",
-  description: "The key is in the answer, once; only its hash is kept. Scopes are `resource:read` or `resource:write` (which includes reading), `*` for all; none may allow more than its creator may do.",
+  description:
+    "The key is in the answer, once; only its hash is kept. Scopes are `resource:read` or `resource:write` (which includes reading), `*` for all; none may allow more than its creator may do.",
   permission: "api_keys:write",
   input: z.object({
     name: z.string().trim().min(1, "give the key a name").max(80),
@@ -67,7 +68,12 @@ export const listApiKeys = defineOperation({
       select id, name, prefix, scopes, expires_at, last_used_at, created_at from public.api_keys
       where tenant_id = ${ctx.tenantId} and revoked_at is null ${before ? ctx.db`and id < ${before}` : ctx.db``}
       order by id desc limit ${limit + 1}`;
-    return toPage(rows, limit, (r) => [r.id], (r) => r);
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => r,
+    );
   },
 });
 

@@ -24,7 +24,10 @@ export const listAudit = defineOperation({
   path: "/audit-log",
   summary: "Who did what, newest first",
   permission: "audit:read",
-  input: z.object({ ...pageParams, action: z.string().max(80).optional().describe("Only this action, e.g. members.update.") }),
+  input: z.object({
+    ...pageParams,
+    action: z.string().max(80).optional().describe("Only this action, e.g. members.update."),
+  }),
   output: pageOf(Entry),
   async handle(ctx, { limit, cursor, action }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
@@ -39,6 +42,11 @@ export const listAudit = defineOperation({
       left join public.members m on a.actor_kind = 'user' and m.tenant_id = a.tenant_id and m.user_id::text = a.actor_id
       left join public.api_keys k on a.actor_kind = 'api_key' and k.tenant_id = a.tenant_id and k.id::text = a.actor_id
       order by a.id desc`;
-    return toPage(rows, limit, (r) => [r.id], (r) => r);
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => r,
+    );
   },
 });

@@ -13,7 +13,9 @@ export type AuthUser = { id: string; email: string; name: string };
 /** Either a session, or the account waits until its owner confirms the e-mail. */
 export type Opened = { kind: "session"; session: AuthSession } | { kind: "confirm" };
 
-type Answer = { ok: true; body: unknown } | { ok: false; status: number; code: string; message: string; retryAfter: number | undefined };
+type Answer =
+  | { ok: true; body: unknown }
+  | { ok: false; status: number; code: string; message: string; retryAfter: number | undefined };
 
 const UserBody = z.object({
   id: z.uuid(),
@@ -34,7 +36,13 @@ const FailureBody = z
   .partial()
   .catch({});
 
-async function call(ctx: Caller, method: "GET" | "POST", path: string, body?: unknown, bearer?: string): Promise<Answer> {
+async function call(
+  ctx: Caller,
+  method: "GET" | "POST",
+  path: string,
+  body?: unknown,
+  bearer?: string,
+): Promise<Answer> {
   let response;
   try {
     response = await ctx.http.json({
@@ -56,14 +64,20 @@ async function call(ctx: Caller, method: "GET" | "POST", path: string, body?: un
     throw new AppError("unavailable", "The sign-in service does not answer.", { cause, retryAfter: 5 });
   }
   if (response.status >= 500) {
-    throw new AppError("unavailable", "The sign-in service has a fault.", { cause: new Error(`${path}: ${response.status} ${response.text().slice(0, 500)}`), retryAfter: 5 });
+    throw new AppError("unavailable", "The sign-in service has a fault.", {
+      cause: new Error(`${path}: ${response.status} ${response.text().slice(0, 500)}`),
+      retryAfter: 5,
+    });
   }
   const text = response.text();
   let parsed: unknown = null;
   try {
     parsed = text === "" ? null : JSON.parse(text);
   } catch (cause) {
-    throw new AppError("unavailable", "The sign-in service answers with something that is not JSON.", { cause, retryAfter: 5 });
+    throw new AppError("unavailable", "The sign-in service answers with something that is not JSON.", {
+      cause,
+      retryAfter: 5,
+    });
   }
   if (response.status < 300) return { ok: true, body: parsed };
   const failure = FailureBody.parse(parsed ?? {});
@@ -83,11 +97,16 @@ const sessionIn = (body: unknown): AuthSession | null => {
 
 /** What no caller can treat better than by passing it on. */
 function refuse(answer: Extract<Answer, { ok: false }>): never {
-  if (answer.status === 429) throw new AppError("rate_limited", "Too many attempts.", { retryAfter: answer.retryAfter ?? 60 });
+  if (answer.status === 429)
+    throw new AppError("rate_limited", "Too many attempts.", { retryAfter: answer.retryAfter ?? 60 });
   if (answer.code === "weak_password") throw invalidField("/password", answer.message || "The password is too weak.");
-  if (/^email_(address_)?(invalid|not_authorized)$/.test(answer.code)) throw invalidField("/email", "This e-mail address is not accepted.");
-  if (/signup_disabled|email_provider_disabled/.test(answer.code)) throw new AppError("forbidden", "The sign-in service does not take new accounts.");
-  throw new AppError("unavailable", "The sign-in service refused the call.", { cause: new Error(`${answer.status} ${answer.code} ${answer.message}`) });
+  if (/^email_(address_)?(invalid|not_authorized)$/.test(answer.code))
+    throw invalidField("/email", "This e-mail address is not accepted.");
+  if (/signup_disabled|email_provider_disabled/.test(answer.code))
+    throw new AppError("forbidden", "The sign-in service does not take new accounts.");
+  throw new AppError("unavailable", "The sign-in service refused the call.", {
+    cause: new Error(`${answer.status} ${answer.code} ${answer.message}`),
+  });
 }
 
 const isBadPassword = (code: string) => code === "invalid_credentials" || code === "invalid_grant";
@@ -109,7 +128,12 @@ export async function signIn(ctx: Caller, email: string, password: string): Prom
  * Makes an account, or opens the one that exists when the password fits: after a crash between the account and what
  * was to follow, the same call goes on where it stopped. Null: the account exists and the password is another one.
  */
-export async function openAccount(ctx: Caller, email: string, password: string, data: Record<string, string>): Promise<Opened | null> {
+export async function openAccount(
+  ctx: Caller,
+  email: string,
+  password: string,
+  data: Record<string, string>,
+): Promise<Opened | null> {
   const made = await call(ctx, "POST", "/signup", { email, password, data });
   if (made.ok) {
     const session = sessionIn(made.body);

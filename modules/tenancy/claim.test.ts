@@ -8,7 +8,8 @@ const t = testKernel();
 bindRegistry(t.kernel.config, t.kernel.registry);
 /** An address of its own, so that other suites' calls do not count for this one's limits. */
 const callerAddress = `2001:db8::${crypto.randomUUID().slice(0, 4)}:${crypto.randomUUID().slice(0, 4)}`;
-const call = (method: string, path: string, body?: unknown) => t.call(null)(method, path, body, { "x-forwarded-for": callerAddress });
+const call = (method: string, path: string, body?: unknown) =>
+  t.call(null)(method, path, body, { "x-forwarded-for": callerAddress });
 const input = (token: string) => ({
   token,
   email: `c-${crypto.randomUUID()}@example.com`,
@@ -56,13 +57,13 @@ test("a wrong token is 410 and makes no account", async () => {
 
 test("ensureClaim gives a link only while nobody has an account, stores no token, and replaces the link before", async () => {
   await t.tenant();
-  expect(await ensureClaim(t.sql, t.kernel.config)).toBeNull();
+  expect(await t.sql.begin((tx) => ensureClaim(tx, t.kernel.config))).toBeNull();
   const undo = new Error("undo");
   await t.sql
     .begin(async (tx) => {
       await tx`delete from public.members`;
-      const first = await ensureClaim(tx as never, { publicUrl: "https://example.com" });
-      const second = await ensureClaim(tx as never, { publicUrl: "https://example.com" });
+      const first = await ensureClaim(tx, { publicUrl: "https://example.com" });
+      const second = await ensureClaim(tx, { publicUrl: "https://example.com" });
       expect(second).toMatch(/^https:\/\/example\.com\/claim\?token=ovc_[\w-]{43}$/);
       const tokenOf = (url: string | null) => new URL(url!).searchParams.get("token")!;
       const [row] = await tx`select value::text as v from kernel.settings where key = 'claim'`;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Config } from "../kernel/config.ts";
-import type { Sql } from "../kernel/db.ts";
+import type { Tx } from "../kernel/db.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOpenOperation } from "../kernel/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/vault.ts";
@@ -12,13 +12,16 @@ import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantNam
  * A fresh single-use link with which the first person takes the installation, or null once somebody has an account.
  * Only the hash is stored, so an earlier link stops working. `sql` is a connection as the role that migrates.
  */
-export async function ensureClaim(sql: Sql, config: Pick<Config, "publicUrl">): Promise<string | null> {
+export async function ensureClaim(sql: Tx, config: Pick<Config, "publicUrl">): Promise<string | null> {
   const token = randomToken("ovc_");
   const [row] = await sql<{ set: boolean }[]>`select private.set_claim(${await sha256Hex(token)}) as set`;
   return row!.set ? `${config.publicUrl}/claim?token=${token}` : null;
 }
 
-const used = () => new AppError("gone", "This link has been used or replaced.", { suggestion: "Start the product again: it prints a fresh link while nobody has an account." });
+const used = () =>
+  new AppError("gone", "This link has been used or replaced.", {
+    suggestion: "Start the product again: it prints a fresh link while nobody has an account.",
+  });
 
 export const checkClaim = defineOpenOperation({
   id: "auth.claim_check",
@@ -29,7 +32,9 @@ export const checkClaim = defineOpenOperation({
   input: z.object({ token: LinkToken }),
   output: z.object({ valid: z.boolean() }),
   async handle(ctx, { token }) {
-    const [row] = await ctx.db<{ valid: boolean }[]>`select private.check_claim(${await sha256Hex(token)}, false) as valid`;
+    const [row] = await ctx.db<
+      { valid: boolean }[]
+    >`select private.check_claim(${await sha256Hex(token)}, false) as valid`;
     return { valid: row!.valid };
   },
 });
@@ -40,7 +45,8 @@ export const claim = defineOpenOperation({
   method: "POST",
   path: "/auth/claim",
   summary: "Take the installation: first account and team",
-  description: "Single use; 410 afterwards. 202 `confirmation_required` leaves the link good: confirm the e-mail and send the same again.",
+  description:
+    "Single use; 410 afterwards. 202 `confirmation_required` leaves the link good: confirm the e-mail and send the same again.",
   auth: "public",
   input: z.object({ token: LinkToken, email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName }),
   output: SessionWithTenant,
@@ -53,9 +59,15 @@ export const claim = defineOpenOperation({
     if (!before!.valid) return refusal(ctx, used());
     const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
     if (!opened) {
-      return refusal(ctx, new AppError("conflict", "An account with this e-mail exists and has another password.", { suggestion: "Give its password, or use another e-mail." }));
+      return refusal(
+        ctx,
+        new AppError("conflict", "An account with this e-mail exists and has another password.", {
+          suggestion: "Give its password, or use another e-mail.",
+        }),
+      );
     }
-    if (opened.kind === "confirm") return confirmationRequired(input.email, "Open it, then come back to this page and send it again.");
+    if (opened.kind === "confirm")
+      return confirmationRequired(input.email, "Open it, then come back to this page and send it again.");
     const { user } = opened.session;
     const [won] = await ctx.db<{ used: boolean }[]>`select private.check_claim(${hash}, true) as used`;
     if (!won!.used) return refusal(ctx, used());

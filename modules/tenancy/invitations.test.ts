@@ -7,7 +7,8 @@ const t = testKernel();
 bindRegistry(t.kernel.config, t.kernel.registry);
 /** An address of its own, so that other suites' calls do not count for this one's limits. */
 const callerAddress = `2001:db8::${crypto.randomUUID().slice(0, 4)}:${crypto.randomUUID().slice(0, 4)}`;
-const call = (method: string, path: string, body?: unknown) => t.call(null)(method, path, body, { "x-forwarded-for": callerAddress });
+const call = (method: string, path: string, body?: unknown) =>
+  t.call(null)(method, path, body, { "x-forwarded-for": callerAddress });
 const password = "correct horse battery";
 const address = () => `i-${crypto.randomUUID()}@example.com`;
 const tokenOf = (url: string) => new URL(url).searchParams.get("token")!;
@@ -22,25 +23,37 @@ test("a new person joins with a password and is signed in; the link works once; 
   const email = address();
   const { token, url } = await inviteTo(tenant, email.toUpperCase(), "approver");
   expect(url).toMatch(/\/invite\?token=ovi_[\w-]{43}$/);
-  const [row] = await t.sql`select token_hash, i::text as everything from public.invitations i where tenant_id = ${tenant.id}`;
+  const [row] =
+    await t.sql`select token_hash, i::text as everything from public.invitations i where tenant_id = ${tenant.id}`;
   expect(row!.token_hash).toBe(await sha256Hex(token));
   expect(row!.everything).not.toContain(token);
-  expect((await call("GET", `/auth/invitation?token=${token}`)).body).toEqual({ valid: true, email, tenant_name: "Inviters", role: "approver" });
+  expect((await call("GET", `/auth/invitation?token=${token}`)).body).toEqual({
+    valid: true,
+    email,
+    tenant_name: "Inviters",
+    role: "approver",
+  });
 
   const joined = await call("POST", "/auth/invitation/accept", { token, name: "New", password });
   expect(joined.status).toBe(200);
   expect(joined.body.tenant.id).toBe(tenant.id);
-  expect((await t.call(joined.body.access_token)("GET", "/auth/me")).body.tenants).toMatchObject([{ id: tenant.id, role: "approver" }]);
+  expect((await t.call(joined.body.access_token)("GET", "/auth/me")).body.tenants).toMatchObject([
+    { id: tenant.id, role: "approver" },
+  ]);
   expect((await call("POST", "/auth/invitation/accept", { token, name: "New", password })).status).toBe(410);
   expect((await call("GET", `/auth/invitation?token=${token}`)).body.valid).toBe(false);
-  expect((await tenant.api("GET", "/audit-log?action=invitations.accept")).body.data).toMatchObject([{ detail: { email, role: "approver" } }]);
+  expect((await tenant.api("GET", "/audit-log?action=invitations.accept")).body.data).toMatchObject([
+    { detail: { email, role: "approver" } },
+  ]);
 });
 
 test("of many who accept at once one gets in, and there is one membership", async () => {
   const tenant = await t.tenant();
   const email = address();
   const { token } = await inviteTo(tenant, email);
-  const answers = await Promise.all([1, 2, 3, 4].map(() => call("POST", "/auth/invitation/accept", { token, name: "N", password })));
+  const answers = await Promise.all(
+    [1, 2, 3, 4].map(() => call("POST", "/auth/invitation/accept", { token, name: "N", password })),
+  );
   const statuses = answers.map((a) => a.status).sort();
   expect(statuses).toEqual([200, 410, 410, 410]);
   expect(await t.sql`select 1 from public.members where tenant_id = ${tenant.id} and email = ${email}`).toHaveLength(1);
@@ -49,7 +62,9 @@ test("of many who accept at once one gets in, and there is one membership", asyn
 test("a signed-in person accepts with their own e-mail and nobody else's", async () => {
   const [first, second] = [await t.tenant(), await t.tenant()];
   const email = address();
-  const registered = (await call("POST", "/auth/invitation/accept", { token: (await inviteTo(first, email)).token, password })).body;
+  const registered = (
+    await call("POST", "/auth/invitation/accept", { token: (await inviteTo(first, email)).token, password })
+  ).body;
   const { token } = await inviteTo(second, email, "viewer");
   const other = (await call("POST", "/auth/register", { email: address(), password, name: "", tenant_name: "O" })).body;
   expect((await t.call(other.access_token)("POST", "/auth/invitation/accept", { token })).status).toBe(403);
@@ -57,7 +72,9 @@ test("a signed-in person accepts with their own e-mail and nobody else's", async
   expect(joined.status).toBe(200);
   expect(joined.body).toMatchObject({ tenant: { id: second.id } });
   expect(joined.body).not.toHaveProperty("access_token");
-  expect((await t.call(registered.access_token)("GET", "/tenants")).body.data.map((x: { id: string }) => x.id)).toEqual([first.id, second.id]);
+  expect((await t.call(registered.access_token)("GET", "/tenants")).body.data.map((x: { id: string }) => x.id)).toEqual(
+    [first.id, second.id],
+  );
 });
 
 test("an account that exists needs its own password; the link survives a wrong one", async () => {
@@ -76,8 +93,13 @@ test("inviting again replaces the link, revoking ends it, and so does its age", 
   const old = await inviteTo(tenant, email, "viewer");
   const fresh = await inviteTo(tenant, email, "member");
   expect((await call("GET", `/auth/invitation?token=${old.token}`)).body.valid).toBe(false);
-  expect((await call("GET", `/auth/invitation?token=${fresh.token}`)).body).toMatchObject({ valid: true, role: "member" });
-  expect((await tenant.api("GET", "/invitations")).body.data).toMatchObject([{ email, role: "member", status: "open" }]);
+  expect((await call("GET", `/auth/invitation?token=${fresh.token}`)).body).toMatchObject({
+    valid: true,
+    role: "member",
+  });
+  expect((await tenant.api("GET", "/invitations")).body.data).toMatchObject([
+    { email, role: "member", status: "open" },
+  ]);
 
   await t.sql`update public.invitations set expires_at = kernel.now() - interval '1 second' where tenant_id = ${tenant.id}`;
   expect((await call("POST", "/auth/invitation/accept", { token: fresh.token, password })).status).toBe(410);

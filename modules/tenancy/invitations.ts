@@ -29,7 +29,8 @@ export const createInvitation = defineManualOperation({
   method: "POST",
   path: "/invitations",
   summary: "Invite somebody by a single-use link",
-  description: "The link is in the answer, once; only its hash is kept. Inviting the same address again replaces the link.",
+  description:
+    "The link is in the answer, once; only its hash is kept. Inviting the same address again replaces the link.",
   permission: "members:write",
   input: z.object({ email: Email, role: InvitedRole }),
   output: z.object({ id: z.uuid(), email: z.string(), role: InvitedRole, expires_at: instant, url: z.string() }),
@@ -39,7 +40,10 @@ export const createInvitation = defineManualOperation({
     const hash = await sha256Hex(token);
     return await ctx.tx(async ({ db, actor, tenantId, now }) => {
       const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
-      if (known) throw new AppError("conflict", `${email} is in the team already.`, { suggestion: "Change the role on the member instead." });
+      if (known)
+        throw new AppError("conflict", `${email} is in the team already.`, {
+          suggestion: "Change the role on the member instead.",
+        });
       const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
       const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
         insert into public.invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
@@ -70,7 +74,12 @@ export const listInvitations = defineOperation({
       ) i
       ${status ? ctx.db`where status = ${status}` : ctx.db``}
       order by id desc limit ${limit + 1}`;
-    return toPage(rows, limit, (r) => [r.id], (r) => r);
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => r,
+    );
   },
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { type Answer, testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { ROLES, roleRank } from "../kernel/context.ts";
 import type { TenantOperation } from "../kernel/operation.ts";
 import { bindRegistry } from "./scopes.ts";
@@ -33,12 +33,26 @@ describe("roles and permissions", () => {
     const tenant = await t.tenant();
     const viewer = await tenant.member("viewer");
     await expect(
-      asPerson(tenant, viewer.userId, (tx) => tx`insert into public.invitations (tenant_id, email, role, token_hash, expires_at) values (${tenant.id}, 'x@example.com', 'admin', 'h', now())`),
+      asPerson(
+        tenant,
+        viewer.userId,
+        (tx) =>
+          tx`insert into public.invitations (tenant_id, email, role, token_hash, expires_at) values (${tenant.id}, 'x@example.com', 'admin', 'h', now())`,
+      ),
     ).rejects.toMatchObject({ code: "42501" });
-    const changed = await asPerson(tenant, viewer.userId, (tx) => tx`update public.members set role = 'admin' where user_id = ${viewer.userId}`);
+    const changed = await asPerson(
+      tenant,
+      viewer.userId,
+      (tx) => tx`update public.members set role = 'admin' where user_id = ${viewer.userId}`,
+    );
     expect(changed.count).toBe(0);
     await expect(
-      asPerson(tenant, viewer.userId, (tx) => tx`insert into public.members (tenant_id, user_id, role, email) values (${tenant.id}, ${crypto.randomUUID()}, 'admin', 'x@example.com')`),
+      asPerson(
+        tenant,
+        viewer.userId,
+        (tx) =>
+          tx`insert into public.members (tenant_id, user_id, role, email) values (${tenant.id}, ${crypto.randomUUID()}, 'admin', 'x@example.com')`,
+      ),
     ).rejects.toMatchObject({ code: "42501" });
   });
 
@@ -47,7 +61,11 @@ describe("roles and permissions", () => {
     expect((await t.call(mine.owner.token, theirs.id)("GET", "/members")).status).toBe(403);
     expect((await mine.api("PATCH", `/members/${theirs.owner.userId}`, { role: "viewer" })).status).toBe(404);
     expect((await mine.api("DELETE", `/members/${theirs.owner.userId}`)).status).toBe(404);
-    const seen = await asPerson(mine, mine.owner.userId, (tx) => tx<{ tenant_id: string }[]>`select tenant_id from public.members`);
+    const seen = await asPerson(
+      mine,
+      mine.owner.userId,
+      (tx) => tx<{ tenant_id: string }[]>`select tenant_id from public.members`,
+    );
     expect(new Set(seen.map((m) => m.tenant_id))).toEqual(new Set([mine.id]));
   });
 });
@@ -65,7 +83,9 @@ describe("owners", () => {
   test("ownership can be handed over, and then the first owner may go", async () => {
     const tenant = await t.tenant();
     const admin = await tenant.member("admin");
-    expect((await tenant.api("PATCH", `/members/${admin.userId}`, { role: "owner" })).body).toMatchObject({ role: "owner" });
+    expect((await tenant.api("PATCH", `/members/${admin.userId}`, { role: "owner" })).body).toMatchObject({
+      role: "owner",
+    });
     expect((await tenant.api("DELETE", `/members/${tenant.owner.userId}`)).status).toBe(204);
     expect((await admin.api("GET", "/members")).body.data).toMatchObject([{ user_id: admin.userId, role: "owner" }]);
   });
@@ -90,8 +110,13 @@ describe("owners", () => {
     expect((await admin.api("PATCH", `/members/${admin.userId}`, { role: "owner" })).status).toBe(403);
     expect((await admin.api("PATCH", `/members/${tenant.owner.userId}`, { role: "viewer" })).status).toBe(403);
     expect((await admin.api("DELETE", `/members/${tenant.owner.userId}`)).status).toBe(403);
-    for (const statement of ["update public.members set role = 'owner' where role = 'admin'", "delete from public.members where role = 'owner'"]) {
-      await expect(asPerson(tenant, admin.userId, (tx) => tx.unsafe(statement))).rejects.toMatchObject({ code: "42501" });
+    for (const statement of [
+      "update public.members set role = 'owner' where role = 'admin'",
+      "delete from public.members where role = 'owner'",
+    ]) {
+      await expect(asPerson(tenant, admin.userId, (tx) => tx.unsafe(statement))).rejects.toMatchObject({
+        code: "42501",
+      });
       await expect(tenant.run((ctx) => ctx.db.unsafe(statement))).rejects.toMatchObject({ code: "42501" });
     }
   });
@@ -99,7 +124,11 @@ describe("owners", () => {
 
 test("an admin removes a member, a member only leaves, and both are in the audit log", async () => {
   const tenant = await t.tenant();
-  const [admin, one, two] = [await tenant.member("admin"), await tenant.member("member"), await tenant.member("viewer")];
+  const [admin, one, two] = [
+    await tenant.member("admin"),
+    await tenant.member("member"),
+    await tenant.member("viewer"),
+  ];
   expect((await one.api("DELETE", `/members/${two.userId}`)).status).toBe(403);
   expect((await admin.api("DELETE", `/members/${one.userId}`)).status).toBe(204);
   expect((await one.api("GET", "/members")).status).toBe(403);
@@ -116,10 +145,12 @@ test("members and the audit log come in pages that repeat and skip nothing", asy
   for (let i = 0; i < 4; i++) await tenant.member("member");
   for (let i = 0; i < 4; i++) await tenant.api("PATCH", "/tenant", { settings: { i } });
   for (const path of ["/members", "/audit-log"]) {
-    const all = (await tenant.api("GET", path)).body.data.map((r: { id?: string; user_id?: string }) => r.id ?? r.user_id);
+    const all = (await tenant.api("GET", path)).body.data.map(
+      (r: { id?: string; user_id?: string }) => r.id ?? r.user_id,
+    );
     const paged: string[] = [];
-    for (let cursor: string | null = ""; cursor !== null; ) {
-      const { status, body } = await tenant.api("GET", `${path}?limit=2${cursor ? `&cursor=${cursor}` : ""}`);
+    for (let cursor: string | null = ""; cursor !== null;) {
+      const { status, body }: Answer = await tenant.api("GET", `${path}?limit=2${cursor ? `&cursor=${cursor}` : ""}`);
       expect([status, body.detail]).toEqual([200, undefined]);
       paged.push(...body.data.map((r: { id?: string; user_id?: string }) => r.id ?? r.user_id));
       cursor = body.next_cursor;

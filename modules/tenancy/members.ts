@@ -26,7 +26,12 @@ export const listMembers = defineOperation({
       where tenant_id = ${ctx.tenantId}
         ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
       order by created_at, user_id limit ${limit + 1}`;
-    return toPage(rows, limit, (r) => [r.key, r.user_id], (r) => r);
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.key, r.user_id],
+      (r) => r,
+    );
   },
 });
 
@@ -40,7 +45,9 @@ async function findMember(ctx: Ctx, userId: string): Promise<MemberRow> {
 /** The database checks the same in a trigger; here it gets words. A program is never an owner. */
 function mustBeOwner(ctx: Ctx, ...roles: (Role | undefined)[]): void {
   if (roles.includes("owner") && !(ctx.actor.kind === "user" && ctx.actor.role === "owner")) {
-    throw new AppError("forbidden", "Only an owner makes, changes or removes owners.", { suggestion: "Ask an owner of the team." });
+    throw new AppError("forbidden", "Only an owner makes, changes or removes owners.", {
+      suggestion: "Ask an owner of the team.",
+    });
   }
 }
 
@@ -52,7 +59,10 @@ async function keepingAnOwner<T>(ctx: Ctx, change: () => Promise<T>): Promise<T>
     return result;
   } catch (error) {
     if ((error as { constraint_name?: string }).constraint_name !== "members_keep_an_owner") throw error;
-    throw new AppError("conflict", "A team needs at least one owner.", { cause: error, suggestion: "Make somebody else an owner first." });
+    throw new AppError("conflict", "A team needs at least one owner.", {
+      cause: error,
+      suggestion: "Make somebody else an owner first.",
+    });
   }
 }
 
@@ -94,10 +104,16 @@ export const removeMember = defineOperation({
       ctx.actor.kind === "user"
         ? ctx.actor.role !== null && roleRank(ctx.actor.role) >= roleRank("admin")
         : ctx.actor.kind === "api_key" && scopesAllow(ctx.actor.scopes, "members:write");
-    if (!self && !mayRemove) throw new AppError("forbidden", "Your role does not allow removing others.", { suggestion: "Ask for the role admin." });
+    if (!self && !mayRemove)
+      throw new AppError("forbidden", "Your role does not allow removing others.", {
+        suggestion: "Ask for the role admin.",
+      });
     const member = await findMember(ctx, user_id);
     if (!self) mustBeOwner(ctx, member.role);
-    await keepingAnOwner(ctx, () => ctx.db`delete from public.members where tenant_id = ${ctx.tenantId} and user_id = ${user_id}`);
+    await keepingAnOwner(
+      ctx,
+      () => ctx.db`delete from public.members where tenant_id = ${ctx.tenantId} and user_id = ${user_id}`,
+    );
     // Who left may write nothing here any more, not even the audit row: the rest of the transaction is the team's own.
     if (self) await ctx.db`select set_config('role', 'overture_worker', true)`;
     ctx.audit({ email: member.email, role: member.role, left: self }, user_id);

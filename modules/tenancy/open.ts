@@ -26,8 +26,14 @@ const PER_ADDRESS = { capacity: 60, perSecond: 1 };
 const PER_EMAIL = { capacity: 15, perSecond: 1 / 15 };
 
 /** Counts an attempt with a password or a token; the error to answer with when there were too many. */
-export async function throttle(db: Tx, ctx: Pick<OpenCtx, "actor">, what: string, email: string | null): Promise<AppError | null> {
-  const address = ctx.actor.kind === "anonymous" ? ctx.actor.address : ctx.actor.kind === "user" ? ctx.actor.userId : "";
+export async function throttle(
+  db: Tx,
+  ctx: Pick<OpenCtx, "actor">,
+  what: string,
+  email: string | null,
+): Promise<AppError | null> {
+  const address =
+    ctx.actor.kind === "anonymous" ? ctx.actor.address : ctx.actor.kind === "user" ? ctx.actor.userId : "";
   const buckets = [{ key: `${what}:address:${address}`, ...PER_ADDRESS }];
   // Hashed: buckets are no place for people's addresses.
   if (email !== null) buckets.push({ key: `${what}:email:${await sha256Hex(email)}`, ...PER_EMAIL });
@@ -36,7 +42,10 @@ export async function throttle(db: Tx, ctx: Pick<OpenCtx, "actor">, what: string
       select taken, retry_after from kernel.take_tokens(${b.key}, ${b.capacity}, ${b.perSecond})`;
     if (row && !row.taken) {
       const retryAfter = Math.max(1, Math.ceil(row.retry_after));
-      return new AppError("rate_limited", "Too many attempts.", { retryAfter, suggestion: `Try again in ${retryAfter} seconds.` });
+      return new AppError("rate_limited", "Too many attempts.", {
+        retryAfter,
+        suggestion: `Try again in ${retryAfter} seconds.`,
+      });
     }
   }
   return null;

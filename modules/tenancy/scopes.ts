@@ -40,7 +40,11 @@ export function checkScopes(config: Config, actor: Actor, scopes: readonly strin
       throw invalidField(`/scopes/${i}`, `${scope} is not a scope: write resource:read or resource:write.`);
     }
     if (resource !== "*" && !resources.includes(resource)) {
-      throw invalidField(`/scopes/${i}`, `There is no resource ${resource}.`, `Use one of: *, ${resources.join(", ")}.`);
+      throw invalidField(
+        `/scopes/${i}`,
+        `There is no resource ${resource}.`,
+        `Use one of: *, ${resources.join(", ")}.`,
+      );
     }
     for (const permission of registry.permissions.keys()) {
       if (scopesAllow([scope], permission) && !allows(registry as Registry, actor, permission)) {

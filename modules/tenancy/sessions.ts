@@ -21,14 +21,24 @@ async function register(ctx: OpenCtx, input: z.output<typeof Registration>) {
   if (tooMany) return refusal(ctx, tooMany);
   const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
   if (!opened) {
-    return refusal(ctx, new AppError("conflict", "No account can be made with this e-mail and password.", { suggestion: "If you have an account, sign in." }));
+    return refusal(
+      ctx,
+      new AppError("conflict", "No account can be made with this e-mail and password.", {
+        suggestion: "If you have an account, sign in.",
+      }),
+    );
   }
   if (opened.kind === "confirm") return confirmationRequired(input.email, "Open it, then sign in and name your team.");
   const { session } = opened;
   // An account of before without a team is a registration that was cut off; one with a team is simply an account.
   const teams = await ctx.db`select 1 from private.my_teams(${session.user.id})`;
   if (teams.length > 0) {
-    return refusal(ctx, new AppError("conflict", "No account can be made with this e-mail and password.", { suggestion: "If you have an account, sign in." }));
+    return refusal(
+      ctx,
+      new AppError("conflict", "No account can be made with this e-mail and password.", {
+        suggestion: "If you have an account, sign in.",
+      }),
+    );
   }
   const [tenant] = await ctx.db<TenantRow[]>`
     select * from private.create_tenant(${input.tenant_name}, ${session.user.id}, ${session.user.email}, ${input.name}, ${ctx.requestId})`;
@@ -41,7 +51,8 @@ const registerOperation = (id: string, path: `/${string}`) =>
     method: "POST",
     path,
     summary: "Make an account and a team",
-    description: "201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.",
+    description:
+      "201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.",
     auth: "public",
     input: Registration,
     output: SessionWithTenant,
@@ -66,7 +77,8 @@ export const login = defineOpenOperation({
     const opened = await auth.signIn(ctx, email, password);
     if (!opened) return refusal(ctx, badLogin());
     // GoTrue says this only when the password fits, so nobody else learns it.
-    if (opened.kind === "confirm") return refusal(ctx, new AppError("forbidden", "Confirm your e-mail first: we sent you a link."));
+    if (opened.kind === "confirm")
+      return refusal(ctx, new AppError("forbidden", "Confirm your e-mail first: we sent you a link."));
     return opened.session;
   },
 });

@@ -25,11 +25,16 @@ export const createTenant = defineOpenOperation({
     const { userId, email } = personOf(ctx);
     const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
     if (ctx.config.signup === "invite" && !teams.some((t) => t.role === "owner" || t.role === "admin")) {
-      throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask an owner or admin of a team to make it." });
+      throw new AppError("forbidden", "New teams are by invitation here.", {
+        suggestion: "Ask an owner or admin of a team to make it.",
+      });
     }
     const token = bearerOf(request);
-    const person = teams.find((t) => t.person !== "")?.person ?? (token ? ((await auth.userOf(ctx, token))?.name ?? "") : "");
-    const [tenant] = await ctx.db<TenantRow[]>`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
+    const person =
+      teams.find((t) => t.person !== "")?.person ?? (token ? ((await auth.userOf(ctx, token))?.name ?? "") : "");
+    const [tenant] = await ctx.db<
+      TenantRow[]
+    >`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
     return tenant!;
   },
 });
@@ -44,9 +49,16 @@ export const listTenants = defineOpenOperation({
   output: pageOf(z.object({ id: z.uuid(), name: z.string(), slug: z.string(), role: RoleSchema, created_at: instant })),
   async handle(ctx, { limit, cursor }) {
     const after = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
-    const teams = await ctx.db<TeamRow[]>`select id, name, slug, role, created_at from private.my_teams(${personOf(ctx).userId})`;
+    const teams = await ctx.db<
+      TeamRow[]
+    >`select id, name, slug, role, created_at from private.my_teams(${personOf(ctx).userId})`;
     const from = after ? teams.findIndex((t) => t.id === after) + 1 : 0;
-    return toPage(teams.slice(from, from + limit + 1), limit, (t) => [t.id], (t) => t);
+    return toPage(
+      teams.slice(from, from + limit + 1),
+      limit,
+      (t) => [t.id],
+      (t) => t,
+    );
   },
 });
 
@@ -75,13 +87,19 @@ export const updateTenant = defineOperation({
   summary: "Rename the team or change its settings",
   description: "`settings` is merged key by key; null removes a key.",
   permission: "tenant:write",
-  input: z.object({ name: TenantName.optional(), settings: z.record(z.string().min(1).max(60), z.json()).optional() }),
+  input: z.object({
+    name: TenantName.optional(),
+    settings: z.record(z.string().min(1).max(60), z.unknown()).optional(),
+  }),
   output: Tenant,
   async handle(ctx, { name, settings }) {
     const [before] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId} for update`;
     if (!before) throw new AppError("not_found", "This team does not exist any more.");
-    const merged = Object.fromEntries(Object.entries({ ...before.settings, ...settings }).filter(([, v]) => v !== null));
-    if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES) throw invalidField("/settings", `All settings together may have ${MAX_SETTINGS_BYTES} bytes.`);
+    const merged = Object.fromEntries(
+      Object.entries({ ...before.settings, ...settings }).filter(([, v]) => v !== null),
+    );
+    if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES)
+      throw invalidField("/settings", `All settings together may have ${MAX_SETTINGS_BYTES} bytes.`);
     const [tenant] = await ctx.db<TenantRow[]>`
       update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged as never)}
       where id = ${ctx.tenantId} returning *`;
