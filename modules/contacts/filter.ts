@@ -176,8 +176,7 @@ const documentation = {
   },
 };
 
-export const FilterSchema = z
-  .custom<Filter>()
+export const FilterSchema = (z.record(z.string(), z.unknown()) as unknown as z.ZodType<Filter, Filter>)
   .superRefine((input, context) => {
     for (const { path, detail } of filterFaults(input)) context.addIssue({ code: "custom", path, message: detail });
   })
