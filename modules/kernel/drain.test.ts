@@ -12,11 +12,11 @@ type Payload = z.infer<typeof payload>;
 
 const write = (ctx: { db: any; tenantId: string }, p: Payload) => ctx.db`insert into public.lists (tenant_id, name) values (${ctx.tenantId}, ${p.name})`;
 
+const limits = { payload: payload as z.ZodType<Payload>, visibilitySeconds: 30, maxAttempts: 2 };
+
 const single = defineConsumer<Payload>({
+  ...limits,
   queue: "probe_single",
-  payload: payload as z.ZodType<Payload>,
-  visibilitySeconds: 30,
-  maxAttempts: 2,
   async handle(ctx, p) {
     await write(ctx, p);
     if (p.act === "throw") throw new Error("boom");
@@ -27,9 +27,10 @@ const single = defineConsumer<Payload>({
 });
 
 const batch = defineConsumer<Payload>({
-  ...single,
+  ...limits,
   queue: "probe_batch",
   batch: 50,
+  handle: () => Promise.reject(new Error("handleBatch stands for it")),
   async handleBatch(ctx, ps) {
     for (const p of ps) await write(ctx, p);
     if (ps.some((p) => p.act === "throw")) throw new Error("one of them is poisoned");

@@ -107,6 +107,7 @@ async function apply(ctx: Ctx, connectionId: string, keyed: Keyed[]): Promise<Se
     event_key: key,
     provider_message_id: event.provider_message_id && plain(event.provider_message_id, 300),
     message_id: event.message_id,
+    rfc_message_id: event.rfc_message_id ? plain(event.rfc_message_id, 998) : null,
     recipient: event.recipient && plain(event.recipient, 320),
     at: event.at,
     bounce: "bounce" in event ? event.bounce : null,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Config } from "../kernel/config.ts";
-import type { Tx } from "../kernel/db.ts";
+import type { Sql, Tx } from "../kernel/db.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOpenOperation } from "../kernel/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/vault.ts";
@@ -12,7 +12,7 @@ import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantNam
  * A fresh single-use link with which the first person takes the installation, or null once somebody has an account.
  * Only the hash is stored, so an earlier link stops working. `sql` is a connection as the role that migrates.
  */
-export async function ensureClaim(sql: Tx, config: Pick<Config, "publicUrl">): Promise<string | null> {
+export async function ensureClaim(sql: Sql | Tx, config: Pick<Config, "publicUrl">): Promise<string | null> {
   const token = randomToken("ovc_");
   const [row] = await sql<{ set: boolean }[]>`select private.set_claim(${await sha256Hex(token)}) as set`;
   return row!.set ? `${config.publicUrl}/claim?token=${token}` : null;
