@@ -113,7 +113,7 @@ begin
 end $$;
 
 -- In portions, so that a long backlog never becomes one long transaction.
-create function private.prune_webhooks(keep interval default '30 days', quantity int default 10000) returns int
+create function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
 language sql volatile security definer set search_path = '' as $$
   with gone as (
     delete from public.webhook_deliveries d

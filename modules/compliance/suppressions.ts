@@ -12,10 +12,20 @@ type Channel = z.output<typeof Channel>;
 type Reason = z.output<typeof Reason>;
 
 const Suppression = z
-  .object({ id: z.uuid(), channel: Channel, address: z.string(), reason: Reason, detail: z.string(), created_at: z.iso.datetime() })
+  .object({
+    id: z.uuid(),
+    channel: Channel,
+    address: z.string(),
+    reason: Reason,
+    detail: z.string(),
+    created_at: z.iso.datetime(),
+  })
   .meta({ id: "Suppression" });
 type Row = Omit<z.output<typeof Suppression>, "created_at"> & { created_at: Date };
-const toSuppression = (row: Row): z.output<typeof Suppression> => ({ ...row, created_at: row.created_at.toISOString() });
+const toSuppression = (row: Row): z.output<typeof Suppression> => ({
+  ...row,
+  created_at: row.created_at.toISOString(),
+});
 
 /** What becomes of a running sequence of the person. */
 const ENDS: Record<Reason, { status: string; note: string }> = {
@@ -40,7 +50,12 @@ function normalize(channel: Channel, raw: string): string | null {
 }
 
 /** Returns the rows of these addresses, and which of them are new. */
-async function suppress(ctx: Ctx, channel: Channel, addresses: string[], reason: Reason): Promise<Map<string, Row & { fresh: boolean }>> {
+async function suppress(
+  ctx: Ctx,
+  channel: Channel,
+  addresses: string[],
+  reason: Reason,
+): Promise<Map<string, Row & { fresh: boolean }>> {
   const before = await ctx.db<{ address: string }[]>`
     select address from public.suppressions where tenant_id = ${ctx.tenantId} and channel = ${channel} and address = any(${addresses})`;
   const known = new Set(before.map((r) => r.address));
@@ -65,7 +80,12 @@ export const listSuppressions = defineOperation({
   path: "/suppressions",
   summary: "Suppressed addresses, newest first",
   permission: "compliance:read",
-  input: z.object({ ...pageParams, channel: Channel.optional(), reason: Reason.optional(), search: z.string().trim().max(200).optional() }),
+  input: z.object({
+    ...pageParams,
+    channel: Channel.optional(),
+    reason: Reason.optional(),
+    search: z.string().trim().max(200).optional(),
+  }),
   output: pageOf(Suppression),
   async handle(ctx, { limit, cursor, channel, reason, search }) {
     const { db } = ctx;
@@ -84,9 +104,14 @@ export const addSuppression = defineOperation({
   method: "POST",
   path: "/suppressions",
   summary: "Never write to an address again",
-  description: "Stops every running sequence of the person and takes back what has not left. Repeating it changes nothing.",
+  description:
+    "Stops every running sequence of the person and takes back what has not left. Repeating it changes nothing.",
   permission: "compliance:write",
-  input: z.object({ channel: Channel.default("email"), address: z.string().max(320), reason: Reason.default("manual") }),
+  input: z.object({
+    channel: Channel.default("email"),
+    address: z.string().max(320),
+    reason: Reason.default("manual"),
+  }),
   output: Suppression,
   status: 201,
   async handle(ctx, { channel, address, reason }) {
@@ -112,12 +137,20 @@ export const addSuppressions = defineOperation({
     reason: Reason.default("manual"),
   }),
   output: z.object({
-    data: z.array(z.object({ index: z.number().int(), outcome: z.enum(["added", "existing", "rejected"]), id: z.uuid().optional(), error: z.string().optional() })),
+    data: z.array(
+      z.object({
+        index: z.number().int(),
+        outcome: z.enum(["added", "existing", "rejected"]),
+        id: z.uuid().optional(),
+        error: z.string().optional(),
+      }),
+    ),
   }),
   async handle(ctx, { channel, addresses, reason }) {
     const wanted = addresses.map((a) => normalize(channel, a));
     const unique = [...new Set(wanted.filter((a) => a !== null))];
-    const rows = unique.length > 0 ? await suppress(ctx, channel, unique, reason) : new Map<string, Row & { fresh: boolean }>();
+    const rows =
+      unique.length > 0 ? await suppress(ctx, channel, unique, reason) : new Map<string, Row & { fresh: boolean }>();
     const told = new Set<string>();
     const data = wanted.map((address, index) => {
       if (address === null) return { index, outcome: "rejected" as const, error: `is not ${PATTERN[channel].wants}` };

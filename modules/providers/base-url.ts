@@ -19,9 +19,11 @@ export function checkBaseUrl(raw: string | null | undefined, provider: AnyProvid
     throw refuse("is not a URL", `Write it like ${schemes[0]}://host.example.com.`);
   }
   const scheme = url.protocol.slice(0, -1);
-  if (!schemes.includes(scheme)) throw refuse(`must start with ${schemes.map((s) => `${s}://`).join(" or ")} for ${provider.label}`);
+  if (!schemes.includes(scheme))
+    throw refuse(`must start with ${schemes.map((s) => `${s}://`).join(" or ")} for ${provider.label}`);
   if (url.hostname === "") throw refuse("names no host");
-  if (url.username !== "" || url.password !== "") throw refuse("must not contain a user name or password", "Put them into the credentials.");
+  if (url.username !== "" || url.password !== "")
+    throw refuse("must not contain a user name or password", "Put them into the credentials.");
   if (url.search !== "" || url.hash !== "") throw refuse("must not have a query or fragment");
   const port = Number(url.port || ({ https: 443, http: 80, smtps: 465, smtp: 25 } as Record<string, number>)[scheme]);
   try {

@@ -41,7 +41,11 @@ const ProviderSchema = z
   })
   .meta({ id: "Provider" });
 
-const toField = ({ name, enum: options, ...rest }: FormField): z.output<typeof Field> => ({ key: name, options, ...rest });
+const toField = ({ name, enum: options, ...rest }: FormField): z.output<typeof Field> => ({
+  key: name,
+  options,
+  ...rest,
+});
 
 const toProvider = (p: AnyProvider): z.output<typeof ProviderSchema> => ({
   id: p.id,

@@ -18,9 +18,15 @@ import { type ConnectionRow, ConnectionSchema, toConnection, webhookUrl } from "
 type Opened = { row: ConnectionRow; provider: AnyProvider; connection: Connection<Values> };
 
 async function open(ctx: Ctx, id: string): Promise<Opened> {
-  const [row] = await ctx.db<ConnectionRow[]>`select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
+  const [row] = await ctx.db<
+    ConnectionRow[]
+  >`select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
   if (!row) throw noConnection();
-  return { row, provider: providerById(row.provider), connection: await toOpenConnection(ctx.vault, ctx.tenantId, row) };
+  return {
+    row,
+    provider: providerById(row.provider),
+    connection: await toOpenConnection(ctx.vault, ctx.tenantId, row),
+  };
 }
 
 type Verdict = CheckResult & { certain: boolean };
@@ -32,14 +38,32 @@ async function ask(ctx: ManualCtx, { provider, connection }: Opened): Promise<Ve
     return { ...result, detail: scrub(result.detail, provider, connection.credentials), certain: true };
   } catch (error) {
     if (error instanceof HttpError) {
-      const suggestion = error.kind === "blocked" ? undefined : "Try again; if it persists, look at the provider's status page and the base URL.";
-      return { ok: false, code: error.kind, detail: scrub(error.message, provider, connection.credentials), suggestion, certain: error.kind === "blocked" };
+      const suggestion =
+        error.kind === "blocked"
+          ? undefined
+          : "Try again; if it persists, look at the provider's status page and the base URL.";
+      return {
+        ok: false,
+        code: error.kind,
+        detail: scrub(error.message, provider, connection.credentials),
+        suggestion,
+        certain: error.kind === "blocked",
+      };
     }
     if (error instanceof AppError && error.status < 500) {
-      return { ok: false, code: error.code, detail: scrub(error.message, provider, connection.credentials), suggestion: error.suggestion, certain: true };
+      return {
+        ok: false,
+        code: error.code,
+        detail: scrub(error.message, provider, connection.credentials),
+        suggestion: error.suggestion,
+        certain: true,
+      };
     }
     ctx.log.error("a connection check failed", { provider: provider.id, connection: connection.id, error });
-    const detail = error instanceof AppError ? scrub(error.message, provider, connection.credentials) : `${provider.label} gave an answer we cannot read.`;
+    const detail =
+      error instanceof AppError
+        ? scrub(error.message, provider, connection.credentials)
+        : `${provider.label} gave an answer we cannot read.`;
     return { ok: false, code: error instanceof AppError ? error.code : "bad_answer", detail, certain: false };
   }
 }
@@ -49,7 +73,8 @@ export const checkConnection = defineManualOperation({
   method: "POST",
   path: "/connections/{id}/check",
   summary: "Ask the provider whether the credentials work",
-  description: "Passing makes a draft or a connection with an issue tested. Failing makes it a draft, or an issue if it was in use.",
+  description:
+    "Passing makes a draft or a connection with an issue tested. Failing makes it a draft, or an issue if it was in use.",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: z.object({
@@ -79,7 +104,10 @@ export const checkConnection = defineManualOperation({
         where tenant_id = ${tenantId} and id = ${id} and credentials = ${row.credentials}
           and base_url is not distinct from ${row.base_url} and settings = ${db.json(row.settings as never)}
         returning ${publicColumns(db)}`;
-      if (!saved) throw new AppError("conflict", "The connection was changed while it was being checked.", { suggestion: "Check it again." });
+      if (!saved)
+        throw new AppError("conflict", "The connection was changed while it was being checked.", {
+          suggestion: "Check it again.",
+        });
       return { ...verdict, connection: toConnection(saved, config.publicUrl) };
     });
   },
@@ -108,15 +136,20 @@ export const registerWebhook = defineManualOperation({
     const { row, provider, connection } = await ctx.tx((tx) => open(tx, id));
     if (!provider.registerWebhook) {
       throw new AppError("conflict", `${provider.label} has no webhooks we could register.`, {
-        suggestion: provider.verify ? `Enter ${webhookUrl(ctx.config.publicUrl, provider.id, id)} in its dashboard.` : undefined,
+        suggestion: provider.verify
+          ? `Enter ${webhookUrl(ctx.config.publicUrl, provider.id, id)} in its dashboard.`
+          : undefined,
       });
     }
     requireReachable(ctx.config.publicUrl, connection);
     const given = await register(ctx, provider, connection);
     return await ctx.tx(async ({ db, tenantId, config, vault }) => {
-      const [now] = await db<ConnectionRow[]>`select * from public.connections where tenant_id = ${tenantId} and id = ${id} for update`;
+      const [now] = await db<
+        ConnectionRow[]
+      >`select * from public.connections where tenant_id = ${tenantId} and id = ${id} for update`;
       if (!now) throw noConnection();
-      if (now.base_url !== row.base_url) throw new AppError("conflict", "The connection was changed meanwhile.", { suggestion: "Register again." });
+      if (now.base_url !== row.base_url)
+        throw new AppError("conflict", "The connection was changed meanwhile.", { suggestion: "Register again." });
       // Merged into what is stored now, so that an edit during the call is not undone.
       const credentials = { ...(await openCredentials(vault, tenantId, id, now.credentials)), ...given.credentials };
       const sealed = await sealCredentials(vault, tenantId, id, credentials);
@@ -128,12 +161,27 @@ export const registerWebhook = defineManualOperation({
   },
 });
 
-async function register(ctx: ManualCtx, provider: AnyProvider, connection: Connection<Values>): Promise<{ credentials: Values; detail: string }> {
+async function register(
+  ctx: ManualCtx,
+  provider: AnyProvider,
+  connection: Connection<Values>,
+): Promise<{ credentials: Values; detail: string }> {
   try {
-    return await provider.registerWebhook!(webhookUrl(ctx.config.publicUrl, provider.id, connection.id), connection, ctx.http);
+    return await provider.registerWebhook!(
+      webhookUrl(ctx.config.publicUrl, provider.id, connection.id),
+      connection,
+      ctx.http,
+    );
   } catch (error) {
-    if (error instanceof AppError) throw new AppError(error.code, scrub(error.message, provider, connection.credentials), { suggestion: error.suggestion });
-    if (error instanceof HttpError) throw new AppError("upstream", `${provider.label} could not be reached: ${scrub(error.message, provider, connection.credentials)}`);
-    throw error;
+    if (error instanceof AppError)
+      throw new AppError(error.code, scrub(error.message, provider, connection.credentials), {
+        suggestion: error.suggestion,
+      });
+    if (error instanceof HttpError)
+      throw new AppError(
+        "upstream",
+        `${provider.label} could not be reached: ${scrub(error.message, provider, connection.credentials)}`,
+      );
+    throw new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
   }
 }

@@ -7,9 +7,24 @@ import { uuid7 } from "../kernel/ids.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import { checkBaseUrl } from "./base-url.ts";
-import { mergeValues, openCredentials, outgoingSecrets, parseCredentials, parseSettings, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
+import {
+  mergeValues,
+  openCredentials,
+  outgoingSecrets,
+  parseCredentials,
+  parseSettings,
+  sealCredentials,
+  toOpenConnection,
+  type Values,
+} from "./credentials.ts";
 import { providerById } from "./registry.ts";
-import { CONNECTION_STATUS, type ConnectionRow, ConnectionSchema, type ConnectionStatus, toConnection } from "./schemas.ts";
+import {
+  CONNECTION_STATUS,
+  type ConnectionRow,
+  ConnectionSchema,
+  type ConnectionStatus,
+  toConnection,
+} from "./schemas.ts";
 
 /** A team's accounts at providers: made, changed, listed, removed. */
 
@@ -20,28 +35,41 @@ export const publicColumns = (db: Tx) => db`
   id, provider, name, channel, status, settings, base_url, credentials_set, webhook_registered, sent, failed, consecutive_failures,
   last_success_at, last_error, last_error_at, open_until, created_at, updated_at`;
 
-export const noConnection = () => new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
+export const noConnection = () =>
+  new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
 
 const values = z.record(z.string().max(60), z.union([z.string().max(20_000), z.number(), z.boolean(), z.null()]));
 const Name = z.string().trim().min(1, "give the connection a name").max(80);
-const BaseUrl = z.string().max(500).nullable().describe("Replaces the provider's own address: a rehearsal server or a self-hosted peer.");
+const BaseUrl = z
+  .string()
+  .max(500)
+  .nullable()
+  .describe("Replaces the provider's own address: a rehearsal server or a self-hosted peer.");
 
 /** What the sender needs of a connection, with its credentials opened. The caller keeps it no longer than its work takes. */
 export async function openConnection(
   ctx: Ctx,
   connectionId: string,
 ): Promise<{ provider: AnyProvider; connection: Connection<Record<string, unknown>>; status: string }> {
-  const [row] = await ctx.db<Pick<ConnectionRow, "id" | "provider" | "credentials" | "settings" | "base_url" | "status">[]>`
+  const [row] = await ctx.db<
+    Pick<ConnectionRow, "id" | "provider" | "credentials" | "settings" | "base_url" | "status">[]
+  >`
     select id, provider, credentials, settings, base_url, status from public.connections
     where tenant_id = ${ctx.tenantId} and id = ${connectionId}`;
   if (!row) throw noConnection();
-  return { provider: providerById(row.provider), connection: await toOpenConnection(ctx.vault, ctx.tenantId, row), status: row.status };
+  return {
+    provider: providerById(row.provider),
+    connection: await toOpenConnection(ctx.vault, ctx.tenantId, row),
+    status: row.status,
+  };
 }
 
 /** Turns the unique key on (tenant, name) into a sentence. */
 const uniqueName = (error: unknown, name: string): unknown =>
   (error as { code?: string }).code === "23505"
-    ? new AppError("conflict", `There is a connection named «${name}» already.`, { errors: [{ pointer: "/name", detail: "is taken" }] })
+    ? new AppError("conflict", `There is a connection named «${name}» already.`, {
+        errors: [{ pointer: "/name", detail: "is taken" }],
+      })
     : error;
 
 export const listConnections = defineOperation({
@@ -50,7 +78,11 @@ export const listConnections = defineOperation({
   path: "/connections",
   summary: "Connections, newest first",
   permission: "providers:read",
-  input: z.object({ ...pageParams, status: z.enum(CONNECTION_STATUS).optional(), channel: z.string().max(20).optional() }),
+  input: z.object({
+    ...pageParams,
+    status: z.enum(CONNECTION_STATUS).optional(),
+    channel: z.string().max(20).optional(),
+  }),
   output: pageOf(ConnectionSchema),
   async handle(ctx, { limit, cursor, status, channel }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
@@ -59,7 +91,12 @@ export const listConnections = defineOperation({
       where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
         ${status ? ctx.db`and status = ${status}` : ctx.db``} ${channel ? ctx.db`and channel = ${channel}` : ctx.db``}
       order by id desc limit ${limit + 1}`;
-    return toPage(rows, limit, (r) => [r.id], (r) => toConnection(r, ctx.config.publicUrl));
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => toConnection(r, ctx.config.publicUrl),
+    );
   },
 });
 
@@ -92,7 +129,8 @@ export const createConnection = defineOperation({
   method: "POST",
   path: "/connections",
   summary: "Connect an account at a provider",
-  description: "The connection starts as a draft: check it, then activate it. Credentials are encrypted and never given out again.",
+  description:
+    "The connection starts as a draft: check it, then activate it. Credentials are encrypted and never given out again.",
   permission: "providers:write",
   input: z.object({
     provider: z.string().max(40),
@@ -126,12 +164,24 @@ export const createConnection = defineOperation({
 
 /** Stored secrets must not travel to a server that somebody entered without knowing them. */
 function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Values): void {
-  const missing = outgoingSecrets(provider).filter((key) => stored[key] !== undefined && typeof patch[key] !== "string");
+  const missing = outgoingSecrets(provider).filter(
+    (key) => stored[key] !== undefined && typeof patch[key] !== "string",
+  );
   if (missing.length === 0) return;
   throw new AppError("invalid", `The server changes, so enter ${missing.join(" and ")} again.`, {
-    errors: missing.map((key) => ({ pointer: `/credentials/${key}`, detail: "is needed again when the server changes" })),
+    errors: missing.map((key) => ({
+      pointer: `/credentials/${key}`,
+      detail: "is needed again when the server changes",
+    })),
   });
 }
+
+const outgoing = (credentials: Values): Values =>
+  Object.fromEntries(Object.entries(credentials).filter(([key]) => !key.startsWith("webhook_")));
+
+/** Equal for equal values: jsonb does not keep the order of keys. */
+const canonical = (credentials: Values, settings: Values, baseUrl: string | null): string =>
+  JSON.stringify([Object.entries(credentials).sort(), Object.entries(settings).sort(), baseUrl]);
 
 export const updateConnection = defineOperation({
   id: "connections.update",
@@ -139,10 +189,16 @@ export const updateConnection = defineOperation({
   path: "/connections/{id}",
   summary: "Change a connection",
   description:
-    "Credentials and settings are merged; null removes a field. Changing either, or the base URL, makes it a draft again. " +
+    "Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. " +
     "A new server needs the secrets again.",
   permission: "providers:write",
-  input: z.object({ id: z.uuid(), name: Name.optional(), credentials: values.optional(), settings: values.optional(), base_url: BaseUrl.optional() }),
+  input: z.object({
+    id: z.uuid(),
+    name: Name.optional(),
+    credentials: values.optional(),
+    settings: values.optional(),
+    base_url: BaseUrl.optional(),
+  }),
   output: ConnectionSchema,
   async handle(ctx, input) {
     const [row] = await ctx.db<ConnectionRow[]>`
@@ -152,13 +208,20 @@ export const updateConnection = defineOperation({
     const stored = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
     const patch = input.credentials ?? {};
     const baseUrl = input.base_url === undefined ? row.base_url : checkBaseUrl(input.base_url, provider, ctx.http);
-    const settings = input.settings || input.base_url !== undefined ? parseSettings(provider, mergeValues(row.settings, input.settings ?? {}), baseUrl) : row.settings;
-    const moved = baseUrl !== row.base_url || settings.host !== row.settings.host || settings.port !== row.settings.port;
+    const settings =
+      input.settings || input.base_url !== undefined
+        ? parseSettings(provider, mergeValues(row.settings, input.settings ?? {}), baseUrl)
+        : row.settings;
+    const moved =
+      baseUrl !== row.base_url || settings.host !== row.settings.host || settings.port !== row.settings.port;
     if (moved) requireSecretsAgain(provider, stored, patch);
 
     const credentials = Object.keys(patch).length > 0 ? parseCredentials(provider, mergeValues(stored, patch)) : stored;
-    const changed = JSON.stringify([credentials, settings, baseUrl]) !== JSON.stringify([stored, row.settings, row.base_url]);
-    const sealed = changed ? await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials) : row.credentials;
+    // What only checks incoming calls needs no new check of the account.
+    const changed =
+      canonical(outgoing(credentials), settings, baseUrl) !== canonical(outgoing(stored), row.settings, row.base_url);
+    const sealed =
+      credentials === stored ? row.credentials : await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials);
     try {
       const [saved] = await ctx.db<PublicRow[]>`
         update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings as never)}, base_url = ${baseUrl},
@@ -202,7 +265,10 @@ export const deleteConnection = defineOperation({
         select 'campaign «' || k.name || '»' from public.campaigns k where k.tenant_id = c.tenant_id and k.connection_id = c.id) x on true
       where c.tenant_id = ${ctx.tenantId} and c.id = ${id} order by 1 limit 6`;
     if (users.length === 0) throw noConnection();
-    const named = users.slice(0, 5).map((u) => u.label).join(", ");
+    const named = users
+      .slice(0, 5)
+      .map((u) => u.label)
+      .join(", ");
     throw new AppError("conflict", `The connection is in use by ${named}${users.length > 5 ? " and others" : ""}.`, {
       suggestion: "Remove these first, or pause the connection instead.",
     });
@@ -210,7 +276,13 @@ export const deleteConnection = defineOperation({
 });
 
 /** The moves between states that a person makes; each is one statement, so two clicks cannot both win. */
-async function move(ctx: Ctx, id: string, from: ConnectionStatus[], to: ConnectionStatus, why: (status: ConnectionStatus) => AppError) {
+async function move(
+  ctx: Ctx,
+  id: string,
+  from: ConnectionStatus[],
+  to: ConnectionStatus,
+  why: (status: ConnectionStatus) => AppError,
+) {
   const [row] = await ctx.db<PublicRow[]>`
     update public.connections set status = ${to} where tenant_id = ${ctx.tenantId} and id = ${id} and status = any(${from})
     returning ${publicColumns(ctx.db)}`;
@@ -232,10 +304,19 @@ export const activateConnection = defineOperation({
   input: z.object({ id: z.uuid() }),
   output: ConnectionSchema,
   handle: (ctx, { id }) =>
-    move(ctx, id, ["tested", "paused"], "active", (status) =>
-      new AppError("conflict", status === "issue" ? "The provider refused this connection." : "The connection has not passed a check yet.", {
-        suggestion: `POST /connections/${id}/check first.`,
-      }),
+    move(
+      ctx,
+      id,
+      ["tested", "paused"],
+      "active",
+      (status) =>
+        new AppError(
+          "conflict",
+          status === "issue" ? "The provider refused this connection." : "The connection has not passed a check yet.",
+          {
+            suggestion: `POST /connections/${id}/check first.`,
+          },
+        ),
     ),
 });
 
@@ -249,5 +330,11 @@ export const pauseConnection = defineOperation({
   input: z.object({ id: z.uuid() }),
   output: ConnectionSchema,
   handle: (ctx, { id }) =>
-    move(ctx, id, ["active"], "paused", (status) => new AppError("conflict", `Only an active connection can be paused; this one is ${status}.`)),
+    move(
+      ctx,
+      id,
+      ["active"],
+      "paused",
+      (status) => new AppError("conflict", `Only an active connection can be paused; this one is ${status}.`),
+    ),
 });

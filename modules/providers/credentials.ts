@@ -39,14 +39,24 @@ export function mergeValues(stored: Values, patch: Values): Values {
   return merged;
 }
 
-function parseFields(schema: z.ZodObject, values: Values, at: "/credentials" | "/settings", provider: AnyProvider): Values {
+function parseFields(
+  schema: z.ZodObject,
+  values: Values,
+  at: "/credentials" | "/settings",
+  provider: AnyProvider,
+): Values {
   const parsed = schema.strict().safeParse(values);
   if (parsed.success) return parsed.data;
   // Zod's messages name types and rules, never the value: a mistyped key does not come back in the answer.
   const errors = parsed.error.issues.flatMap((issue): FieldError[] =>
     issue.code === "unrecognized_keys"
       ? issue.keys.map((key) => ({ pointer: `${at}/${key}`, detail: `${provider.label} has no such field.` }))
-      : [{ pointer: [at, ...issue.path.map(String)].join("/"), detail: String(issue.path[0]) in values ? issue.message : "is missing" }],
+      : [
+          {
+            pointer: [at, ...issue.path.map(String)].join("/"),
+            detail: String(issue.path[0]) in values ? issue.message : "is missing",
+          },
+        ],
   );
   const known = Object.keys(schema.shape).join(", ") || "none";
   throw new AppError("invalid", `${errors[0]!.pointer.slice(1)}: ${errors[0]!.detail}`, {
@@ -59,7 +69,11 @@ function parseFields(schema: z.ZodObject, values: Values, at: "/credentials" | "
 function withWebhookPassword(provider: AnyProvider, values: Values): Values {
   const { webhook_username, webhook_password } = provider.credentials.shape;
   if (!webhook_username || !webhook_password) return values;
-  return { ...values, webhook_username: values.webhook_username ?? "webhook", webhook_password: values.webhook_password ?? randomToken() };
+  return {
+    ...values,
+    webhook_username: values.webhook_username ?? "webhook",
+    webhook_password: values.webhook_password ?? randomToken(),
+  };
 }
 
 /** Complete credentials or a 422 that names the field. */
@@ -74,12 +88,20 @@ export const settingsSchema = (provider: AnyProvider): z.ZodObject =>
       .positive()
       .max(1000)
       .optional()
-      .meta({ title: "Calls per second", description: `Only if your plan differs from the usual ${provider.limits.per_second}.` }),
+      .meta({
+        title: "Calls per second",
+        description: `Only if your plan differs from the usual ${provider.limits.per_second}.`,
+      }),
   });
 
 /** A base URL stands for host and port, so with one the settings that name them may be left out. */
 export const parseSettings = (provider: AnyProvider, values: Values, baseUrl: string | null): Values =>
-  parseFields(baseUrl === null ? settingsSchema(provider) : settingsSchema(provider).partial(), mergeValues({}, values), "/settings", provider);
+  parseFields(
+    baseUrl === null ? settingsSchema(provider) : settingsSchema(provider).partial(),
+    mergeValues({}, values),
+    "/settings",
+    provider,
+  );
 
 /** Fields that are sent to the provider and must not reach another server. Webhook secrets only ever check what comes in. */
 export const outgoingSecrets = (provider: AnyProvider): string[] =>

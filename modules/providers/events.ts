@@ -14,7 +14,14 @@ import { providers } from "./registry.ts";
 /** Rounds (2 + 4 + 8 + 16 + 32 s) in which an event may wait for the send it speaks of to be recorded. */
 const UNMATCHED_ROUNDS = 5;
 
-type Delivery = { id: string; connection_id: string; provider: string; body: Uint8Array; processed: boolean; attempts: number };
+type Delivery = {
+  id: string;
+  connection_id: string;
+  provider: string;
+  body: Uint8Array;
+  processed: boolean;
+  attempts: number;
+};
 type MessageEvent = Exclude<ProviderEvent, { kind: "inbound" | "inbound_ref" }>;
 type Keyed = { delivery: string; key: string; event: MessageEvent };
 type Finished = { id: string; error: string | null };
@@ -27,7 +34,11 @@ export const webhooksIn = defineConsumer({
   batch: 100,
   concurrency: 2,
   handle: async (ctx, payload) => (await process(ctx, [payload.id]))[0]!,
-  handleBatch: (ctx, payloads) => process(ctx, payloads.map((p) => p.id)),
+  handleBatch: (ctx, payloads) =>
+    process(
+      ctx,
+      payloads.map((p) => p.id),
+    ),
 });
 
 async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
@@ -52,7 +63,11 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
     for (const event of parsed.events) {
       if (event.kind === "inbound") await receive(ctx, delivery.connection_id, event.email);
       else if (event.kind === "inbound_ref") {
-        await ctx.enqueue(fetchInboundMail, { tenant_id: ctx.tenantId, connection_id: delivery.connection_id, ref: event.ref });
+        await ctx.enqueue(fetchInboundMail, {
+          tenant_id: ctx.tenantId,
+          connection_id: delivery.connection_id,
+          ref: event.ref,
+        });
       } else {
         const list = byConnection.get(delivery.connection_id) ?? [];
         list.push({ delivery: delivery.id, key: await eventKey(delivery.provider, event.event_id), event });
@@ -77,7 +92,11 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
     }
   }
   await suppress(ctx, suppressed);
-  await record(ctx, [...finished.values()], [...outcomes].flatMap(([id, o]) => (o.kind === "retry" ? [id] : [])));
+  await record(
+    ctx,
+    [...finished.values()],
+    [...outcomes].flatMap(([id, o]) => (o.kind === "retry" ? [id] : [])),
+  );
   return ids.map((id) => outcomes.get(id) ?? done());
 }
 
@@ -128,19 +147,30 @@ function detailOf(event: MessageEvent): Record<string, string> {
 }
 
 /** Google's image proxy fetches when the person opens; Apple's (a bare Mozilla/5.0) and scanners fetch by themselves. */
-const isMachine = (agent: string): boolean => agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent));
+const isMachine = (agent: string): boolean =>
+  agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent));
 
-const aboutAddressOnly = (event: MessageEvent): boolean => event.provider_message_id === null && event.message_id === null;
+const aboutAddressOnly = (event: MessageEvent): boolean =>
+  event.provider_message_id === null && event.message_id === null;
 
 /** What an event says about an address stands even if the mail was not ours: the account heard it from this person. */
 async function suppress(ctx: Ctx, items: Keyed[]): Promise<void> {
   const addresses = (keep: (event: MessageEvent) => boolean) => [
-    ...new Set(items.flatMap(({ event }) => (event.recipient?.includes("@") && keep(event) ? [plain(event.recipient, 320).toLowerCase()] : []))),
+    ...new Set(
+      items.flatMap(({ event }) =>
+        event.recipient?.includes("@") && keep(event) ? [plain(event.recipient, 320).toLowerCase()] : [],
+      ),
+    ),
   ];
   const groups = [
     [addresses((e) => e.kind === "unsubscribed"), "unsubscribe", "unsubscribed", "The person unsubscribed."],
     [addresses((e) => e.kind === "complained"), "complaint", "unsubscribed", "The person reported a message as spam."],
-    [addresses((e) => e.kind === "bounced" && e.bounce === "permanent"), "bounce", "bounced", "The address does not exist."],
+    [
+      addresses((e) => e.kind === "bounced" && e.bounce === "permanent"),
+      "bounce",
+      "bounced",
+      "The address does not exist.",
+    ],
   ] as const;
   for (const [list, reason, status, note] of groups) {
     if (list.length > 0) await ctx.db`select private.suppress(${list}::text[], ${reason}, ${status}, ${note})`;

@@ -24,11 +24,13 @@ export const fetchInboundMail = defineManualConsumer({
   maxAttempts: 10, // with backoff about a quarter of an hour: the provider keeps the mail longer than that
   concurrency: 2, // a call each; more would only meet the provider's rate
   async handle(ctx, { connection_id, ref }) {
-    const opened = await ctx.tx((tx) => openConnection(tx, connection_id)).catch((error) => {
-      // The connection was removed meanwhile: nobody is left to receive the mail.
-      if (error instanceof AppError && error.code === "not_found") return null;
-      throw error;
-    });
+    const opened = await ctx
+      .tx((tx) => openConnection(tx, connection_id))
+      .catch((error) => {
+        // The connection was removed meanwhile: nobody is left to receive the mail.
+        if (error instanceof AppError && error.code === "not_found") return null;
+        throw error;
+      });
     if (!opened?.provider.fetchInbound) return done();
     const email = await opened.provider.fetchInbound(ref, opened.connection, ctx.http);
     await ctx.tx((tx) => receive(tx, connection_id, email));

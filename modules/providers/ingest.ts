@@ -18,18 +18,30 @@ type Target = Pick<ConnectionRow, "provider" | "credentials" | "settings" | "bas
  * Takes a provider's call: finds the connection, verifies the raw bytes, stores them once, puts them on the queue.
  * No product logic runs before the answer. Returns whether the delivery was new. Throws `not_found` or `unauthenticated`.
  */
-export async function ingest(kernel: Kernel, providerId: string, connectionId: string, request: WebhookRequest): Promise<boolean> {
+export async function ingest(
+  kernel: Kernel,
+  providerId: string,
+  connectionId: string,
+  request: WebhookRequest,
+): Promise<boolean> {
   const provider = providers.find((p) => p.id === providerId);
   if (!provider?.verify || !UUID.test(connectionId)) throw noWebhook();
   const [target] = await kernel.database.tx(
     { role: "overture_worker", tenantId: null },
-    (tx) => tx<Target[]>`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
+    (tx) =>
+      tx<
+        Target[]
+      >`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
   );
   if (!target || target.provider !== providerId) throw noWebhook();
 
-  const connection = await toOpenConnection(kernel.vault, target.tenant_id, { ...target, id: connectionId.toLowerCase() });
+  const connection = await toOpenConnection(kernel.vault, target.tenant_id, {
+    ...target,
+    id: connectionId.toLowerCase(),
+  });
   const { delivery_id } = await provider.verify(request, connection);
-  if (delivery_id.length === 0 || delivery_id.length > 300) throw new AppError("unauthenticated", "The delivery id is not usable.");
+  if (delivery_id.length === 0 || delivery_id.length > 300)
+    throw new AppError("unauthenticated", "The delivery id is not usable.");
 
   const actor = { kind: "webhook", connectionId: connection.id } as const;
   const fresh = await kernel.run({ actor, tenantId: target.tenant_id }, async (ctx) => {

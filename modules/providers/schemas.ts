@@ -14,7 +14,9 @@ export const ConnectionSchema = z
     provider: z.string(),
     name: z.string(),
     channel: z.string(),
-    status: z.enum(CONNECTION_STATUS).describe("draft → tested (by a passing check) → active ⇄ paused; issue after a refusal by the provider."),
+    status: z
+      .enum(CONNECTION_STATUS)
+      .describe("draft → tested (by a passing check) → active ⇄ paused; issue after a refusal by the provider."),
     settings: z.record(z.string(), z.unknown()),
     base_url: z.string().nullable(),
     credentials_set: z.array(z.string()).describe("Which credentials are stored. Their values are never given out."),
@@ -59,10 +61,14 @@ export type ConnectionRow = {
 const iso = (moment: Date | null): string | null => moment?.toISOString() ?? null;
 
 /** Where a provider posts to: provider and connection, never the tenant. */
-export const webhookUrl = (publicUrl: string, provider: string, id: string): string => `${publicUrl}/webhooks/${provider}/${id}`;
+export const webhookUrl = (publicUrl: string, provider: string, id: string): string =>
+  `${publicUrl}/webhooks/${provider}/${id}`;
 
 /** A row as the API shows it: everything but the ciphertext. */
-export function toConnection(row: Omit<ConnectionRow, "credentials">, publicUrl: string): z.output<typeof ConnectionSchema> {
+export function toConnection(
+  row: Omit<ConnectionRow, "credentials">,
+  publicUrl: string,
+): z.output<typeof ConnectionSchema> {
   // A provider may have left the registry; its connections are still listed, so that they can be removed.
   const provider = providers.find((p) => p.id === row.provider);
   return {
@@ -106,7 +112,10 @@ export const SenderSchema = z
   })
   .meta({ id: "Sender" });
 
-export type SenderRow = Omit<z.output<typeof SenderSchema>, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
+export type SenderRow = Omit<z.output<typeof SenderSchema>, "created_at" | "updated_at"> & {
+  created_at: Date;
+  updated_at: Date;
+};
 
 export const toSender = (row: SenderRow): z.output<typeof SenderSchema> => ({
   ...row,

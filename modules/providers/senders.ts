@@ -38,7 +38,8 @@ async function requireZone(ctx: Ctx, zone: string | undefined): Promise<void> {
   try {
     await ctx.db`select kernel.now() at time zone ${zone}`;
   } catch (error) {
-    if ((error as { code?: string }).code === "22023") throw invalidField("/time_zone", "is not a time zone the database knows");
+    if ((error as { code?: string }).code === "22023")
+      throw invalidField("/time_zone", "is not a time zone the database knows");
     throw error;
   }
 }
@@ -56,7 +57,8 @@ async function read(ctx: Ctx, id: string) {
   return toSender(row);
 }
 
-const noSender = () => new AppError("not_found", "There is no such sender.", { suggestion: "GET /senders lists them." });
+const noSender = () =>
+  new AppError("not_found", "There is no such sender.", { suggestion: "GET /senders lists them." });
 
 export const listSenders = defineOperation({
   id: "senders.list",
@@ -105,7 +107,12 @@ export const createSender = defineOperation({
         select c.tenant_id, ${id}, c.id, ${input.from_email}, ${input.from_name}, ${input.reply_to ?? null}, ${input.daily_cap}, ${input.time_zone}
         from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${input.connection_id} and c.channel = 'email'
         returning id`;
-      if (!row) throw invalidField("/connection_id", "is not an e-mail connection of your team", "GET /connections lists them.");
+      if (!row)
+        throw invalidField(
+          "/connection_id",
+          "is not an e-mail connection of your team",
+          "GET /connections lists them.",
+        );
     } catch (error) {
       if ((error as { code?: string }).code !== "23505") throw error;
       throw new AppError("conflict", `${input.from_email} is a sender of this connection already.`, {
@@ -167,7 +174,10 @@ export const deleteSender = defineOperation({
       where s.tenant_id = ${ctx.tenantId} and s.id = ${id} order by k.name limit 6`;
     if (users.length === 0) throw noSender();
     const named = users.slice(0, 5).flatMap((u) => (u.name ? [`«${u.name}»`] : []));
-    const what = named.length > 0 ? `campaign ${named.join(", ")}${users.length > 5 ? " and others" : ""}` : "messages that are still to be sent";
+    const what =
+      named.length > 0
+        ? `campaign ${named.join(", ")}${users.length > 5 ? " and others" : ""}`
+        : "messages that are still to be sent";
     throw new AppError("conflict", `The sender is in use by ${what}.`, { suggestion: "Pause the sender instead." });
   },
 });

@@ -19,12 +19,16 @@ export async function rotateConnectionSecrets(ctx: Ctx): Promise<{ rotated: numb
     select id, credentials from public.connections
     where tenant_id = ${ctx.tenantId} and credentials not like ${current}
     order by id limit ${BATCH} for update skip locked`;
-  const sealed = await Promise.all(
-    stale.map(async (row) => {
+  const sealed: { id: string; credentials: string }[] = [];
+  for (const row of stale) {
+    try {
       const plain = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
-      return { id: row.id, credentials: await sealCredentials(ctx.vault, ctx.tenantId, row.id, plain) };
-    }),
-  );
+      sealed.push({ id: row.id, credentials: await sealCredentials(ctx.vault, ctx.tenantId, row.id, plain) });
+    } catch (error) {
+      // Its key is gone already. It stays in `remaining`; the others must not wait for it.
+      ctx.log.error("a connection's credentials do not open and must be entered again", { connection: row.id, error });
+    }
+  }
   if (sealed.length > 0) {
     await ctx.db`
       update public.connections c set credentials = n.credentials

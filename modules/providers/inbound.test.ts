@@ -1,0 +1,125 @@
+import { describe, expect, test } from "vitest";
+import type { InboundEmail } from "../kernel/provider.ts";
+import { kindOf, plain, readInbound, referencesOf, visibleReply } from "./inbound.ts";
+
+const mail = (over: Partial<InboundEmail> = {}): InboundEmail => ({
+  provider_inbound_id: "in-1",
+  from: { email: "Rita@Example.com", name: "Rita" },
+  to: ["Sales@sandbox.test"],
+  subject: "Re: Hello",
+  text: "Sounds good",
+  html: null,
+  headers: { "in-reply-to": "<first@sandbox.test>" },
+  rfc_message_id: "<abc@example.com>",
+  ...over,
+});
+
+describe("what kind of mail it is", () => {
+  const machine: [string, Partial<InboundEmail>][] = [
+    ["RFC 3834", { headers: { "auto-submitted": "auto-replied" } }],
+    ["RFC 3834 with a parameter", { headers: { "auto-submitted": "Auto-Generated; owner=x" } }],
+    ["Gmail's vacation responder", { headers: { "x-autoreply": "yes", precedence: "bulk", "in-reply-to": "<a@b>" } }],
+    ["Precedence: auto_reply", { headers: { precedence: "auto_reply" } }],
+    ["X-Autorespond", { headers: { "x-autorespond": "away" } }],
+    [
+      "an Exchange absence note",
+      { subject: "Automatic reply: Hello", headers: { "x-auto-response-suppress": "All", "in-reply-to": "<a@b>" } },
+    ],
+    ["a read receipt", { headers: { "content-type": "multipart/report; report-type=disposition-notification" } }],
+    ["a null return path", { headers: { "return-path": "<>" } }],
+    ["a no-reply address", { from: { email: "no-reply@tickets.example.com" } }],
+    ["a German subject alone", { subject: "Abwesenheitsnotiz: Hello", headers: {} }],
+    ["a French subject alone", { subject: "Réponse automatique : Hello", headers: {} }],
+    ["a Japanese subject alone", { subject: "自動返信: Hello", headers: {} }],
+  ];
+  test.each(machine)("auto_reply: %s", (_, over) => expect(kindOf(mail(over))).toBe("auto_reply"));
+
+  const report: [string, Partial<InboundEmail>][] = [
+    ["RFC 3464", { headers: { "content-type": 'multipart/report; report-type="delivery-status"; boundary=x' } }],
+    ["X-Failed-Recipients", { headers: { "x-failed-recipients": "a@b.c", "auto-submitted": "auto-replied" } }],
+    ["the mailer daemon", { from: { email: "MAILER-DAEMON@mx.example.com" } }],
+  ];
+  test.each(report)("delivery_report: %s", (_, over) => expect(kindOf(mail(over))).toBe("delivery_report"));
+
+  const person: [string, Partial<InboundEmail>][] = [
+    ["an ordinary answer", {}],
+    ["Auto-Submitted: no", { headers: { "auto-submitted": "no" } }],
+    ["an answer that quotes an absence subject", { subject: "Out of office", headers: { "in-reply-to": "<a@b>" } }],
+    ["a person writing through a group", { headers: { precedence: "list" } }],
+    ["a name that starts like one", { from: { email: "noreplyson@example.com" } }],
+    ["«on leave» within a sentence", { subject: "My boss is on leave", headers: {} }],
+  ];
+  test.each(person)("reply: %s", (_, over) => expect(kindOf(mail(over))).toBe("reply"));
+});
+
+describe("what it answers", () => {
+  test("In-Reply-To comes first, then References from the newest back, each once", () => {
+    expect(referencesOf({ "in-reply-to": "<c@x>", references: "<a@x>\r\n <b@x> <c@x>" })).toEqual([
+      "<c@x>",
+      "<b@x>",
+      "<a@x>",
+    ]);
+  });
+  test("prose in In-Reply-To does not count", () => {
+    expect(referencesOf({ "in-reply-to": "Your message of Monday" })).toEqual([]);
+  });
+});
+
+describe("what is new in it", () => {
+  const quoted =
+    "Thursday works for me.\n\nOn Thu, Nov 19, 2026 at 10:00 AM Sales <sales@sandbox.test> wrote:\n> Are you free?\n> Regards";
+
+  test("quoted history is cut from the text and kept in full_text", () => {
+    const { mail: read } = readInbound(mail({ text: quoted.replaceAll("\n", "\r\n") }));
+    expect(read.text).toBe("Thursday works for me.");
+    expect(read.headers.full_text).toBe(quoted);
+  });
+  test("without history there is no second copy", () => {
+    expect(readInbound(mail()).mail.headers).not.toHaveProperty("full_text");
+  });
+  test("an answer below the quote is not lost", () => {
+    expect(visibleReply("> Are you free?\n\nYes, on Thursday.")).toContain("Yes, on Thursday.");
+  });
+  test("a mail that is all quote keeps its text", () => {
+    expect(visibleReply("> only\n> quotes")).toContain("only");
+  });
+
+  // Each of these makes a naive parser run for minutes.
+  test.each([
+    ["blank lines", "\n".repeat(200_000)],
+    ["spaces", `${" ".repeat(200_000)}x`],
+    ["quote heads", "On a on at ".repeat(20_000)],
+    ["quote heads in lines", "On a b\non at x <\n".repeat(10_000)],
+    ["angle brackets", "From: <".repeat(20_000)],
+    ["dashes", "-".repeat(200_000)],
+  ])("hostile text is read in time: %s", (_, text) => {
+    const started = performance.now();
+    readInbound(mail({ text, headers: { references: "<".repeat(100_000) } }));
+    expect(performance.now() - started).toBeLessThan(1500);
+  });
+});
+
+describe("what the database can hold", () => {
+  test("line breaks in subject and name, U+0000 and lone surrogates are gone", () => {
+    const { mail: read } = readInbound(
+      mail({
+        subject: "Re:\r\nBcc: x@y.z",
+        from: { email: "Rita@Example.com", name: "R\u0000i\nta" },
+        text: "a\u0000b\ud800c",
+      }),
+    );
+    expect(read.subject).toBe("Re: Bcc: x@y.z");
+    expect(read.from_name).toBe("R i ta");
+    expect(read.from_email).toBe("rita@example.com");
+    expect(read.text).toBe("ab\ufffdc");
+  });
+  test("sizes are bounded", () => {
+    const { mail: read } = readInbound(
+      mail({ text: "x".repeat(1e6), html: "y".repeat(1e6), headers: { a: "z".repeat(1e5) } }),
+    );
+    expect(read.text.length).toBe(100_000);
+    expect(read.html).toBeNull();
+    expect(read.headers.a!.length).toBe(2000);
+    expect(plain("ab\ud83d\ude00", 3)).toBe("ab\ufffd");
+  });
+});
