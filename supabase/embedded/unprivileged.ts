@@ -19,12 +19,14 @@ export function chooseLaunch(dataDir: string, native: string): Launch {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   if (process.getuid?.() !== 0) return { prefix: [] };
   const { uid, gid } = unprivilegedUser();
-  const closedFolders = [
+  const setpriv = [
     ...["setpriv", `--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"],
     ...["--inh-caps=+dac_override", "--ambient-caps=+dac_override"],
   ];
   const candidates: (Launch & { owner: number; group: number; home?: number })[] = [
-    { prefix: closedFolders, owner: uid, group: gid },
+    // Without the bit, access(2) forgets the capability and Postgres does not find its own files below a closed folder.
+    { prefix: [...setpriv, "--securebits=+no_setuid_fixup"], owner: uid, group: gid },
+    { prefix: setpriv, owner: uid, group: gid },
     // The home must then be passable; its secrets keep mode 0600.
     { prefix: [], uid, gid, owner: uid, group: gid, home: 0o711 },
     { prefix: ["unshare", "--user", `--map-user=${uid}`, `--map-group=${gid}`], owner: 0, group: 0, home: 0o700 },
@@ -41,10 +43,11 @@ export function chooseLaunch(dataDir: string, native: string): Launch {
 }
 
 function works(launch: Launch, dataDir: string, native: string): boolean {
-  const check = 'test "$(id -u)" != 0 && "$1" --version && touch "$2/.probe" && rm "$2/.probe"';
-  const [command, ...args] = [...launch.prefix, "sh", "-c", check, "sh", join(native, "bin", "postgres"), dataDir];
+  // "--show" makes initdb look for its neighbours, which is what fails below closed folders, and write nothing.
+  const check = 'test "$(id -u)" != 0 && "$1/initdb" --show -D "$2" && touch "$2/.probe" && rm "$2/.probe"';
+  const [command, ...args] = [...launch.prefix, "sh", "-c", check, "sh", join(native, "bin"), dataDir];
   const { uid, gid } = launch;
-  // The library path of the binary is relative to itself; the working folder must be one that anybody may enter.
+  // The working folder must be one that anybody may enter.
   return spawnSync(command!, args, { uid, gid, cwd: "/", stdio: "ignore", timeout: 10_000 }).status === 0;
 }
 

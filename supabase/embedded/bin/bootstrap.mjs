@@ -47,16 +47,32 @@ function isInstalled() {
   });
 }
 
-function install() {
-  console.log("  Installing packages (npm ci) …");
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-  const result = spawnSync(command, [...args, "ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+function npm(...args) {
+  const own = process.env.npm_execpath;
+  const [command, first] = own?.endsWith(".js") ? [process.execPath, [own]] : ["npm", []];
+  const options = ["--no-audit", "--no-fund", "--loglevel=error"];
+  return spawnSync(command, [...first, ...args, ...options], {
     cwd: root,
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", "pipe"],
+    encoding: "utf8",
   });
-  if (result.status !== 0)
-    fail("npm ci failed (see above). Is the registry reachable and the disk not full? Then start again.");
+}
+
+function install() {
+  console.log("  Installing packages (once, and after updates) …");
+  let result = npm("ci");
+  // A registry may lack optional packages of other platforms; then the lock lacks them too, which "npm ci" refuses.
+  // This keeps every locked version and leaves the lock as it is.
+  if (result.status !== 0 && /in sync/.test(result.stderr ?? "")) result = npm("install", "--no-save");
+  if (result.status === 0) return;
+  const lines = (result.stderr || String(result.error))
+    .split("\n")
+    .map((line) => line.replace(/^npm error\s*/, "").trim());
+  const reason = lines
+    .filter((line) => line && !line.startsWith("code "))
+    .slice(0, 2)
+    .join(" ");
+  fail(`Installing packages failed: ${reason} (npm ci shows all of it)`);
 }
 
 /** Node 24 of the installed package: it runs our TypeScript as it is. */
