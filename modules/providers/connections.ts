@@ -7,16 +7,7 @@ import { uuid7 } from "../kernel/ids.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import { checkBaseUrl } from "./base-url.ts";
-import {
-  mergeValues,
-  openCredentials,
-  outgoingSecrets,
-  parseCredentials,
-  parseSettings,
-  sealCredentials,
-  toOpenConnection,
-  type Values,
-} from "./credentials.ts";
+import { parseCredentials, parseSettings, sealCredentials, toOpenConnection } from "./credentials.ts";
 import { providerById } from "./registry.ts";
 import {
   CONNECTION_STATUS,
@@ -38,9 +29,12 @@ export const publicColumns = (db: Tx) => db`
 export const noConnection = () =>
   new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
 
-const values = z.record(z.string().max(60), z.union([z.string().max(20_000), z.number(), z.boolean(), z.null()]));
-const Name = z.string().trim().min(1, "give the connection a name").max(80);
-const BaseUrl = z
+export const values = z.record(
+  z.string().max(60),
+  z.union([z.string().max(20_000), z.number(), z.boolean(), z.null()]),
+);
+export const Name = z.string().trim().min(1, "give the connection a name").max(80);
+export const BaseUrl = z
   .string()
   .max(500)
   .nullable()
@@ -65,7 +59,7 @@ export async function openConnection(
 }
 
 /** Turns the unique key on (tenant, name) into a sentence. */
-const uniqueName = (error: unknown, name: string): unknown =>
+export const uniqueName = (error: unknown, name: string): unknown =>
   (error as { code?: string }).code === "23505"
     ? new AppError("conflict", `There is a connection named «${name}» already.`, {
         errors: [{ pointer: "/name", detail: "is taken" }],
@@ -158,83 +152,6 @@ export const createConnection = defineOperation({
       return toConnection(row!, ctx.config.publicUrl);
     } catch (error) {
       throw uniqueName(error, input.name);
-    }
-  },
-});
-
-/** Stored secrets must not travel to a server that somebody entered without knowing them. */
-function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Values): void {
-  const missing = outgoingSecrets(provider).filter(
-    (key) => stored[key] !== undefined && typeof patch[key] !== "string",
-  );
-  if (missing.length === 0) return;
-  throw new AppError("invalid", `The server changes, so enter ${missing.join(" and ")} again.`, {
-    errors: missing.map((key) => ({
-      pointer: `/credentials/${key}`,
-      detail: "is needed again when the server changes",
-    })),
-  });
-}
-
-const outgoing = (credentials: Values): Values =>
-  Object.fromEntries(Object.entries(credentials).filter(([key]) => !key.startsWith("webhook_")));
-
-/** Equal for equal values: jsonb does not keep the order of keys. */
-const canonical = (credentials: Values, settings: Values, baseUrl: string | null): string =>
-  JSON.stringify([Object.entries(credentials).sort(), Object.entries(settings).sort(), baseUrl]);
-
-export const updateConnection = defineOperation({
-  id: "connections.update",
-  method: "PATCH",
-  path: "/connections/{id}",
-  summary: "Change a connection",
-  description:
-    "Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. " +
-    "A new server needs the secrets again.",
-  permission: "providers:write",
-  input: z.object({
-    id: z.uuid(),
-    name: Name.optional(),
-    credentials: values.optional(),
-    settings: values.optional(),
-    base_url: BaseUrl.optional(),
-  }),
-  output: ConnectionSchema,
-  async handle(ctx, input) {
-    const [row] = await ctx.db<ConnectionRow[]>`
-      select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
-    if (!row) throw noConnection();
-    const provider = providerById(row.provider);
-    const stored = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
-    const patch = input.credentials ?? {};
-    const baseUrl = input.base_url === undefined ? row.base_url : checkBaseUrl(input.base_url, provider, ctx.http);
-    const settings =
-      input.settings || input.base_url !== undefined
-        ? parseSettings(provider, mergeValues(row.settings, input.settings ?? {}), baseUrl)
-        : row.settings;
-    const moved =
-      baseUrl !== row.base_url || settings.host !== row.settings.host || settings.port !== row.settings.port;
-    if (moved) requireSecretsAgain(provider, stored, patch);
-
-    const credentials = Object.keys(patch).length > 0 ? parseCredentials(provider, mergeValues(stored, patch)) : stored;
-    // What only checks incoming calls needs no new check of the account.
-    const changed =
-      canonical(outgoing(credentials), settings, baseUrl) !== canonical(outgoing(stored), row.settings, row.base_url);
-    const sealed =
-      credentials === stored ? row.credentials : await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials);
-    try {
-      const [saved] = await ctx.db<PublicRow[]>`
-        update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings as never)}, base_url = ${baseUrl},
-          credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()},
-          status = case when ${changed} then 'draft' else status end,
-          webhook_registered = webhook_registered and not ${moved},
-          consecutive_failures = case when ${changed} then 0 else consecutive_failures end,
-          open_until = case when ${changed} then null else open_until end
-        where tenant_id = ${ctx.tenantId} and id = ${row.id}
-        returning ${publicColumns(ctx.db)}`;
-      return toConnection(saved!, ctx.config.publicUrl);
-    } catch (error) {
-      throw uniqueName(error, input.name ?? row.name);
     }
   },
 });

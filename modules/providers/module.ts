@@ -9,8 +9,8 @@ import {
   getConnection,
   listConnections,
   pauseConnection,
-  updateConnection,
 } from "./connections.ts";
+import { updateConnection } from "./edit.ts";
 import { webhooksIn } from "./events.ts";
 import { fetchInboundMail } from "./inbound-mail.ts";
 import { providers as registered } from "./registry.ts";

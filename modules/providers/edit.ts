@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { AppError } from "../kernel/errors.ts";
+import { defineOperation } from "../kernel/operation.ts";
+import type { AnyProvider } from "../kernel/provider.ts";
+import { checkBaseUrl } from "./base-url.ts";
+import { BaseUrl, Name, noConnection, type PublicRow, publicColumns, uniqueName, values } from "./connections.ts";
+import {
+  mergeValues,
+  openCredentials,
+  outgoingSecrets,
+  parseCredentials,
+  parseSettings,
+  sealCredentials,
+  type Values,
+} from "./credentials.ts";
+import { providerById } from "./registry.ts";
+import { type ConnectionRow, ConnectionSchema, toConnection } from "./schemas.ts";
+
+/** Stored secrets must not travel to a server that somebody entered without knowing them. */
+function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Values): void {
+  const missing = outgoingSecrets(provider).filter(
+    (key) => stored[key] !== undefined && typeof patch[key] !== "string",
+  );
+  if (missing.length === 0) return;
+  throw new AppError("invalid", `The server changes, so enter ${missing.join(" and ")} again.`, {
+    errors: missing.map((key) => ({
+      pointer: `/credentials/${key}`,
+      detail: "is needed again when the server changes",
+    })),
+  });
+}
+
+const outgoing = (credentials: Values): Values =>
+  Object.fromEntries(Object.entries(credentials).filter(([key]) => !key.startsWith("webhook_")));
+
+/** Equal for equal values: jsonb does not keep the order of keys. */
+const canonical = (credentials: Values, settings: Values, baseUrl: string | null): string =>
+  JSON.stringify([Object.entries(credentials).sort(), Object.entries(settings).sort(), baseUrl]);
+
+export const updateConnection = defineOperation({
+  id: "connections.update",
+  method: "PATCH",
+  path: "/connections/{id}",
+  summary: "Change a connection",
+  description:
+    "Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. " +
+    "A new server needs the secrets again.",
+  permission: "providers:write",
+  input: z.object({
+    id: z.uuid(),
+    name: Name.optional(),
+    credentials: values.optional(),
+    settings: values.optional(),
+    base_url: BaseUrl.optional(),
+  }),
+  output: ConnectionSchema,
+  async handle(ctx, input) {
+    const [row] = await ctx.db<ConnectionRow[]>`
+      select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
+    if (!row) throw noConnection();
+    const provider = providerById(row.provider);
+    const stored = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
+    const patch = input.credentials ?? {};
+    const baseUrl = input.base_url === undefined ? row.base_url : checkBaseUrl(input.base_url, provider, ctx.http);
+    const settings =
+      input.settings || input.base_url !== undefined
+        ? parseSettings(provider, mergeValues(row.settings, input.settings ?? {}), baseUrl)
+        : row.settings;
+    const moved =
+      baseUrl !== row.base_url || settings.host !== row.settings.host || settings.port !== row.settings.port;
+    if (moved) requireSecretsAgain(provider, stored, patch);
+
+    const credentials = Object.keys(patch).length > 0 ? parseCredentials(provider, mergeValues(stored, patch)) : stored;
+    // What only checks incoming calls needs no new check of the account.
+    const changed =
+      canonical(outgoing(credentials), settings, baseUrl) !== canonical(outgoing(stored), row.settings, row.base_url);
+    const sealed =
+      credentials === stored ? row.credentials : await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials);
+    try {
+      const [saved] = await ctx.db<PublicRow[]>`
+        update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings as never)}, base_url = ${baseUrl},
+          credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()},
+          status = case when ${changed} then 'draft' else status end,
+          webhook_registered = webhook_registered and not ${moved},
+          consecutive_failures = case when ${changed} then 0 else consecutive_failures end,
+          open_until = case when ${changed} then null else open_until end
+        where tenant_id = ${ctx.tenantId} and id = ${row.id}
+        returning ${publicColumns(ctx.db)}`;
+      return toConnection(saved!, ctx.config.publicUrl);
+    } catch (error) {
+      throw uniqueName(error, input.name ?? row.name);
+    }
+  },
+});
