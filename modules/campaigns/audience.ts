@@ -2,6 +2,8 @@ import type { Filter } from "../contacts/filter.ts";
 import { type Fragment, prepare } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
+import type { VariableUse } from "./render.ts";
+import { variableSql } from "./variables.ts";
 
 /** Who a campaign writes to, and taking them in. */
 
@@ -20,10 +22,14 @@ export async function audienceCondition(ctx: Ctx, source: Source | null): Promis
   if (source === null) return { people: db`false` };
   if ("contact_ids" in source) return { people: db`c.id = any(${source.contact_ids}::uuid[])` };
   if ("list_id" in source) {
-    return { people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${source.list_id})` };
+    return {
+      people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${source.list_id})`,
+    };
   }
   if ("filter" in source) return await filtered(ctx, source.filter, "/filter");
-  const [segment] = await db<{ filter: unknown }[]>`select filter from public.segments where tenant_id = ${tenantId} and id = ${source.segment_id}`;
+  const [segment] = await db<
+    { filter: unknown }[]
+  >`select filter from public.segments where tenant_id = ${tenantId} and id = ${source.segment_id}`;
   if (!segment) throw new AppError("not_found", "The campaign's segment no longer exists.");
   return await filtered(ctx, segment.filter, "/segment");
 }
@@ -33,14 +39,23 @@ const filtered = async (ctx: Ctx, filter: unknown, pointer: string) => ({
 });
 
 /** Refuses a list or segment that is not there, naming the field. */
-export async function requireAudience(ctx: Ctx, input: { list_id?: string | null | undefined; segment_id?: string | null | undefined }): Promise<void> {
-  if (input.list_id && input.segment_id) throw invalidField("/segment_id", "A campaign writes to a list or to a segment, not to both.", "Leave one of them out.");
+export async function requireAudience(
+  ctx: Ctx,
+  input: { list_id?: string | null | undefined; segment_id?: string | null | undefined },
+): Promise<void> {
+  if (input.list_id && input.segment_id)
+    throw invalidField(
+      "/segment_id",
+      "A campaign writes to a list or to a segment, not to both.",
+      "Leave one of them out.",
+    );
   if (input.list_id) {
     const [row] = await ctx.db`select from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.list_id}`;
     if (!row) throw invalidField("/list_id", "There is no such list.");
   }
   if (input.segment_id) {
-    const [row] = await ctx.db`select from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.segment_id}`;
+    const [row] =
+      await ctx.db`select from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.segment_id}`;
     if (!row) throw invalidField("/segment_id", "There is no such segment.");
   }
 }
@@ -63,7 +78,9 @@ export async function enrollBatch(
 ): Promise<{ added: number; seen: number; suppressed: number; without_email: number; cursor: string | null }> {
   const { db, tenantId } = ctx;
   const { people } = await audienceCondition(ctx, source);
-  const [row] = await db<{ seen: number; suppressed: number; without_email: number; added: number; last: string | null }[]>`
+  const [row] = await db<
+    { seen: number; suppressed: number; without_email: number; added: number; last: string | null }[]
+  >`
     with page as materialized (
       select c.id, c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed
       from public.contacts c
@@ -83,4 +100,56 @@ export async function enrollBatch(
     from page p`;
   const { seen, suppressed, without_email, added, last } = row!;
   return { seen, suppressed, without_email, added, cursor: seen === ENROLL_BATCH ? last : null };
+}
+
+export type AudienceReport = {
+  count: number;
+  suppressed: number;
+  without_email: number;
+  missing_variables: { variable: string; count: number }[];
+};
+
+/**
+ * Counts over the whole audience in one statement: one aggregate per variable that has no fallback, whatever the number of
+ * people. People in the campaign already (added by hand) count as audience too.
+ */
+export async function audienceReport(
+  ctx: Ctx,
+  campaign: { id: string; list_id: string | null; segment_id: string | null },
+  uses: VariableUse[],
+): Promise<AudienceReport> {
+  const { db, tenantId } = ctx;
+  const byName = new Map(uses.map((u) => [u.ref.name, u.ref]));
+  const personal = [...byName.values()].flatMap((ref) => {
+    const sql = variableSql(ref);
+    return sql ? [{ name: ref.name, sql }] : [];
+  });
+  const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
+    "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);
+  const counted = personal.map(
+    (_, i) =>
+      db`, (count(*) filter (where writable and coalesce(btrim(v${db.unsafe(String(i))}), '') = ''))::int as m${db.unsafe(String(i))}`,
+  );
+  const values = personal.map(({ sql }, i) => db`, ${value(sql)} as v${db.unsafe(String(i))}`);
+  const join = (parts: Fragment[]) => parts.reduce((a, b) => db`${a}${b}`, db``);
+  const { people } = await audienceCondition(ctx, sourceOf(campaign));
+  const [row] = await db<Record<string, number>[]>`
+    select count(*)::int as count, (count(*) filter (where suppressed))::int as suppressed, (count(*) filter (where without_email))::int as without_email
+      ${join(counted as unknown as Fragment[])}
+    from (
+      select p.*, not p.suppressed and not p.without_email as writable from (
+        select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values as unknown as Fragment[])}
+        from public.contacts c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
+        where c.tenant_id = ${tenantId} and (${people} or exists (
+          select from public.enrollments e where e.tenant_id = c.tenant_id and e.campaign_id = ${campaign.id} and e.contact_id = c.id))
+      ) p
+    ) a`;
+  return {
+    count: row!.count!,
+    suppressed: row!.suppressed!,
+    without_email: row!.without_email!,
+    missing_variables: personal
+      .map(({ name }, i) => ({ variable: name, count: row![`m${i}`]! }))
+      .filter((m) => m.count > 0),
+  };
 }

@@ -1,28 +1,38 @@
 import { z } from "zod";
-import type { Fragment } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
-import { audienceCondition, isSuppressed, sourceOf } from "./audience.ts";
+import { type AudienceReport, audienceReport, sourceOf } from "./audience.ts";
+import { lintSteps } from "./lint.ts";
 import { type CampaignRow, campaignRow, customKeysOf, type StepRow, stepsOf } from "./read.ts";
-import { compileStep, lintSteps, type VariableUse } from "./render.ts";
+import { compileStep } from "./render.ts";
 import { byId } from "./schemas.ts";
-import { variableSql } from "./variables.ts";
 
 /** The launch check: everything that would keep a campaign from reaching its people, before it starts. */
 
 export type Check = { id: string; level: "error" | "warning" | "ok"; detail: string; fix?: string | undefined };
-export type AudienceReport = { count: number; suppressed: number; without_email: number; missing_variables: { variable: string; count: number }[] };
 export type Report = { ok: boolean; checks: Check[]; audience: AudienceReport };
 
 const ReportSchema = z.object({
   ok: z.boolean().describe("Whether the campaign can start: no check is an error."),
-  checks: z.array(z.object({ id: z.string(), level: z.enum(["error", "warning", "ok"]), detail: z.string(), fix: z.string().optional() })),
+  checks: z.array(
+    z.object({
+      id: z.string(),
+      level: z.enum(["error", "warning", "ok"]),
+      detail: z.string(),
+      fix: z.string().optional(),
+    }),
+  ),
   audience: z.object({
     count: z.number().int().describe("People the audience selects."),
     suppressed: z.number().int().describe("Of these, not written to because their address is suppressed."),
     without_email: z.number().int(),
-    missing_variables: z.array(z.object({ variable: z.string(), count: z.number().int().describe("People who would be blocked for want of it.") })),
+    missing_variables: z.array(
+      z.object({
+        variable: z.string(),
+        count: z.number().int().describe("People who would be blocked for want of it."),
+      }),
+    ),
   }),
 });
 
@@ -43,7 +53,12 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   const steps = await stepsOf(ctx, campaign.id);
   const customKeys = await customKeysOf(ctx);
   const templates = steps.map((s) => compileStep(s, customKeys));
-  const checks: Check[] = [...stepChecks(steps, templates.map((t) => t.faults))];
+  const checks: Check[] = [
+    ...stepChecks(
+      steps,
+      templates.map((t) => t.faults),
+    ),
+  ];
   const sender = await senderOf(ctx, campaign);
   checks.push(...senderChecks(sender));
 
@@ -55,14 +70,25 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
 }
 
 function stepChecks(steps: StepRow[], faults: ReturnType<typeof compileStep>["faults"][]): Check[] {
-  if (steps.length === 0) return [{ id: "steps", level: "error", detail: "The campaign has no steps.", fix: "Write at least one e-mail." }];
+  if (steps.length === 0)
+    return [{ id: "steps", level: "error", detail: "The campaign has no steps.", fix: "Write at least one e-mail." }];
   const found: Check[] = faults.flatMap((list, i) =>
-    list.map((f) => ({ id: f.id, level: f.level, detail: `Step ${i + 1}: ${f.detail}`, ...(f.level === "error" ? { fix: "Edit the step." } : {}) })),
+    list.map((f) => ({
+      id: f.id,
+      level: f.level,
+      detail: `Step ${i + 1}: ${f.detail}`,
+      ...(f.level === "error" ? { fix: "Edit the step." } : {}),
+    })),
   );
-  if (steps[0]!.subject === "") found.push({ id: "subject", level: "error", detail: "The first step has no subject.", fix: "Write one." });
+  if (steps[0]!.subject === "")
+    found.push({ id: "subject", level: "error", detail: "The first step has no subject.", fix: "Write one." });
   found.push(...lintSteps(steps).map((l) => ({ id: l.id, level: "warning" as const, detail: l.detail })));
   if (found.every((f) => f.level !== "error")) {
-    found.push({ id: "steps", level: "ok", detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}. An unsubscribe link is added to each message.` });
+    found.push({
+      id: "steps",
+      level: "ok",
+      detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}. An unsubscribe link is added to each message.`,
+    });
   }
   return found;
 }
@@ -80,14 +106,37 @@ async function senderOf(ctx: Ctx, campaign: CampaignRow): Promise<SenderRow | nu
 }
 
 function senderChecks(sender: SenderRow | null): Check[] {
-  if (!sender) return [{ id: "sender", level: "error", detail: "The campaign has no sender.", fix: "Choose who writes." }];
+  if (!sender)
+    return [{ id: "sender", level: "error", detail: "The campaign has no sender.", fix: "Choose who writes." }];
   const checks: Check[] = [];
-  if (sender.status !== "active") checks.push({ id: "sender", level: "error", detail: `The sender ${sender.from_email} is ${sender.status}.`, fix: "Activate it, or choose another." });
-  else if (sender.daily_cap === 0) checks.push({ id: "sender", level: "error", detail: `The sender ${sender.from_email} may send 0 messages a day.`, fix: "Raise its daily cap." });
-  else checks.push({ id: "sender", level: "ok", detail: `From ${sender.from_email}, at most ${sender.daily_cap} messages a day.` });
+  if (sender.status !== "active")
+    checks.push({
+      id: "sender",
+      level: "error",
+      detail: `The sender ${sender.from_email} is ${sender.status}.`,
+      fix: "Activate it, or choose another.",
+    });
+  else if (sender.daily_cap === 0)
+    checks.push({
+      id: "sender",
+      level: "error",
+      detail: `The sender ${sender.from_email} may send 0 messages a day.`,
+      fix: "Raise its daily cap.",
+    });
+  else
+    checks.push({
+      id: "sender",
+      level: "ok",
+      detail: `From ${sender.from_email}, at most ${sender.daily_cap} messages a day.`,
+    });
 
   if (sender.connection_status !== "active") {
-    checks.push({ id: "connection", level: "error", detail: `The connection ${sender.connection_name} is ${sender.connection_status}.`, fix: "Check and activate it under Connections." });
+    checks.push({
+      id: "connection",
+      level: "error",
+      detail: `The connection ${sender.connection_name} is ${sender.connection_status}.`,
+      fix: "Check and activate it under Connections.",
+    });
   } else checks.push({ id: "connection", level: "ok", detail: `The connection ${sender.connection_name} is active.` });
 
   if (!sender.webhook_registered) {
@@ -97,44 +146,13 @@ function senderChecks(sender: SenderRow | null): Check[] {
       detail: `${sender.connection_name} does not report back yet: deliveries, bounces and replies stay unseen.`,
       fix: "Register its webhook under Connections.",
     });
-  } else checks.push({ id: "webhook", level: "ok", detail: `${sender.connection_name} reports deliveries, bounces and replies.` });
+  } else
+    checks.push({
+      id: "webhook",
+      level: "ok",
+      detail: `${sender.connection_name} reports deliveries, bounces and replies.`,
+    });
   return checks;
-}
-
-/**
- * Counts over the whole audience in one statement: one aggregate per variable that has no fallback, whatever the number of
- * people. People in the campaign already (added by hand) count as audience too.
- */
-async function audienceReport(ctx: Ctx, campaign: CampaignRow, uses: VariableUse[]): Promise<AudienceReport> {
-  const { db, tenantId } = ctx;
-  const byName = new Map(uses.map((u) => [u.ref.name, u.ref]));
-  const personal = [...byName.values()].flatMap((ref) => {
-    const sql = variableSql(ref);
-    return sql ? [{ name: ref.name, sql }] : [];
-  });
-  const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
-    "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);
-  const counted = personal.map(({ sql }, i) => db`, (count(*) filter (where writable and coalesce(btrim(v${db.unsafe(String(i))}), '') = ''))::int as m${db.unsafe(String(i))}`);
-  const values = personal.map(({ sql }, i) => db`, ${value(sql)} as v${db.unsafe(String(i))}`);
-  const join = (parts: Fragment[]) => parts.reduce((a, b) => db`${a}${b}`, db``);
-  const { people } = await audienceCondition(ctx, sourceOf(campaign));
-  const [row] = await db<Record<string, number>[]>`
-    select count(*)::int as count, (count(*) filter (where suppressed))::int as suppressed, (count(*) filter (where without_email))::int as without_email
-      ${join(counted as unknown as Fragment[])}
-    from (
-      select p.*, not p.suppressed and not p.without_email as writable from (
-        select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values as unknown as Fragment[])}
-        from public.contacts c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
-        where c.tenant_id = ${tenantId} and (${people} or exists (
-          select from public.enrollments e where e.tenant_id = c.tenant_id and e.campaign_id = ${campaign.id} and e.contact_id = c.id))
-      ) p
-    ) a`;
-  return {
-    count: row!.count!,
-    suppressed: row!.suppressed!,
-    without_email: row!.without_email!,
-    missing_variables: personal.map(({ name }, i) => ({ variable: name, count: row![`m${i}`]! })).filter((m) => m.count > 0),
-  };
 }
 
 const persons = (n: number) => (n === 1 ? "1 person" : `${n} people`);
@@ -142,13 +160,36 @@ const persons = (n: number) => (n === 1 ? "1 person" : `${n} people`);
 function audienceChecks(campaign: CampaignRow, audience: AudienceReport): Check[] {
   const writable = audience.count - audience.suppressed - audience.without_email;
   if (!sourceOf(campaign) && audience.count === 0) {
-    return [{ id: "audience", level: "error", detail: "The campaign has no audience.", fix: "Choose a list or a segment, or add people." }];
+    return [
+      {
+        id: "audience",
+        level: "error",
+        detail: "The campaign has no audience.",
+        fix: "Choose a list or a segment, or add people.",
+      },
+    ];
   }
   const checks: Check[] = [];
-  if (writable <= 0) checks.push({ id: "audience", level: "error", detail: `Nobody of ${persons(audience.count)} in the audience can be written to.`, fix: "Choose another audience." });
+  if (writable <= 0)
+    checks.push({
+      id: "audience",
+      level: "error",
+      detail: `Nobody of ${persons(audience.count)} in the audience can be written to.`,
+      fix: "Choose another audience.",
+    });
   else checks.push({ id: "audience", level: "ok", detail: `${persons(writable)} will be written to.` });
-  if (audience.suppressed > 0) checks.push({ id: "suppressed", level: "warning", detail: `${persons(audience.suppressed)} will be left out: suppressed.` });
-  if (audience.without_email > 0) checks.push({ id: "without_email", level: "warning", detail: `${persons(audience.without_email)} will be left out: no e-mail address.` });
+  if (audience.suppressed > 0)
+    checks.push({
+      id: "suppressed",
+      level: "warning",
+      detail: `${persons(audience.suppressed)} will be left out: suppressed.`,
+    });
+  if (audience.without_email > 0)
+    checks.push({
+      id: "without_email",
+      level: "warning",
+      detail: `${persons(audience.without_email)} will be left out: no e-mail address.`,
+    });
   for (const { variable, count } of audience.missing_variables) {
     checks.push({
       id: "missing_variable",
@@ -176,7 +217,13 @@ function paceChecks(campaign: CampaignRow, sender: SenderRow, steps: StepRow[], 
   }
   const writable = Math.max(0, audience.count - audience.suppressed - audience.without_email);
   if (writable > 0 && sender.daily_cap > 0 && steps.length > 0) {
-    const days = estimateDays({ people: writable, steps: steps.length, wait_hours: steps.slice(1).reduce((sum, s) => sum + s.wait_hours, 0), daily_cap: sender.daily_cap, days_a_week: window?.days.length ?? 7 });
+    const days = estimateDays({
+      people: writable,
+      steps: steps.length,
+      wait_hours: steps.slice(1).reduce((sum, s) => sum + s.wait_hours, 0),
+      daily_cap: sender.daily_cap,
+      days_a_week: window?.days.length ?? 7,
+    });
     checks.push({
       id: "pace",
       level: days > 90 ? "warning" : "ok",
@@ -188,7 +235,13 @@ function paceChecks(campaign: CampaignRow, sender: SenderRow, steps: StepRow[], 
 }
 
 /** Calendar days until the last message has left: bound by the cap on sending days, and by the waits between the steps. */
-export function estimateDays(plan: { people: number; steps: number; wait_hours: number; daily_cap: number; days_a_week: number }): number {
+export function estimateDays(plan: {
+  people: number;
+  steps: number;
+  wait_hours: number;
+  daily_cap: number;
+  days_a_week: number;
+}): number {
   const sendingDays = Math.ceil((plan.people * plan.steps) / plan.daily_cap);
   const byCap = Math.ceil((sendingDays * 7) / plan.days_a_week);
   const firstRound = Math.ceil((Math.ceil(plan.people / plan.daily_cap) * 7) / plan.days_a_week);
@@ -199,10 +252,16 @@ export function estimateDays(plan: { people: number; steps: number; wait_hours: 
 export function requireReady(report: Report): void {
   const errors = report.checks.filter((c) => c.level === "error");
   if (errors.length === 0) return;
-  throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `${errors.length} checks stand against it: ${errors.map((e) => e.detail).join(" ")}`, {
-    errors: errors.map((e) => ({ pointer: `/${e.id}`, detail: e.fix ? `${e.detail} ${e.fix}` : e.detail })),
-    suggestion: errors[0]!.fix,
-  });
+  throw new AppError(
+    "invalid",
+    errors.length === 1
+      ? errors[0]!.detail
+      : `${errors.length} checks stand against it: ${errors.map((e) => e.detail).join(" ")}`,
+    {
+      errors: errors.map((e) => ({ pointer: `/${e.id}`, detail: e.fix ? `${e.detail} ${e.fix}` : e.detail })),
+      suggestion: errors[0]!.fix,
+    },
+  );
 }
 
 export const checkOperation = defineOperation({

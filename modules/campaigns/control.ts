@@ -10,7 +10,13 @@ import { campaignRow, loadCampaign } from "./read.ts";
 import { byId, CampaignSchema, type CampaignStatus } from "./schemas.ts";
 
 /** Moves a campaign in one statement, which alone decides who wins when two people press at once. */
-async function move(ctx: Ctx, id: string, from: readonly CampaignStatus[], to: CampaignStatus, suggestion: string): Promise<void> {
+async function move(
+  ctx: Ctx,
+  id: string,
+  from: readonly CampaignStatus[],
+  to: CampaignStatus,
+  suggestion: string,
+): Promise<void> {
   const [moved] = await ctx.db`
     update public.campaigns set status = ${to}, finished_at = case when ${to} = 'stopped' then kernel.now() else finished_at end
     where tenant_id = ${ctx.tenantId} and id = ${id} and status = any(${from as string[]}::text[]) returning 1`;
@@ -19,10 +25,18 @@ async function move(ctx: Ctx, id: string, from: readonly CampaignStatus[], to: C
 
 async function refuse(ctx: Ctx, id: string, from: readonly CampaignStatus[], suggestion: string): Promise<never> {
   const { status } = await campaignRow(ctx, id);
-  throw new AppError("conflict", `The campaign is ${status}; it must be ${from.join(" or ")} for this.`, { suggestion });
+  throw new AppError("conflict", `The campaign is ${status}; it must be ${from.join(" or ")} for this.`, {
+    suggestion,
+  });
 }
 
-const transition = (name: string, summary: string, description: string, handle: (ctx: Ctx, id: string) => Promise<void>, permission = "campaigns:launch"): AnyOperation =>
+const transition = (
+  name: string,
+  summary: string,
+  description: string,
+  handle: (ctx: Ctx, id: string) => Promise<void>,
+  permission = "campaigns:launch",
+): AnyOperation =>
   defineOperation({
     id: `campaigns.${name}`,
     method: "POST",
@@ -49,7 +63,8 @@ export const startCampaign = transition(
       from public.senders s
       where k.tenant_id = ${tenantId} and k.id = ${id} and k.status = 'draft' and s.tenant_id = k.tenant_id and s.id = k.sender_id returning 1`;
     const campaign = await campaignRow(ctx, id);
-    if (!started && campaign.status !== "draft") await refuse(ctx, id, ["draft"], campaign.status === "paused" ? "Resume it." : "Clone it and start the copy.");
+    if (!started && campaign.status !== "draft")
+      await refuse(ctx, id, ["draft"], campaign.status === "paused" ? "Resume it." : "Clone it and start the copy.");
     // After the statement that decides, in its transaction: a fault takes the start back. A draft without sender ends here too.
     const report = await checkCampaign(ctx, campaign);
     requireReady(report);
@@ -65,25 +80,42 @@ export const startCampaign = transition(
   },
 );
 
-export const pauseCampaign = transition("pause", "Pause", "Nothing more leaves; messages already planned are held until it resumes.", (ctx, id) =>
-  move(ctx, id, ["running"], "paused", "Only a running campaign can be paused."),
+export const pauseCampaign = transition(
+  "pause",
+  "Pause",
+  "Nothing more leaves; messages already planned are held until it resumes.",
+  (ctx, id) => move(ctx, id, ["running"], "paused", "Only a running campaign can be paused."),
 );
 
-export const resumeCampaign = transition("resume", "Resume a paused campaign", "Everybody goes on where they were.", async (ctx, id) => {
-  await move(ctx, id, ["paused"], "running", "Only a paused campaign can be resumed; a draft is started.");
-  const { checks } = await checkCampaign(ctx, await campaignRow(ctx, id));
-  // Its people are in already; what it needs to go on is somebody who sends, and something to send.
-  requireReady({ ok: false, checks: checks.filter((c) => c.id !== "audience"), audience: { count: 0, suppressed: 0, without_email: 0, missing_variables: [] } });
-  await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
-  await ctx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
-});
+export const resumeCampaign = transition(
+  "resume",
+  "Resume a paused campaign",
+  "Everybody goes on where they were.",
+  async (ctx, id) => {
+    await move(ctx, id, ["paused"], "running", "Only a paused campaign can be resumed; a draft is started.");
+    const { checks } = await checkCampaign(ctx, await campaignRow(ctx, id));
+    // Its people are in already; what it needs to go on is somebody who sends, and something to send.
+    requireReady({
+      ok: false,
+      checks: checks.filter((c) => c.id !== "audience"),
+      audience: { count: 0, suppressed: 0, without_email: 0, missing_variables: [] },
+    });
+    await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+    await ctx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
+  },
+);
 
-export const stopCampaign = transition("stop", "Stop for good", "Ends everybody's sequence and takes back what has not left.", async (ctx, id) => {
-  await move(ctx, id, ["running", "paused"], "stopped", "Only a running or paused campaign can be stopped.");
-  await ctx.db`
+export const stopCampaign = transition(
+  "stop",
+  "Stop for good",
+  "Ends everybody's sequence and takes back what has not left.",
+  async (ctx, id) => {
+    await move(ctx, id, ["running", "paused"], "stopped", "Only a running or paused campaign can be stopped.");
+    await ctx.db`
     select private.end_enrollments(array(select e.id from public.enrollments e where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id}
       and e.status in ('waiting', 'sending', 'blocked')), 'stopped', 'The campaign was stopped.')`;
-});
+  },
+);
 
 export const archiveCampaign = transition(
   "archive",

@@ -11,7 +11,12 @@ const SourceSchema = z.union([
   z.object({ contact_ids: z.array(z.uuid()) }),
 ]);
 
-const Payload = z.object({ tenant_id: z.uuid(), campaign_id: z.uuid(), source: SourceSchema, cursor: z.uuid().nullable().default(null) });
+const Payload = z.object({
+  tenant_id: z.uuid(),
+  campaign_id: z.uuid(),
+  source: SourceSchema,
+  cursor: z.uuid().nullable().default(null),
+});
 
 /**
  * Takes in an audience batch by batch, each in one transaction with its successor, and wakes the planner after each: the
@@ -32,7 +37,8 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
       return done();
     }
     const batch = await enrollBatch(ctx, campaign_id, source as Source, cursor);
-    if (batch.cursor) await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id, source, cursor: batch.cursor });
+    if (batch.cursor)
+      await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id, source, cursor: batch.cursor });
     else await endEnrolling(ctx, campaign_id);
     if (batch.added > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return done();
@@ -40,9 +46,19 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
 });
 
 /** Hands an audience to the consumer; the campaign does not end before all of it is taken in. */
-export async function beginEnrolling(ctx: Ctx, campaignId: string, source: Source, cursor: string | null = null): Promise<void> {
+export async function beginEnrolling(
+  ctx: Ctx,
+  campaignId: string,
+  source: Source,
+  cursor: string | null = null,
+): Promise<void> {
   await ctx.db`update public.campaigns set enrolling = enrolling + 1 where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;
-  await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id: campaignId, source: source as never, cursor });
+  await ctx.enqueue(campaignsEnroll, {
+    tenant_id: ctx.tenantId,
+    campaign_id: campaignId,
+    source: source as never,
+    cursor,
+  });
 }
 
 const endEnrolling = (ctx: Ctx, campaignId: string) =>

@@ -37,10 +37,20 @@ const toLead = (r: LeadRow): z.input<typeof EnrollmentSchema> => ({
   finished_at: r.finished_at?.toISOString() ?? null,
 });
 
-type LeadFilter = { id?: string | undefined; status?: string | undefined; search?: string | undefined; after?: string | undefined; limit: number };
+type LeadFilter = {
+  id?: string | undefined;
+  status?: string | undefined;
+  search?: string | undefined;
+  after?: string | undefined;
+  limit: number;
+};
 
 /** Enrollments of a campaign, newest first. The last event is looked up for the page alone, after it was cut. */
-async function loadLeads(ctx: Ctx, campaignId: string, { id, status, search, after, limit }: LeadFilter): Promise<LeadRow[]> {
+async function loadLeads(
+  ctx: Ctx,
+  campaignId: string,
+  { id, status, search, after, limit }: LeadFilter,
+): Promise<LeadRow[]> {
   const { db, tenantId } = ctx;
   return await db<LeadRow[]>`
     with page as materialized (
@@ -67,7 +77,12 @@ export const listLeads = defineOperation({
   path: "/campaigns/{id}/leads",
   summary: "People in a campaign, newest first",
   permission: "campaigns:read",
-  input: z.object({ ...pageParams, id: z.uuid(), status: z.enum(ENROLLMENT_STATUS).optional(), search: z.string().trim().max(200).optional() }),
+  input: z.object({
+    ...pageParams,
+    id: z.uuid(),
+    status: z.enum(ENROLLMENT_STATUS).optional(),
+    search: z.string().trim().max(200).optional(),
+  }),
   output: pageOf(EnrollmentSchema),
   async handle(ctx, { id, limit, cursor, status, search }) {
     await campaignRow(ctx, id);
@@ -86,8 +101,15 @@ export const addLeads = defineOperation({
     "By id, by list or by filter; also while it runs. Whoever is in it already stays as they are; suppressed people and those without an address are left out. Beyond the first 1,000 people of a list or filter, the rest follows behind the answer.",
   permission: "campaigns:write",
   input: z
-    .object({ id: z.uuid(), contact_ids: z.array(z.uuid()).min(1).max(1000).optional(), list_id: z.uuid().optional(), filter: FilterSchema.optional() })
-    .refine((i) => [i.contact_ids, i.list_id, i.filter].filter((x) => x !== undefined).length === 1, { message: "Give exactly one of contact_ids, list_id and filter." }),
+    .object({
+      id: z.uuid(),
+      contact_ids: z.array(z.uuid()).min(1).max(1000).optional(),
+      list_id: z.uuid().optional(),
+      filter: FilterSchema.optional(),
+    })
+    .refine((i) => [i.contact_ids, i.list_id, i.filter].filter((x) => x !== undefined).length === 1, {
+      message: "Give exactly one of contact_ids, list_id and filter.",
+    }),
   output: z.object({
     added: z.number().int(),
     already_in: z.number().int(),
@@ -100,7 +122,9 @@ export const addLeads = defineOperation({
     // Locked: a stop or the campaign's end waits, and then sees who was added.
     const campaign = await campaignRow(ctx, id, "update");
     if (!["draft", "running", "paused"].includes(campaign.status)) {
-      throw new AppError("conflict", `The campaign is ${campaign.status}: nobody can be added.`, { suggestion: "Clone it and add them to the copy." });
+      throw new AppError("conflict", `The campaign is ${campaign.status}: nobody can be added.`, {
+        suggestion: "Clone it and add them to the copy.",
+      });
     }
     if (list_id) await requireAudience(ctx, { list_id });
     const ids = contact_ids ? [...new Set(contact_ids)] : null;
@@ -133,7 +157,9 @@ export const stopLead = defineOperation({
     const [before] = await ctx.db<{ status: string }[]>`
       select status from public.enrollments where tenant_id = ${ctx.tenantId} and campaign_id = ${id} and id = ${enrollment_id} for update`;
     if (!before) throw new AppError("not_found", "This person is not in the campaign.");
-    const [ended] = await ctx.db<{ n: number }[]>`select private.end_enrollments(array[${enrollment_id}]::uuid[], 'stopped', 'Stopped by a person.') as n`;
+    const [ended] = await ctx.db<
+      { n: number }[]
+    >`select private.end_enrollments(array[${enrollment_id}]::uuid[], 'stopped', 'Stopped by a person.') as n`;
     if (ended!.n === 0) throw new AppError("conflict", `The sequence is over already: ${before.status}.`);
     const [row] = await loadLeads(ctx, id, { id: enrollment_id, limit: 1 });
     return toLead(row!);

@@ -1,13 +1,25 @@
 import { expect, it } from "vitest";
-import { enrollmentsOf, messagesOf, sendAll, settlePlans, startedCampaign, wakePlanner } from "../../tests/support/campaigns.ts";
+import {
+  enrollmentsOf,
+  messagesOf,
+  sendAll,
+  settlePlans,
+  startedCampaign,
+  wakePlanner,
+} from "../../tests/support/campaigns.ts";
 import { testKernel } from "../../tests/support/kernel.ts";
 import { campaignsPlan } from "./plan.ts";
 
 const t = testKernel();
-const TWO = [{ email: "ada@acme.test", first_name: "Ada" }, { email: "bob@acme.test", first_name: "Bob" }];
-const wake = (tenantId: string, n = 1) => t.sql`select kernel.enqueue('campaigns_plan', array(select jsonb_build_object('tenant_id', ${tenantId}::text) from generate_series(1, ${n})))`;
+const TWO = [
+  { email: "ada@acme.test", first_name: "Ada" },
+  { email: "bob@acme.test", first_name: "Bob" },
+];
+const wake = (tenantId: string, n = 1) =>
+  t.sql`select kernel.enqueue('campaigns_plan', array(select jsonb_build_object('tenant_id', ${tenantId}::text) from generate_series(1, ${n})))`;
 /** Makes the next steps due, as time would. */
-const letWaitsPass = (campaignId: string) => t.sql`update public.enrollments set next_at = kernel.now() where campaign_id = ${campaignId} and status = 'waiting'`;
+const letWaitsPass = (campaignId: string) =>
+  t.sql`update public.enrollments set next_at = kernel.now() where campaign_id = ${campaignId} and status = 'waiting'`;
 
 it("a started campaign takes its list in and plans one message per person", async () => {
   const tenant = await t.tenant();
@@ -36,7 +48,8 @@ it("an audience larger than a batch is taken in whole, and a redelivered batch a
   await t.sql`select kernel.enqueue('campaigns_enroll', array[jsonb_build_object('tenant_id', ${tenant.id}::text, 'campaign_id', ${id}::text,
     'source', jsonb_build_object('list_id', ${listId}::text), 'cursor', null)])`;
   await settlePlans(t, tenant);
-  const [row] = await t.sql`select count(*)::int as n, count(distinct contact_id)::int as people from public.enrollments where campaign_id = ${id}`;
+  const [row] =
+    await t.sql`select count(*)::int as n, count(distinct contact_id)::int as people from public.enrollments where campaign_id = ${id}`;
   expect(row).toMatchObject({ n: 1203, people: 1203 });
   const [campaign] = await t.sql`select enrolling from public.campaigns where id = ${id}`;
   expect(campaign!.enrolling).toBe(0);
@@ -50,7 +63,12 @@ it("planners side by side and again plan each person once", async () => {
   const { id } = await startedCampaign(t, tenant, people);
   await t.drain("campaigns_enroll");
   const scope = { actor: { kind: "job", name: "test" } as const, tenantId: tenant.id };
-  const plan = () => t.kernel.run(scope, (ctx) => (campaignsPlan as unknown as { handle(c: unknown, p: unknown): Promise<unknown> }).handle(ctx, { tenant_id: tenant.id }));
+  const plan = () =>
+    t.kernel.run(scope, (ctx) =>
+      (campaignsPlan as unknown as { handle(c: unknown, p: unknown): Promise<unknown> }).handle(ctx, {
+        tenant_id: tenant.id,
+      }),
+    );
   await Promise.all([plan(), plan(), plan(), plan()]);
   await wake(tenant.id, 3);
   await settlePlans(t, tenant);
@@ -61,9 +79,14 @@ it("planners side by side and again plan each person once", async () => {
 
 it("who lacks a value is blocked with its name, and goes on after it was filled in", async () => {
   const tenant = await t.tenant();
-  const { id, contactIds } = await startedCampaign(t, tenant, [{ email: "a@x.test", first_name: "Ann" }, { email: "b@x.test" }], {
-    steps: [{ subject: "Hello {{firstName}}", body: "Your {{title}}{{companyName|}}" }],
-  });
+  const { id, contactIds } = await startedCampaign(
+    t,
+    tenant,
+    [{ email: "a@x.test", first_name: "Ann" }, { email: "b@x.test" }],
+    {
+      steps: [{ subject: "Hello {{firstName}}", body: "Your {{title}}{{companyName|}}" }],
+    },
+  );
   await settlePlans(t, tenant);
   expect((await enrollmentsOf(t, id)).map((e) => [e.email, e.status, e.reason])).toEqual([
     ["a@x.test", "blocked", "Missing: title"],
@@ -73,7 +96,10 @@ it("who lacks a value is blocked with its name, and goes on after it was filled 
   expect(fixed.status).toBe(200);
   expect((await tenant.api("POST", `/campaigns/${id}/leads/retry-blocked`)).body).toEqual({ retried: 2 });
   await settlePlans(t, tenant);
-  expect((await enrollmentsOf(t, id)).map((e) => [e.email, e.status])).toEqual([["a@x.test", "blocked"], ["b@x.test", "sending"]]);
+  expect((await enrollmentsOf(t, id)).map((e) => [e.email, e.status])).toEqual([
+    ["a@x.test", "blocked"],
+    ["b@x.test", "sending"],
+  ]);
 });
 
 it("follow-ups wait, then thread under the first message; the campaign ends after the last", async () => {
@@ -85,17 +111,26 @@ it("follow-ups wait, then thread under the first message; the campaign ends afte
   expect(await messagesOf(t, id)).toHaveLength(1);
   const [waiting] = await enrollmentsOf(t, id);
   expect(waiting!.status).toBe("waiting");
-  const [{ hours }] = (await t.sql`select extract(epoch from (e.next_at - m.sent_at))::int / 3600 as hours from public.enrollments e
+  const [{ hours }] =
+    (await t.sql`select extract(epoch from (e.next_at - m.sent_at))::int / 3600 as hours from public.enrollments e
     join public.messages m on m.enrollment_id = e.id where e.campaign_id = ${id}`) as unknown as [{ hours: number }];
   expect(hours).toBe(72);
   await letWaitsPass(id);
   await wakePlanner(t, tenant);
   const [first, second] = await messagesOf(t, id);
-  expect(second).toMatchObject({ step: 2, subject: "Re: Hello Ada", in_reply_to: first!.rfc_message_id, thread_id: first!.thread_id });
+  expect(second).toMatchObject({
+    step: 2,
+    subject: "Re: Hello Ada",
+    in_reply_to: first!.rfc_message_id,
+    thread_id: first!.thread_id,
+  });
   expect(second!.headers).toMatchObject({ "In-Reply-To": first!.rfc_message_id, References: first!.rfc_message_id });
   expect(await sendAll(tenant, connectionId)).toBe(1);
   await t.sql`select private.finish_campaigns()`;
-  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({ status: "done", counts: { enrolled: 1, pending: 0, sent: 2 } });
+  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({
+    status: "done",
+    counts: { enrolled: 1, pending: 0, sent: 2 },
+  });
 });
 
 it("suppressed after enrollment: nothing is planned", async () => {
@@ -122,7 +157,13 @@ it("a paused campaign and a closed window plan nothing", async () => {
   await settlePlans(t, tenant);
   expect(await messagesOf(t, id)).toHaveLength(0);
   const day = new Date(Date.now() + 2 * 86_400_000).getUTCDay() || 7;
-  expect((await tenant.api("PATCH", `/campaigns/${id}`, { settings: { window: { days: [day], start: "09:00", end: "17:00" } } })).status).toBe(200);
+  expect(
+    (
+      await tenant.api("PATCH", `/campaigns/${id}`, {
+        settings: { window: { days: [day], start: "09:00", end: "17:00" } },
+      })
+    ).status,
+  ).toBe(200);
   expect((await tenant.api("POST", `/campaigns/${id}/resume`)).status).toBe(200);
   await wake(tenant.id);
   await settlePlans(t, tenant);
@@ -141,7 +182,11 @@ it("steps edited while paused: what was planned is written again, people keep th
   await tenant.api("POST", `/campaigns/${id}/pause`);
   const [one, two] = steps;
   const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, {
-    steps: [{ ...one, subject: "New {{firstName}}" }, { subject: "Between", body: "x" }, { ...two, wait_hours: 24 }],
+    steps: [
+      { ...one, subject: "New {{firstName}}" },
+      { subject: "Between", body: "x" },
+      { ...two, wait_hours: 24 },
+    ],
   });
   expect(edited.status).toBe(200);
   expect([edited.body.steps[0].id, edited.body.steps[2].id]).toEqual([one!.id, two!.id]);
@@ -168,10 +213,15 @@ it("a deleted contact's queued message never leaves", async () => {
 it("a custom field removed after saving blocks instead of leaving a gap", async () => {
   const tenant = await t.tenant();
   await t.sql`insert into public.custom_fields (tenant_id, key, label, type) values (${tenant.id}, 'plan', 'Plan', 'text')`;
-  const { id } = await startedCampaign(t, tenant, TWO.slice(0, 1), { steps: [{ subject: "s", body: "Your {{custom.plan|free}} plan", wait_hours: 1 }] });
+  const { id } = await startedCampaign(t, tenant, TWO.slice(0, 1), {
+    steps: [{ subject: "s", body: "Your {{custom.plan|free}} plan", wait_hours: 1 }],
+  });
   await settlePlans(t, tenant);
   await t.sql`delete from public.custom_fields where tenant_id = ${tenant.id}`;
   await letWaitsPass(id);
   await wakePlanner(t, tenant);
-  expect((await enrollmentsOf(t, id))[0]).toMatchObject({ status: "blocked", reason: expect.stringContaining("{{custom.plan}}") });
+  expect((await enrollmentsOf(t, id))[0]).toMatchObject({
+    status: "blocked",
+    reason: expect.stringContaining("{{custom.plan}}"),
+  });
 });

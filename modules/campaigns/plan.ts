@@ -53,7 +53,12 @@ type Due = MergeRow & {
   due_total: number;
 };
 
-type Outcome = { id: string; status: "sending" | "blocked" | "failed" | "suppressed" | "finished"; step: number | null; reason: string | null };
+type Outcome = {
+  id: string;
+  status: "sending" | "blocked" | "failed" | "suppressed" | "finished";
+  step: number | null;
+  reason: string | null;
+};
 
 async function planBatch(ctx: Ctx): Promise<void> {
   const due = await takeDue(ctx);
@@ -77,7 +82,10 @@ async function planBatch(ctx: Ctx): Promise<void> {
       vault: ctx.vault,
       tenantId: ctx.tenantId,
       messageId: id,
-      settings: { track_opens: row.settings.track_opens && tracking.opens, track_clicks: row.settings.track_clicks && tracking.clicks },
+      settings: {
+        track_opens: row.settings.track_opens && tracking.opens,
+        track_clicks: row.settings.track_clicks && tracking.clicks,
+      },
       html: rendered.html,
       text: rendered.text,
     });
@@ -106,7 +114,8 @@ async function planBatch(ctx: Ctx): Promise<void> {
 
   await write(ctx, outcomes, messages, links);
   if (messages.length > 0) await ctx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
-  if (due.length === PLAN_BATCH || due[0]!.due_total > due.length) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+  if (due.length === PLAN_BATCH || due[0]!.due_total > due.length)
+    await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
 }
 
 /**
@@ -166,13 +175,23 @@ async function takeDue(ctx: Ctx): Promise<Due[]> {
 }
 
 /** What becomes of one enrollment, and its message when it gets one. */
-function judge(row: Due, templates: Map<string, Template>, customKeys: ReadonlySet<string>): { outcome: Outcome; rendered?: ReturnType<typeof renderStep> } {
-  const ends = (status: Outcome["status"], reason: string | null) => ({ outcome: { id: row.id, status, step: null, reason } });
+function judge(
+  row: Due,
+  templates: Map<string, Template>,
+  customKeys: ReadonlySet<string>,
+): { outcome: Outcome; rendered?: ReturnType<typeof renderStep> } {
+  const ends = (status: Outcome["status"], reason: string | null) => ({
+    outcome: { id: row.id, status, step: null, reason },
+  });
   if (row.step_id === null) return ends("finished", null);
   if (row.email === null) return ends("failed", "The contact has no e-mail address.");
   if (row.suppressed) return ends("suppressed", "The address is suppressed.");
   let template = templates.get(row.step_id);
-  if (!template) templates.set(row.step_id, (template = compileStep({ subject: row.step_subject, body: row.step_body }, customKeys)));
+  if (!template)
+    templates.set(
+      row.step_id,
+      (template = compileStep({ subject: row.step_subject, body: row.step_body }, customKeys)),
+    );
   // A custom field may have been removed since the step was saved.
   const fault = template.faults.find((f) => f.level === "error");
   if (fault) return ends("blocked", `Step ${row.position}: ${fault.detail}`);
@@ -183,7 +202,12 @@ function judge(row: Due, templates: Map<string, Template>, customKeys: ReadonlyS
 }
 
 /** Three statements for the batch, however large. */
-async function write(ctx: Ctx, outcomes: Outcome[], messages: Record<string, unknown>[], links: Record<string, unknown>[]): Promise<void> {
+async function write(
+  ctx: Ctx,
+  outcomes: Outcome[],
+  messages: Record<string, unknown>[],
+  links: Record<string, unknown>[],
+): Promise<void> {
   const { db, tenantId } = ctx;
   await db`
     update public.enrollments e set status = o.status, step = coalesce(o.step, e.step), next_at = null, reason = o.reason,

@@ -26,8 +26,25 @@ async function personOf(ctx: Ctx, campaign: CampaignRow, contactId: string | und
 }
 
 const NOBODY: MergeRow = {
-  email: null, first_name: "", last_name: "", full_name: "", title: "", phone: null, whatsapp_number: null, linkedin_url: null, country: null, time_zone: null,
-  deal_value: null, company_name: null, company_domain: null, company_size: null, company_industry: null, company_country: null, custom: {}, sender_name: "", sender_email: "",
+  email: null,
+  first_name: "",
+  last_name: "",
+  full_name: "",
+  title: "",
+  phone: null,
+  whatsapp_number: null,
+  linkedin_url: null,
+  country: null,
+  time_zone: null,
+  deal_value: null,
+  company_name: null,
+  company_domain: null,
+  company_size: null,
+  company_industry: null,
+  company_country: null,
+  custom: {},
+  sender_name: "",
+  sender_email: "",
 };
 
 export const previewCampaign = defineOperation({
@@ -35,7 +52,8 @@ export const previewCampaign = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/preview",
   summary: "See the messages as one person would get them",
-  description: "Without `contact_id`, as the first person of the audience. Links are not tracked and the unsubscribe line is left out.",
+  description:
+    "Without `contact_id`, as the first person of the audience. Links are not tracked and the unsubscribe line is left out.",
   permission: "campaigns:read",
   input: z.object({ id: z.uuid(), contact_id: z.uuid().optional() }),
   output: z.object({
@@ -45,7 +63,9 @@ export const previewCampaign = defineOperation({
         subject: z.string(),
         html: z.string(),
         text: z.string(),
-        missing: z.array(z.string()).describe("Variables without a value or fallback: this message would be held back."),
+        missing: z
+          .array(z.string())
+          .describe("Variables without a value or fallback: this message would be held back."),
         faults: z.array(z.string()),
       }),
     ),
@@ -60,7 +80,13 @@ export const previewCampaign = defineOperation({
       const rendered = renderStep(template, person ?? NOBODY, { showMissing: true });
       const { subject } = threading(rendered.subject, { message_ids: i === 0 ? [] : ["<first>"], subject: first });
       first ??= rendered.subject;
-      return { subject, html: rendered.html, text: rendered.text, missing: rendered.missing, faults: template.faults.map((f) => f.detail) };
+      return {
+        subject,
+        html: rendered.html,
+        text: rendered.text,
+        missing: rendered.missing,
+        faults: template.faults.map((f) => f.detail),
+      };
     });
     return { contact: person ? { id: person.id, email: person.email, full_name: person.full_name } : null, steps };
   },

@@ -103,7 +103,17 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     tier: r.tier,
     settings: r.settings,
     steps: r.steps,
-    counts: { enrolled: r.enrolled, pending: r.pending, blocked: r.blocked, sent: r.sent, delivered: r.delivered, opened: r.opened, clicked: r.clicked, replied: r.replied, bounced: r.bounced },
+    counts: {
+      enrolled: r.enrolled,
+      pending: r.pending,
+      blocked: r.blocked,
+      sent: r.sent,
+      delivered: r.delivered,
+      opened: r.opened,
+      clicked: r.clicked,
+      replied: r.replied,
+      bounced: r.bounced,
+    },
     enrolling: r.enrolling > 0,
     started_at: iso(r.started_at),
     finished_at: iso(r.finished_at),
@@ -124,7 +134,11 @@ export const listCampaigns = defineOperation({
   path: "/campaigns",
   summary: "Campaigns, newest first",
   permission: "campaigns:read",
-  input: z.object({ ...pageParams, status: z.enum(CAMPAIGN_STATUS).optional(), search: z.string().trim().max(120).optional() }),
+  input: z.object({
+    ...pageParams,
+    status: z.enum(CAMPAIGN_STATUS).optional(),
+    search: z.string().trim().max(120).optional(),
+  }),
   output: pageOf(CampaignSchema),
   async handle(ctx, { limit, cursor, status, search }) {
     const { db } = ctx;
@@ -136,8 +150,20 @@ export const listCampaigns = defineOperation({
         ${search ? db`and position(lower(${search}::text) in lower(k.name)) > 0` : db``}
         ${after ? db`and k.id < ${after[0]}::uuid` : db``}
       order by k.id desc limit ${limit + 1}`;
-    const campaigns = new Map((await loadMany(ctx, rows.slice(0, limit).map((r) => r.id))).map((c) => [c.id, c]));
-    return toPage(rows, limit, (r) => [r.id], (r) => campaigns.get(r.id)!);
+    const campaigns = new Map(
+      (
+        await loadMany(
+          ctx,
+          rows.slice(0, limit).map((r) => r.id),
+        )
+      ).map((c) => [c.id, c]),
+    );
+    return toPage(
+      rows,
+      limit,
+      (r) => [r.id],
+      (r) => campaigns.get(r.id)!,
+    );
   },
 });
 

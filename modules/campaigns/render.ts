@@ -15,7 +15,12 @@ type Place = "plain" | "component" | "url";
 type Piece = string | { use: VariableUse; place: Place };
 
 export type Template = { subject: Piece[]; html: Piece[]; text: Piece[]; uses: VariableUse[]; faults: Fault[] };
-export type Rendered = { subject: string; html: string; text: string; /** Names of variables without value and fallback. */ missing: string[] };
+export type Rendered = {
+  subject: string;
+  html: string;
+  text: string;
+  /** Names of variables without value and fallback. */ missing: string[];
+};
 
 /** Mail clients cut subjects about here. */
 const SUBJECT_SHOWN = 78;
@@ -30,7 +35,12 @@ const MARK = /([\ue000\ue002\ue003])(\d+)\ue001/;
 const PLACE: Record<string, Place> = { "\ue000": "plain", "\ue002": "component", "\ue003": "url" };
 
 const escapeHtml = (text: string) =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;").replaceAll("'", "&#39;");
+  text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
 
 /** Reads a step once. Faults say what is wrong with the text itself; `error` ones must not be saved. */
 export function compileStep(step: { subject: string; body: string }, customKeys: ReadonlySet<string>): Template {
@@ -40,14 +50,26 @@ export function compileStep(step: { subject: string; body: string }, customKeys:
   const body = markVariables("body", step.body.replace(MARKS, ""), customKeys, uses, faults);
   const html = toHtml(body, faults);
   const text = toText(html);
-  if (step.body.trim() === "") faults.push({ field: "body", level: "error", id: "body_empty", detail: "The body is empty." });
+  if (step.body.trim() === "")
+    faults.push({ field: "body", level: "error", id: "body_empty", detail: "The body is empty." });
   if (step.subject.replace(/\{\{.*?\}\}/g, "").length > SUBJECT_SHOWN) {
-    faults.push({ field: "subject", level: "warning", id: "subject_long", detail: `The subject is longer than ${SUBJECT_SHOWN} characters; mail clients cut it off.` });
+    faults.push({
+      field: "subject",
+      level: "warning",
+      id: "subject_long",
+      detail: `The subject is longer than ${SUBJECT_SHOWN} characters; mail clients cut it off.`,
+    });
   }
   return { subject: toPieces(subject, uses), html: toPieces(html, uses), text: toPieces(text, uses), uses, faults };
 }
 
-function markVariables(field: Fault["field"], source: string, customKeys: ReadonlySet<string>, uses: VariableUse[], faults: Fault[]): string {
+function markVariables(
+  field: Fault["field"],
+  source: string,
+  customKeys: ReadonlySet<string>,
+  uses: VariableUse[],
+  faults: Fault[],
+): string {
   const error = (id: string, detail: string) => void faults.push({ field, level: "error", id, detail });
   const marked = source.replace(/\{\{([^{}]*)\}\}/g, (whole, inner: string) => {
     const bar = inner.indexOf("|");
@@ -59,14 +81,29 @@ function markVariables(field: Fault["field"], source: string, customKeys: Readon
     const ref = resolveVariable(name, customKeys);
     if (!ref) {
       const near = nearVariables(name, customKeys);
-      error("variable_unknown", `{{${name}}} is no variable${near.length > 0 ? `; did you mean ${near.map((n) => `{{${n}}}`).join(" or ")}?` : "; use for example {{firstName}}, {{companyName}} or {{custom.key}}."}`);
+      error(
+        "variable_unknown",
+        `{{${name}}} is no variable${near.length > 0 ? `; did you mean ${near.map((n) => `{{${n}}}`).join(" or ")}?` : "; use for example {{firstName}}, {{companyName}} or {{custom.key}}."}`,
+      );
       return "";
     }
-    uses.push({ ref, fallback: bar < 0 ? null : inner.slice(bar + 1).replace(/\s+/g, " ").trim() });
+    uses.push({
+      ref,
+      fallback:
+        bar < 0
+          ? null
+          : inner
+              .slice(bar + 1)
+              .replace(/\s+/g, " ")
+              .trim(),
+    });
     return `${OPEN.plain}${uses.length - 1}${CLOSE}`;
   });
   if (marked.includes("{{") || marked.includes("}}")) {
-    error("braces", `The ${field} has {{ or }} without its partner; a variable looks like {{firstName}} or {{firstName|there}}.`);
+    error(
+      "braces",
+      `The ${field} has {{ or }} without its partner; a variable looks like {{firstName}} or {{firstName|there}}.`,
+    );
   }
   return marked;
 }
@@ -92,7 +129,9 @@ function toHtml(source: string, faults: Fault[]): string {
       },
       image({ href, text }) {
         const target = linkTarget(href, "image", faults);
-        return target === null ? escapeHtml(text) : `<img src="${target}" alt="${escapeHtml(text)}" style="max-width:100%">`;
+        return target === null
+          ? escapeHtml(text)
+          : `<img src="${target}" alt="${escapeHtml(text)}" style="max-width:100%">`;
       },
     },
   });
@@ -107,11 +146,21 @@ function linkTarget(href: string, what: "link" | "image", faults: Fault[]): stri
   if (!leading && !allowed.test(decoded)) {
     const shown = decoded.replace(/\ue000\d+\ue001/g, "…").slice(0, 80);
     const should = what === "image" ? "https://" : "https://, http://, mailto: or tel:";
-    faults.push({ field: "body", level: "error", id: `${what}_target`, detail: `The ${what} to "${shown}" must start with ${should}.` });
+    faults.push({
+      field: "body",
+      level: "error",
+      id: `${what}_target`,
+      detail: `The ${what} to "${shown}" must start with ${should}.`,
+    });
     return null;
   }
   if (decoded.length > LINK_MAX) {
-    faults.push({ field: "body", level: "error", id: "link_long", detail: `A link is longer than ${LINK_MAX} characters.` });
+    faults.push({
+      field: "body",
+      level: "error",
+      id: "link_long",
+      detail: `A link is longer than ${LINK_MAX} characters.`,
+    });
     return null;
   }
   const placed = decoded.replaceAll(OPEN.plain, OPEN.component);
@@ -136,7 +185,12 @@ function toText(html: string): string {
         walk(elem.children, builder);
         builder.popWordTransform();
         const href = (elem.attribs as { href: string }).href;
-        const same = (a: string) => a.replace(/^(mailto:|tel:|https?:\/\/)/, "").replace(/\/$/, "").replace(MARKS, "").replace(/\s/g, "");
+        const same = (a: string) =>
+          a
+            .replace(/^(mailto:|tel:|https?:\/\/)/, "")
+            .replace(/\/$/, "")
+            .replace(MARKS, "")
+            .replace(/\s/g, "");
         if (same(label) !== same(href)) builder.addInline(` (${href})`, { noWordTransform: true });
       },
     },
@@ -165,14 +219,23 @@ const toPieces = (text: string, uses: VariableUse[]): Piece[] => {
 export function renderStep(template: Template, row: MergeRow, options: { showMissing?: boolean } = {}): Rendered {
   const missing = new Set<string>();
   const fill = (pieces: Piece[], finish: (text: string) => string) =>
-    pieces.map((p) => (typeof p === "string" ? p : finish(valueAt(p.use, p.place, row, missing, options.showMissing ?? false)))).join("");
+    pieces
+      .map((p) =>
+        typeof p === "string" ? p : finish(valueAt(p.use, p.place, row, missing, options.showMissing ?? false)),
+      )
+      .join("");
   const asIs = (text: string) => text;
   const subject = fill(template.subject, asIs)
     // A header is one line, whoever wrote it.
     // oxlint-disable-next-line no-control-regex
     .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ")
     .trim();
-  return { subject: [...subject].slice(0, SUBJECT_MAX).join(""), html: fill(template.html, escapeHtml), text: fill(template.text, asIs), missing: [...missing] };
+  return {
+    subject: [...subject].slice(0, SUBJECT_MAX).join(""),
+    html: fill(template.html, escapeHtml),
+    text: fill(template.text, asIs),
+    missing: [...missing],
+  };
 }
 
 function valueAt(use: VariableUse, place: Place, row: MergeRow, missing: Set<string>, show: boolean): string {
@@ -196,33 +259,16 @@ function webAddress(value: string): string | null {
   return url.pathname === "/" && url.search === "" && url.hash === "" ? url.origin : url.href;
 }
 
-/** Words that filters weigh heavily in a first mail from a stranger. A hint for the author, nothing more. */
-const SPAM_WORDS = ["100% free", "act now", "buy now", "cash bonus", "click here", "earn money", "guaranteed", "limited time", "no obligation", "risk free", "risk-free", "winner", "urgent"];
-
-/** Hints that need the whole sequence. */
-export function lintSteps(steps: readonly { subject: string; body: string }[]): { step: number; id: string; detail: string }[] {
-  return steps.flatMap((step, i) => {
-    const text = `${step.subject}\n${step.body}`.toLowerCase();
-    const hints: { step: number; id: string; detail: string }[] = [];
-    const words = SPAM_WORDS.filter((w) => text.includes(w));
-    if (words.length > 0) hints.push({ step: i + 1, id: "spam_words", detail: `Step ${i + 1} says ${words.map((w) => `"${w}"`).join(", ")}, which spam filters weigh.` });
-    if (step.subject.length > 8 && step.subject === step.subject.toUpperCase() && /[A-Z]/.test(step.subject)) {
-      hints.push({ step: i + 1, id: "subject_capitals", detail: `The subject of step ${i + 1} is all capitals.` });
-    }
-    if (/^re:|^fwd?:/i.test(step.subject)) hints.push({ step: i + 1, id: "subject_reply", detail: `The subject of step ${i + 1} pretends to be a reply.` });
-    if (/(^|[^{])\{\w+\}([^}]|$)/.test(text)) hints.push({ step: i + 1, id: "single_braces", detail: `Step ${i + 1} has a word in single braces; variables need two: {{firstName}}.` });
-    if (/\[(first|last|full|company|your)[ _]?\w*\]/.test(text)) hints.push({ step: i + 1, id: "placeholder", detail: `Step ${i + 1} still has a placeholder in square brackets.` });
-    return hints;
-  });
-}
-
 export type Thread = { message_ids: readonly string[]; subject: string | null };
 
 /**
  * Subject and headers of a message within its thread. An empty subject answers the first message; one of its own starts with
  * a clean header, because clients thread by both.
  */
-export function threading(subject: string, thread: Thread): { subject: string; in_reply_to: string | null; headers: Record<string, string> } {
+export function threading(
+  subject: string,
+  thread: Thread,
+): { subject: string; in_reply_to: string | null; headers: Record<string, string> } {
   const last = thread.message_ids.at(-1);
   if (subject !== "" || last === undefined) return { subject, in_reply_to: null, headers: {} };
   const first = thread.subject ?? "";

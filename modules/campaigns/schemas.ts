@@ -4,7 +4,18 @@ import { z } from "zod";
 
 export const CAMPAIGN_STATUS = ["draft", "running", "paused", "stopped", "done", "archived"] as const;
 export type CampaignStatus = (typeof CAMPAIGN_STATUS)[number];
-export const ENROLLMENT_STATUS = ["waiting", "sending", "blocked", "finished", "replied", "bounced", "unsubscribed", "suppressed", "stopped", "failed"] as const;
+export const ENROLLMENT_STATUS = [
+  "waiting",
+  "sending",
+  "blocked",
+  "finished",
+  "replied",
+  "bounced",
+  "unsubscribed",
+  "suppressed",
+  "stopped",
+  "failed",
+] as const;
 
 export const MAX_STEPS = 20;
 
@@ -12,8 +23,7 @@ export const MAX_STEPS = 20;
 const isTimeZone = (name: string): boolean => {
   if (!/^[A-Za-z]/.test(name)) return false;
   try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
   } catch {
     return false;
   }
@@ -32,15 +42,14 @@ export const WindowSchema = z
     start: Clock.describe("First minute of the day, in the campaign's time zone."),
     end: Clock.describe("Nothing leaves at or after this time."),
   })
-  .refine((w) => w.start < w.end, { path: ["end"], message: "must be after start; for the whole day use 00:00 to 23:59" });
+  .refine((w) => w.start < w.end, {
+    path: ["end"],
+    message: "must be after start; for the whole day use 00:00 to 23:59",
+  });
 
 export const SettingsSchema = z
   .object({
-    time_zone: z
-      .string()
-      .max(64)
-      .refine(isTimeZone, "must be an IANA time zone, e.g. Europe/Berlin")
-      .default("UTC"),
+    time_zone: z.string().max(64).refine(isTimeZone, "must be an IANA time zone, e.g. Europe/Berlin").default("UTC"),
     window: WindowSchema.nullable().default(null).describe("When messages may leave; null: at any time."),
     track_opens: z.boolean().default(true),
     track_clicks: z.boolean().default(true),
@@ -63,9 +72,23 @@ const oneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 export const StepInput = z.object({
   id: z.uuid().optional().describe("Keeps the step's identity, and so its history, when it is moved or rewritten."),
   kind: z.enum(["email"]).default("email"),
-  wait_hours: z.number().min(0).max(8760).default(0).describe("Hours after the step before; for the first step, after enrollment."),
-  subject: z.string().max(500).transform(oneLine).default("").describe("Empty on a follow-up: it answers the first message in its thread."),
-  body: z.string().min(1, "must not be empty").max(100_000).describe("Markdown without HTML, with variables such as {{firstName|there}}."),
+  wait_hours: z
+    .number()
+    .min(0)
+    .max(8760)
+    .default(0)
+    .describe("Hours after the step before; for the first step, after enrollment."),
+  subject: z
+    .string()
+    .max(500)
+    .transform(oneLine)
+    .default("")
+    .describe("Empty on a follow-up: it answers the first message in its thread."),
+  body: z
+    .string()
+    .min(1, "must not be empty")
+    .max(100_000)
+    .describe("Markdown without HTML, with variables such as {{firstName|there}}."),
 });
 export type StepInput = z.output<typeof StepInput>;
 export const StepsInput = z.array(StepInput).max(MAX_STEPS);
@@ -74,7 +97,14 @@ export const Name = z.string().trim().min(1, "must not be empty").max(120);
 export const Tier = z.string().trim().min(1).max(40);
 
 export const StepSchema = z
-  .object({ id: z.uuid(), position: z.number().int(), kind: z.string(), wait_hours: z.number(), subject: z.string(), body: z.string() })
+  .object({
+    id: z.uuid(),
+    position: z.number().int(),
+    kind: z.string(),
+    wait_hours: z.number(),
+    subject: z.string(),
+    body: z.string(),
+  })
   .meta({ id: "CampaignStep" });
 
 export const CampaignSchema = z

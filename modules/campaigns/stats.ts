@@ -11,7 +11,13 @@ const counters = {
   replied: z.number().int(),
   bounced: z.number().int(),
 };
-const more = { unsubscribed: z.number().int(), complained: z.number().int(), failed: z.number().int(), unknown: z.number().int(), queued: z.number().int() };
+const more = {
+  unsubscribed: z.number().int(),
+  complained: z.number().int(),
+  failed: z.number().int(),
+  unknown: z.number().int(),
+  queued: z.number().int(),
+};
 
 const StatsSchema = z.object({
   audience: z.number().int().describe("People the list or segment selects now, and whoever else is in the campaign."),
@@ -20,7 +26,9 @@ const StatsSchema = z.object({
   blocked: z.number().int(),
   ...counters,
   ...more,
-  per_step: z.array(z.object({ step_id: z.uuid().nullable(), position: z.number().int(), subject: z.string(), ...counters, ...more })),
+  per_step: z.array(
+    z.object({ step_id: z.uuid().nullable(), position: z.number().int(), subject: z.string(), ...counters, ...more }),
+  ),
   resolution: z.enum(["hour", "day"]),
   series: z.array(z.object({ at: z.iso.datetime(), ...counters })),
 });
@@ -33,14 +41,20 @@ export const campaignStats = defineOperation({
   method: "GET",
   path: "/campaigns/{id}/stats",
   summary: "What became of a campaign",
-  description: "Totals, per step, and a series: the last 24 hours by hour or the last 14 days by day. Counts are messages; prefetches by machines are not opens.",
+  description:
+    "Totals, per step, and a series: the last 24 hours by hour or the last 14 days by day. Counts are messages; prefetches by machines are not opens.",
   permission: "campaigns:read",
-  input: z.object({ id: z.uuid(), range: z.enum(["24h", "14d"]).optional().describe("Default: 24h in a campaign's first day, then 14d.") }),
+  input: z.object({
+    id: z.uuid(),
+    range: z.enum(["24h", "14d"]).optional().describe("Default: 24h in a campaign's first day, then 14d."),
+  }),
   output: StatsSchema,
   async handle(ctx, { id, range }) {
     const { db, tenantId } = ctx;
     const campaign = await campaignRow(ctx, id);
-    const hourly = range ? range === "24h" : campaign.started_at === null || ctx.now.getTime() - campaign.started_at.getTime() < 86_400_000;
+    const hourly = range
+      ? range === "24h"
+      : campaign.started_at === null || ctx.now.getTime() - campaign.started_at.getTime() < 86_400_000;
     const { people } = await audienceCondition(ctx, sourceOf(campaign));
     const [enrolled] = await db<{ audience: number; enrolled: number; pending: number; blocked: number }[]>`
       select (select count(*)::int from public.contacts c where c.tenant_id = ${tenantId} and (${people} or exists (
@@ -81,6 +95,12 @@ export const campaignStats = defineOperation({
         coalesce(sum(f.n) filter (where f.kind = 'replied'), 0)::int as replied, coalesce(sum(f.n) filter (where f.kind = 'bounced'), 0)::int as bounced
       from slots s left join facts f on f.at = s.at group by 1 order by 1`;
     const totals = Object.fromEntries(KEYS.map((k) => [k, perStep.reduce((sum, s) => sum + s[k], 0)])) as Counts;
-    return { ...enrolled!, ...totals, per_step: [...perStep], resolution: unit, series: series.map((s) => ({ ...s, at: s.at.toISOString() })) };
+    return {
+      ...enrolled!,
+      ...totals,
+      per_step: [...perStep],
+      resolution: unit,
+      series: series.map((s) => ({ ...s, at: s.at.toISOString() })),
+    };
   },
 });

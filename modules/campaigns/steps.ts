@@ -13,12 +13,26 @@ export async function requireSteps(ctx: Ctx, steps: readonly StepInput[]): Promi
     ...compileStep(step, keys)
       .faults.filter((f) => f.level === "error")
       .map((f) => ({ pointer: `/steps/${i}/${f.field}`, detail: f.detail })),
-    ...(i === 0 && step.subject === "" ? [{ pointer: "/steps/0/subject", detail: "The first step needs a subject; only follow-ups may answer in its thread." }] : []),
+    ...(i === 0 && step.subject === ""
+      ? [
+          {
+            pointer: "/steps/0/subject",
+            detail: "The first step needs a subject; only follow-ups may answer in its thread.",
+          },
+        ]
+      : []),
   ]);
   const ids = steps.flatMap((s) => s.id ?? []);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
-  if (twice) errors.push({ pointer: `/steps/${steps.findLastIndex((s) => s.id === twice)}/id`, detail: "This step is in the list twice." });
-  if (errors.length > 0) throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, { errors });
+  if (twice)
+    errors.push({
+      pointer: `/steps/${steps.findLastIndex((s) => s.id === twice)}/id`,
+      detail: "This step is in the list twice.",
+    });
+  if (errors.length > 0)
+    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, {
+      errors,
+    });
 }
 
 /**
@@ -29,7 +43,10 @@ export async function replaceSteps(ctx: Ctx, campaign: CampaignRow, steps: reado
   const { db, tenantId } = ctx;
   await requireSteps(ctx, steps);
   const began = campaign.status !== "draft";
-  if (began && steps.length === 0) throw new AppError("invalid", "A campaign that has begun needs at least one step.", { errors: [{ pointer: "/steps", detail: "must not be empty" }] });
+  if (began && steps.length === 0)
+    throw new AppError("invalid", "A campaign that has begun needs at least one step.", {
+      errors: [{ pointer: "/steps", detail: "must not be empty" }],
+    });
   if (began) await takeBackPlanned(ctx, campaign.id);
   const known = await db<{ id: string; in_flight: boolean }[]>`
     select s.id, exists (select from public.messages m where m.tenant_id = s.tenant_id and m.campaign_id = s.campaign_id and m.step_id = s.id
@@ -45,10 +62,19 @@ export async function replaceSteps(ctx: Ctx, campaign: CampaignRow, steps: reado
   }
   const kept = steps.flatMap((s) => s.id ?? []);
   if (known.some((k) => k.in_flight && !kept.includes(k.id))) {
-    throw new AppError("conflict", "A step to be removed has messages on their way.", { suggestion: "Wait until they are settled, or keep the step." });
+    throw new AppError("conflict", "A step to be removed has messages on their way.", {
+      suggestion: "Wait until they are settled, or keep the step.",
+    });
   }
   await db`delete from public.campaign_steps where tenant_id = ${tenantId} and campaign_id = ${campaign.id} and id <> all(${kept}::uuid[])`;
-  const rows = steps.map((s, i) => ({ id: s.id ?? null, position: i + 1, kind: s.kind, wait_hours: s.wait_hours, subject: s.subject, body: s.body }));
+  const rows = steps.map((s, i) => ({
+    id: s.id ?? null,
+    position: i + 1,
+    kind: s.kind,
+    wait_hours: s.wait_hours,
+    subject: s.subject,
+    body: s.body,
+  }));
   await db`
     insert into public.campaign_steps as st (tenant_id, id, campaign_id, position, kind, wait_hours, subject, body)
     select ${tenantId}::uuid, coalesce(r.id, kernel.uuid7()), ${campaign.id}::uuid, r.position, r.kind, r.wait_hours, r.subject, r.body
@@ -98,9 +124,13 @@ async function followSteps(ctx: Ctx, campaignId: string): Promise<void> {
 /** Refuses changes to what a running or ended campaign sends, and says what to do. */
 export function requireEditable(campaign: CampaignRow, what: string): void {
   if (campaign.status === "draft" || campaign.status === "paused") return;
-  throw new AppError("conflict", `The campaign is ${campaign.status}: ${what} can be changed while it is a draft or paused.`, {
-    suggestion: campaign.status === "running" ? "Pause it first." : "Clone it and change the copy.",
-  });
+  throw new AppError(
+    "conflict",
+    `The campaign is ${campaign.status}: ${what} can be changed while it is a draft or paused.`,
+    {
+      suggestion: campaign.status === "running" ? "Pause it first." : "Clone it and change the copy.",
+    },
+  );
 }
 
 export const putSteps = defineOperation({
@@ -108,7 +138,8 @@ export const putSteps = defineOperation({
   method: "PUT",
   path: "/campaigns/{id}/steps",
   summary: "Replace a campaign's steps",
-  description: "In their order. A step with its id keeps its history when it is moved. Only for drafts and paused campaigns.",
+  description:
+    "In their order. A step with its id keeps its history when it is moved. Only for drafts and paused campaigns.",
   permission: "campaigns:write",
   input: z.object({ id: z.uuid(), steps: StepsInput }),
   output: CampaignSchema,

@@ -116,11 +116,19 @@ function editDistance(a: string, b: string): number {
 
 /** A person's value as one line of text; null when there is none. */
 export function variableValue(ref: VariableRef, row: MergeRow): string | null {
-  const raw = ref.kind === "custom" ? (Object.hasOwn(row.custom, ref.key) ? row.custom[ref.key] : null) : row[VARIABLES[ref.name]!.column];
+  const raw =
+    ref.kind === "custom"
+      ? Object.hasOwn(row.custom, ref.key)
+        ? row.custom[ref.key]
+        : null
+      : row[VARIABLES[ref.name]!.column];
   if (raw === null || raw === undefined || typeof raw === "object") return null;
   // Control characters and line breaks have no place inside a sentence, a subject or a header.
   // oxlint-disable-next-line no-control-regex
-  const text = String(raw).toWellFormed().replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ").trim();
+  const text = String(raw)
+    .toWellFormed()
+    .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ")
+    .trim();
   if (text === "") return null;
   return ref.kind === "field" && VARIABLES[ref.name]!.firstWord ? text.split(" ")[0]! : text;
 }

@@ -57,7 +57,8 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   if (change.list_id && change.segment_id === undefined) after.segment_id = null;
   if (change.segment_id && change.list_id === undefined) after.list_id = null;
   const differs = (keys: (keyof Change)[]) => keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
-  if (before.status === "archived") throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
+  if (before.status === "archived")
+    throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
   if (differs(["sender_id", "list_id", "segment_id"]) && before.status !== "draft") {
     throw new AppError("conflict", "Sender and audience are fixed once a campaign has started.", {
       suggestion: "Add people through its leads, or clone it and change the copy.",
@@ -120,7 +121,11 @@ export const patchCampaign = defineOperation({
   },
 });
 
-async function replaceStepsIfChanged(ctx: Ctx, campaign: CampaignRow, steps: z.output<typeof StepsInput>): Promise<void> {
+async function replaceStepsIfChanged(
+  ctx: Ctx,
+  campaign: CampaignRow,
+  steps: z.output<typeof StepsInput>,
+): Promise<void> {
   requireEditable(campaign, "its steps");
   await replaceSteps(ctx, campaign, steps);
 }
@@ -138,9 +143,16 @@ export const deleteCampaign = defineOperation({
   async handle(ctx, { id }) {
     const campaign = await campaignRow(ctx, id, "update");
     if (campaign.status !== "draft" && campaign.status !== "archived") {
-      throw new AppError("conflict", `The campaign is ${campaign.status}; drafts and archived campaigns can be deleted.`, {
-        suggestion: campaign.status === "running" || campaign.status === "paused" ? "Stop and archive it first." : "Archive it first.",
-      });
+      throw new AppError(
+        "conflict",
+        `The campaign is ${campaign.status}; drafts and archived campaigns can be deleted.`,
+        {
+          suggestion:
+            campaign.status === "running" || campaign.status === "paused"
+              ? "Stop and archive it first."
+              : "Archive it first.",
+        },
+      );
     }
     // Without its enrollment nothing would hold a queued message back.
     await ctx.db`

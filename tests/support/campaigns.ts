@@ -5,7 +5,11 @@ import { until } from "./until.ts";
 /** What campaign tests start from: a sender that may send, people, and a provider played by the ledger's own functions. */
 
 /** An active connection and sender; nothing is ever sent through them. */
-export async function giveSender(t: TestKernel, tenant: TestTenant, dailyCap = 10_000): Promise<{ senderId: string; connectionId: string }> {
+export async function giveSender(
+  t: TestKernel,
+  tenant: TestTenant,
+  dailyCap = 10_000,
+): Promise<{ senderId: string; connectionId: string }> {
   const [connectionId, senderId] = [uuid7(), uuid7()];
   await t.sql`
     insert into public.connections (tenant_id, id, provider, channel, name, status, credentials, webhook_registered)
@@ -19,7 +23,11 @@ export async function giveSender(t: TestKernel, tenant: TestTenant, dailyCap = 1
 export type NewPerson = { email: string | null; first_name?: string; company?: string };
 
 /** A list with these people on it, in their order. */
-export async function giveList(t: TestKernel, tenant: TestTenant, people: NewPerson[]): Promise<{ listId: string; contactIds: string[] }> {
+export async function giveList(
+  t: TestKernel,
+  tenant: TestTenant,
+  people: NewPerson[],
+): Promise<{ listId: string; contactIds: string[] }> {
   const listId = uuid7();
   await t.sql`insert into public.lists (tenant_id, id, name) values (${tenant.id}, ${listId}, ${`List ${listId}`})`;
   const rows = await t.sql<{ id: string }[]>`
@@ -36,15 +44,34 @@ export const TWO_STEPS = [
 ];
 
 /** A started campaign with its audience taken in, and nothing planned yet. */
-export async function startedCampaign(t: TestKernel, tenant: TestTenant, people: NewPerson[], input: Record<string, unknown> = {}, dailyCap?: number) {
+export async function startedCampaign(
+  t: TestKernel,
+  tenant: TestTenant,
+  people: NewPerson[],
+  input: Record<string, unknown> = {},
+  dailyCap?: number,
+) {
   const { senderId, connectionId } = await giveSender(t, tenant, dailyCap);
   const { listId, contactIds } = await giveList(t, tenant, people);
-  const made = await tenant.api("POST", "/campaigns", { name: "Spring", sender_id: senderId, list_id: listId, steps: TWO_STEPS, ...input });
+  const made = await tenant.api("POST", "/campaigns", {
+    name: "Spring",
+    sender_id: senderId,
+    list_id: listId,
+    steps: TWO_STEPS,
+    ...input,
+  });
   if (made.status !== 201) throw new Error(JSON.stringify(made.body));
   const id: string = made.body.id;
   const started = await tenant.api("POST", `/campaigns/${id}/start`);
   if (started.status !== 200) throw new Error(JSON.stringify(started.body));
-  return { id, senderId, connectionId, listId, contactIds, steps: made.body.steps as { id: string; position: number; subject: string; body: string; wait_hours: number }[] };
+  return {
+    id,
+    senderId,
+    connectionId,
+    listId,
+    contactIds,
+    steps: made.body.steps as { id: string; position: number; subject: string; body: string; wait_hours: number }[],
+  };
 }
 
 /** Claims what is due and settles it as sent, as the sender does after the provider accepted it. Returns how many left. */
@@ -58,13 +85,37 @@ export async function sendAll(tenant: TestTenant, connectionId: string): Promise
   });
 }
 
-export const messagesOf = (t: TestKernel, campaignId: string) => t.sql<
-  { id: string; status: string; step: number; enrollment_id: string; to_email: string; subject: string; body_html: string; body_text: string; headers: Record<string, string>; rfc_message_id: string; in_reply_to: string | null; thread_id: string; error: string | null }[]
->`select * from public.messages where campaign_id = ${campaignId} order by step, to_email`;
+export const messagesOf = (t: TestKernel, campaignId: string) =>
+  t.sql<
+    {
+      id: string;
+      status: string;
+      step: number;
+      enrollment_id: string;
+      to_email: string;
+      subject: string;
+      body_html: string;
+      body_text: string;
+      headers: Record<string, string>;
+      rfc_message_id: string;
+      in_reply_to: string | null;
+      thread_id: string;
+      error: string | null;
+    }[]
+  >`select * from public.messages where campaign_id = ${campaignId} order by step, to_email`;
 
-export const enrollmentsOf = (t: TestKernel, campaignId: string) => t.sql<
-  { id: string; contact_id: string; status: string; step: number; next_at: Date | null; reason: string | null; email: string | null }[]
->`select e.*, c.email from public.enrollments e join public.contacts c on c.id = e.contact_id where e.campaign_id = ${campaignId} order by c.email`;
+export const enrollmentsOf = (t: TestKernel, campaignId: string) =>
+  t.sql<
+    {
+      id: string;
+      contact_id: string;
+      status: string;
+      step: number;
+      next_at: Date | null;
+      reason: string | null;
+      email: string | null;
+    }[]
+  >`select e.*, c.email from public.enrollments e join public.contacts c on c.id = e.contact_id where e.campaign_id = ${campaignId} order by c.email`;
 
 /** Takes in audiences and plans until nobody of this tenant waits to be taken in or is due. Other suites share the queues, so it polls. */
 export async function settlePlans(t: TestKernel, tenant: TestTenant): Promise<void> {
