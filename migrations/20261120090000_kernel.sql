@@ -208,7 +208,7 @@ create policy user_updates on public.members for update to overture_user
 -- A person may leave; an admin may remove.
 create policy user_deletes on public.members for delete to overture_user
   using (tenant_id = (select kernel.tenant())
-    and (user_id::text = nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
+    and (user_id::text = (select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
       or tenant_id = any(array(select kernel.my_tenants('admin')))));
 create policy job on public.members to overture_worker using (tenant_id = (select kernel.tenant())) with check (tenant_id = (select kernel.tenant()));
 create trigger touch before update on public.members for each row execute function kernel.touch();
@@ -313,6 +313,8 @@ declare
 begin
   insert into kernel.buckets as k (key, tokens, at) values (bucket, capacity, ts) on conflict (key) do nothing;
   select * into b from kernel.buckets k where k.key = bucket for update;
+  -- Read after the wait for the row: an older reading would take somebody else's last use for a block.
+  ts := pg_catalog.clock_timestamp();
   level := least(capacity, b.tokens + greatest(0, extract(epoch from ts - b.at)) * per_second);
   if b.at > ts then
     return query select false, 0::double precision, extract(epoch from b.at - ts)::double precision;

@@ -2,10 +2,10 @@ import { type Context as HonoContext, Hono } from "hono";
 import { z } from "zod";
 import { type Authenticator, createAuthenticator, credentialOf } from "./auth.ts";
 import type { Actor, OpenCtx } from "./context.ts";
-import { scopeOf, type Tx } from "./db.ts";
+import type { Tx } from "./db.ts";
 import { AppError, type FieldError, toAppError, toProblem } from "./errors.ts";
 import { uuid7 } from "./ids.ts";
-import { type Kernel, type RunScope, writeAudit } from "./kernel.ts";
+import type { Kernel, RunScope } from "./kernel.ts";
 import { type AnyOperation, isRead, pathParams } from "./operation.ts";
 import { roleAllows, scopesAllow } from "./registry.ts";
 import { sha256Hex } from "./vault.ts";
@@ -76,7 +76,14 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     requirePermission(kernel, actor, op.permission);
   } else {
     const credential = credentialOf(request.headers);
-    if (credential?.kind === "jwt") actor = { kind: "user", ...(await authenticator.person(credential.value)), role: null };
+    if (credential?.kind === "jwt") {
+      // Who signs in again still carries the old, expired token: for a public operation it just counts for nothing.
+      const person = await authenticator.person(credential.value).catch((error) => {
+        if (op.auth === "user") throw error;
+        return null;
+      });
+      if (person) actor = { kind: "user", ...person, role: null };
+    }
     if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     await limitCaller(kernel, actor);
   }
@@ -108,31 +115,31 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     });
   }
 
-  const dbScope = actor.kind === "user" ? ({ role: "overture_worker", tenantId: null } as const) : scopeOf(actor, null);
-  return await kernel.database.tx(dbScope, async (db, now) => {
-    const replayed = idempotency && op.auth === "user" && (await replay(db, op, idempotency, headers));
+  const open = <T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T> =>
+    kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) => fn({ ...outside, db, now }));
+  const outside: Omit<OpenCtx, "db" | "now"> = {
+    config: kernel.config,
+    http: kernel.http,
+    vault: kernel.vault,
+    log: kernel.log,
+    metrics: kernel.metrics,
+    registry: kernel.registry,
+    actor,
+    requestId,
+    // Without a tenant there is no audit table to write to; the log keeps the act.
+    audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
+  };
+  if (op.transaction === "manual") return respond(op, await op.handle({ ...outside, tx: open }, input, request), headers);
+  // Answers to the public carry sessions and are never stored.
+  const kept = op.auth === "user" ? idempotency : null;
+  return await open(async (ctx) => {
+    const replayed = kept && (await replay(ctx.db, op, kept, headers));
     if (replayed) return replayed;
-    const ctx: OpenCtx = {
-      config: kernel.config,
-      http: kernel.http,
-      vault: kernel.vault,
-      log: kernel.log,
-      metrics: kernel.metrics,
-      actor,
-      requestId,
-      db,
-      now,
-      // Without a tenant there is no audit table to write to; the log keeps the act.
-      audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
-    };
     const response = respond(op, await op.handle(ctx, input, request), headers);
-    // Answers that carry sessions are never stored.
-    if (idempotency && op.auth === "user") await keep(db, op, idempotency, response);
+    if (kept) await keep(ctx.db, op, kept, response);
     return response;
   });
 }
-
-export { writeAudit };
 
 function requirePermission(kernel: Kernel, actor: Actor, permission: string): void {
   if (actor.kind === "user") {
@@ -144,8 +151,8 @@ function requirePermission(kernel: Kernel, actor: Actor, permission: string): vo
   throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, { suggestion: "Make a key with that scope." });
 }
 
-/** The address a proxy of ours put first. Only used for limits, never for rights. */
-const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",")[0]?.trim() || headers.get("x-real-ip") || "unknown";
+/** The address the nearest proxy saw: it appends to what the caller may have invented. Only used for limits, never for rights. */
+const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
 
 const callerId = (actor: Actor): string => (actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other");
 

@@ -3,6 +3,7 @@ import type { Tx } from "./db.ts";
 import type { HttpClient } from "./http.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Registry } from "./registry.ts";
 import type { Vault } from "./vault.ts";
 import type { AnyConsumer } from "./consumer.ts";
 
@@ -25,6 +26,8 @@ export type Services = {
   vault: Vault;
   log: Log;
   metrics: Metrics;
+  /** What the switched-on modules offer. */
+  registry: Registry;
 };
 
 /** What a handler gets: one open transaction in one tenant, as one actor. */
@@ -61,4 +64,9 @@ export type OpenCtx = Services & {
   db: Tx;
   now: Date;
   audit(detail: Record<string, unknown>, target?: string): void;
+};
+
+/** The same for work that calls the outside in between: one transaction per step. */
+export type OpenManualCtx = Omit<OpenCtx, "db" | "now"> & {
+  tx<T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T>;
 };

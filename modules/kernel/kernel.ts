@@ -8,12 +8,11 @@ import { uuid7 } from "./ids.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ModuleDef } from "./module.ts";
-import { createRegistry, type Registry } from "./registry.ts";
+import { createRegistry } from "./registry.ts";
 import { createVault } from "./vault.ts";
 
 /** The running product: configuration, services, database and everything the modules offer. */
 export type Kernel = Services & {
-  registry: Registry;
   database: Database;
   /** Runs `fn` in one transaction as `actor` in a tenant. */
   run<T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T>;
@@ -55,6 +54,7 @@ export function createKernel(env: Record<string, string | undefined>, modules: r
     vault: createVault(config.keys),
     log: createLog(config.logLevel),
     metrics: createMetrics(),
+    registry,
   };
   const database = openDatabase(config);
 
@@ -81,7 +81,6 @@ export function createKernel(env: Record<string, string | undefined>, modules: r
 
   return {
     ...services,
-    registry,
     database,
     signal: stopping.signal,
     run,

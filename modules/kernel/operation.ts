@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Ctx, ManualCtx, OpenCtx } from "./context.ts";
+import type { Ctx, ManualCtx, OpenCtx, OpenManualCtx } from "./context.ts";
 
 /**
  * An operation: one thing the product does for a caller. Declared once, it is an HTTP route, a row in the OpenAPI
@@ -48,10 +48,18 @@ export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.Zod
 /** `user`: signed in, no tenant needed. `public`: anybody; limited by address. */
 export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
   auth: "user" | "public";
+  transaction: "one";
   handle(ctx: OpenCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
 
-export type AnyOperation = TenantOperation | ManualOperation | OpenOperation;
+/** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
+export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+  auth: "user" | "public";
+  transaction: "manual";
+  handle(ctx: OpenManualCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
+};
+
+export type AnyOperation = TenantOperation | ManualOperation | OpenOperation | OpenManualOperation;
 
 type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
@@ -66,8 +74,14 @@ export const defineManualOperation = <I extends z.ZodObject, O extends z.ZodType
 ): AnyOperation => ({ ...def, auth: "tenant", transaction: "manual" }) as unknown as AnyOperation;
 
 /** For callers without a tenant. */
-export const defineOpenOperation = <I extends z.ZodObject, O extends z.ZodType>(def: OpenOperation<I, O>): AnyOperation =>
-  def as unknown as AnyOperation;
+export const defineOpenOperation = <I extends z.ZodObject, O extends z.ZodType>(
+  def: Omit<OpenOperation<I, O>, "transaction">,
+): AnyOperation => ({ ...def, transaction: "one" }) as unknown as AnyOperation;
+
+/** For callers without a tenant whose call goes on to the outside. */
+export const defineOpenManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
+  def: Omit<OpenManualOperation<I, O>, "transaction">,
+): AnyOperation => ({ ...def, transaction: "manual" }) as unknown as AnyOperation;
 
 /** Names of `{param}` segments. */
 export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);

@@ -69,8 +69,9 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
     async open<T>(sealed: string, aad: string) {
       const { id, nonce, data } = parts(sealed);
       const algorithm = { name: "AES-GCM", iv: fromBase64url(nonce), additionalData: bytes(aad) };
+      const key = await aesKey(id);
       try {
-        const plain = await crypto.subtle.decrypt(algorithm, await aesKey(id), fromBase64url(data));
+        const plain = await crypto.subtle.decrypt(algorithm, key, fromBase64url(data));
         return JSON.parse(new TextDecoder().decode(plain)) as T;
       } catch (cause) {
         throw new AppError("internal", "A stored secret does not open with this installation's keys.", { cause });

@@ -51,7 +51,7 @@ export const listMessages = defineOperation({
         ${input.contact_id ? db`and m.contact_id = ${input.contact_id}` : db``}
         ${input.status ? db`and m.status = ${input.status}` : db``}
         ${input.direction ? db`and m.direction = ${input.direction}` : db``}
-        ${after ? db`and (m.created_at, m.id) < (${after[0]}::timestamptz, ${after[1]}::uuid)` : db``}
+        ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by m.created_at desc, m.id desc limit ${input.limit + 1}`;
     return toPage(rows, input.limit, (r) => [r.cursor_at, r.id], toMessage);
   },
@@ -137,7 +137,7 @@ export const listThreads = defineOperation({
         ${input.include_auto_replies ? db`` : db`and not m.is_auto_reply`}
         and not exists (select from public.messages n where n.tenant_id = m.tenant_id and n.thread_id = m.thread_id and n.direction = 'in'
           and (n.created_at, n.id) > (m.created_at, m.id))
-        ${after ? db`and (m.created_at, m.id) < (${after[0]}::timestamptz, ${after[1]}::uuid)` : db``}
+        ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by m.created_at desc, m.id desc limit ${input.limit + 1}`;
     return toPage(rows, input.limit, (r) => [r.cursor_at, String(r.message_id)], toMessage as never);
   },

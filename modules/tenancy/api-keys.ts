@@ -39,7 +39,7 @@ export const createApiKey = defineManualOperation({
   status: 201,
   async handle(ctx, { name, scopes, expires_at }) {
     const wanted = [...new Set(scopes)];
-    checkScopes(ctx.config, ctx.actor, wanted);
+    checkScopes(ctx.registry, ctx.actor, wanted);
     const key = randomToken("ovk_");
     const hash = await sha256Hex(key);
     return await ctx.tx(async ({ db, actor, tenantId, now }) => {

@@ -4,7 +4,7 @@ import { AppError } from "../kernel/errors.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";
 import { RoleSchema, type TeamRow } from "./schemas.ts";
-import { permissionsOf, registryOf } from "./scopes.ts";
+import { permissionsOf } from "./scopes.ts";
 
 /** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
 export const me = defineOpenOperation({
@@ -31,7 +31,7 @@ export const me = defineOpenOperation({
     return {
       user: { id: userId, email, name: name || "" },
       tenants: teams.map(({ id, name, slug, role }) => ({ id, name, slug, role })),
-      permissions: current ? permissionsOf(ctx.config, current.role) : [],
+      permissions: current ? permissionsOf(ctx.registry, current.role) : [],
       tenant_id: current?.id ?? null,
     };
   },
@@ -63,7 +63,7 @@ export const options = defineOpenOperation({
     sandbox: z.boolean(),
   }),
   async handle(ctx) {
-    const { modules, pages } = registryOf(ctx.config);
+    const { modules, pages } = ctx.registry;
     const [row] = await ctx.db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`;
     return {
       product_name: ctx.config.productName,
