@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../kernel/errors.ts";
 import { ImportOptions } from "../schemas.ts";
-import { checkMapping, columnsOf, customKeyFrom, rowToContact, suggestMapping } from "./mapping.ts";
+import { checkMapping, columnsOf, rowToContact, suggestMapping } from "./mapping.ts";
 
 const custom = new Map([["plan", { key: "plan", label: "Tarif", type: "text" as const, options: [] }]]);
 const options = (given: object = {}) => ImportOptions.parse(given);
@@ -55,10 +55,3 @@ it("turns a row into a person: empty cells say nothing, tags add up, formula gua
   const columns = columnsOf({ Email: "email", Phone: "phone", Title: "title", Tags: "tags", Plan: "custom.plan" }, headers);
   expect(rowToContact([" a@b.co ", "'+4930901820", "", "x; y", "pro"], columns, ["import"])).toEqual({ email: "a@b.co", phone: "+4930901820", tags: ["import", "x", " y"], custom: { plan: "pro" } });
 });
-
-it.each([
-  ["Lieblings-Farbe", "lieblings_farbe"],
-  ["2nd Email!", "nd_email"],
-  ["Größe", "gro_e"],
-  ["***", "field"],
-])("key for the header %j is %j", (header, key) => expect(customKeyFrom(header)).toBe(key));

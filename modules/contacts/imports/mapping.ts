@@ -86,19 +86,6 @@ export function suggestMapping(headers: readonly string[], rows: readonly (reado
   return mapping;
 }
 
-/** Key for a custom field made from a header: `Lieblings-Farbe` → `lieblings_farbe`. */
-export function customKeyFrom(header: string): string {
-  const key = header
-    .normalize("NFD")
-    .replace(/\p{M}/gu, "")
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "_")
-    .replace(/^[^a-z]+/, "")
-    .replace(/_+$/, "")
-    .slice(0, 50);
-  return key || "field";
-}
-
 /** Checks a mapping against the file and the team's fields. Returns the custom keys that would have to be made. */
 export function checkMapping(mapping: Mapping, headers: readonly string[], custom: ReadonlyMap<string, CustomDef>, options: ImportOptions): { header: string; key: string }[] {
   const errors: FieldError[] = [];
