@@ -573,7 +573,7 @@ language plpgsql stable security definer set search_path = '' as $$
 declare
   awake boolean;
 begin
-  execute pg_catalog.format('select exists (select from pgmq.q_%I q where q.message ->> ''tenant_id'' = $1 and q.vt <= pg_catalog.clock_timestamp())', queue)
+  execute pg_catalog.format('select exists (select from pgmq.%I q where q.message ->> ''tenant_id'' = $1 and q.vt <= pg_catalog.clock_timestamp())', 'q_' || queue)
     into awake using tenant::text;
   return awake;
 end $$;
