@@ -18,10 +18,10 @@ export function isConsoleFresh(): boolean {
 }
 
 /** Builds the console; its output goes to `logFile`. */
-export async function buildConsole(logFile: string): Promise<void> {
+export async function buildConsole(logFile: string, signal?: AbortSignal): Promise<void> {
   const before = sourceHash();
   let output = "";
-  const child = spawn("npm", ["run", "build:web"], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("npm", ["run", "build:web"], { cwd: ROOT, signal, stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   const code = await new Promise<number | null>((done) => {

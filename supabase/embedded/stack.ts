@@ -46,6 +46,8 @@ export interface StackOptions {
   yes?: boolean;
   /** Start crashed processes again. Default false: a test should see the crash. */
   restart?: boolean;
+  /** Work to do once home and ports are ours, before anything starts. */
+  prepare?: () => Promise<void>;
   /** Called with one line per step. */
   onStep?: (line: string) => void;
   /** Called with what happens after the start, such as a restart. */
@@ -99,6 +101,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...(services.sandbox ? (["sandbox", "smtp"] as const) : []),
     ];
     await requireFreePorts(ports, wanted, patience);
+    await options.prepare?.();
     const secrets = loadSecrets(home);
 
     step(existsSync(join(home, "pg", "PG_VERSION")) ? "Starting the database" : "Creating the database");

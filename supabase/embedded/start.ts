@@ -3,7 +3,7 @@ import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { denoBinary } from "./child.ts";
 import { buildConsole, isConsoleFresh } from "./console-build.ts";
-import { isFree, prepareHome, ROOT, StartError } from "./home.ts";
+import { isFree, ROOT, StartError } from "./home.ts";
 import { listMigrations } from "./migrate.ts";
 import { guard, readLock } from "./processes.ts";
 import { loadSettings, type Settings } from "./settings.ts";
@@ -32,6 +32,7 @@ let demo: ChildProcess | undefined;
 let stopping: Promise<void> | undefined;
 let signals = 0;
 let exitCode = 0;
+const building = new AbortController();
 
 try {
   for (const argument of process.argv.slice(2)) {
@@ -54,18 +55,17 @@ async function start(settings: Settings): Promise<void> {
   const started = Date.now();
   watchSignals();
   const { home, portBase } = settings;
-  prepareHome(home);
-  const lock = readLock(home);
-  if (!lock && !isConsoleFresh()) {
-    step("Building the console (once, and after changes)");
-    await buildConsole(join(home, "logs", "build-web.log"));
-  }
   const running = await startStack({
     home,
     portBase,
     yes: flags.yes,
     services: { worker: true, sandbox: true },
     restart: true,
+    prepare: async () => {
+      if (isConsoleFresh()) return;
+      step("Building the console (once, and after changes)");
+      await buildConsole(join(home, "logs", "build-web.log"), building.signal);
+    },
     onStep: step,
     onEvent: (line) => console.log(`  ${line}`),
     onDatabaseLost: (code) => {
@@ -134,6 +134,7 @@ function watchSignals(): void {
 function shutDown(): Promise<void> {
   stopping ??= (async () => {
     demo?.kill("SIGTERM");
+    building.abort();
     // While the start is still under way, it sees `stopping` and undoes itself.
     if (!stack) return;
     await stack.stop();
