@@ -20,7 +20,8 @@ export const csvLines = (rows: readonly (readonly CsvCell[])[], delimiter = ",")
   stringify(
     // Everything as text: a number cell would slip past the formula guard, and booleans would become 1 and nothing.
     rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell)))),
-    { delimiter, escape_formulas: true, record_delimiter: "\r\n" },
+    // A bare line feed is no record delimiter here, but readers take it for one.
+    { delimiter, escape_formulas: true, quoted_match: /[\r\n]/, record_delimiter: "\r\n" },
   );
 
 /** A streamed download. The first page is fetched before the answer begins, so that its errors are still proper problems. */
