@@ -5,7 +5,7 @@ import { uuid7 } from "../kernel/ids.ts";
 import { prepareBody } from "../messaging/render.ts";
 import { messagingSend } from "../messaging/send.ts";
 import { customKeysOf } from "./read.ts";
-import { compileStep, renderStep, type Template, threading } from "./render.ts";
+import { compileStep, type Rendered, renderStep, type Template, threading } from "./render.ts";
 import type { Settings } from "./schemas.ts";
 import type { MergeRow } from "./variables.ts";
 
@@ -66,56 +66,61 @@ async function planBatch(ctx: Ctx): Promise<void> {
   const customKeys = await customKeysOf(ctx);
   const tracking = await teamTracking(ctx);
   const templates = new Map<string, Template>();
-  const outcomes: Outcome[] = [];
-  const messages: Record<string, unknown>[] = [];
-  const links: { message_id: string; number: number; url: string }[] = [];
-
-  for (const row of due) {
-    const verdict = judge(row, templates, customKeys);
-    outcomes.push(verdict.outcome);
-    if (!verdict.rendered) continue;
-    const { rendered } = verdict;
-    const id = uuid7();
-    const thread = threading(rendered.subject, { message_ids: row.thread_message_ids, subject: row.thread_subject });
-    const prepared = await prepareBody({
-      config: ctx.config,
-      vault: ctx.vault,
-      tenantId: ctx.tenantId,
-      messageId: id,
-      settings: {
-        track_opens: row.settings.track_opens && tracking.opens,
-        track_clicks: row.settings.track_clicks && tracking.clicks,
-      },
-      html: rendered.html,
-      text: rendered.text,
-    });
-    for (const link of prepared.links) links.push({ message_id: id, ...link });
-    messages.push({
-      id,
-      contact_id: row.contact_id,
-      campaign_id: row.campaign_id,
-      enrollment_id: row.id,
-      step_id: row.step_id,
-      step: row.position,
-      sender_id: row.sender_id,
-      connection_id: row.connection_id,
-      from_email: row.sender_email,
-      from_name: row.sender_name,
-      to_email: row.email,
-      reply_to: row.reply_to,
-      subject: thread.subject,
-      body_html: prepared.html,
-      body_text: prepared.text,
-      headers: { ...prepared.headers, ...thread.headers },
-      rfc_message_id: `<${id}@${row.sender_email.split("@")[1]}>`,
-      in_reply_to: thread.in_reply_to,
-    });
-  }
+  const verdicts = due.map((row) => ({ row, ...judge(row, templates, customKeys) }));
+  // Side by side: the signatures in the links are made outside the main thread.
+  const written = await Promise.all(
+    verdicts.map(({ row, rendered }) => (rendered ? writeMessage(ctx, row, rendered, tracking) : null)),
+  );
+  const planned = written.filter((w) => w !== null);
+  const outcomes = verdicts.map((v) => v.outcome);
+  const messages = planned.map((w) => w.message);
+  const links = planned.flatMap((w) => w.links);
 
   await write(ctx, outcomes, messages, links);
   if (messages.length > 0) await ctx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
   if (due.length === PLAN_BATCH || due[0]!.due_total > due.length)
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+}
+
+type Tracking = { opens: boolean; clicks: boolean };
+
+/** One message as the ledger holds it, and its tracked links. */
+async function writeMessage(ctx: Ctx, row: Due, rendered: Rendered, tracking: Tracking) {
+  const id = uuid7();
+  const thread = threading(rendered.subject, { message_ids: row.thread_message_ids, subject: row.thread_subject });
+  const prepared = await prepareBody({
+    config: ctx.config,
+    vault: ctx.vault,
+    tenantId: ctx.tenantId,
+    messageId: id,
+    settings: {
+      track_opens: row.settings.track_opens && tracking.opens,
+      track_clicks: row.settings.track_clicks && tracking.clicks,
+    },
+    html: rendered.html,
+    text: rendered.text,
+  });
+  const message = {
+    id,
+    contact_id: row.contact_id,
+    campaign_id: row.campaign_id,
+    enrollment_id: row.id,
+    step_id: row.step_id,
+    step: row.position,
+    sender_id: row.sender_id,
+    connection_id: row.connection_id,
+    from_email: row.sender_email,
+    from_name: row.sender_name,
+    to_email: row.email,
+    reply_to: row.reply_to,
+    subject: thread.subject,
+    body_html: prepared.html,
+    body_text: prepared.text,
+    headers: { ...prepared.headers, ...thread.headers },
+    rfc_message_id: `<${id}@${row.sender_email.split("@")[1]}>`,
+    in_reply_to: thread.in_reply_to,
+  };
+  return { message, links: prepared.links.map((link) => ({ message_id: id, ...link })) };
 }
 
 /**
@@ -179,7 +184,7 @@ function judge(
   row: Due,
   templates: Map<string, Template>,
   customKeys: ReadonlySet<string>,
-): { outcome: Outcome; rendered?: ReturnType<typeof renderStep> } {
+): { outcome: Outcome; rendered?: Rendered } {
   const ends = (status: Outcome["status"], reason: string | null) => ({
     outcome: { id: row.id, status, step: null, reason },
   });
@@ -235,7 +240,7 @@ async function write(
 }
 
 /** A team may forbid tracking for all its campaigns. */
-async function teamTracking(ctx: Ctx): Promise<{ opens: boolean; clicks: boolean }> {
+async function teamTracking(ctx: Ctx): Promise<Tracking> {
   const [row] = await ctx.db<{ opens: boolean; clicks: boolean }[]>`
     select coalesce(t.settings -> 'track_opens', 'true') <> 'false' as opens, coalesce(t.settings -> 'track_clicks', 'true') <> 'false' as clicks
     from public.tenants t where t.id = ${ctx.tenantId}`;
