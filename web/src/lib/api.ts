@@ -1,5 +1,6 @@
 import createClient from 'openapi-fetch';
 import type { paths } from './api/schema.d.ts';
+import type { Answer, Body, Operation, Path, Query } from './api/types.ts';
 import { ApiError, toApiError, type Problem } from './errors.ts';
 
 export const API_BASE = '/api/v1';
@@ -18,16 +19,17 @@ export function useCredentials(given: Credentials): void {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 /** The documented paths that have this method. */
-type WithMethod<M extends Lowercase<Method>> = { [P in keyof paths]: paths[P] extends Record<M, unknown> ? P : never }[keyof paths] & string;
+type PathsWith<M extends Lowercase<Method>> = { [P in keyof paths]: paths[P] extends Record<M, unknown> ? P : never }[keyof paths] & string;
 
-export type CallOptions = {
-  path?: Record<string, string | number>;
-  query?: Record<string, string | number | boolean | null | undefined>;
-  body?: unknown;
+type Options<O> = {
+  query?: Query<O>;
+  body?: Body<O>;
   signal?: AbortSignal;
   /** Reuse the same key when a person repeats the same intent, e.g. pressing Save again after a timeout. */
   idempotencyKey?: string;
-};
+} & ([Path<O>] extends [never] ? { path?: undefined } : { path: Path<O> });
+type Rest<O> = [Path<O>] extends [never] ? [options?: Options<O>] : [options: Options<O>];
+type AnyOptions = { path?: object; query?: object; body?: unknown; signal?: AbortSignal; idempotencyKey?: string };
 
 /** Headers every call carries; also for calls that fetch() cannot make (upload progress, downloads). */
 export async function authHeaders(): Promise<Record<string, string>> {
@@ -47,7 +49,7 @@ client.use({
   },
 });
 
-async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
+async function call<T>(method: Method, path: string, options: AnyOptions = {}): Promise<T> {
   const headers: Record<string, string> = {};
   if (method !== 'GET') headers['idempotency-key'] = options.idempotencyKey ?? crypto.randomUUID();
   const query = Object.fromEntries(
@@ -81,12 +83,13 @@ export function problemFrom(response: Response, body: unknown): ApiError {
   return new ApiError(response.status, problem, Number.isFinite(after) && after > 0 ? after : null);
 }
 
+/** Every call is checked against the API document: path, path parameters, query names, body and answer. */
 export const api = {
-  get: <T>(path: WithMethod<'get'>, options?: CallOptions) => call<T>('GET', path, options),
-  post: <T>(path: WithMethod<'post'>, options?: CallOptions) => call<T>('POST', path, options),
-  put: <T>(path: WithMethod<'put'>, options?: CallOptions) => call<T>('PUT', path, options),
-  patch: <T>(path: WithMethod<'patch'>, options?: CallOptions) => call<T>('PATCH', path, options),
-  delete: <T = void>(path: WithMethod<'delete'>, options?: CallOptions) => call<T>('DELETE', path, options),
+  get: <P extends PathsWith<'get'>>(path: P, ...[options]: Rest<Operation<P, 'get'>>) => call<Answer<Operation<P, 'get'>>>('GET', path, options),
+  post: <P extends PathsWith<'post'>>(path: P, ...[options]: Rest<Operation<P, 'post'>>) => call<Answer<Operation<P, 'post'>>>('POST', path, options),
+  put: <P extends PathsWith<'put'>>(path: P, ...[options]: Rest<Operation<P, 'put'>>) => call<Answer<Operation<P, 'put'>>>('PUT', path, options),
+  patch: <P extends PathsWith<'patch'>>(path: P, ...[options]: Rest<Operation<P, 'patch'>>) => call<Answer<Operation<P, 'patch'>>>('PATCH', path, options),
+  delete: <P extends PathsWith<'delete'>>(path: P, ...[options]: Rest<Operation<P, 'delete'>>) => call<Answer<Operation<P, 'delete'>>>('DELETE', path, options),
 };
 
 /** Streams a file with upload progress, which fetch cannot report. `onProgress` gets 0..1. */

@@ -76,14 +76,14 @@ class Session {
   async loadMe(): Promise<void> {
     this.tenantId = localStorage.getItem(TENANT_KEY);
     try {
-      this.me = await api.get<Me>('/auth/me');
+      this.me = await api.get('/auth/me');
     } catch (thrown) {
       const error = toApiError(thrown);
       if (error.status === 401) return this.#forget();
       if (this.tenantId === null || (error.status !== 403 && error.status !== 404)) throw error;
       this.tenantId = null;
       localStorage.removeItem(TENANT_KEY);
-      this.me = await api.get<Me>('/auth/me');
+      this.me = await api.get('/auth/me');
     }
     const known = this.me.tenants.some((t) => t.id === this.tenantId);
     if (!known) this.tenantId = this.me.tenant_id ?? this.me.tenants[0]?.id ?? null;

@@ -8,6 +8,8 @@ export const variables: readonly { name: string; label: string; fallback: string
   { name: 'companyName', label: 'Company', fallback: 'your company' },
   { name: 'companyDomain', label: 'Company domain', fallback: '' },
   { name: 'country', label: 'Country', fallback: '' },
+  { name: 'companyIndustry', label: 'Industry', fallback: 'your industry' },
+  { name: 'senderFirstName', label: 'Sender’s first name', fallback: '' },
   { name: 'senderName', label: 'Sender’s name', fallback: '' },
 ];
 
