@@ -208,7 +208,7 @@ create policy user_updates on public.members for update to overture_user
 -- A person may leave; an admin may remove.
 create policy user_deletes on public.members for delete to overture_user
   using (tenant_id = (select kernel.tenant())
-    and (user_id::text = (select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
+    and (user_id::text = nullif((select current_setting('request.jwt.claims', true)), '')::jsonb ->> 'sub'
       or tenant_id = any(array(select kernel.my_tenants('admin')))));
 create policy job on public.members to overture_worker using (tenant_id = (select kernel.tenant())) with check (tenant_id = (select kernel.tenant()));
 create trigger touch before update on public.members for each row execute function kernel.touch();
@@ -512,12 +512,12 @@ begin
 end $$;
 
 -- Makes pg_cron hold exactly the schedules given: [{"name","cron","command","seconds"}]. Idempotent; stale ones are unscheduled.
--- pg_cron before 1.5 has no seconds; there the shortest period is a minute.
+-- pg_cron before 1.5 (it calls itself 1.4-1) has no seconds; there the shortest period is a minute.
 create function kernel.register_schedules(wanted jsonb) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   s record;
-  seconds_ok boolean := coalesce((select pg_catalog.string_to_array(e.extversion, '.')::int[] >= array[1, 5] from pg_catalog.pg_extension e where e.extname = 'pg_cron'), true);
+  seconds_ok boolean := coalesce((select pg_catalog.regexp_match(e.extversion, '^(\d+)\.(\d+)')::int[] >= array[1, 5] from pg_catalog.pg_extension e where e.extname = 'pg_cron'), true);
 begin
   for s in select k.name from kernel.schedules k where not exists (select from pg_catalog.jsonb_array_elements(wanted) w where w ->> 'name' = k.name) loop
     perform cron.unschedule(j.jobid) from cron.job j where j.jobname = 'overture.' || s.name;
@@ -530,9 +530,12 @@ begin
       select from cron.job j where j.jobname = 'overture.' || s.name and j.active
         and j.schedule = case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end
     ) then
-      perform cron.schedule('overture.' || s.name,
-        case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end,
-        pg_catalog.format('select kernel.run_schedule(%L)', s.name));
+      -- alter_job as well: scheduling a job again under its name leaves it switched off if it was.
+      perform cron.alter_job(
+        cron.schedule('overture.' || s.name,
+          case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end,
+          pg_catalog.format('select kernel.run_schedule(%L)', s.name)),
+        active := true);
     end if;
   end loop;
 end $$;
