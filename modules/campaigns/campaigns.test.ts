@@ -239,20 +239,21 @@ it("only campaigns that run and are in their window wake the planner", async () 
   const tenant = await t.tenant();
   const { id } = await startedCampaign(t, tenant, TWO, { steps: [{ subject: "s", body: "b", wait_hours: 1 }] });
   await settlePlans(t, tenant);
+  await tenant.api("POST", `/campaigns/${id}/pause`);
   await t.sql`update public.enrollments set next_at = kernel.now() where campaign_id = ${id}`;
-  // In one transaction, so that no other suite's worker takes the message before it is counted.
-  const wakes = (times: number) =>
+  // In one transaction, so that no other suite's schedule or worker sees it.
+  const wakes = (status: string, times: number) =>
     t.sql.begin(async (tx) => {
+      await tx`update public.campaigns set status = ${status} where id = ${id}`;
       for (let i = 0; i < times; i++) await tx`select private.wake_tenants('campaigns_plan')`;
       const [row] = await tx<{ n: number }[]>`
         select count(*)::int as n from pgmq.q_campaigns_plan q where q.message ->> 'tenant_id' = ${tenant.id}`;
+      await tx`update public.campaigns set status = 'paused' where id = ${id}`;
       return row!.n;
     });
-  await tenant.api("POST", `/campaigns/${id}/pause`);
-  expect(await wakes(1)).toBe(0);
-  await t.sql`update public.campaigns set status = 'running' where id = ${id}`;
+  expect(await wakes("paused", 1)).toBe(0);
   // A tenant that is awake is not woken again.
-  expect(await wakes(3)).toBe(1);
+  expect(await wakes("running", 3)).toBe(1);
 });
 
 it("403 for a viewer who writes or launches; another team sees nothing", async () => {

@@ -200,6 +200,35 @@ it("steps edited while paused: what was planned is written again, people keep th
   ]);
 });
 
+it("a step removed while paused moves everybody's place with it, and a new wait counts from the last message", async () => {
+  const tenant = await t.tenant();
+  const { id, steps, connectionId } = await startedCampaign(t, tenant, TWO.slice(0, 1), {
+    steps: [
+      { subject: "A", body: "a" },
+      { subject: "B", body: "b" },
+      { subject: "C", body: "c", wait_hours: 48 },
+    ],
+  });
+  for (let i = 0; i < 2; i++) {
+    await wakePlanner(t, tenant);
+    expect(await sendAll(tenant, connectionId)).toBe(1);
+  }
+  await tenant.api("POST", `/campaigns/${id}/pause`);
+  const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, {
+    steps: [steps[1], { ...steps[2], wait_hours: 10 }],
+  });
+  expect(edited.status).toBe(200);
+  const [ada] = await enrollmentsOf(t, id);
+  expect(ada).toMatchObject({ status: "waiting", step: 1 });
+  const [row] = await t.sql`
+    select extract(epoch from ${ada!.next_at}::timestamptz - max(m.sent_at))::float8 / 3600 as hours from public.messages m where m.campaign_id = ${id}`;
+  expect(row!.hours).toBeCloseTo(10, 3);
+  await tenant.api("POST", `/campaigns/${id}/resume`);
+  await letWaitsPass(id);
+  await wakePlanner(t, tenant);
+  expect((await messagesOf(t, id)).filter((m) => m.status === "queued").map((m) => m.subject)).toEqual(["C"]);
+});
+
 it("a deleted contact's queued message never leaves", async () => {
   const tenant = await t.tenant();
   const { id, connectionId, contactIds } = await startedCampaign(t, tenant, TWO.slice(0, 1));
