@@ -1,10 +1,11 @@
 import { z } from "zod";
-import type { OpenCtx, Role } from "../kernel/context.ts";
+import type { OpenManualCtx, Role } from "../kernel/context.ts";
+import type { Tx } from "../kernel/db.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenOperation } from "../kernel/operation.ts";
-import { sha256Hex } from "../kernel/vault.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
+import { sha256Hex } from "../kernel/signatures.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf, confirmationRequired, refusal, throttle } from "./open.ts";
+import { bearerOf, confirmationRequired, throttle } from "./open.ts";
 import {
   LinkToken,
   NewPassword,
@@ -17,8 +18,8 @@ import {
 
 type Found = { tenant_id: string; tenant_name: string; email: string; role: Role; valid: boolean };
 
-const find = async (ctx: OpenCtx, token: string): Promise<Found | null> => {
-  const [row] = await ctx.db<Found[]>`select * from private.find_invitation(${await sha256Hex(token)})`;
+const find = async (db: Tx, token: string): Promise<Found | null> => {
+  const [row] = await db<Found[]>`select * from private.find_invitation(${await sha256Hex(token)})`;
   return row?.valid ? row : null;
 };
 
@@ -39,7 +40,7 @@ export const readInvitation = defineOpenOperation({
     role: RoleSchema.nullable(),
   }),
   async handle(ctx, { token }) {
-    const found = await find(ctx, token);
+    const found = await find(ctx.db, token);
     return {
       valid: found !== null,
       email: found?.email ?? null,
@@ -53,7 +54,7 @@ export const readInvitation = defineOpenOperation({
  * The link is used up in the transaction that writes the membership. A signed-in person accepts with their own e-mail;
  * anybody else gives a password, for a new account or for the one they have.
  */
-export const acceptInvitation = defineOpenOperation({
+export const acceptInvitation = defineOpenManualOperation({
   id: "auth.invitation_accept",
   method: "POST",
   path: "/auth/invitation/accept",
@@ -64,65 +65,56 @@ export const acceptInvitation = defineOpenOperation({
   input: z.object({ token: LinkToken, name: PersonName, password: NewPassword.optional() }),
   output: z.union([SessionWithTenant, z.object({ tenant: Tenant })]),
   async handle(ctx, { token, name, password }, request) {
-    const tooMany = await throttle(ctx.db, ctx, "invitation", null);
-    if (tooMany) return refusal(ctx, tooMany);
-    const invitation = await find(ctx, token);
-    if (!invitation) return refusal(ctx, used());
+    await throttle(ctx, "invitation", null);
+    const invitation = await ctx.tx(({ db }) => find(db, token));
+    if (!invitation) throw used();
+    const { email } = invitation;
 
     const bearer = bearerOf(request);
     if (bearer) {
       const person = await auth.userOf(ctx, bearer);
-      if (!person)
-        return refusal(
-          ctx,
-          new AppError("unauthenticated", "The session has ended.", {
-            suggestion: "Sign in again, or accept without a session.",
-          }),
-        );
-      if (person.email.toLowerCase() !== invitation.email) {
-        return refusal(
-          ctx,
-          new AppError("forbidden", `This invitation is for ${invitation.email}.`, {
-            suggestion: "Sign out and accept it with that address.",
-          }),
-        );
+      if (!person) {
+        throw new AppError("unauthenticated", "The session has ended.", {
+          suggestion: "Sign in again, or accept without a session.",
+        });
       }
-      const tenant = await accept(ctx, token, person.id, invitation.email, name || person.name);
-      return tenant ? { tenant } : refusal(ctx, used());
+      if (person.email.toLowerCase() !== email) {
+        throw new AppError("forbidden", `This invitation is for ${email}.`, {
+          suggestion: "Sign out and accept it with that address.",
+        });
+      }
+      return { tenant: await accept(ctx, token, person.id, email, name || person.name) };
     }
 
-    if (password === undefined) {
-      return refusal(
-        ctx,
-        new AppError("invalid", "Choose a password, or sign in first.", {
-          errors: [{ pointer: "/password", detail: "is missing" }],
-        }),
-      );
-    }
-    const opened = await auth.openAccount(ctx, invitation.email, password, { name });
+    if (password === undefined)
+      throw new AppError("invalid", "Choose a password, or sign in first.", {
+        errors: [{ pointer: "/password", detail: "is missing" }],
+      });
+    const opened = await auth.openAccount(ctx, email, password, { name });
     if (!opened) {
-      return refusal(
-        ctx,
-        new AppError("conflict", `${invitation.email} has an account with another password.`, {
-          suggestion: "Sign in, then open the link again.",
-        }),
-      );
+      throw new AppError("conflict", `${email} has an account with another password.`, {
+        suggestion: "Sign in, then open the link again.",
+      });
     }
     if (opened.kind === "confirm")
-      return confirmationRequired(invitation.email, "Open it, then come back to this page and send it again.");
-    const tenant = await accept(ctx, token, opened.session.user.id, invitation.email, name);
-    return tenant ? { ...opened.session, tenant } : refusal(ctx, used());
+      return confirmationRequired(email, "Open it, then come back to this page and send it again.");
+    return { ...opened.session, tenant: await accept(ctx, token, opened.session.user.id, email, name) };
   },
 });
 
+/** Uses the link up and writes the membership, both or neither. Whoever comes second gets 410, whatever `find` said. */
 async function accept(
-  ctx: OpenCtx,
+  ctx: OpenManualCtx,
   token: string,
   userId: string,
   email: string,
   name: string,
-): Promise<TenantRow | null> {
-  const [tenant] = await ctx.db<(TenantRow | { id: null })[]>`
-    select * from private.accept_invitation(${await sha256Hex(token)}, ${userId}, ${email}, ${name}, ${ctx.requestId})`;
-  return tenant && tenant.id !== null ? tenant : null;
+): Promise<TenantRow> {
+  const hash = await sha256Hex(token);
+  const [tenant] = await ctx.tx(
+    ({ db }) => db<(TenantRow | { id: null })[]>`
+      select * from private.accept_invitation(${hash}, ${userId}, ${email}, ${name}, ${ctx.requestId})`,
+  );
+  if (!tenant || tenant.id === null) throw used();
+  return tenant;
 }

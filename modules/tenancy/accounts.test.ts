@@ -2,12 +2,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
-import { bindRegistry } from "./scopes.ts";
 
 const t = testKernel();
-bindRegistry(t.kernel.config, t.kernel.registry);
 const invite = testKernel({ OVERTURE_SIGNUP: "invite" });
-bindRegistry(invite.kernel.config, invite.kernel.registry);
 
 /** Callers of their own address, so that one test's attempts do not count for another. */
 const anonymous = () => {
@@ -127,6 +124,21 @@ describe("signing in", () => {
   });
 });
 
+test("an expired session is no obstacle to a new one, and good for nothing else", async () => {
+  const { email, password } = person();
+  const { user } = (await anonymous()("POST", "/auth/register", { email, password, name: "", tenant_name: "T" })).body;
+  const expired = t.call(await t.sign(user.id, email, "-1h"));
+  const session = await expired("POST", "/auth/login", { email, password });
+  expect(session.status).toBe(200);
+  const fresh = await expired("POST", "/auth/refresh", { refresh_token: session.body.refresh_token });
+  expect(fresh.status).toBe(200);
+  expect(fresh.body.user.id).toBe(user.id);
+  expect((await expired("POST", "/auth/login", { email, password: "wrong wrong wrong" })).status).toBe(401);
+  expect((await expired("GET", "/auth/me")).status).toBe(401);
+  expect((await expired("POST", "/auth/logout")).status).toBe(401);
+  expect((await expired("GET", "/members")).status).toBe(401);
+});
+
 describe("where the e-mail must be confirmed first", () => {
   let server: Server;
   let confirmed = false;
@@ -146,7 +158,6 @@ describe("where the e-mail must be confirmed first", () => {
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const other = testKernel({ SUPABASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
-    bindRegistry(other.kernel.config, other.kernel.registry);
     made = { call: other.call(null) };
   });
   afterAll(() => new Promise((done) => server.close(done)));

@@ -2,11 +2,9 @@ import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import type { TenantOperation } from "../kernel/operation.ts";
 import { scopesAllow } from "../kernel/registry.ts";
-import { sha256Hex } from "../kernel/vault.ts";
-import { bindRegistry } from "./scopes.ts";
+import { sha256Hex } from "../kernel/signatures.ts";
 
 const t = testKernel();
-bindRegistry(t.kernel.config, t.kernel.registry);
 const keyOf = async (tenant: TestTenant, scopes: string[], more: object = {}) => {
   const { status, body } = await tenant.api("POST", "/api-keys", { name: "Robot", scopes, ...more });
   expect(status).toBe(201);

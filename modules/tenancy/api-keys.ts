@@ -2,7 +2,7 @@ import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineManualOperation, defineOperation } from "../kernel/operation.ts";
-import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { randomToken, sha256Hex } from "../kernel/signatures.ts";
 import { checkScopes } from "./scopes.ts";
 import { instant } from "./schemas.ts";
 

@@ -1,11 +1,14 @@
 import { afterAll, expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
-import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { until } from "../../tests/support/until.ts";
+import { randomToken, sha256Hex } from "../kernel/signatures.ts";
 import { ensureClaim } from "./claim.ts";
-import { bindRegistry } from "./scopes.ts";
+import { fakeAuthServer } from "./testing.ts";
 
 const t = testKernel();
-bindRegistry(t.kernel.config, t.kernel.registry);
+const auth = await fakeAuthServer();
+const slow = testKernel({ SUPABASE_URL: auth.url, OVERTURE_DB_POOL: "2" });
+afterAll(() => auth.close());
 /** An address of its own, so that other suites' calls do not count for this one's limits. */
 const callerAddress = `2001:db8::${crypto.randomUUID().slice(0, 4)}:${crypto.randomUUID().slice(0, 4)}`;
 const call = (method: string, path: string, body?: unknown) =>
@@ -47,6 +50,30 @@ test("a claim that fails leaves the link good, and the retry with the same accou
   expect((await call("POST", "/auth/claim", { ...mine, password: "another password" })).status).toBe(409);
   expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
   expect((await call("POST", "/auth/claim", mine)).status).toBe(201);
+});
+
+test("people who all found the link good wait without a database connection, and one of them wins", async () => {
+  const token = await openClaim();
+  const people = [1, 2, 3, 4].map(() => input(token));
+  auth.hold();
+  const claims = people.map((mine) => slow.call(null)("POST", "/auth/claim", mine));
+  await until(() => auth.waiting() === claims.length, { what: "all to stand at the auth server" });
+  expect((await slow.call(null)("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
+  auth.release();
+  const answers = await Promise.all(claims);
+  expect(answers.map((a) => a.status).sort()).toEqual([201, 410, 410, 410]);
+  const emails = people.map((p) => p.email);
+  expect(await t.sql`select 1 from public.members where email = any(${emails})`).toHaveLength(1);
+});
+
+test("an account whose answer was lost leaves the link good, and claiming again goes through", async () => {
+  const token = await openClaim();
+  const mine = input(token);
+  auth.loseAnswers(true);
+  expect((await slow.call(null)("POST", "/auth/claim", mine)).status).toBe(503);
+  auth.loseAnswers(false);
+  expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
+  expect((await slow.call(null)("POST", "/auth/claim", mine)).status).toBe(201);
 });
 
 test("a wrong token is 410 and makes no account", async () => {

@@ -2,10 +2,10 @@ import { z } from "zod";
 import type { Config } from "../kernel/config.ts";
 import type { Sql, Tx } from "../kernel/db.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenOperation } from "../kernel/operation.ts";
-import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
+import { randomToken, sha256Hex } from "../kernel/signatures.ts";
 import * as auth from "./auth-server.ts";
-import { confirmationRequired, refusal, throttle } from "./open.ts";
+import { confirmationRequired, throttle } from "./open.ts";
 import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
 
 /**
@@ -40,7 +40,7 @@ export const checkClaim = defineOpenOperation({
 });
 
 /** The link is used up in the transaction that makes the team: a crash before leaves it good, and the retry goes on. */
-export const claim = defineOpenOperation({
+export const claim = defineOpenManualOperation({
   id: "auth.claim",
   method: "POST",
   path: "/auth/claim",
@@ -52,27 +52,29 @@ export const claim = defineOpenOperation({
   output: SessionWithTenant,
   status: 201,
   async handle(ctx, input) {
-    const tooMany = await throttle(ctx.db, ctx, "claim", null);
-    if (tooMany) return refusal(ctx, tooMany);
+    await throttle(ctx, "claim", null);
     const hash = await sha256Hex(input.token);
-    const [before] = await ctx.db<{ valid: boolean }[]>`select private.check_claim(${hash}, false) as valid`;
-    if (!before!.valid) return refusal(ctx, used());
+    // Only so that a wrong link makes no account; who wins is decided below.
+    const [before] = await ctx.tx(
+      ({ db }) => db<{ valid: boolean }[]>`select private.check_claim(${hash}, false) as valid`,
+    );
+    if (!before!.valid) throw used();
     const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
     if (!opened) {
-      return refusal(
-        ctx,
-        new AppError("conflict", "An account with this e-mail exists and has another password.", {
-          suggestion: "Give its password, or use another e-mail.",
-        }),
-      );
+      throw new AppError("conflict", "An account with this e-mail exists and has another password.", {
+        suggestion: "Give its password, or use another e-mail.",
+      });
     }
     if (opened.kind === "confirm")
       return confirmationRequired(input.email, "Open it, then come back to this page and send it again.");
     const { user } = opened.session;
-    const [won] = await ctx.db<{ used: boolean }[]>`select private.check_claim(${hash}, true) as used`;
-    if (!won!.used) return refusal(ctx, used());
-    const [tenant] = await ctx.db<TenantRow[]>`
-      select * from private.create_tenant(${input.tenant_name}, ${user.id}, ${user.email}, ${input.name}, ${ctx.requestId})`;
-    return { ...opened.session, tenant: tenant! };
+    const tenant = await ctx.tx(async ({ db }) => {
+      const [won] = await db<{ used: boolean }[]>`select private.check_claim(${hash}, true) as used`;
+      if (!won!.used) throw used();
+      const [row] = await db<TenantRow[]>`
+        select * from private.create_tenant(${input.tenant_name}, ${user.id}, ${user.email}, ${input.name}, ${ctx.requestId})`;
+      return row!;
+    });
+    return { ...opened.session, tenant };
   },
 });

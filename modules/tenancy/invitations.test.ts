@@ -1,10 +1,8 @@
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import { sha256Hex } from "../kernel/vault.ts";
-import { bindRegistry } from "./scopes.ts";
+import { sha256Hex } from "../kernel/signatures.ts";
 
 const t = testKernel();
-bindRegistry(t.kernel.config, t.kernel.registry);
 /** An address of its own, so that other suites' calls do not count for this one's limits. */
 const callerAddress = `2001:db8::${crypto.randomUUID().slice(0, 4)}:${crypto.randomUUID().slice(0, 4)}`;
 const call = (method: string, path: string, body?: unknown) =>

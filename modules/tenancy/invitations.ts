@@ -2,7 +2,7 @@ import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineManualOperation, defineOperation } from "../kernel/operation.ts";
-import { randomToken, sha256Hex } from "../kernel/vault.ts";
+import { randomToken, sha256Hex } from "../kernel/signatures.ts";
 import { instant, Email } from "./schemas.ts";
 
 /** Long enough for a holiday weekend, short enough that a forgotten mail is no standing door. */

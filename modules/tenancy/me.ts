@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineOpenOperation } from "../kernel/operation.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
 import { AppError } from "../kernel/errors.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";
@@ -7,7 +7,7 @@ import { RoleSchema, type TeamRow } from "./schemas.ts";
 import { permissionsOf } from "./scopes.ts";
 
 /** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
-export const me = defineOpenOperation({
+export const me = defineOpenManualOperation({
   id: "auth.me",
   method: "GET",
   path: "/auth/me",
@@ -23,7 +23,9 @@ export const me = defineOpenOperation({
   async handle(ctx, _input, request) {
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     const { userId, email } = ctx.actor;
-    const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
+    const teams = await ctx.tx(
+      ({ db }) => db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`,
+    );
     // A team the person has left since must not lock them out: the first one takes its place.
     const current = teams.find((t) => t.id === request.headers.get("x-tenant-id")) ?? teams[0];
     const token = bearerOf(request);

@@ -2,10 +2,8 @@ import { describe, expect, test } from "vitest";
 import { type Answer, testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { ROLES, roleRank } from "../kernel/context.ts";
 import type { TenantOperation } from "../kernel/operation.ts";
-import { bindRegistry } from "./scopes.ts";
 
 const t = testKernel();
-bindRegistry(t.kernel.config, t.kernel.registry);
 
 const asPerson = <T>(tenant: TestTenant, userId: string, fn: Parameters<typeof t.kernel.database.tx<T>>[1]) =>
   t.kernel.database.tx({ role: "overture_user", tenantId: tenant.id, userId }, fn);

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { OpenCtx } from "../kernel/context.ts";
+import type { OpenManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenOperation } from "../kernel/operation.ts";
+import { defineOpenManualOperation } from "../kernel/operation.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf, confirmationRequired, refusal, throttle } from "./open.ts";
+import { bearerOf, confirmationRequired, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
 
 /** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
@@ -13,40 +13,37 @@ const Registration = z.object({ email: Email, password: NewPassword, name: Perso
 /** One sentence for every reason, so that it does not tell whether the e-mail is known. */
 const badLogin = () => new AppError("unauthenticated", "The e-mail or the password is not right.");
 
-async function register(ctx: OpenCtx, input: z.output<typeof Registration>) {
+/** The same for an e-mail with another password and for one that has a team: who asks learns no more than "not with this". */
+const taken = () =>
+  new AppError("conflict", "No account can be made with this e-mail and password.", {
+    suggestion: "If you have an account, sign in.",
+  });
+
+async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>) {
   if (ctx.config.signup !== "open") {
     throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask a member to invite you." });
   }
-  const tooMany = await throttle(ctx.db, ctx, "register", input.email);
-  if (tooMany) return refusal(ctx, tooMany);
+  await throttle(ctx, "register", input.email);
   const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
-  if (!opened) {
-    return refusal(
-      ctx,
-      new AppError("conflict", "No account can be made with this e-mail and password.", {
-        suggestion: "If you have an account, sign in.",
-      }),
-    );
-  }
+  if (!opened) throw taken();
   if (opened.kind === "confirm") return confirmationRequired(input.email, "Open it, then sign in and name your team.");
   const { session } = opened;
-  // An account of before without a team is a registration that was cut off; one with a team is simply an account.
-  const teams = await ctx.db`select 1 from private.my_teams(${session.user.id})`;
-  if (teams.length > 0) {
-    return refusal(
-      ctx,
-      new AppError("conflict", "No account can be made with this e-mail and password.", {
-        suggestion: "If you have an account, sign in.",
-      }),
-    );
-  }
-  const [tenant] = await ctx.db<TenantRow[]>`
-    select * from private.create_tenant(${input.tenant_name}, ${session.user.id}, ${session.user.email}, ${input.name}, ${ctx.requestId})`;
-  return { ...session, tenant: tenant! };
+  const { id, email } = session.user;
+  const tenant = await ctx.tx(async ({ db }) => {
+    // A double click: the second waits here until the first has its team, and then finds it.
+    await db`select pg_advisory_xact_lock(hashtextextended(${`register:${id}`}, 0))`;
+    // An account of before without a team is a registration that was cut off; one with a team is simply an account.
+    const teams = await db`select 1 from private.my_teams(${id})`;
+    if (teams.length > 0) throw taken();
+    const [row] = await db<TenantRow[]>`
+      select * from private.create_tenant(${input.tenant_name}, ${id}, ${email}, ${input.name}, ${ctx.requestId})`;
+    return row!;
+  });
+  return { ...session, tenant };
 }
 
 const registerOperation = (id: string, path: `/${string}`) =>
-  defineOpenOperation({
+  defineOpenManualOperation({
     id,
     method: "POST",
     path,
@@ -63,7 +60,7 @@ const registerOperation = (id: string, path: `/${string}`) =>
 export const registerAccount = registerOperation("auth.register", "/auth/register");
 export const signUp = registerOperation("auth.signup", "/auth/signup");
 
-export const login = defineOpenOperation({
+export const login = defineOpenManualOperation({
   id: "auth.login",
   method: "POST",
   path: "/auth/login",
@@ -72,18 +69,16 @@ export const login = defineOpenOperation({
   input: z.object({ email: Email, password: z.string().min(1).max(200) }),
   output: Session,
   async handle(ctx, { email, password }) {
-    const tooMany = await throttle(ctx.db, ctx, "login", email);
-    if (tooMany) return refusal(ctx, tooMany);
+    await throttle(ctx, "login", email);
     const opened = await auth.signIn(ctx, email, password);
-    if (!opened) return refusal(ctx, badLogin());
+    if (!opened) throw badLogin();
     // GoTrue says this only when the password fits, so nobody else learns it.
-    if (opened.kind === "confirm")
-      return refusal(ctx, new AppError("forbidden", "Confirm your e-mail first: we sent you a link."));
+    if (opened.kind === "confirm") throw new AppError("forbidden", "Confirm your e-mail first: we sent you a link.");
     return opened.session;
   },
 });
 
-export const refreshSession = defineOpenOperation({
+export const refreshSession = defineOpenManualOperation({
   id: "auth.refresh",
   method: "POST",
   path: "/auth/refresh",
@@ -98,7 +93,7 @@ export const refreshSession = defineOpenOperation({
   },
 });
 
-export const logout = defineOpenOperation({
+export const logout = defineOpenManualOperation({
   id: "auth.logout",
   method: "POST",
   path: "/auth/logout",
