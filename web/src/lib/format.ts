@@ -16,6 +16,9 @@ export function rate(part: number | undefined, whole: number | undefined): strin
   return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)}%`;
 }
 
+/** "52% of delivered"; nothing when there is no share to speak of. */
+export const share = (part: number, whole: number, of: string): string => (whole ? `${rate(part, whole)} of ${of}` : '');
+
 /** "2 min. ago", against `now` so that a ticking clock can re-render it. */
 export function ago(iso: string | null | undefined, now = Date.now()): string {
   if (!iso) return '–';
