@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
 import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
+import { equalSecrets } from "../../modules/kernel/signatures.ts";
 import { drainFor } from "../../modules/kernel/worker.ts";
 
 /** Below the shortest wall clock a platform gives a function, so that a run ends by itself. */
@@ -13,14 +14,6 @@ export const createApp = (kernel: Kernel): Hono =>
     .basePath("/tick")
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
     .post("/", async (c) => {
-      const given = new TextEncoder().encode(c.req.header("apikey") ?? "");
-      const wanted = new TextEncoder().encode(kernel.config.secretKey);
-      if (!(await equal(given, wanted))) throw new AppError("unauthenticated", "The tick needs the installation's secret key in `apikey`.");
+      if (!(await equalSecrets(c.req.header("apikey") ?? "", kernel.config.secretKey))) throw new AppError("unauthenticated", "The tick needs the installation's secret key in `apikey`.");
       return c.json({ handled: await drainFor(kernel, BUDGET_MS) });
     });
-
-/** Compares digests, so that the time tells nothing about the key. */
-async function equal(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Promise<boolean> {
-  const [x, y] = (await Promise.all([crypto.subtle.digest("SHA-256", a), crypto.subtle.digest("SHA-256", b)])).map((d) => new Uint8Array(d));
-  return x!.reduce((diff, byte, i) => diff | (byte ^ y![i]!), 0) === 0;
-}

@@ -60,7 +60,8 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
     ),
   ];
   const sender = await senderOf(ctx, campaign);
-  checks.push(...senderChecks(sender));
+  const provider = ctx.registry.providers.find((p) => p.id === sender?.provider);
+  checks.push(...senderChecks(sender, provider?.parseWebhook !== undefined));
 
   const uses = templates.flatMap((t) => t.uses).filter((u) => u.fallback === null);
   const audience = await audienceReport(ctx, campaign, uses);
@@ -105,7 +106,7 @@ async function senderOf(ctx: Ctx, campaign: CampaignRow): Promise<SenderRow | nu
   return row ?? null;
 }
 
-function senderChecks(sender: SenderRow | null): Check[] {
+function senderChecks(sender: SenderRow | null, reportsBack: boolean): Check[] {
   if (!sender)
     return [{ id: "sender", level: "error", detail: "The campaign has no sender.", fix: "Choose who writes." }];
   const checks: Check[] = [];
@@ -139,7 +140,13 @@ function senderChecks(sender: SenderRow | null): Check[] {
     });
   } else checks.push({ id: "connection", level: "ok", detail: `The connection ${sender.connection_name} is active.` });
 
-  if (!sender.webhook_registered) {
+  if (!reportsBack) {
+    checks.push({
+      id: "webhook",
+      level: "warning",
+      detail: `${sender.connection_name} has no way to report back: only opens, clicks and unsubscribes are seen.`,
+    });
+  } else if (!sender.webhook_registered) {
     checks.push({
       id: "webhook",
       level: "warning",

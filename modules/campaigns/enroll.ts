@@ -32,7 +32,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
     // Locked, so that a stop waits for this batch and then ends it with the rest.
     const [campaign] = await ctx.db<{ status: string }[]>`
       select status from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
-    if (!campaign || !["running", "paused"].includes(campaign.status)) {
+    if (!campaign || !["draft", "running", "paused"].includes(campaign.status)) {
       await endEnrolling(ctx, campaign_id);
       return done();
     }

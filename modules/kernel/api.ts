@@ -1,6 +1,6 @@
 import { type Context as HonoContext, Hono } from "hono";
 import { z } from "zod";
-import { type Authenticator, createAuthenticator, credentialOf } from "./auth.ts";
+import { type Authenticator, callerAddress, createAuthenticator, credentialOf } from "./auth.ts";
 import type { Actor, OpenCtx } from "./context.ts";
 import type { Tx } from "./db.ts";
 import { AppError, type FieldError, toAppError, toProblem } from "./errors.ts";
@@ -8,7 +8,7 @@ import { uuid7 } from "./ids.ts";
 import type { Kernel, RunScope } from "./kernel.ts";
 import { type AnyOperation, isRead, pathParams } from "./operation.ts";
 import { roleAllows, scopesAllow } from "./registry.ts";
-import { sha256Hex } from "./vault.ts";
+import { sha256Hex } from "./signatures.ts";
 
 /** Turns operations into HTTP: authentication, rate limit, permission, parsing, transaction, idempotency, audit, problems. */
 
@@ -150,9 +150,6 @@ function requirePermission(kernel: Kernel, actor: Actor, permission: string): vo
   if (actor.kind === "api_key" && scopesAllow(actor.scopes, permission)) return;
   throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, { suggestion: "Make a key with that scope." });
 }
-
-/** The address the nearest proxy saw: it appends to what the caller may have invented. Only used for limits, never for rights. */
-const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
 
 const callerId = (actor: Actor): string => (actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other");
 

@@ -2,7 +2,7 @@ import { createRemoteJWKSet, jwtVerify } from "jose";
 import type { Actor, Role } from "./context.ts";
 import { AppError } from "./errors.ts";
 import type { Kernel } from "./kernel.ts";
-import { sha256Hex } from "./vault.ts";
+import { sha256Hex } from "./signatures.ts";
 
 /** Who calls: a signed-in person (Supabase's JWT), a program (API key), or nobody. */
 
@@ -88,5 +88,8 @@ export function createAuthenticator(kernel: Kernel) {
     },
   };
 }
+
+/** The address the nearest proxy saw: it appends to what the caller may have invented. Only used for limits, never for rights. */
+export const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
 
 export type Authenticator = ReturnType<typeof createAuthenticator>;

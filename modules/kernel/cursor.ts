@@ -38,7 +38,9 @@ export function decodeCursor<T extends z.ZodType>(cursor: string | undefined, sc
   let value: unknown;
   try {
     const binary = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))));
+    value = JSON.parse(
+      new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))),
+    );
   } catch {
     value = undefined;
   }
@@ -56,9 +58,18 @@ export const cursorTime = z
   .refine((text) => !Number.isNaN(Date.parse(text.replace(" ", "T").replace(/([+-]\d{2})$/, "$1:00"))));
 
 /** Cuts `limit + 1` fetched rows to a page; the extra row only proves that there is more. */
-export function toPage<R, T>(rows: readonly R[], limit: number, keyOf: (row: R) => CursorKey, toItem: (row: R) => T): Page<T> {
+export function toPage<R, T>(
+  rows: readonly R[],
+  limit: number,
+  keyOf: (row: R) => CursorKey,
+  toItem: (row: R) => T,
+): Page<T> {
   const more = rows.length > limit;
   const kept = more ? rows.slice(0, limit) : rows;
   const last = kept.at(-1);
-  return { data: kept.map(toItem), next_cursor: more && last !== undefined ? encodeCursor(keyOf(last)) : null, has_more: more };
+  return {
+    data: kept.map(toItem),
+    next_cursor: more && last !== undefined ? encodeCursor(keyOf(last)) : null,
+    has_more: more,
+  };
 }

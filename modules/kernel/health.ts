@@ -1,4 +1,6 @@
+import { callerAddress } from "./auth.ts";
 import type { Kernel } from "./kernel.ts";
+import { equalSecrets } from "./signatures.ts";
 
 /** Liveness, readiness and metrics of this process. */
 
@@ -28,9 +30,10 @@ export async function ready(kernel: Kernel): Promise<Response> {
   return Response.json({ status: checks.every((c) => c.ok) ? "ok" : up ? "degraded" : "down", checks }, { status: up ? 200 : 503 });
 }
 
-/** Prometheus text. Open on loopback deployments; where a proxy forwards, it needs the secret key. */
+/** Prometheus text. Open to this machine; from anywhere else it needs the secret key. */
 export async function metricsText(kernel: Kernel, headers: Headers): Promise<Response> {
-  if (headers.has("x-forwarded-for") && headers.get("apikey") !== kernel.config.secretKey) {
+  const local = ["127.0.0.1", "::1"].includes(callerAddress(headers));
+  if (!local && !(await equalSecrets(headers.get("apikey") ?? "", kernel.config.secretKey))) {
     return new Response("Send the installation's secret key in `apikey`.\n", { status: 401 });
   }
   const gauges = await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {

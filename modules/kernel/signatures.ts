@@ -10,8 +10,9 @@ const encoder = new TextEncoder();
 /** A Uint8Array over its own plain ArrayBuffer, which is what WebCrypto's types ask for. */
 const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
 
-export async function sha256Hex(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", own(bytes)));
+/** Hex SHA-256 of bytes or of text as UTF-8; also how tokens are stored. */
+export async function sha256Hex(data: Uint8Array | string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", own(typeof data === "string" ? encoder.encode(data) : data)));
   return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
@@ -108,8 +109,8 @@ export async function verifyBasicAuth(
   }
 }
 
-/** 32 random bytes, URL-safe: a password or token nobody can guess. */
-export function randomToken(bytes = 32): string {
-  const raw = crypto.getRandomValues(new Uint8Array(bytes));
-  return toBase64(raw).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+/** 32 random bytes, URL-safe: a password or token nobody can guess. The prefix tells people and scanners what it is. */
+export function randomToken(prefix = ""): string {
+  const raw = crypto.getRandomValues(new Uint8Array(32));
+  return prefix + toBase64(raw).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

@@ -88,13 +88,3 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
     },
   };
 }
-
-/** Hex SHA-256, for tokens that are stored only as a hash. */
-export async function sha256Hex(text: string | Uint8Array): Promise<string> {
-  const data = typeof text === "string" ? bytes(text) : text.slice();
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data as BufferSource));
-  return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
-}
-
-/** A random token of 256 bits, base64url, with a prefix that tells people and scanners what it is. */
-export const randomToken = (prefix: string): string => `${prefix}${base64url(crypto.getRandomValues(new Uint8Array(32)))}`;

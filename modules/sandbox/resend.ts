@@ -202,7 +202,7 @@ export function resendApi(sandbox: Sandbox): Hono {
     const input = HookInput.safeParse(await c.req.json().catch(() => null));
     if (!input.success) return fail(422, "validation_error", z.prettifyError(input.error));
     const account = c.get("account");
-    const secret = `whsec_${btoa(randomToken(24))}`;
+    const secret = `whsec_${btoa(randomToken())}`;
     const hook: Hook = {
       id: crypto.randomUUID(),
       url: input.data.endpoint,

@@ -44,15 +44,17 @@ export class Functions {
   }
 
   /** The answer of a function, or null when the address belongs to none. */
-  async fetch(request: Request): Promise<Response | null> {
+  async fetch(request: Request, peer: string): Promise<Response | null> {
     const url = new URL(request.url);
     const target = functionPath(url.pathname);
     if (target === null) return null;
     const app = this.#apps.get(target.split("/")[1]!);
     if (!app) return Response.json({ code: "NOT_FOUND", message: "Requested function was not found" }, { status: 404 });
-    if (target === url.pathname) return await app.fetch(request);
     url.pathname = target;
-    return await app.fetch(new Request(url, request));
+    const forwarded = new Request(url, request);
+    // As a proxy does: what the caller claims stays in front, what we saw comes last.
+    forwarded.headers.append("x-forwarded-for", peer);
+    return await app.fetch(forwarded);
   }
 
   async close(): Promise<void> {

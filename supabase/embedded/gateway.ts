@@ -74,7 +74,7 @@ async function route(request: Request, peer: string): Promise<Response> {
   if (isPart("storage") || isPart("graphql")) {
     return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });
   }
-  const answer = await functions?.fetch(request);
+  const answer = await functions?.fetch(request, peer);
   if (answer) return supabase ? shared(request, answer) : answer;
   if (supabase) return shared(request, Response.json({ message: "Requested function was not found" }, { status: 404 }));
   return await site.fetch(request);

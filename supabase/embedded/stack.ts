@@ -141,6 +141,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       OVERTURE_PUBLIC_URL: process.env.OVERTURE_PUBLIC_URL ?? url,
       OVERTURE_HOME: home,
       OVERTURE_PORT_BASE: String(portBase),
+      SANDBOX_DATA: join(home, "sandbox.jsonl"),
       SANDBOX_PORT: String(ports.sandbox),
       SANDBOX_SMTP_PORT: String(ports.smtp),
       ...(services.sandbox ? sandboxEnv(ports) : {}),
