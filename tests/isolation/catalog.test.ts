@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { testKernel } from "../support/kernel.ts";
+import { definers, invokers } from "./functions.ts";
+
+// The wall as the catalog shows it: read from pg_class, so that a table nobody thought of fails here.
+
+const t = testKernel();
+
+/** The only table that is not keyed by tenant_id: it is the tenant. */
+const isTenants = (table: string) => table === "tenants";
+
+describe("every table in public", () => {
+  test("has row-level security enabled and forced, and policies for the API's roles", async () => {
+    const tables = await t.sql`
+      select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as walled, c.relowner::regrole::text as owner,
+        (select count(*)::int from pg_policy p where p.polrelid = c.oid) as policies,
+        exists (select from pg_policy p where p.polrelid = c.oid and 0 = any(p.polroles)) as for_everybody
+      from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`;
+    expect(tables.length).toBeGreaterThan(20);
+    expect(tables.filter((r) => !r.walled || r.policies < 2 || r.for_everybody || r.owner !== "postgres")).toEqual([]);
+  });
+
+  test("is a table: no view, materialized view or foreign table stands beside them", async () => {
+    expect(await t.sql`select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('v', 'm', 'f')`).toEqual([]);
+  });
+
+  test("has tenant_id, not null, first in its primary key", async () => {
+    const rows = await t.sql`
+      select c.relname as name, a.attnotnull as required, (select p.conkey[1] = a.attnum from pg_constraint p where p.conrelid = c.oid and p.contype = 'p') as leads
+      from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
+      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`;
+    expect(rows.filter((r) => !isTenants(r.name) && (r.required !== true || r.leads !== true)).map((r) => r.name)).toEqual([]);
+  });
+
+  test("references other tenant tables by (tenant_id, …), so that a reference across tenants cannot be written", async () => {
+    const faulty = await t.sql`
+      select p.conrelid::regclass::text || ': ' || p.conname as fault
+      from pg_constraint p
+      where p.contype = 'f' and p.connamespace = 'public'::regnamespace and p.confrelid <> 'public.tenants'::regclass
+        and not exists (
+          select from unnest(p.conkey, p.confkey) k (own, theirs)
+          join pg_attribute a on a.attrelid = p.conrelid and a.attnum = k.own and a.attname = 'tenant_id'
+          join pg_attribute b on b.attrelid = p.confrelid and b.attnum = k.theirs and b.attname = 'tenant_id')`;
+    expect(faulty).toEqual([]);
+  });
+
+  test("dies with its tenant: each has a chain of cascading references to it", async () => {
+    const orphans = await t.sql`
+      with recursive reached as (
+        select 'public.tenants'::regclass::oid as rel
+        union
+        select p.conrelid from pg_constraint p join reached r on p.confrelid = r.rel where p.contype = 'f' and p.confdeltype = 'c'
+      )
+      select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and oid not in (select rel from reached)`;
+    expect(orphans).toEqual([]);
+  });
+
+  test("gives anon nothing and a signed-in person's REST access at most SELECT", async () => {
+    const rows = await t.sql`
+      select c.relname as name, r.role, p.privilege
+      from pg_class c
+      cross join (values ('anon'), ('authenticated')) r (role)
+      cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('REFERENCES'), ('TRIGGER')) p (privilege)
+      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and (r.role = 'anon' or p.privilege <> 'SELECT')
+        and (has_table_privilege(r.role, c.oid, p.privilege)
+          or p.privilege in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') and has_any_column_privilege(r.role, c.oid, p.privilege))`;
+    expect(rows).toEqual([]);
+  });
+
+  test("gives the API's roles no way around row-level security: no TRUNCATE, no TRIGGER, no REFERENCES", async () => {
+    const rows = await t.sql`
+      select c.relname as name, r.role, p.privilege
+      from pg_class c cross join (values ('overture_user'), ('overture_worker')) r (role) cross join (values ('TRUNCATE'), ('TRIGGER'), ('REFERENCES')) p (privilege)
+      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and has_table_privilege(r.role, c.oid, p.privilege)`;
+    expect(rows).toEqual([]);
+  });
+
+  test("keeps secrets out of REST: credentials, key and token hashes have no column grant", async () => {
+    const rows = await t.sql`
+      select c.relname || '.' || a.attname as shown from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+      where c.relnamespace = 'public'::regnamespace and a.attname in ('credentials', 'key_hash', 'token_hash')
+        and has_column_privilege('authenticated', c.oid, a.attnum, 'SELECT')`;
+    expect(rows).toEqual([]);
+  });
+});
+
+describe("roles", () => {
+  test("those the product runs as are no superusers, do not bypass row-level security and may not make roles", async () => {
+    const rows = await t.sql`select rolname as name from pg_roles
+      where rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst') and not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
+      order by 1`;
+    expect(rows.map((r) => r.name)).toEqual(["anon", "authenticated", "overture_analyst", "overture_user", "overture_worker"]);
+  });
+
+  test("none of them can become one that sees more", async () => {
+    const rows = await t.sql`
+      select m.rolname as member, r.rolname as role from pg_roles m cross join pg_roles r
+      where m.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst') and m.oid <> r.oid and pg_has_role(m.oid, r.oid, 'member')
+      order by 1, 2`;
+    expect(rows.map((r) => `${r.member} → ${r.role}`)).toEqual(["overture_worker → overture_user"]);
+  });
+
+  test("the kernel's own tables and the internals of others are out of reach", async () => {
+    const rows = await t.sql`
+      select n.nspname || '.' || c.relname as name, r.role
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker')) r (role)
+      where n.nspname in ('kernel', 'private', 'analytics', 'pgmq', 'cron', 'supabase_migrations') and c.relkind in ('r', 'p', 'v', 'm')
+        and (has_table_privilege(r.role, c.oid, 'SELECT') or has_table_privilege(r.role, c.oid, 'INSERT') or has_table_privilege(r.role, c.oid, 'UPDATE') or has_table_privilege(r.role, c.oid, 'DELETE'))
+        and has_schema_privilege(r.role, n.oid, 'USAGE')`;
+    expect(rows).toEqual([]);
+  });
+
+  test("nobody may create anything in the product's schemas", async () => {
+    const rows = await t.sql`
+      select n.nspname as schema, r.role from pg_namespace n cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      where n.nspname in ('public', 'kernel', 'private', 'analytics', 'pgmq') and has_schema_privilege(r.role, n.oid, 'CREATE')`;
+    expect(rows).toEqual([]);
+  });
+});
+
+describe("functions in kernel, private and public", () => {
+  type Row = { name: string; definer: boolean; config: string[] | null; roles: string[] };
+  const functions = () => t.sql<Row[]>`
+    select p.oid::regprocedure::text as name, p.prosecdef as definer, p.proconfig as config,
+      array(select r.rolname::text from pg_roles r where r.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst')
+        and has_function_privilege(r.oid, p.oid, 'EXECUTE') order by 1) as roles
+    from pg_proc p where p.pronamespace::regnamespace::text in ('kernel', 'private', 'public') order by 1`;
+
+  test("those that run with their owner's rights are exactly the listed ones, each for exactly the listed roles", async () => {
+    const actual = Object.fromEntries((await functions()).filter((f) => f.definer).map((f) => [f.name, f.roles.join(" ")]));
+    const listed = Object.fromEntries(Object.entries(definers).map(([name, [roles]]) => [name, roles]));
+    expect(actual).toEqual(listed);
+    for (const [name, [, why]] of Object.entries(definers)) expect(why.length, name).toBeGreaterThan(15);
+  });
+
+  test("the others are exactly the listed ones, each for exactly the listed roles", async () => {
+    const actual = Object.fromEntries((await functions()).filter((f) => !f.definer).map((f) => [f.name, f.roles.join(" ")]));
+    expect(actual).toEqual(invokers);
+  });
+
+  test("every one pins an empty search_path, so that no caller's object is taken for ours", async () => {
+    expect((await functions()).filter((f) => !f.config?.includes('search_path=""')).map((f) => f.name)).toEqual([]);
+  });
+});

@@ -1,0 +1,82 @@
+/**
+ * Who may execute which function of the product. `definers` run with their owner's rights and so are holes in the wall:
+ * each is here with the reason it must be one. A function that is missing, or granted to anybody else, fails the test.
+ */
+
+const nobody = "";
+const worker = "overture_worker";
+const both = "overture_user overture_worker";
+const people = "authenticated overture_user overture_worker";
+
+/** Where the tenant comes from: the kernel sets app.tenant_id after it looked up the membership or the key. */
+const ofThisTenant = "names kernel.tenant() itself, which the kernel sets after the membership was looked up";
+
+export const definers: Record<string, [roles: string, why: string]> = {
+  "kernel.now()": [people, "reads the shift of the clock, a table nobody else may see"],
+  "kernel.my_tenants(text)": [people, "policies of members call it: as invoker it would call itself; names the caller's own sub"],
+  "kernel.analyst_tenant()": ["overture_analyst", "maps the login's own role name to its tenant; a setting could be forged"],
+  "kernel.broadcast()": [both, "trigger: only the database writes to realtime.messages; sends ids, never rows"],
+  "kernel.keep_an_owner()": [nobody, "trigger: must see all members of the team whatever the caller sees"],
+  "kernel.idempotency_begin(text,text)": [both, "scope is the tenant's id, given by the kernel; the table itself stays closed"],
+  "kernel.idempotency_keep(text,text,text,text,integer,jsonb)": [both, "writes what idempotency_begin reads"],
+  "kernel.take_tokens(text,double precision,double precision,double precision)": [both, "buckets are shared by all tenants; a caller names one and learns only its level"],
+  "kernel.block_bucket(text,double precision)": [both, "empties one bucket, as take_tokens would"],
+  "kernel.enqueue(text,jsonb[],integer)": [both, "the only way to a queue; refuses messages for another tenant than the current one"],
+  "kernel.dequeue(text,integer,integer)": [worker, "reads messages of all tenants to spread them; consumers then work tenant by tenant"],
+  "kernel.settle(text,jsonb)": [worker, "belongs to dequeue: the messages of one batch may be of several tenants"],
+  "kernel.extend_visibility(text,bigint[],integer)": [worker, "belongs to dequeue: the messages of one batch may be of several tenants"],
+  "kernel.queue_metrics()": [both, "depth of the installation's queues, no contents"],
+  "kernel.schedule_health()": [both, "runs of the installation's schedules, no contents"],
+  "kernel.list_dead_letters(text,uuid,integer)": [both, ofThisTenant],
+  "kernel.requeue_dead_letters(uuid[])": [both, ofThisTenant],
+  "kernel.purge_dead_letters(uuid[])": [both, ofThisTenant],
+  "private.dead_letter_counts()": [both, ofThisTenant],
+  "kernel.enter_as_user(uuid,uuid,double precision,double precision)": [worker, "finds the tenant of a caller who has none yet; the token was checked before"],
+  "kernel.enter_as_key(text,double precision,double precision)": [worker, "finds the tenant of an API key by its hash"],
+  "private.create_tenant(text,uuid,text,text,text)": [worker, "makes the tenant it would need to be inside of"],
+  "private.free_slug(text)": [nobody, "must see the slugs of all tenants; called by create_tenant"],
+  "private.check_claim(text,boolean)": [worker, "the single-use claim belongs to the installation, not to a tenant"],
+  "private.is_claimed()": [worker, "one bit about the installation: whether anybody is a member"],
+  "private.find_invitation(text)": [worker, "the invited person is no member yet; found by the hash of the token only"],
+  "private.accept_invitation(text,uuid,text,text,text)": [worker, "makes the membership; the token's hash and the verified e-mail must both fit"],
+  "private.my_teams(uuid)": [worker, "the teams of a person before one is chosen; the token was checked before"],
+  "private.connection_for_webhook(uuid)": [worker, "a webhook names its connection only; the signature is checked with what this returns"],
+  "private.probe_contacts(jsonb,integer)": [both, `its operators are not leakproof, so policies keep them from the indexes; ${ofThisTenant}`],
+  "private.estimate_contacts()": [both, `reads the planner's statistics; ${ofThisTenant}`],
+  "private.count_messages()": [nobody, "trigger: whoever may change messages need not write totals"],
+  "private.fold_analytics()": [nobody, "schedule: folds the totals of all tenants"],
+  "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
+  "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
+  "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
+  "private.is_awake(text,uuid)": [nobody, "looks into a queue for wake_tenants"],
+  "private.expire_leases()": [nobody, "schedule: marks messages whose worker died, of all tenants"],
+  "private.finish_campaigns()": [nobody, "schedule: ends campaigns that are through, of all tenants"],
+};
+
+export const invokers: Record<string, string> = {
+  "kernel.uuid7()": people,
+  "kernel.role_rank(text)": people,
+  "kernel.tenant()": people,
+  "kernel.set_tenant_context(uuid)": worker,
+  "kernel.touch()": both,
+  "kernel.guard_owners()": both,
+  "kernel.protect(regclass,text,text,boolean)": nobody,
+  "kernel.create_queue(text)": nobody,
+  "kernel.run_schedule(text)": nobody,
+  "kernel.register_schedules(jsonb)": nobody,
+  "kernel.wake_functions()": nobody,
+  "kernel.prune()": nobody,
+  "kernel.add_analyst(name,uuid)": nobody,
+  "private.set_claim(text)": nobody,
+  "private.in_window(jsonb,timestamp with time zone)": both,
+  "private.claim_messages(integer,integer,uuid)": worker,
+  "private.end_enrollments(uuid[],text,text)": both,
+  "private.suppress(text[],text,text,text)": both,
+  "private.advance_enrollments(uuid[])": both,
+  "private.settle_messages(jsonb,integer)": both,
+  "private.after_sent(uuid[])": both,
+  "private.apply_events(uuid,jsonb)": worker,
+  "private.receive_email(uuid,jsonb,boolean)": worker,
+  "private.cancel_unsendable()": worker,
+  "private.daily_totals(date)": both,
+};

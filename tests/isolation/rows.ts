@@ -1,0 +1,62 @@
+import type { Sql } from "postgres";
+import { uuid7 } from "../../modules/kernel/ids.ts";
+
+/** Ids of the rows `fillTenant` wrote, by table. */
+export type Ids = Record<string, string>;
+
+/** At least one row in every tenant table. A test checks that none is missing, so a new table must be added here. */
+export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
+  const id: Ids = {};
+  const make = (...tables: string[]) => tables.forEach((table) => (id[table] = uuid7()));
+  make("audit_log", "invitations", "api_keys", "companies", "contacts", "custom_fields", "lists", "segments", "interactions", "imports");
+  make("connections", "senders", "webhook_deliveries", "campaigns", "campaign_steps", "enrollments", "suppressions", "messages", "threads");
+  make("attempts", "message_events", "analytics_deltas");
+  const mark = t.slice(-12);
+  await sql.begin(async (tx) => {
+    await tx`insert into public.audit_log (tenant_id, id, actor_kind, actor_id, action) values (${t}, ${id.audit_log!}, 'job', 'isolation', 'x.y')`;
+    await tx`insert into public.invitations (tenant_id, id, email, role, token_hash, expires_at) values (${t}, ${id.invitations!}, 'a@x.test', 'member', ${`hash-${t}`}, now() + interval '1 day')`;
+    await tx`insert into public.api_keys (tenant_id, id, name, prefix, key_hash, scopes) values (${t}, ${id.api_keys!}, 'Key', 'ovk_12345678', ${`hash-${t}`}, '{*:read}')`;
+    await tx`insert into public.companies (tenant_id, id, name) values (${t}, ${id.companies!}, ${`Company ${mark}`})`;
+    await tx`insert into public.contacts (tenant_id, id, email, first_name, company_id) values (${t}, ${id.contacts!}, ${`p-${mark}@x.test`}, 'Ada', ${id.companies!})`;
+    await tx`insert into public.custom_fields (tenant_id, id, key, label, type) values (${t}, ${id.custom_fields!}, 'plan', 'Plan', 'text')`;
+    await tx`insert into public.lists (tenant_id, id, name) values (${t}, ${id.lists!}, 'List')`;
+    await tx`insert into public.list_contacts (tenant_id, list_id, contact_id) values (${t}, ${id.lists!}, ${id.contacts!})`;
+    await tx`insert into public.segments (tenant_id, id, name, filter) values (${t}, ${id.segments!}, 'Segment', '{"all":[]}')`;
+    await tx`insert into public.interactions (tenant_id, id, contact_id, kind, channel, direction) values (${t}, ${id.interactions!}, ${id.contacts!}, 'note', 'note', 'none')`;
+    await tx`insert into public.imports (tenant_id, id, file_name) values (${t}, ${id.imports!}, 'people.csv')`;
+    await tx`insert into public.import_chunks (tenant_id, import_id, seq, bytes) values (${t}, ${id.imports!}, 0, 'x')`;
+    await tx`insert into public.import_errors (tenant_id, import_id, row_number, raw, reason) values (${t}, ${id.imports!}, 1, '["x"]', 'bad')`;
+    await tx`insert into public.connections (tenant_id, id, provider, channel, name, credentials) values (${t}, ${id.connections!}, 'smtp', 'email', 'Mail', 'v1.unused')`;
+    await tx`insert into public.senders (tenant_id, id, connection_id, from_email) values (${t}, ${id.senders!}, ${id.connections!}, 'sam@us.test')`;
+    await tx`insert into public.sender_usage (tenant_id, sender_id, day) values (${t}, ${id.senders!}, '2026-01-01')`;
+    await tx`insert into public.webhook_deliveries (tenant_id, id, connection_id, delivery_id, body) values (${t}, ${id.webhook_deliveries!}, ${id.connections!}, 'd1', 'x')`;
+    await tx`insert into public.campaigns (tenant_id, id, name, sender_id, list_id) values (${t}, ${id.campaigns!}, 'Spring', ${id.senders!}, ${id.lists!})`;
+    await tx`insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values (${t}, ${id.campaign_steps!}, ${id.campaigns!}, 1, 'Hello', 'Dear')`;
+    await tx`insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status) values (${t}, ${id.enrollments!}, ${id.campaigns!}, ${id.contacts!}, 'stopped')`;
+    await tx`insert into public.suppressions (tenant_id, id, address, reason) values (${t}, ${id.suppressions!}, 'no@x.test', 'manual')`;
+    await tx`insert into public.messages (tenant_id, id, direction, status, from_email, to_email, thread_id, contact_id)
+      values (${t}, ${id.messages!}, 'out', 'sent', 'sam@us.test', 'p@x.test', ${id.threads!}, ${id.contacts!})`;
+    await tx`insert into public.attempts (tenant_id, id, message_id, number) values (${t}, ${id.attempts!}, ${id.messages!}, 1)`;
+    await tx`insert into public.message_events (tenant_id, id, message_id, kind, event_key, at) values (${t}, ${id.message_events!}, ${id.messages!}, 'opened', 'e1', now())`;
+    await tx`insert into public.tracked_links (tenant_id, message_id, number, url) values (${t}, ${id.messages!}, 1, 'https://us.test')`;
+    await tx`insert into public.analytics_daily (tenant_id, day, kind, n) values (${t}, '2026-01-01', 'sent', 1)`;
+    await tx`insert into public.analytics_deltas (tenant_id, id, day, kind, campaign_id, n) values (${t}, ${id.analytics_deltas!}, '2026-01-01', 'sent', ${id.campaigns!}, 1)`;
+  });
+  return id;
+}
+
+export type Table = { name: string; /** The column that names the tenant. */ key: string; columns: string[]; primary: string[] };
+
+/** Every table of the schema public, from the catalog, with the columns a statement may write. */
+export async function tenantTables(sql: Sql): Promise<Table[]> {
+  const rows = await sql<Table[]>`
+    select c.relname as name, case c.relname when 'tenants' then 'id' else 'tenant_id' end as key,
+      array_agg(a.attname::text order by a.attnum) filter (where a.attgenerated = '') as columns,
+      coalesce(array_agg(a.attname::text order by a.attnum) filter (where a.attnum = any(p.conkey)), '{}') as primary
+    from pg_class c
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_constraint p on p.conrelid = c.oid and p.contype = 'p'
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    group by c.relname order by c.relname`;
+  return [...rows];
+}
