@@ -275,8 +275,9 @@ create type private.settling as (id uuid, outcome text, provider_message_id text
 -- Writes what became of claimed messages, in one call for a batch:
 -- [{"id","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is.
+-- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create function private.settle_messages(outcomes jsonb, max_attempts int default 8) returns int
-language plpgsql volatile set search_path = '' as $$
+language plpgsql volatile security definer set search_path = '' as $$
 declare
   me uuid := kernel.tenant();
   ts timestamptz := kernel.now();

@@ -1,0 +1,165 @@
+import { describe, expect, test } from "vitest";
+import { createApp } from "../../functions/links/app.ts";
+import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { uuid7 } from "../kernel/ids.ts";
+import { isMachine } from "./links.ts";
+import { prepareBody } from "./render.ts";
+import { linkToken, readLinkToken } from "./tokens.ts";
+
+const t = testKernel();
+const app = createApp(t.kernel);
+const BROWSER = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36" };
+const SCANNER = { "user-agent": "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)" };
+
+/** A message that was sent, outside any campaign, with one tracked link. */
+async function sent(team: TestTenant, to = `person-${uuid7()}@example.com`) {
+  const id = uuid7();
+  const contact = uuid7();
+  await t.sql`insert into public.contacts (tenant_id, id, email) values (${team.id}, ${contact}, ${to})`;
+  await t.sql`
+    insert into public.messages (tenant_id, id, direction, status, contact_id, from_email, to_email, subject, thread_id, sent_at)
+    values (${team.id}, ${id}, 'out', 'sent', ${contact}, 'me@example.com', ${to}, 'Hello', ${id}, now())`;
+  await t.sql`insert into public.tracked_links (tenant_id, message_id, number, url) values (${team.id}, ${id}, 1, 'https://example.com/a?b=1&c=2')`;
+  const token = (purpose: "open" | "click" | "unsubscribe", number = 0) => linkToken(t.kernel.vault, purpose, { tenantId: team.id, messageId: id, number });
+  return { id, to, token };
+}
+const message = async (id: string) => (await t.sql`select opened_at, clicked_at, unsubscribed_at from public.messages where id = ${id}`)[0]!;
+const events = (id: string) => t.sql<{ kind: string; is_bot: boolean }[]>`select kind, is_bot from public.message_events where message_id = ${id} order by created_at, kind`;
+const suppressed = async (team: TestTenant, to: string) => (await t.sql`select 1 from public.suppressions where tenant_id = ${team.id} and address = ${to}`).length === 1;
+
+describe("open pixel", () => {
+  test("a person's open is counted once however often the mail is shown", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const url = `/links/o/${await m.token("open")}`;
+    for (let i = 0; i < 3; i++) {
+      const answer = await app.request(url, { headers: BROWSER });
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get("content-type")).toBe("image/gif");
+      expect(answer.headers.get("cache-control")).toContain("no-store");
+    }
+    expect(await events(m.id)).toEqual([{ kind: "opened", is_bot: false }]);
+    expect((await message(m.id)).opened_at).not.toBeNull();
+  });
+  test("a scanner's open is kept, labelled, and not counted", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    await app.request(`/links/o/${await m.token("open")}`, { headers: SCANNER });
+    expect(await events(m.id)).toEqual([{ kind: "opened", is_bot: true }]);
+    expect((await message(m.id)).opened_at).toBeNull();
+  });
+  test.each([
+    ["no user agent", {}, true],
+    ["a bare Mozilla/5.0", { "user-agent": "Mozilla/5.0" }, true],
+    ["a browser's prefetch", { ...BROWSER, "sec-purpose": "prefetch" }, true],
+    ["Google's image proxy", { "user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)" }, false],
+    ["a browser", BROWSER, false],
+  ])("%s counts as a machine: %s", (_, headers, machine) => expect(isMachine(new Headers(headers as Record<string, string>))).toBe(machine));
+});
+
+describe("tracked link", () => {
+  test("leads where the author said, and counts as a click and an open", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const answer = await app.request(`/links/c/${await m.token("click", 1)}`, { headers: BROWSER });
+    expect(answer.status).toBe(302);
+    expect(answer.headers.get("location")).toBe("https://example.com/a?b=1&c=2");
+    const row = await message(m.id);
+    expect(row.clicked_at).not.toBeNull();
+    expect(row.opened_at).not.toBeNull();
+  });
+  test("cannot be turned into a redirect to somewhere else", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const good = await m.token("click", 1);
+    for (const bad of [await m.token("click", 2), await m.token("open", 1), `${good.slice(0, -1)}${good.endsWith("A") ? "B" : "A"}`, "x", `${good}?url=https://evil.example`]) {
+      const answer = await app.request(`/links/c/${bad}`, { headers: BROWSER });
+      expect([404, 410]).toContain(answer.status === 302 && bad.startsWith(good) ? 404 : answer.status);
+      expect(answer.headers.get("location") ?? "").not.toContain("evil");
+    }
+  });
+});
+
+describe("unsubscribe", () => {
+  test("GET shows and changes nothing: scanners follow every link", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const answer = await app.request(`/links/u/${await m.token("unsubscribe")}`, { headers: BROWSER });
+    expect(answer.status).toBe(200);
+    const text = await answer.text();
+    expect(text).toContain('<form method="post">');
+    expect(text).not.toContain(m.to);
+    expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(await suppressed(team, m.to)).toBe(false);
+  });
+  test("POST acts, once or often, as one-click by a mail program or by the button", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const url = `/links/u/${await m.token("unsubscribe")}`;
+    for (let i = 0; i < 2; i++) {
+      const answer = await app.request(url, { method: "POST", body: "List-Unsubscribe=One-Click", headers: { "content-type": "application/x-www-form-urlencoded" } });
+      expect(answer.status).toBe(200);
+    }
+    expect(await suppressed(team, m.to)).toBe(true);
+    expect((await message(m.id)).unsubscribed_at).not.toBeNull();
+    expect(await events(m.id)).toEqual([{ kind: "unsubscribed", is_bot: false }]);
+  });
+  test("suppresses only in the team that wrote", async () => {
+    const [team, other] = [await t.tenant(), await t.tenant()];
+    const m = await sent(team);
+    await app.request(`/links/u/${await m.token("unsubscribe")}`, { method: "POST" });
+    expect(await suppressed(other, m.to)).toBe(false);
+  });
+  test("a team's name cannot inject HTML into the page", async () => {
+    const team = await t.tenant(`<script>alert(1)</script> ${uuid7().slice(-6)}`);
+    const m = await sent(team);
+    const text = await (await app.request(`/links/u/${await m.token("unsubscribe")}`)).text();
+    expect(text).not.toContain("<script>");
+    expect(text).toContain("&lt;script&gt;");
+  });
+});
+
+describe("tokens", () => {
+  test("read back what they hold, only for their purpose and installation", async () => {
+    const content = { tenantId: uuid7(), messageId: uuid7(), number: 513 };
+    const token = await linkToken(t.kernel.vault, "click", content);
+    expect(token).toMatch(/^[\w-]{88}$/);
+    expect(await readLinkToken(t.kernel.vault, "click", token)).toEqual(content);
+    expect(await readLinkToken(t.kernel.vault, "unsubscribe", token)).toBeNull();
+  });
+});
+
+describe("what is sent", () => {
+  const prepare = (settings: { track_opens?: boolean; track_clicks?: boolean }) =>
+    prepareBody({
+      config: t.kernel.config,
+      vault: t.kernel.vault,
+      tenantId: uuid7(),
+      messageId: uuid7(),
+      settings,
+      html: '<p>See <a href="https://example.com/?a=1&amp;b=2">this</a> and <a href="mailto:x@example.com">me</a></p>',
+      text: "See https://example.com/?a=1&b=2",
+    });
+  test("always carries one-click unsubscribe headers and a line in both parts", async () => {
+    const mail = await prepare({});
+    expect(mail.headers["List-Unsubscribe"]).toMatch(/^<https?:\/\/[^>]+\/links\/u\/[\w-]{88}>$/);
+    expect(mail.headers["List-Unsubscribe-Post"]).toBe("List-Unsubscribe=One-Click");
+    const url = mail.headers["List-Unsubscribe"]!.slice(1, -1);
+    expect(mail.html).toContain(url);
+    expect(mail.text).toContain(url);
+  });
+  test("without tracking there is no pixel and no rewritten link", async () => {
+    const mail = await prepare({ track_opens: false, track_clicks: false });
+    expect(mail.html).not.toContain("/links/o/");
+    expect(mail.html).toContain('href="https://example.com/?a=1&amp;b=2"');
+    expect(mail.links).toEqual([]);
+  });
+  test("with tracking web links are rewritten, others stay, and the target is kept unescaped", async () => {
+    const mail = await prepare({ track_opens: true, track_clicks: true });
+    expect(mail.links).toEqual([{ number: 1, url: "https://example.com/?a=1&b=2" }]);
+    expect(mail.html).toContain("/links/c/");
+    expect(mail.html).toContain("/links/o/");
+    expect(mail.html).toContain('href="mailto:x@example.com"');
+    expect(mail.text).toContain("https://example.com/?a=1&b=2");
+  });
+});

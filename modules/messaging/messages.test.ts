@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { uuid7 } from "../kernel/ids.ts";
+
+const t = testKernel();
+
+async function insert(team: TestTenant, fields: Record<string, unknown> = {}): Promise<string> {
+  const id = uuid7();
+  await t.sql`insert into public.messages ${t.sql({ tenant_id: team.id, id, direction: "out", status: "sent", from_email: "me@example.com", to_email: "you@example.com", subject: "Hi", thread_id: id, ...fields } as never)}`;
+  return id;
+}
+
+test("pages through every message once, newest first, also when many share one instant", async () => {
+  const team = await t.tenant();
+  const ids = new Set<string>();
+  const at = new Date();
+  for (let i = 0; i < 7; i++) ids.add(await insert(team, { created_at: i < 5 ? at : new Date(at.getTime() + i) }));
+  const seen: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { body: { data: { id: string }[]; next_cursor: string | null } } = await team.api("GET", `/messages?limit=2${cursor ? `&cursor=${cursor}` : ""}`);
+    seen.push(...page.body.data.map((m) => m.id));
+    cursor = page.body.next_cursor;
+  } while (cursor);
+  expect(seen).toHaveLength(7);
+  expect(new Set(seen)).toEqual(ids);
+});
+
+test("filters by status, contact and direction", async () => {
+  const team = await t.tenant();
+  await insert(team);
+  const failed = await insert(team, { status: "failed" });
+  const { body } = await team.api("GET", "/messages?status=failed");
+  expect(body.data.map((m: { id: string }) => m.id)).toEqual([failed]);
+  expect((await team.api("GET", "/messages?status=nonsense")).status).toBe(422);
+});
+
+test("the HTML of received mail is never given out", async () => {
+  const team = await t.tenant();
+  const id = await insert(team, { direction: "in", status: "received", body_html: "<script>1</script>", body_text: "hello" });
+  const { body } = await team.api("GET", `/messages/${id}`);
+  expect(body.body_html).toBeNull();
+  expect(body.body_text).toBe("hello");
+});
+
+test("an unknown outcome is decided by a person, once", async () => {
+  const team = await t.tenant();
+  const id = await insert(team, { status: "unknown", attempts: 1 });
+  await t.sql`insert into public.attempts (tenant_id, message_id, number, outcome) values (${team.id}, ${id}, 1, 'unknown')`;
+  const viewer = await team.member("viewer");
+  expect((await viewer.api("POST", `/messages/${id}/resolve`, { outcome: "sent" })).status).toBe(403);
+  const decided = await team.api("POST", `/messages/${id}/resolve`, { outcome: "sent" });
+  expect(decided).toMatchObject({ status: 200, body: { status: "sent", attempt_log: [{ number: 1, outcome: "sent" }] } });
+  expect((await team.api("POST", `/messages/${id}/resolve`, { outcome: "failed" })).status).toBe(409);
+});
+
+test("a conversation is listed by its newest answer and shows both sides in order", async () => {
+  const team = await t.tenant();
+  const first = await insert(team, { created_at: new Date(Date.now() - 3000), body_text: "question" });
+  await insert(team, { direction: "in", status: "received", thread_id: first, created_at: new Date(Date.now() - 2000), body_text: "first answer" });
+  await insert(team, { direction: "in", status: "received", thread_id: first, created_at: new Date(Date.now() - 1000), body_text: "second answer" });
+  await insert(team);
+  const list = await team.api("GET", "/threads");
+  expect(list.body.data).toHaveLength(1);
+  expect(list.body.data[0]).toMatchObject({ id: first, snippet: "second answer", messages: 3 });
+  const thread = await team.api("GET", `/threads/${first}`);
+  expect(thread.body.messages.map((m: { body_text: string }) => m.body_text)).toEqual(["question", "first answer", "second answer"]);
+});
+
+test("another team's messages and conversations are not found", async () => {
+  const [mine, theirs] = [await t.tenant(), await t.tenant()];
+  const id = await insert(theirs, { direction: "in", status: "received" });
+  for (const path of [`/messages/${id}`, `/threads/${id}`]) expect((await mine.api("GET", path)).status).toBe(404);
+  expect((await mine.api("GET", "/messages")).body.data).toEqual([]);
+});
