@@ -119,6 +119,30 @@ describe("when the answer is lost after the account was made", () => {
     expect(await teamsOf(mine.email)).toHaveLength(1);
   });
 
+  test("registering again twice at once makes one team", async () => {
+    const mine = registration();
+    auth.loseAnswers(true);
+    expect((await post("/auth/register", mine)).status).toBe(503);
+    auth.loseAnswers(false);
+    // Nobody can write a team until both have come to where they would.
+    const calls = await t.sql.begin(async (tx) => {
+      await tx`lock table public.tenants in share mode`;
+      const both = [1, 2].map(() => post("/auth/register", mine));
+      await until(
+        async () => {
+          const [row] = await tx`
+            select count(*)::int as n from pg_locks
+            where not granted and (relation = 'public.tenants'::regclass or locktype = 'advisory')`;
+          return row!.n >= 2;
+        },
+        { what: "both to wait" },
+      );
+      return { both };
+    });
+    expect(await statuses(calls.both)).toEqual([201, 409]);
+    expect(await teamsOf(mine.email)).toHaveLength(1);
+  });
+
   test("the invitation is still good, and accepting again goes through", async () => {
     const tenant = await t.tenant();
     const { email, password } = person();
