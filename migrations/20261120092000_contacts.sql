@@ -70,7 +70,9 @@ create index contacts_by_status on public.contacts (tenant_id, status, created_a
 create index contacts_by_company on public.contacts (tenant_id, company_id) where company_id is not null;
 create index contacts_by_linkedin on public.contacts (tenant_id, linkedin_url) where linkedin_url is not null;
 create index contacts_by_tag on public.contacts using gin (tenant_id extensions.uuid_ops, tags);
-create index contacts_by_custom on public.contacts using gin (tenant_id extensions.uuid_ops, custom jsonb_path_ops);
+create index contacts_by_country on public.contacts (tenant_id, country) where country is not null;
+-- In lower case, because text compares without regard to case.
+create index contacts_by_custom on public.contacts using gin (tenant_id extensions.uuid_ops, (lower(custom::text)::jsonb) jsonb_path_ops);
 -- One search text over what people type: name, address, title. The leading space lets one or two letters match word beginnings.
 create index contacts_search on public.contacts using gin (tenant_id extensions.uuid_ops,
   (lower(' ' || first_name || ' ' || last_name || ' ' || coalesce(email, '') || ' ' || title)) extensions.gin_trgm_ops);
@@ -225,8 +227,8 @@ begin
       args := array(select pg_catalog.jsonb_array_elements_text(p -> 'tags'));
       clause := 'c.tags && $3';
     elsif p ? 'custom' then
-      args := array[(p -> 'custom')::text];
-      clause := 'c.custom @> (($3)[1])::jsonb';
+      args := array[lower((p -> 'custom')::text)];
+      clause := 'lower(c.custom::text)::jsonb @> (($3)[1])::jsonb';
     elsif p ? 'company_like' then
       args := array[lower(p ->> 'company_like')];
       clause := 'c.company_id = any(array(select o.id from public.companies o where o.tenant_id = $1 and o.name_sort like ($3)[1]))';

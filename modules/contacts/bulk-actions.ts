@@ -32,13 +32,20 @@ export const bulkActions = defineOperation({
   }),
   output: z.object({ affected: z.number().int().describe("People that changed.") }),
   async handle(ctx, { action, value, ids, filter }) {
-    if ((ids === undefined) === (filter === undefined)) throw new AppError("invalid", "Give either ids or a filter.", { errors: [{ pointer: "/ids", detail: "either ids or filter is needed" }] });
+    if ((ids === undefined) === (filter === undefined))
+      throw new AppError("invalid", "Give either ids or a filter.", {
+        errors: [{ pointer: "/ids", detail: "either ids or filter is needed" }],
+      });
     const wanted = await checkValue(ctx, action, value);
     const { where: everybody } = await whereContacts(ctx, { tree: filter });
     const where = ids ? ctx.db`${everybody} and c.id = any(${ids}::uuid[])` : everybody;
     const [row] = await statement(ctx, action, wanted, where);
     if (row!.matched > BULK_MOST) {
-      throw new AppError("invalid", `This selects more than ${BULK_MOST.toLocaleString("en")} people. Nothing was changed.`, { suggestion: "Narrow the filter and repeat." });
+      throw new AppError(
+        "invalid",
+        `This selects more than ${BULK_MOST.toLocaleString("en")} people. Nothing was changed.`,
+        { suggestion: "Narrow the filter and repeat." },
+      );
     }
     ctx.audit({ affected: row!.affected });
     return { affected: row!.affected };
@@ -53,7 +60,8 @@ async function checkValue(ctx: Ctx, action: Action, value: string | undefined): 
   const text = clean(value ?? "");
   if (text === "") throw invalidField("/value", `${action} needs a value`);
   if (action === "set_status") {
-    if (!(SETTABLE_STATUSES as readonly string[]).includes(text)) throw invalidField("/value", `is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
+    if (!(SETTABLE_STATUSES as readonly string[]).includes(text))
+      throw invalidField("/value", `is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
   } else if (action === "add_tag" || action === "remove_tag") {
     if (text.length > MAX_TAG_LENGTH) throw invalidField("/value", `is longer than ${MAX_TAG_LENGTH} characters`);
   } else {

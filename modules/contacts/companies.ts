@@ -30,7 +30,12 @@ async function read(ctx: Ctx, companyId: string): Promise<CompanyRow> {
   return { ...row };
 }
 
-type Given = { domain?: string | null | undefined; size?: string | null | undefined; industry?: string | null | undefined; country?: string | null | undefined };
+type Given = {
+  domain?: string | null | undefined;
+  size?: string | null | undefined;
+  industry?: string | null | undefined;
+  country?: string | null | undefined;
+};
 
 /** Normalised optional columns, only those given. */
 function values(given: Given): Record<string, string | null> {
@@ -41,7 +46,8 @@ function values(given: Given): Record<string, string | null> {
     const text = raw === null ? "" : clean(raw);
     if (text === "") out[key] = null;
     else {
-      const result = key === "domain" ? normaliseDomain(text) : key === "country" ? normaliseCountry(text) : { value: text };
+      const result =
+        key === "domain" ? normaliseDomain(text) : key === "country" ? normaliseCountry(text) : { value: text };
       if ("fault" in result) throw invalidField(`/${key}`, `${key} ${result.fault}`);
       out[key] = result.value;
     }
@@ -53,7 +59,10 @@ async function requireFreeDomain(ctx: Ctx, domain: string | null | undefined, ex
   if (!domain) return;
   const [other] = await ctx.db<{ id: string }[]>`
     select id from public.companies where tenant_id = ${ctx.tenantId} and domain = ${domain} and id is distinct from ${except}::uuid`;
-  if (other) throw new AppError("conflict", "Another company has this domain.", { errors: [{ pointer: "/domain", detail: `belongs to company ${other.id}` }] });
+  if (other)
+    throw new AppError("conflict", "Another company has this domain.", {
+      errors: [{ pointer: "/domain", detail: `belongs to company ${other.id}` }],
+    });
 }
 
 export const listCompanies = defineOperation({
@@ -62,7 +71,10 @@ export const listCompanies = defineOperation({
   path: "/companies",
   summary: "List companies by name",
   permission: "contacts:read",
-  input: z.object({ search: z.string().max(200).optional().describe("Part of the name, or the domain."), ...pageParams }),
+  input: z.object({
+    search: z.string().max(200).optional().describe("Part of the name, or the domain."),
+    ...pageParams,
+  }),
   output: pageOf(Company),
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
@@ -76,7 +88,12 @@ export const listCompanies = defineOperation({
         ${after ? db`and (o.name_sort, o.id) > (${after[0]}::text, ${after[1]}::text::uuid)` : db``}
       order by o.name_sort, o.id
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.sort_key, r.id],
+      ({ sort_key: _, ...row }) => row,
+    );
   },
 });
 
@@ -141,7 +158,8 @@ export const deleteCompany = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone = await ctx.db`delete from public.companies where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    const gone =
+      await ctx.db`delete from public.companies where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
     if (gone.length === 0) throw new AppError("not_found", "There is no such company.");
     return null;
   },

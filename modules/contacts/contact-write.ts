@@ -27,10 +27,19 @@ export type WriteOutcome =
 type Prepared = { i: number; id: string; row: WriteRow; followers: number[] };
 
 /** Outcomes in the order of the rows. */
-export async function writeContacts(db: Tx, tenantId: string, rows: readonly WriteRow[], mode: WriteMode): Promise<WriteOutcome[]> {
+export async function writeContacts(
+  db: Tx,
+  tenantId: string,
+  rows: readonly WriteRow[],
+  mode: WriteMode,
+): Promise<WriteOutcome[]> {
   const outcomes = new Array<WriteOutcome | undefined>(rows.length);
   let pending = fold(rows, mode, outcomes);
-  const companies = await resolveCompanies(db, tenantId, pending.map((p) => p.row.values));
+  const companies = await resolveCompanies(
+    db,
+    tenantId,
+    pending.map((p) => p.row.values),
+  );
 
   // A second round only when another transaction took an address between our look and our insert.
   for (let round = 0; pending.length > 0 && round < 3; round++) {
@@ -61,7 +70,12 @@ function fold(rows: readonly WriteRow[], mode: WriteMode, outcomes: (WriteOutcom
     const first = key && mode.on_duplicate !== "create_new" ? byKey.get(key) : undefined;
     const holder = email ? byEmail.get(email) : undefined;
     if (holder && holder !== first) {
-      outcomes[i] = { outcome: "rejected", id: null, field: "email", detail: `'${email}' is used by an earlier row as well` };
+      outcomes[i] = {
+        outcome: "rejected",
+        id: null,
+        field: "email",
+        detail: `'${email}' is used by an earlier row as well`,
+      };
       continue;
     }
     if (first) {
@@ -79,7 +93,9 @@ function fold(rows: readonly WriteRow[], mode: WriteMode, outcomes: (WriteOutcom
   return kept;
 }
 
-const union = (a: readonly string[] | undefined, b: readonly string[] | undefined): string[] => [...new Set([...(a ?? []), ...(b ?? [])])];
+const union = (a: readonly string[] | undefined, b: readonly string[] | undefined): string[] => [
+  ...new Set([...(a ?? []), ...(b ?? [])]),
+];
 
 function merge(a: WriteRow, b: WriteRow): WriteRow {
   const values: ContactValues = { ...a.values, ...b.values };
@@ -91,7 +107,12 @@ function merge(a: WriteRow, b: WriteRow): WriteRow {
 function settle(p: Prepared, result: Written, mode: WriteMode, outcomes: (WriteOutcome | undefined)[]): void {
   const { outcome, id } = result;
   if (outcome === "taken" || id === null) {
-    const rejected = { outcome: "rejected", id: null, field: "email", detail: `'${p.row.values.email}' belongs to another contact` } as const;
+    const rejected = {
+      outcome: "rejected",
+      id: null,
+      field: "email",
+      detail: `'${p.row.values.email}' belongs to another contact`,
+    } as const;
     for (const i of [p.i, ...p.followers]) outcomes[i] = rejected;
     return;
   }
@@ -103,7 +124,11 @@ const companyKey = (v: ContactValues): string | null =>
   v.company_domain ? `d:${v.company_domain}` : v.company_name ? `n:${v.company_name.toLowerCase()}` : null;
 
 /** Finds or makes companies: by domain where one is given, else by name without regard to case. */
-export async function resolveCompanies(db: Tx, tenantId: string, rows: readonly ContactValues[]): Promise<Map<string, string>> {
+export async function resolveCompanies(
+  db: Tx,
+  tenantId: string,
+  rows: readonly ContactValues[],
+): Promise<Map<string, string>> {
   const wanted = new Map<string, { k: string; id: string; name: string; domain: string | null }>();
   for (const v of rows) {
     const k = companyKey(v);
@@ -134,7 +159,10 @@ export async function resolveCompanies(db: Tx, tenantId: string, rows: readonly 
   return new Map(found.map((row) => [row.k, row.id]));
 }
 
-export const companyIdOf = (companies: ReadonlyMap<string, string>, values: ContactValues): string | null | undefined => {
+export const companyIdOf = (
+  companies: ReadonlyMap<string, string>,
+  values: ContactValues,
+): string | null | undefined => {
   const key = companyKey(values);
   if (key !== null) return companies.get(key) ?? null;
   // Both given and empty means: no company. One absent means: say nothing about it.
@@ -182,7 +210,12 @@ async function writeOnce(
   companies: ReadonlyMap<string, string>,
 ): Promise<Map<number, Written>> {
   const json = JSON.stringify(pending.map((p) => toJson(p, companies)));
-  const matching = mode.on_duplicate === "create_new" ? db`false` : mode.key === "email" ? db`c.email = n.email` : db`c.linkedin_url = n.linkedin_url`;
+  const matching =
+    mode.on_duplicate === "create_new"
+      ? db`false`
+      : mode.key === "email"
+        ? db`c.email = n.email`
+        : db`c.linkedin_url = n.linkedin_url`;
   const rows = await db<Written[]>`
     with input as materialized (
       select (e.d ->> 'i')::int as i, e.d, r.*

@@ -50,8 +50,12 @@ describe("one person", () => {
       { pointer: "/phone", detail: expect.stringContaining("country code") },
       { pointer: "/custom/nope", detail: expect.stringContaining("none is defined yet") },
     ]);
-    expect((await team.api("POST", "/contacts", { title: "CEO" })).body.detail).toContain("says nothing about who this is");
-    expect((await team.api("POST", "/contacts", { email: "a@b.co", lists: [nobody] })).body.errors[0].pointer).toBe("/lists");
+    expect((await team.api("POST", "/contacts", { title: "CEO" })).body.detail).toContain(
+      "says nothing about who this is",
+    );
+    expect((await team.api("POST", "/contacts", { email: "a@b.co", lists: [nobody] })).body.errors[0].pointer).toBe(
+      "/lists",
+    );
     expect((await team.api("GET", "/contacts")).body.data).toEqual([]);
   });
 
@@ -68,16 +72,38 @@ describe("one person", () => {
     const team = await t.tenant();
     await team.api("POST", "/custom-fields", { key: "plan", label: "Plan", type: "text" });
     await team.api("POST", "/custom-fields", { key: "size", label: "Size", type: "number" });
-    const { body } = await team.api("POST", "/contacts", { email: "a@b.co", title: "CEO", company_name: "Acme", country: "DE", custom: { plan: "pro", size: 3 }, tags: ["x"] });
-    const patched = await team.api("PATCH", `/contacts/${body.id}`, { title: null, phone: "030 901820", custom: { plan: null, size: 4 }, tags: ["y"], status: "interested" });
+    const { body } = await team.api("POST", "/contacts", {
+      email: "a@b.co",
+      title: "CEO",
+      company_name: "Acme",
+      country: "DE",
+      custom: { plan: "pro", size: 3 },
+      tags: ["x"],
+    });
+    const patched = await team.api("PATCH", `/contacts/${body.id}`, {
+      title: null,
+      phone: "030 901820",
+      custom: { plan: null, size: 4 },
+      tags: ["y"],
+      status: "interested",
+    });
     expect(patched.status).toBe(200);
-    expect(patched.body).toMatchObject({ email: "a@b.co", title: "", phone: "+4930901820", custom: { size: 4 }, tags: ["y"], status: "interested", company: { name: "Acme" } });
+    expect(patched.body).toMatchObject({
+      email: "a@b.co",
+      title: "",
+      phone: "+4930901820",
+      custom: { size: 4 },
+      tags: ["y"],
+      status: "interested",
+      company: { name: "Acme" },
+    });
     expect((await team.api("PATCH", `/contacts/${body.id}`, { company_name: null })).body.company).toBeNull();
     const other = await team.api("POST", "/contacts", { email: "c@d.co" });
     const conflict = await team.api("PATCH", `/contacts/${body.id}`, { email: "C@d.co" });
     expect(conflict.status).toBe(409);
     expect(conflict.body.errors[0].detail).toContain(other.body.id);
-    const [audit] = await t.sql`select detail from public.audit_log where tenant_id = ${team.id} and action = 'contacts.update' and target = ${body.id} order by id limit 1`;
+    const [audit] =
+      await t.sql`select detail from public.audit_log where tenant_id = ${team.id} and action = 'contacts.update' and target = ${body.id} order by id limit 1`;
     expect(audit!.detail.status).toEqual({ from: "new", to: "interested" });
   });
 
@@ -139,12 +165,25 @@ describe("bulk writing", () => {
       "text",
     ];
     const skip = await team.api("POST", "/contacts/bulk", { contacts: contacts.slice(0, 7), on_duplicate: "skip" });
-    expect(skip.body.data.map((d: { outcome: string }) => d.outcome)).toEqual(["created", "rejected", "skipped", "skipped", "rejected", "created", "rejected"]);
+    expect(skip.body.data.map((d: { outcome: string }) => d.outcome)).toEqual([
+      "created",
+      "rejected",
+      "skipped",
+      "skipped",
+      "rejected",
+      "created",
+      "rejected",
+    ]);
     expect(skip.body.data[1].errors[0].pointer).toBe("/contacts/1/email");
     expect(skip.body.data[4].errors[0].detail).toMatch(/surname/);
     expect((await team.api("POST", "/contacts/bulk", { contacts })).status).toBe(422);
     const update = await team.api("POST", "/contacts/bulk", { contacts: contacts.slice(0, 4), on_duplicate: "update" });
-    expect(update.body.data.map((d: { outcome: string }) => d.outcome)).toEqual(["updated", "rejected", "updated", "updated"]);
+    expect(update.body.data.map((d: { outcome: string }) => d.outcome)).toEqual([
+      "updated",
+      "rejected",
+      "updated",
+      "updated",
+    ]);
     const all = (await team.api("GET", "/contacts?sort=email")).body.data;
     expect(all.map((c: any) => [c.email, c.first_name, c.title])).toEqual([
       [null, "Walk-in", ""],
@@ -156,8 +195,14 @@ describe("bulk writing", () => {
   it("ten writers of the same five hundred addresses end with five hundred people", async () => {
     const team = await t.tenant();
     const contacts = Array.from({ length: 500 }, (_, i) => ({ email: `p${i}@b.co`, company_domain: `c${i % 50}.com` }));
-    const shuffled = () => contacts.map((c) => ({ c, at: Math.random() })).sort((a, b) => a.at - b.at).map((x) => x.c);
-    const answers = await Promise.all(Array.from({ length: 6 }, () => team.api("POST", "/contacts/bulk", { contacts: shuffled() })));
+    const shuffled = () =>
+      contacts
+        .map((c) => ({ c, at: Math.random() }))
+        .sort((a, b) => a.at - b.at)
+        .map((x) => x.c);
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => team.api("POST", "/contacts/bulk", { contacts: shuffled() })),
+    );
     const ok = answers.filter((a) => a.status === 200);
     // A deadlock between two shuffled batches is a 409 that says to try again; nothing of it is half-written.
     expect(answers.filter((a) => a.status !== 200).every((a) => a.status === 409)).toBe(true);
@@ -171,22 +216,37 @@ describe("bulk writing", () => {
     const team = await t.tenant();
     const { body } = await team.api("POST", "/contacts", { email: "a@b.co" });
     await t.sql`update public.contacts set status = 'unsubscribed' where tenant_id = ${team.id} and id = ${body.id}`;
-    await team.api("POST", "/contacts/bulk", { contacts: [{ email: "a@b.co", status: "new", first_name: "A" }], on_duplicate: "update" });
-    expect((await team.api("POST", "/contacts/bulk-actions", { action: "set_status", value: "new", ids: [body.id] })).body).toEqual({ affected: 0 });
-    expect((await team.api("GET", `/contacts/${body.id}`)).body).toMatchObject({ status: "unsubscribed", first_name: "A" });
+    await team.api("POST", "/contacts/bulk", {
+      contacts: [{ email: "a@b.co", status: "new", first_name: "A" }],
+      on_duplicate: "update",
+    });
+    expect(
+      (await team.api("POST", "/contacts/bulk-actions", { action: "set_status", value: "new", ids: [body.id] })).body,
+    ).toEqual({ affected: 0 });
+    expect((await team.api("GET", `/contacts/${body.id}`)).body).toMatchObject({
+      status: "unsubscribed",
+      first_name: "A",
+    });
   });
 });
 
 describe("lists of people", () => {
   it.each(["created_at", "email", "last_name"])("pages by %s meet everybody once, in both directions", async (sort) => {
     const team = await t.tenant();
-    const contacts = Array.from({ length: 25 }, (_, i) => ({ email: i % 5 === 0 ? undefined : `p${i}@b.co`, first_name: `F${i}`, last_name: `l${i % 3}` }));
+    const contacts = Array.from({ length: 25 }, (_, i) => ({
+      email: i % 5 === 0 ? undefined : `p${i}@b.co`,
+      first_name: `F${i}`,
+      last_name: `l${i % 3}`,
+    }));
     await team.api("POST", "/contacts/bulk", { contacts });
     const walk = async (order: string) => {
       const seen: string[] = [];
       let cursor = "";
       for (;;) {
-        const { body } = await team.api("GET", `/contacts?sort=${sort}&order=${order}&limit=7${cursor && `&cursor=${cursor}`}`);
+        const { body } = await team.api(
+          "GET",
+          `/contacts?sort=${sort}&order=${order}&limit=7${cursor && `&cursor=${cursor}`}`,
+        );
         seen.push(...body.data.map((c: { id: string }) => c.id));
         if (!body.has_more) return seen;
         cursor = body.next_cursor;
@@ -201,7 +261,13 @@ describe("lists of people", () => {
     const team = await t.tenant();
     await team.api("POST", "/contacts/bulk", { contacts: [{ email: "a@b.co" }, { email: "b@b.co" }] });
     const { next_cursor } = (await team.api("GET", "/contacts?limit=1&sort=email")).body;
-    for (const url of [`/contacts?sort=last_name&cursor=${next_cursor}`, `/contacts?sort=email&order=desc&cursor=${next_cursor}`, `/companies?cursor=${next_cursor}`, "/contacts?cursor=zzz", "/contacts?cursor=%00"]) {
+    for (const url of [
+      `/contacts?sort=last_name&cursor=${next_cursor}`,
+      `/contacts?sort=email&order=desc&cursor=${next_cursor}`,
+      `/companies?cursor=${next_cursor}`,
+      "/contacts?cursor=zzz",
+      "/contacts?cursor=%00",
+    ]) {
       const { status, body } = await team.api("GET", url);
       expect([url, status, body.errors?.[0]?.pointer]).toEqual([url, 422, "/cursor"]);
     }
@@ -216,7 +282,10 @@ describe("lists of people", () => {
         { email: "bob@acme.com", first_name: "Bob", last_name: "Adams", title: "50%_off" },
       ],
     });
-    const find = async (search: string) => (await team.api("GET", `/contacts?search=${encodeURIComponent(search)}&sort=email`)).body.data.map((c: { first_name: string }) => c.first_name);
+    const find = async (search: string) =>
+      (await team.api("GET", `/contacts?search=${encodeURIComponent(search)}&sort=email`)).body.data.map(
+        (c: { first_name: string }) => c.first_name,
+      );
     expect(await find("lovelace ada")).toEqual(["Ada"]);
     expect(await find("ACME")).toEqual(["Ada", "Bob"]);
     expect(await find("ad")).toEqual(["Ada", "Bob"]);
@@ -238,7 +307,9 @@ describe("lists of people", () => {
       ],
     });
     const company = (await team.api("GET", `/contacts/${body.data[0].id}`)).body.company.id;
-    const segment = (await team.api("POST", "/segments", { name: "S", filter: { field: "email", op: "ends_with", value: "acme.com" } })).body.id;
+    const segment = (
+      await team.api("POST", "/segments", { name: "S", filter: { field: "email", op: "ends_with", value: "acme.com" } })
+    ).body.id;
     for (const [query, expected] of [
       ["tag=x", ["a@acme.com", "c@other.com"]],
       ["status=interested", ["b@acme.com"]],
@@ -254,7 +325,10 @@ describe("lists of people", () => {
     }
     expect((await team.api("GET", `/contacts?segment_id=${nobody}`)).status).toBe(404);
     expect((await team.api("GET", "/contacts?filter=nonsense")).body.errors[0].pointer).toBe("/filter");
-    expect((await team.api("GET", "/tags")).body.data).toEqual([{ tag: "x", contact_count: 2 }, { tag: "y", contact_count: 1 }]);
+    expect((await team.api("GET", "/tags")).body.data).toEqual([
+      { tag: "x", contact_count: 2 },
+      { tag: "y", contact_count: 1 },
+    ]);
     const preview = await team.api("POST", "/segments/preview", { filter: { field: "tag", op: "eq", value: "x" } });
     expect(preview.body).toMatchObject({ count: 2, exact: true });
     expect(preview.body.sample).toHaveLength(2);

@@ -3,7 +3,15 @@ import type { Ctx } from "../kernel/context.ts";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
-import { contactFilters, countContacts, getContact, isUnfiltered, pageOfContacts, sortParams, whereContacts } from "./contact-query.ts";
+import {
+  contactFilters,
+  countContacts,
+  getContact,
+  isUnfiltered,
+  pageOfContacts,
+  sortParams,
+  whereContacts,
+} from "./contact-query.ts";
 import { assignments, companyIdOf, resolveCompanies, type WriteRow, writeContacts } from "./contact-write.ts";
 import { loadCustomFields } from "./custom-values.ts";
 import { type ContactGiven, type FieldFault, readContact } from "./fields.ts";
@@ -30,7 +38,12 @@ export const selectContacts = defineOperation({
   summary: "List people by filter or by id",
   description: "Like GET /contacts for filters too long for a URL. Changes nothing.",
   permission: "contacts:read",
-  input: z.object({ filter: FilterSchema.optional(), ids: z.array(id).min(1).max(1000).optional(), ...sortParams, ...pageParams }),
+  input: z.object({
+    filter: FilterSchema.optional(),
+    ids: z.array(id).min(1).max(1000).optional(),
+    ...sortParams,
+    ...pageParams,
+  }),
   output: pageOf(Contact),
   async handle(ctx, { filter, ids, ...page }) {
     if ((filter === undefined) === (ids === undefined)) throw new AppError("invalid", "Give either a filter or ids.");
@@ -44,20 +57,25 @@ export const contactCount = defineOperation({
   method: "GET",
   path: "/contacts/count",
   summary: "Count people",
-  description: "With filters exact up to 100,000, above that «at least» (exact: false). Without filters a large team gets an estimate.",
+  description:
+    "With filters exact up to 100,000, above that «at least» (exact: false). Without filters a large team gets an estimate.",
   permission: "contacts:read",
   input: z.object(contactFilters),
   output: z.object({ count: z.number().int(), exact: z.boolean() }),
   handle: async (ctx, input) => await countContacts(ctx, await whereContacts(ctx, input), isUnfiltered(input)),
 });
 
-const fieldErrors = (faults: readonly FieldFault[], prefix = ""): FieldError[] => faults.map((f) => ({ pointer: `${prefix}/${f.field}`, detail: f.detail }));
+const fieldErrors = (faults: readonly FieldFault[], prefix = ""): FieldError[] =>
+  faults.map((f) => ({ pointer: `${prefix}/${f.field}`, detail: f.detail }));
 
 /** Throws when one of the lists is not the team's. */
 async function requireLists(ctx: Ctx, lists: readonly string[]): Promise<void> {
   if (lists.length === 0) return;
   const missing = await missingLists(ctx, lists);
-  if (missing.size > 0) throw new AppError("invalid", `There is no list ${[...missing][0]}.`, { errors: [{ pointer: "/lists", detail: "names a list that does not exist" }] });
+  if (missing.size > 0)
+    throw new AppError("invalid", `There is no list ${[...missing][0]}.`, {
+      errors: [{ pointer: "/lists", detail: "names a list that does not exist" }],
+    });
 }
 
 async function missingLists(ctx: Ctx, lists: readonly string[]): Promise<Set<string>> {
@@ -69,7 +87,14 @@ async function missingLists(ctx: Ctx, lists: readonly string[]): Promise<Set<str
 
 /** Whether anything says who the person is. */
 export const isSomebody = (values: WriteRow["values"]): boolean =>
-  Boolean(values.email || values.linkedin_url || values.phone || values.whatsapp_number || values.first_name || values.last_name);
+  Boolean(
+    values.email ||
+    values.linkedin_url ||
+    values.phone ||
+    values.whatsapp_number ||
+    values.first_name ||
+    values.last_name,
+  );
 
 const NOBODY = "says nothing about who this is: give an e-mail address, a LinkedIn URL, a phone number or a name";
 
@@ -83,11 +108,18 @@ export const createContact = defineOperation({
   output: Contact,
   status: 201,
   async handle(ctx, { lists = [], ...given }) {
-    const { values, faults } = readContact(given as ContactGiven, { custom: await loadCustomFields(ctx.db, ctx.tenantId) });
-    if (faults.length > 0) throw new AppError("invalid", `${faults[0]!.field} ${faults[0]!.detail}`, { errors: fieldErrors(faults) });
-    if (!isSomebody(values)) throw new AppError("invalid", `The contact ${NOBODY}.`, { errors: [{ pointer: "/email", detail: NOBODY }] });
+    const { values, faults } = readContact(given as ContactGiven, {
+      custom: await loadCustomFields(ctx.db, ctx.tenantId),
+    });
+    if (faults.length > 0)
+      throw new AppError("invalid", `${faults[0]!.field} ${faults[0]!.detail}`, { errors: fieldErrors(faults) });
+    if (!isSomebody(values))
+      throw new AppError("invalid", `The contact ${NOBODY}.`, { errors: [{ pointer: "/email", detail: NOBODY }] });
     await requireLists(ctx, lists);
-    const [result] = await writeContacts(ctx.db, ctx.tenantId, [{ values, lists }], { key: "email", on_duplicate: "skip" });
+    const [result] = await writeContacts(ctx.db, ctx.tenantId, [{ values, lists }], {
+      key: "email",
+      on_duplicate: "skip",
+    });
     if (result!.outcome !== "created") {
       throw new AppError("conflict", "A contact with this e-mail address exists already.", {
         errors: [{ pointer: "/email", detail: `belongs to contact ${result!.id}` }],
@@ -103,7 +135,8 @@ export const bulkContacts = defineOperation({
   method: "POST",
   path: "/contacts/bulk",
   summary: "Add or update up to 500 people",
-  description: "Answers per item: one bad item does not stop the others. People are recognised by their e-mail address.",
+  description:
+    "Answers per item: one bad item does not stop the others. People are recognised by their e-mail address.",
   permission: "contacts:write",
   input: z.object({
     contacts: z
@@ -132,28 +165,50 @@ export const bulkContacts = defineOperation({
       if (errors.length > 0) rejected.push({ index, outcome: "rejected", errors });
       else good.push({ index, row });
     }
-    const missing = await missingLists(ctx, good.flatMap((g) => g.row.lists ?? []));
+    const missing = await missingLists(
+      ctx,
+      good.flatMap((g) => g.row.lists ?? []),
+    );
     const writable = good.filter(({ index, row }) => {
       if (!row.lists?.some((l) => missing.has(l))) return true;
-      rejected.push({ index, outcome: "rejected", errors: [{ pointer: `/contacts/${index}/lists`, detail: "names a list that does not exist" }] });
+      rejected.push({
+        index,
+        outcome: "rejected",
+        errors: [{ pointer: `/contacts/${index}/lists`, detail: "names a list that does not exist" }],
+      });
       return false;
     });
-    const results = await writeContacts(ctx.db, ctx.tenantId, writable.map((g) => g.row), { key: "email", on_duplicate });
+    const results = await writeContacts(
+      ctx.db,
+      ctx.tenantId,
+      writable.map((g) => g.row),
+      { key: "email", on_duplicate },
+    );
     const written = results.map((r, n) => {
       const { index } = writable[n]!;
       if (r.outcome !== "rejected") return { index, outcome: r.outcome, id: r.id };
       return { index, outcome: r.outcome, errors: [{ pointer: `/contacts/${index}/${r.field}`, detail: r.detail }] };
     });
     const data = [...written, ...rejected].sort((a, b) => a.index - b.index);
-    ctx.audit({ created: data.filter((d) => d.outcome === "created").length, updated: data.filter((d) => d.outcome === "updated").length });
+    ctx.audit({
+      created: data.filter((d) => d.outcome === "created").length,
+      updated: data.filter((d) => d.outcome === "updated").length,
+    });
     return { data };
   },
 });
 
-function readItem(item: unknown, custom: Awaited<ReturnType<typeof loadCustomFields>>, prefix: string): { row: WriteRow; errors: FieldError[] } {
+function readItem(
+  item: unknown,
+  custom: Awaited<ReturnType<typeof loadCustomFields>>,
+  prefix: string,
+): { row: WriteRow; errors: FieldError[] } {
   const parsed = z.strictObject(ContactInput.shape).safeParse(item);
   if (!parsed.success) {
-    const errors = parsed.error.issues.map((i) => ({ pointer: [prefix, ...i.path.map(String)].join("/"), detail: i.message }));
+    const errors = parsed.error.issues.map((i) => ({
+      pointer: [prefix, ...i.path.map(String)].join("/"),
+      detail: i.message,
+    }));
     return { row: { values: {} }, errors };
   }
   const { lists, ...given } = parsed.data;
@@ -187,15 +242,22 @@ export const updateContact = defineOperation({
     const { db, tenantId } = ctx;
     const before = await getContact(ctx, contactId);
     const hint = given.country === undefined ? before.country : null;
-    const { values, faults } = readContact(given as ContactGiven, { custom: await loadCustomFields(db, tenantId), defaultCountry: hint });
-    if (faults.length > 0) throw new AppError("invalid", `${faults[0]!.field} ${faults[0]!.detail}`, { errors: fieldErrors(faults) });
+    const { values, faults } = readContact(given as ContactGiven, {
+      custom: await loadCustomFields(db, tenantId),
+      defaultCountry: hint,
+    });
+    if (faults.length > 0)
+      throw new AppError("invalid", `${faults[0]!.field} ${faults[0]!.detail}`, { errors: fieldErrors(faults) });
     const { company_name: _n, company_domain: _d, ...columns } = values;
     const companyId = companyIdOf(await resolveCompanies(db, tenantId, [values]), values);
     const json = JSON.stringify({ ...columns, ...(companyId === undefined ? {} : { company_id: companyId }) });
     if (values.email) {
       const [other] = await db<{ id: string }[]>`
         select id from public.contacts where tenant_id = ${tenantId} and email = ${values.email} and id <> ${contactId}`;
-      if (other) throw new AppError("conflict", "Another contact has this e-mail address.", { errors: [{ pointer: "/email", detail: `belongs to contact ${other.id}` }] });
+      if (other)
+        throw new AppError("conflict", "Another contact has this e-mail address.", {
+          errors: [{ pointer: "/email", detail: `belongs to contact ${other.id}` }],
+        });
     }
     await db`
       update public.contacts c set
@@ -207,7 +269,8 @@ export const updateContact = defineOperation({
         lawful_basis = case when n.d ? 'lawful_basis' then n.lawful_basis else c.lawful_basis end
       from (select e.d, r.* from (select ${json}::text::jsonb) as e(d), jsonb_populate_record(null::public.contacts, e.d) as r) n
       where c.tenant_id = ${tenantId} and c.id = ${contactId}`;
-    if (values.status && values.status !== before.status) ctx.audit({ status: { from: before.status, to: values.status } });
+    if (values.status && values.status !== before.status)
+      ctx.audit({ status: { from: before.status, to: values.status } });
     return await getContact(ctx, contactId);
   },
 });
@@ -223,7 +286,8 @@ export const deleteContact = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone = await ctx.db`delete from public.contacts where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    const gone =
+      await ctx.db`delete from public.contacts where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
     if (gone.length === 0) throw new AppError("not_found", "There is no such contact.");
     return null;
   },
@@ -251,6 +315,11 @@ export const contactInteractions = defineOperation({
         ${after ? db`and (i.at, i.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by i.at desc, i.id desc
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.sort_key, r.id],
+      ({ sort_key: _, ...row }) => row,
+    );
   },
 });

@@ -33,7 +33,12 @@ export const listCustomFields = defineOperation({
       where f.tenant_id = ${ctx.tenantId} ${after ? db`and f.key > ${after[0]}::text` : db``}
       order by f.key
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.key], (r) => ({ ...r }));
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.key],
+      (r) => ({ ...r }),
+    );
   },
 });
 
@@ -44,7 +49,10 @@ export const createCustomField = defineOperation({
   summary: "Add a custom field",
   permission: "contacts:write",
   input: z.object({
-    key: z.string().regex(/^[a-z][a-z0-9_]{0,49}$/, "must begin with a letter and use lower case letters, digits and _, at most 50").describe("Never changes; used as custom.<key>."),
+    key: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,49}$/, "must begin with a letter and use lower case letters, digits and _, at most 50")
+      .describe("Never changes; used as custom.<key>."),
     label,
     type: z.enum(CUSTOM_TYPES).describe("Never changes."),
     options: options.default([]).describe("The choices of a select; empty for other types."),
@@ -54,7 +62,10 @@ export const createCustomField = defineOperation({
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
     if ((input.type === "select") !== input.options.length > 0) {
-      throw invalidField("/options", input.type === "select" ? "A select needs at least one option." : `A ${input.type} field takes no options.`);
+      throw invalidField(
+        "/options",
+        input.type === "select" ? "A select needs at least one option." : `A ${input.type} field takes no options.`,
+      );
     }
     const [row] = await db<FieldRow[]>`
       insert into public.custom_fields as f (tenant_id, key, label, type, options)
@@ -64,7 +75,10 @@ export const createCustomField = defineOperation({
       returning ${columns(ctx)}`;
     if (row) return { ...row };
     const [taken] = await db`select 1 from public.custom_fields where tenant_id = ${tenantId} and key = ${input.key}`;
-    if (taken) throw new AppError("conflict", "A custom field with this key exists already.", { errors: [{ pointer: "/key", detail: "is taken" }] });
+    if (taken)
+      throw new AppError("conflict", "A custom field with this key exists already.", {
+        errors: [{ pointer: "/key", detail: "is taken" }],
+      });
     throw new AppError("conflict", `A team can have ${MAX_CUSTOM_FIELDS} custom fields.`);
   },
 });
@@ -75,14 +89,23 @@ export const updateCustomField = defineOperation({
   path: "/custom-fields/{id}",
   summary: "Change a custom field's label or options",
   permission: "contacts:write",
-  input: z.object({ id, label: label.optional(), options: options.optional().describe("People keep values that are no longer offered.") }),
+  input: z.object({
+    id,
+    label: label.optional(),
+    options: options.optional().describe("People keep values that are no longer offered."),
+  }),
   output: CustomField,
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
-    const [before] = await db<{ type: string }[]>`select type from public.custom_fields where tenant_id = ${tenantId} and id = ${input.id}`;
+    const [before] = await db<
+      { type: string }[]
+    >`select type from public.custom_fields where tenant_id = ${tenantId} and id = ${input.id}`;
     if (!before) throw new AppError("not_found", "There is no such custom field.");
     if (input.options && (before.type === "select") !== input.options.length > 0) {
-      throw invalidField("/options", before.type === "select" ? "A select needs at least one option." : `A ${before.type} field takes no options.`);
+      throw invalidField(
+        "/options",
+        before.type === "select" ? "A select needs at least one option." : `A ${before.type} field takes no options.`,
+      );
     }
     const [row] = await db<FieldRow[]>`
       update public.custom_fields f
@@ -104,7 +127,9 @@ export const deleteCustomField = defineOperation({
   status: 204,
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
-    const [gone] = await db<{ key: string }[]>`delete from public.custom_fields where tenant_id = ${tenantId} and id = ${input.id} returning key`;
+    const [gone] = await db<
+      { key: string }[]
+    >`delete from public.custom_fields where tenant_id = ${tenantId} and id = ${input.id} returning key`;
     if (!gone) throw new AppError("not_found", "There is no such custom field.");
     await db`update public.contacts set custom = custom - ${gone.key}::text where tenant_id = ${tenantId} and custom ? ${gone.key}::text`;
     return null;

@@ -27,7 +27,16 @@ export function customValue(def: CustomDef, given: unknown): { value: CustomValu
       return n !== null && Number.isFinite(n) ? { value: n } : wrong("a number");
     }
     case "boolean": {
-      const b = typeof text === "boolean" ? text : typeof text === "string" ? parseBoolean(text) : text === 1 ? true : text === 0 ? false : null;
+      const b =
+        typeof text === "boolean"
+          ? text
+          : typeof text === "string"
+            ? parseBoolean(text)
+            : text === 1
+              ? true
+              : text === 0
+                ? false
+                : null;
       return b === null ? wrong("yes or no") : { value: b };
     }
     case "date": {
@@ -35,7 +44,8 @@ export function customValue(def: CustomDef, given: unknown): { value: CustomValu
       return d === null ? wrong("a date; write it as YYYY-MM-DD") : { value: d };
     }
     case "select": {
-      const option = typeof text === "string" ? def.options.find((o) => o.toLowerCase() === text.toLowerCase()) : undefined;
+      const option =
+        typeof text === "string" ? def.options.find((o) => o.toLowerCase() === text.toLowerCase()) : undefined;
       return option === undefined ? wrong(`one of ${def.options.join(", ")}`) : { value: option };
     }
     case "url": {
@@ -54,7 +64,9 @@ function httpUrl(text: string): string | null {
   const candidate = /^[a-z][a-z0-9+.-]*:/i.test(text) ? text : `https://${text}`;
   try {
     const url = new URL(candidate);
-    return /^https?:$/.test(url.protocol) && url.hostname.includes(".") && candidate.length <= MAX_TEXT ? url.href : null;
+    return /^https?:$/.test(url.protocol) && url.hostname.includes(".") && candidate.length <= MAX_TEXT
+      ? url.href
+      : null;
   } catch {
     return null;
   }

@@ -12,7 +12,15 @@ describe("export", () => {
     await team.api("POST", "/custom-fields", { key: "gain", label: "Gain", type: "number" });
     await team.api("POST", "/contacts/bulk", {
       contacts: [
-        { email: "a@acme.com", first_name: "=HYPERLINK(1)", last_name: 'Quote " and, comma', phone: "+4930901820", company_name: "Acme", tags: ["x", "y"], custom: { plan: "@SUM(A1)", gain: -5 } },
+        {
+          email: "a@acme.com",
+          first_name: "=HYPERLINK(1)",
+          last_name: 'Quote " and, comma',
+          phone: "+4930901820",
+          company_name: "Acme",
+          tags: ["x", "y"],
+          custom: { plan: "@SUM(A1)", gain: -5 },
+        },
         { email: "b@other.com", first_name: "Zoë\nLine" },
       ],
     });
@@ -41,7 +49,15 @@ describe("export", () => {
   it("goes out whole over many pages and comes back in unchanged", async () => {
     const team = await t.tenant();
     for (let k = 0; k < 5; k++) {
-      const contacts = Array.from({ length: 500 }, (_, i) => ({ email: `p${k * 500 + i}@b.co`, first_name: `-F${i}`, phone: "+4930901820", country: "DE", tags: ["a", "b"], status: "interested", lawful_basis: "consent" }));
+      const contacts = Array.from({ length: 500 }, (_, i) => ({
+        email: `p${k * 500 + i}@b.co`,
+        first_name: `-F${i}`,
+        phone: "+4930901820",
+        country: "DE",
+        tags: ["a", "b"],
+        status: "interested",
+        lawful_basis: "consent",
+      }));
       await team.api("POST", "/contacts/bulk", { contacts });
     }
     const file: string = (await team.api("GET", "/contacts/export.csv")).body;
@@ -50,10 +66,16 @@ describe("export", () => {
     await other.api("PUT", `/imports/${uploaded.id}/mapping`, { mapping: uploaded.detected.suggested_mapping });
     await other.api("POST", `/imports/${uploaded.id}/start`);
     await t.drain("contacts_import");
-    expect((await other.api("GET", `/imports/${uploaded.id}`)).body).toMatchObject({ status: "done", created: 2500, rejected: 0 });
+    expect((await other.api("GET", `/imports/${uploaded.id}`)).body).toMatchObject({
+      status: "done",
+      created: 2500,
+      rejected: 0,
+    });
     const fields = ["email", "first_name", "phone", "country", "status", "lawful_basis"];
     const facts = async (tenant: typeof team) =>
-      (await t.sql`select ${t.sql(fields)}, (select array_agg(x order by x) from unnest(tags) x) as tags from public.contacts where tenant_id = ${tenant.id} order by email`).map((r) => ({ ...r }));
+      (
+        await t.sql`select ${t.sql(fields)}, (select array_agg(x order by x) from unnest(tags) x) as tags from public.contacts where tenant_id = ${tenant.id} order by email`
+      ).map((r) => ({ ...r }));
     expect(await facts(other)).toEqual(await facts(team));
   });
 
@@ -65,4 +87,6 @@ describe("export", () => {
   });
 });
 
-it.each(["=1", "+1", "-1", "@x", "\tx", "\rx"])("guards %j", (cell) => expect(parse(csvLines([[cell]]))[0][0]).toBe(`'${cell}`));
+it.each(["=1", "+1", "-1", "@x", "\tx", "\rx"])("guards %j", (cell) =>
+  expect((parse(csvLines([[cell]])) as string[][])[0]![0]).toBe(`'${cell}`),
+);

@@ -49,7 +49,10 @@ export const exportContacts = defineManualOperation({
       fileName: "contacts.csv",
       header: [...COLUMNS, ...keys.map((k) => `custom.${k}`)],
       async page() {
-        const page = await ctx.tx(async (inner) => await pageOfContacts(inner, await whereContacts(inner, input), { ...input, cursor, limit: ROWS_PER_PAGE }));
+        const page = await ctx.tx(
+          async (inner) =>
+            await pageOfContacts(inner, await whereContacts(inner, input), { ...input, cursor, limit: ROWS_PER_PAGE }),
+        );
         cursor = page.next_cursor ?? undefined;
         return { rows: page.data.map((contact) => cells(contact, keys)), last: !page.has_more };
       },
@@ -70,5 +73,7 @@ function cells(contact: ContactRow, keys: readonly string[]): CsvCell[] {
 const cell = (value: unknown): CsvCell => {
   if (value === undefined || value === null) return null;
   if (value instanceof Date) return value.toISOString();
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : JSON.stringify(value);
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? value
+    : JSON.stringify(value);
 };

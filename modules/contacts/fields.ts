@@ -18,7 +18,11 @@ import {
 /** The columns of a person: how each is read, and how long it may be. API and import share them, so they agree. */
 
 type Hints = { country: string | null };
-type FieldDef = { max: number; /** Stored as '' instead of null. */ blank?: true; read?: (text: string, hints: Hints) => Normalised };
+type FieldDef = {
+  max: number;
+  /** Stored as '' instead of null. */ blank?: true;
+  read?: (text: string, hints: Hints) => Normalised;
+};
 
 export const CONTACT_FIELDS = {
   email: { max: 320, read: normaliseEmail },
@@ -57,7 +61,10 @@ export type ContactGiven = { [K in ContactField]?: string | number | null } & {
 };
 
 /** A person ready to be written. A key that is absent leaves the column alone. */
-export type ContactValues = { [K in ContactField]?: string | null } & { custom?: Record<string, CustomValue | null>; tags?: string[] };
+export type ContactValues = { [K in ContactField]?: string | null } & {
+  custom?: Record<string, CustomValue | null>;
+  tags?: string[];
+};
 
 /** `field` is a path with slashes, as in a JSON pointer without its first slash. */
 export type FieldFault = { field: string; detail: string };
@@ -69,7 +76,10 @@ export type ReadOptions = {
 };
 
 /** Reads a person's fields, collecting every fault. Nothing is guessed: a value is normalised or refused. */
-export function readContact(given: ContactGiven, options: ReadOptions): { values: ContactValues; faults: FieldFault[] } {
+export function readContact(
+  given: ContactGiven,
+  options: ReadOptions,
+): { values: ContactValues; faults: FieldFault[] } {
   const values: ContactValues = {};
   const faults: FieldFault[] = [];
   const hints: Hints = { country: options.defaultCountry ?? null };
@@ -105,13 +115,21 @@ export function readContact(given: ContactGiven, options: ReadOptions): { values
   return { values, faults };
 }
 
-function readCustom(given: Record<string, unknown>, defs: ReadonlyMap<string, CustomDef>, values: ContactValues, faults: FieldFault[]): void {
+function readCustom(
+  given: Record<string, unknown>,
+  defs: ReadonlyMap<string, CustomDef>,
+  values: ContactValues,
+  faults: FieldFault[],
+): void {
   const custom: Record<string, CustomValue | null> = {};
   for (const [key, raw] of Object.entries(given)) {
     const def = defs.get(key);
     if (!def) {
       const known = [...defs.keys()];
-      faults.push({ field: `custom/${key}`, detail: `is not a custom field; ${known.length > 0 ? `there are ${known.join(", ")}` : "none is defined yet"}` });
+      faults.push({
+        field: `custom/${key}`,
+        detail: `is not a custom field; ${known.length > 0 ? `there are ${known.join(", ")}` : "none is defined yet"}`,
+      });
       continue;
     }
     if (raw === null || raw === undefined || raw === "") {
@@ -131,15 +149,24 @@ export const MAX_TAG_LENGTH = 60;
 function readTags(given: readonly string[], values: ContactValues, faults: FieldFault[]): void {
   const tags = [...new Set(given.map((t) => clean(t)).filter((t) => t !== ""))];
   const long = tags.find((t) => t.length > MAX_TAG_LENGTH);
-  if (long) faults.push({ field: "tags", detail: `'${long.slice(0, 20)}…' is longer than ${MAX_TAG_LENGTH} characters` });
-  else if (tags.length > MAX_TAGS) faults.push({ field: "tags", detail: `has ${tags.length} tags; ${MAX_TAGS} are the most` });
+  if (long)
+    faults.push({ field: "tags", detail: `'${long.slice(0, 20)}…' is longer than ${MAX_TAG_LENGTH} characters` });
+  else if (tags.length > MAX_TAGS)
+    faults.push({ field: "tags", detail: `has ${tags.length} tags; ${MAX_TAGS} are the most` });
   else values.tags = tags;
 }
 
 /** `Lovelace, Ada` and `Ada King Lovelace`: the last word is the last name unless a comma says otherwise. */
 export function splitName(full: string): { first_name: string; last_name: string } {
   const comma = full.indexOf(",");
-  if (comma > 0) return { first_name: full.slice(comma + 1).trim().slice(0, 120), last_name: full.slice(0, comma).trim().slice(0, 120) };
+  if (comma > 0)
+    return {
+      first_name: full
+        .slice(comma + 1)
+        .trim()
+        .slice(0, 120),
+      last_name: full.slice(0, comma).trim().slice(0, 120),
+    };
   const space = full.lastIndexOf(" ");
   if (space < 0) return { first_name: full.slice(0, 120), last_name: "" };
   return { first_name: full.slice(0, space).trim().slice(0, 120), last_name: full.slice(space + 1).slice(0, 120) };

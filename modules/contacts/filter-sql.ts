@@ -2,7 +2,17 @@ import type postgres from "postgres";
 import type { Tx } from "../kernel/db.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { type CustomDef, loadCustomFields } from "./custom-values.ts";
-import { allowedFields, type Condition, customKey, type Filter, FIELD_KINDS, filterFaults, type Kind, kindFault } from "./filter.ts";
+import {
+  allowedFields,
+  type Condition,
+  customKey,
+  type Filter,
+  FIELD_KINDS,
+  filterFaults,
+  type Kind,
+  kindFault,
+} from "./filter.ts";
+import { normaliseCountry } from "./normalize.ts";
 
 /**
  * Filters as SQL fragments over `c` (public.contacts). Every value is a parameter and every name comes from a table here,
@@ -21,11 +31,16 @@ export const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$
 
 /** The words of a search box as LIKE patterns over the search text; one or two letters match only the beginning of a word. */
 export function searchPatterns(search: string): string[] {
-  const words = search.trim().split(/\s+/).filter((w) => w !== "").slice(0, 8);
+  const words = search
+    .trim()
+    .split(/\s+/)
+    .filter((w) => w !== "")
+    .slice(0, 8);
   return words.map((w) => (w.length < 3 ? `% ${escapeLike(w)}%` : `%${escapeLike(w)}%`));
 }
 
-const searchText = (db: Tx): Fragment => db`lower(' ' || c.first_name || ' ' || c.last_name || ' ' || coalesce(c.email, '') || ' ' || c.title)`;
+const searchText = (db: Tx): Fragment =>
+  db`lower(' ' || c.first_name || ' ' || c.last_name || ' ' || coalesce(c.email, '') || ' ' || c.title)`;
 
 /** Fields that are part of the search text, whose trigram index can therefore narrow them down. */
 const SEARCHED = new Set(["email", "first_name", "last_name", "full_name", "title"]);
@@ -38,6 +53,8 @@ export type Compiler = {
   filter(filter: Filter): Fragment;
   search(text: string): Fragment;
   tag(tag: string): Fragment;
+  /** Every indexed condition that must hold matches more people than a probe returns: a page is found soonest in list order. */
+  common: boolean;
 };
 
 /**
@@ -47,7 +64,11 @@ export type Compiler = {
 export async function prepare(
   db: Tx,
   tenantId: string,
-  wanted: { filters?: readonly { filter: unknown; pointer: string }[]; search?: string | undefined; tag?: string | undefined },
+  wanted: {
+    filters?: readonly { filter: unknown; pointer: string }[];
+    search?: string | undefined;
+    tag?: string | undefined;
+  },
 ): Promise<Compiler> {
   const filters = wanted.filters ?? [];
   const errors: FieldError[] = filters.flatMap(({ filter, pointer }) =>
@@ -55,7 +76,7 @@ export async function prepare(
   );
   if (errors.length > 0) throw faulty(errors);
 
-  const conditions = filters.flatMap(({ filter, pointer }) => [...walk(filter as Filter, pointer)]);
+  const conditions = filters.flatMap(({ filter, pointer }) => [...walk(filter as Filter, pointer, true)]);
   const usesCustom = conditions.some(({ condition }) => customKey(condition.field));
   const custom = usesCustom ? await loadCustomFields(db, tenantId) : new Map<string, CustomDef>();
   for (const { condition, pointer } of conditions) {
@@ -64,7 +85,10 @@ export async function prepare(
     const def = custom.get(key);
     if (!def) {
       const known = [...custom.keys()].map((k) => `custom.${k}`).join(", ") || "no custom fields yet";
-      errors.push({ pointer: `${pointer}/field`, detail: `is not a field of this team; use one of ${allowedFields()} (there are ${known})` });
+      errors.push({
+        pointer: `${pointer}/field`,
+        detail: `is not a field of this team; use one of ${allowedFields()} (there are ${known})`,
+      });
       continue;
     }
     const fault = kindFault(condition.field, customKind(def), condition.op, condition.value);
@@ -78,6 +102,8 @@ export async function prepare(
     if (probe && probes.length < 20) ask.set(owner, probes.push(probe) - 1);
   };
   for (const { condition } of conditions) add(condition, probeOf(condition, custom));
+  const required: unknown[] = conditions.filter((c) => c.required).map((c) => c.condition);
+  required.push("search", "tag");
   const patterns = wanted.search ? searchPatterns(wanted.search) : [];
   if (patterns.length > 0) add("search", { like: patterns });
   if (wanted.tag !== undefined) add("tag", { tags: [wanted.tag] });
@@ -85,7 +111,9 @@ export async function prepare(
   const found = new Map<number, string[] | null>();
   if (probes.length > 0) {
     const json = JSON.stringify(probes.map((p, n) => ({ n, ...p })));
-    const rows = await db<{ n: number; ids: string[] | null }[]>`select n, ids from private.probe_contacts(${json}::text::jsonb, ${PROBE_MOST})`;
+    const rows = await db<
+      { n: number; ids: string[] | null }[]
+    >`select n, ids from private.probe_contacts(${json}::text::jsonb, ${PROBE_MOST})`;
     for (const row of rows) found.set(row.n, row.ids);
   }
 
@@ -109,12 +137,19 @@ export async function prepare(
     return db`(${leaf(filter)})`;
   };
 
+  const asked = required.filter((owner) => ask.has(owner));
   return {
+    common: asked.length > 0 && asked.every((owner) => idsOf(owner) === null),
     filter: compile,
     search() {
       if (patterns.length === 0) return db`true`;
       const ids = idsOf("search");
-      return ids ? exactly(ids) : db`(${and(db, patterns.map((p) => db`${searchText(db)} like lower(${p}::text)`))})`;
+      return ids
+        ? exactly(ids)
+        : db`(${and(
+            db,
+            patterns.map((p) => db`${searchText(db)} like lower(${p}::text)`),
+          )})`;
     },
     tag(tag) {
       const ids = idsOf("tag");
@@ -123,34 +158,60 @@ export async function prepare(
   };
 }
 
-const faulty = (errors: FieldError[]) => new AppError("invalid", errors.length === 1 ? `filter: ${errors[0]!.detail}` : `The filter has ${errors.length} faults.`, { errors });
+const faulty = (errors: FieldError[]) =>
+  new AppError(
+    "invalid",
+    errors.length === 1 ? `filter: ${errors[0]!.detail}` : `The filter has ${errors.length} faults.`,
+    { errors },
+  );
 
-function* walk(filter: Filter, pointer: string): Generator<{ condition: Condition; pointer: string }> {
-  if ("all" in filter) for (const [i, part] of filter.all.entries()) yield* walk(part, `${pointer}/all/${i}`);
-  else if ("any" in filter) for (const [i, part] of filter.any.entries()) yield* walk(part, `${pointer}/any/${i}`);
-  else if ("not" in filter) yield* walk(filter.not, `${pointer}/not`);
-  else yield { condition: filter, pointer };
+/** Every condition with its place, and whether nobody is selected for whom it does not hold. */
+function* walk(
+  filter: Filter,
+  pointer: string,
+  required: boolean,
+): Generator<{ condition: Condition; pointer: string; required: boolean }> {
+  if ("all" in filter) for (const [i, part] of filter.all.entries()) yield* walk(part, `${pointer}/all/${i}`, required);
+  else if ("any" in filter)
+    for (const [i, part] of filter.any.entries()) yield* walk(part, `${pointer}/any/${i}`, false);
+  else if ("not" in filter) yield* walk(filter.not, `${pointer}/not`, false);
+  else yield { condition: filter, pointer, required };
 }
 
-const customKind = (def: CustomDef): Kind => (def.type === "number" || def.type === "date" || def.type === "boolean" ? def.type : "text");
+const customKind = (def: CustomDef): Kind =>
+  def.type === "number" || def.type === "date" || def.type === "boolean" ? def.type : "text";
 
 /** An indexed question that all matches of the condition answer with yes; null when no index helps. */
 function probeOf({ field, op, value }: Condition, custom: ReadonlyMap<string, CustomDef>): Probe | null {
   const key = customKey(field);
   if (key !== null) {
-    // jsonb containment is exact, so only kinds that compare exactly can use it.
-    const kind = customKind(custom.get(key)!);
-    return op === "eq" && kind !== "text" ? { custom: { [key]: value } } : null;
+    return op === "eq" ? { custom: { [key]: value } } : null;
   }
-  if (field === "tag") return op === "eq" ? { tags: [value as string] } : op === "in" ? { tags: value as string[] } : null;
+  if (field === "tag")
+    return op === "eq" ? { tags: [value as string] } : op === "in" ? { tags: value as string[] } : null;
   const text = typeof value === "string" && value.length >= 3 ? escapeLike(value) : null;
   if (text === null) return null;
-  if (SEARCHED.has(field) && ["eq", "contains", "starts_with", "ends_with"].includes(op)) return { like: [`%${text}%`] };
-  if (field === "company.name" && op !== "neq") return { company_like: op === "contains" ? `%${text}%` : op === "starts_with" ? `${text}%` : op === "ends_with" ? `%${text}` : text };
+  // An address asked for whole has an index of its own.
+  if (
+    SEARCHED.has(field) &&
+    ["eq", "contains", "starts_with", "ends_with"].includes(op) &&
+    !(field === "email" && op === "eq")
+  )
+    return { like: [`%${text}%`] };
+  if (field === "company.name" && op !== "neq")
+    return {
+      company_like:
+        op === "contains" ? `%${text}%` : op === "starts_with" ? `${text}%` : op === "ends_with" ? `%${text}` : text,
+    };
   return null;
 }
 
-function conditionSql(db: Tx, tenantId: string, condition: Condition, custom: ReadonlyMap<string, CustomDef>): Fragment {
+function conditionSql(
+  db: Tx,
+  tenantId: string,
+  condition: Condition,
+  custom: ReadonlyMap<string, CustomDef>,
+): Fragment {
   const { field, op, value } = condition;
   if (field === "tag") return tagSql(db, op, value);
   if (field === "list") return listSql(db, tenantId, op, value);
@@ -158,13 +219,20 @@ function conditionSql(db: Tx, tenantId: string, condition: Condition, custom: Re
   if (key !== null) {
     const kind = customKind(custom.get(key)!);
     const text = db`(c.custom ->> ${key}::text)`;
-    if (kind === "number") return numberSql(db, db`(case when jsonb_typeof(c.custom -> ${key}::text) = 'number' then ${text}::numeric end)`, op, value);
+    if (kind === "number")
+      return numberSql(
+        db,
+        db`(case when jsonb_typeof(c.custom -> ${key}::text) = 'number' then ${text}::numeric end)`,
+        op,
+        value,
+      );
     if (kind === "boolean") return booleanSql(db, text, op, value);
     if (kind === "date") return dateSql(db, text, op, value);
     return textSql(db, text, op, value);
   }
   const dot = field.startsWith("company.") ? field.slice("company.".length) : null;
   if (dot !== null) return companySql(db, tenantId, dot, condition);
+  if (field === "country" && (op === "eq" || op === "neq" || op === "in")) return countrySql(db, op, value);
   const kind = FIELD_KINDS[field]!;
   const column = db`c.${db(field)}`;
   if (kind === "number") return numberSql(db, column, op, value);
@@ -194,6 +262,17 @@ function textSql(db: Tx, column: Fragment, op: string, value: unknown, isFolded 
       return db`${folded} like lower(${pattern}::text)`;
     }
   }
+}
+
+/** Countries are stored as ISO codes, so «Germany» asks for DE. */
+function countrySql(db: Tx, op: string, value: unknown): Fragment {
+  const codes = (op === "in" ? (value as string[]) : [value as string]).map((name) => {
+    const country = normaliseCountry(name);
+    return "value" in country ? country.value : name;
+  });
+  return op === "neq"
+    ? db`(c.country is null or c.country <> all(${codes}::text[]))`
+    : db`c.country = any(${codes}::text[])`;
 }
 
 /** The comparison itself is one of these six, never text from outside. */
@@ -232,7 +311,8 @@ function booleanSql(db: Tx, text: Fragment, op: string, value: unknown): Fragmen
 function timeSql(db: Tx, column: Fragment, op: string, value: unknown): Fragment {
   if (op === "is_empty") return db`${column} is null`;
   if (op === "is_not_empty") return db`${column} is not null`;
-  if (op === "within_days") return db`(${column} > (select kernel.now()) - make_interval(days => ${String(value)}::text::int) and ${column} <= (select kernel.now()))`;
+  if (op === "within_days")
+    return db`(${column} > (select kernel.now()) - make_interval(days => ${String(value)}::text::int) and ${column} <= (select kernel.now()))`;
   return db`${column} ${operator(db, op)} (${value as string}::text)::timestamptz`;
 }
 
@@ -265,9 +345,12 @@ function listSql(db: Tx, tenantId: string, op: string, value: unknown): Fragment
 
 /** About the company; a person without one has an empty name. */
 function companySql(db: Tx, tenantId: string, column: string, { op, value }: Condition): Fragment {
-  const holds = (inner: Fragment) => db`exists (select from public.companies o where o.tenant_id = ${tenantId} and o.id = c.company_id and ${inner})`;
-  const name = db`o.${db(column)}`;
-  if (op === "is_empty") return db`not ${holds(textSql(db, name, "is_not_empty", null))}`;
-  if (op === "neq") return db`not ${holds(textSql(db, name, "eq", value))}`;
-  return holds(textSql(db, name, op, value));
+  const holds = (inner: Fragment) =>
+    db`exists (select from public.companies o where o.tenant_id = ${tenantId} and o.id = c.company_id and ${inner})`;
+  // Name and domain have indexes on lower-case columns.
+  const folded = column === "name" || column === "domain";
+  const name = db`o.${db(column === "name" ? "name_sort" : column)}`;
+  if (op === "is_empty") return db`not ${holds(textSql(db, name, "is_not_empty", null, folded))}`;
+  if (op === "neq") return db`not ${holds(textSql(db, name, "eq", value, folded))}`;
+  return holds(textSql(db, name, op, value, folded));
 }

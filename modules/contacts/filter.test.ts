@@ -11,7 +11,11 @@ describe("what is a filter", () => {
   it.each([
     [{ all: [] }],
     [{ field: "email", op: "eq", value: "a@b.co" }],
-    [{ any: [{ field: "tag", op: "in", value: ["a", "b"] }, { not: { field: "warmth_score", op: "gte", value: 50 } }] }],
+    [
+      {
+        any: [{ field: "tag", op: "in", value: ["a", "b"] }, { not: { field: "warmth_score", op: "gte", value: 50 } }],
+      },
+    ],
     [{ field: "created_at", op: "after", value: "2026-01-31" }],
     [{ field: "last_interaction_at", op: "within_days", value: 30 }],
     [{ field: "custom.plan", op: "eq", value: "pro" }],
@@ -47,7 +51,9 @@ describe("what is a filter", () => {
     const one = { field: "email", op: "is_empty" };
     expect(say({ all: Array(MAX_CONDITIONS).fill(one) })).toEqual([]);
     expect(say({ all: Array(MAX_CONDITIONS + 1).fill(one) })[0]).toContain("more than");
-    expect(say({ all: [{ all: Array(30).fill(one) }, { all: Array(30).fill(one) }] })[0]).toContain("one condition too many");
+    expect(say({ all: [{ all: Array(30).fill(one) }, { all: Array(30).fill(one) }] })[0]).toContain(
+      "one condition too many",
+    );
   });
 });
 
@@ -76,20 +82,55 @@ function recorder(): Tx {
   };
   return tag as unknown as Tx;
 }
-const customRows = (["text", "number", "date", "boolean", "select", "url"] as const).map((type) => ({ key: type, label: type, type, options: ["x"] }));
+const customRows = (["text", "number", "date", "boolean", "select", "url"] as const).map((type) => ({
+  key: type,
+  label: type,
+  type,
+  options: ["x"],
+}));
 
-const HOSTILE = ["' or 1=1 --", "'; drop table public.contacts; --", "\\'; select pg_sleep(9) --", "$1", "${x}", "%", "_", "\\", '"', "a\nb", "/* */", "☃' or ''='", "x'::text) or (true"];
+const HOSTILE = [
+  "' or 1=1 --",
+  "'; drop table public.contacts; --",
+  "\\'; select pg_sleep(9) --",
+  "$1",
+  "${x}",
+  "%",
+  "_",
+  "\\",
+  '"',
+  "a\nb",
+  "/* */",
+  "☃' or ''='",
+  "x'::text) or (true",
+];
 
 /** Every field with every operator it takes, with a value of its kind. */
 function* everyCondition(text: string): Generator<{ field: string; op: Op; value?: unknown }> {
-  const kinds: [string, Kind][] = [...Object.entries(FIELD_KINDS), ["custom.text", "text"], ["custom.number", "number"], ["custom.date", "date"], ["custom.boolean", "boolean"], ["custom.select", "text"], ["custom.url", "text"]];
+  const kinds: [string, Kind][] = [
+    ...Object.entries(FIELD_KINDS),
+    ["custom.text", "text"],
+    ["custom.number", "number"],
+    ["custom.date", "date"],
+    ["custom.boolean", "boolean"],
+    ["custom.select", "text"],
+    ["custom.url", "text"],
+  ];
   for (const [field, kind] of kinds) {
     if (field === "status") continue;
     for (const op of KIND_OPS[kind]) {
       if (op.startsWith("is_")) yield { field, op };
       else if (op === "within_days") yield { field, op, value: 7 };
       else {
-        const value = { text, tag: text, number: 7, time: "2026-01-31T10:00:00Z", date: "2026-01-31", boolean: true, list: "01900000-0000-7000-8000-000000000000" }[kind];
+        const value = {
+          text,
+          tag: text,
+          number: 7,
+          time: "2026-01-31T10:00:00Z",
+          date: "2026-01-31",
+          boolean: true,
+          list: "01900000-0000-7000-8000-000000000000",
+        }[kind];
         yield { field, op, value: op === "in" ? [value] : value };
       }
     }
@@ -109,7 +150,8 @@ it("nothing a person writes becomes part of the SQL text, whatever field, operat
       const { text: sql, values } = await compile(c);
       // The same SQL as for a harmless value: the value can only be among the parameters.
       expect(sql).toBe(plain.get(`${c.field} ${c.op}`));
-      if (typeof c.value === "string" && c.value === text) expect(values.some((v) => String(v).includes(escapeLike(text)) || String(v).includes(text))).toBe(true);
+      if (typeof c.value === "string" && c.value === text)
+        expect(values.some((v) => String(v).includes(escapeLike(text)) || String(v).includes(text))).toBe(true);
     }
   }
 });
@@ -134,9 +176,35 @@ describe("against Postgres", () => {
       expect((await team.api("POST", "/custom-fields", field)).status).toBe(201);
     const list = (await team.api("POST", "/lists", { name: "Leads" })).body.id;
     const people = [
-      { email: "ada@acme.com", first_name: "Ada", last_name: "Lovelace", title: "CEO", company_name: "Acme", company_domain: "acme.com", tags: ["vip", "math"], lists: [list], custom: { plan: "pro", seats: 10, renewal: "2026-03-01", vip: true } },
-      { email: "bob@other.org", first_name: "Bob", last_name: "O'Brien", title: "100% Sales_Rep", company_name: "Other & Sons", tags: ["math"], country: "Ireland", custom: { plan: "free", seats: 2, vip: false } },
-      { email: "zoe@acme.com", first_name: "Zoë", last_name: "Ångström", company_domain: "acme.com", custom: { seats: 10.5 }, lists: [list] },
+      {
+        email: "ada@acme.com",
+        first_name: "Ada",
+        last_name: "Lovelace",
+        title: "CEO",
+        company_name: "Acme",
+        company_domain: "acme.com",
+        tags: ["vip", "math"],
+        lists: [list],
+        custom: { plan: "pro", seats: 10, renewal: "2026-03-01", vip: true },
+      },
+      {
+        email: "bob@other.org",
+        first_name: "Bob",
+        last_name: "O'Brien",
+        title: "100% Sales_Rep",
+        company_name: "Other & Sons",
+        tags: ["math"],
+        country: "Ireland",
+        custom: { plan: "free", seats: 2, vip: false },
+      },
+      {
+        email: "zoe@acme.com",
+        first_name: "Zoë",
+        last_name: "Ångström",
+        company_domain: "acme.com",
+        custom: { seats: 10.5 },
+        lists: [list],
+      },
       { first_name: "Nomail", phone: "+4930901820" },
     ];
     const { body } = await team.api("POST", "/contacts/bulk", { contacts: people });
@@ -191,7 +259,10 @@ describe("against Postgres", () => {
     [on("last_interaction_at", "is_empty"), ["Ada", "Bob", "Nomail", "Zoë"]],
     [{ not: on("email", "contains", "acme") }, ["Bob", "Nomail"]],
     [{ not: on("custom.vip", "eq", true) }, ["Bob", "Nomail", "Zoë"]],
-    [{ all: [on("tag", "eq", "math"), { any: [on("custom.plan", "eq", "free"), on("title", "eq", "ceo")] }] }, ["Ada", "Bob"]],
+    [
+      { all: [on("tag", "eq", "math"), { any: [on("custom.plan", "eq", "free"), on("title", "eq", "ceo")] }] },
+      ["Ada", "Bob"],
+    ],
   ])("%j selects %j", async (filter, expected) => expect(await names(filter)).toEqual(expected));
 
   it("selects by list", async () => {
@@ -202,7 +273,13 @@ describe("against Postgres", () => {
 
   it("hostile values select nobody and harm nothing", async () => {
     for (const value of HOSTILE.filter((v) => !["%", "_"].includes(v))) {
-      for (const filter of [on("email", "eq", value), on("title", "contains", value), on("tag", "eq", value), on("company.name", "starts_with", value), on("custom.plan", "eq", value)]) {
+      for (const filter of [
+        on("email", "eq", value),
+        on("title", "contains", value),
+        on("tag", "eq", value),
+        on("company.name", "starts_with", value),
+        on("custom.plan", "eq", value),
+      ]) {
         expect(await names(filter), JSON.stringify(filter)).toEqual([]);
       }
     }
@@ -212,19 +289,32 @@ describe("against Postgres", () => {
   it("names the team's fields when a custom field is unknown, and the operators when one does not fit", async () => {
     const unknown = await team.api("POST", "/contacts/select", { filter: on("custom.nope", "eq", "x") });
     expect(unknown.status).toBe(422);
-    expect(unknown.body.errors[0]).toMatchObject({ pointer: "/filter/field", detail: expect.stringContaining("custom.plan, custom.renewal") });
-    const unfit = await team.api("POST", "/segments/preview", { filter: { all: [on("custom.seats", "contains", "1")] } });
-    expect(unfit.body.errors[0]).toMatchObject({ pointer: "/filter/all/0/op", detail: expect.stringContaining("eq, neq, gt") });
+    expect(unknown.body.errors[0]).toMatchObject({
+      pointer: "/filter/field",
+      detail: expect.stringContaining("custom.plan, custom.renewal"),
+    });
+    const unfit = await team.api("POST", "/segments/preview", {
+      filter: { all: [on("custom.seats", "contains", "1")] },
+    });
+    expect(unfit.body.errors[0]).toMatchObject({
+      pointer: "/filter/all/0/op",
+      detail: expect.stringContaining("eq, neq, gt"),
+    });
     const field = await team.api("POST", "/segments", { name: "Bad", filter: { field: "nope", op: "eq", value: 1 } });
     expect(field.status).toBe(422);
-    expect(field.body.errors[0]).toMatchObject({ pointer: "/filter/field", detail: expect.stringContaining("use one of email") });
+    expect(field.body.errors[0]).toMatchObject({
+      pointer: "/filter/field",
+      detail: expect.stringContaining("use one of email"),
+    });
   });
 
   it("another team's contacts are never selected", async () => {
     const other = await t.tenant();
     expect((await other.api("POST", "/contacts/select", { filter: { all: [] } })).body.data).toEqual([]);
     expect((await other.api("GET", "/contacts?search=ada")).body.data).toEqual([]);
-    const probed = await other.run(({ db }) => db`select ids from private.probe_contacts('[{"n":0,"like":["%ada%"]}]', 10)`);
+    const probed = await other.run(
+      ({ db }) => db`select ids from private.probe_contacts('[{"n":0,"like":["%ada%"]}]', 10)`,
+    );
     expect(probed[0]!.ids).toEqual([]);
   });
 });

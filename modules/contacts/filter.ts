@@ -6,7 +6,23 @@ import { STATUSES } from "./normalize.ts";
  * filter and reports every fault with its place; filter-sql.ts turns it into SQL with parameters.
  */
 
-export const OPS = ["eq", "neq", "contains", "starts_with", "ends_with", "gt", "gte", "lt", "lte", "in", "is_empty", "is_not_empty", "before", "after", "within_days"] as const;
+export const OPS = [
+  "eq",
+  "neq",
+  "contains",
+  "starts_with",
+  "ends_with",
+  "gt",
+  "gte",
+  "lt",
+  "lte",
+  "in",
+  "is_empty",
+  "is_not_empty",
+  "before",
+  "after",
+  "within_days",
+] as const;
 export type Op = (typeof OPS)[number];
 
 export type Condition = { field: string; op: Op; value?: unknown };
@@ -80,7 +96,8 @@ export function filterFaults(input: unknown): Fault[] {
   const visit = (node: unknown, path: (string | number)[], depth: number): void => {
     if (faults.length >= 20) return;
     if (depth > MAX_DEPTH) return void faults.push({ path, detail: `is nested deeper than ${MAX_DEPTH} levels` });
-    if (!isObject(node)) return void faults.push({ path, detail: "must be {all:[…]}, {any:[…]}, {not:…} or {field, op, value}" });
+    if (!isObject(node))
+      return void faults.push({ path, detail: "must be {all:[…]}, {any:[…]}, {not:…} or {field, op, value}" });
     const keys = Object.keys(node);
     const group = keys.find((k) => k === "all" || k === "any" || k === "not");
     if (group) {
@@ -88,13 +105,16 @@ export function filterFaults(input: unknown): Fault[] {
       if (extra) return void faults.push({ path: [...path, extra], detail: `cannot stand beside ${group}` });
       if (group === "not") return visit(node.not, [...path, "not"], depth + 1);
       const parts = node[group];
-      if (!Array.isArray(parts)) return void faults.push({ path: [...path, group], detail: "must be a list of filters" });
-      if (parts.length > MAX_CONDITIONS) return void faults.push({ path: [...path, group], detail: `has more than ${MAX_CONDITIONS} parts` });
+      if (!Array.isArray(parts))
+        return void faults.push({ path: [...path, group], detail: "must be a list of filters" });
+      if (parts.length > MAX_CONDITIONS)
+        return void faults.push({ path: [...path, group], detail: `has more than ${MAX_CONDITIONS} parts` });
       parts.forEach((part, i) => visit(part, [...path, group, i], depth + 1));
       return;
     }
     conditions += 1;
-    if (conditions > MAX_CONDITIONS) return void faults.push({ path, detail: `is one condition too many; ${MAX_CONDITIONS} are the most` });
+    if (conditions > MAX_CONDITIONS)
+      return void faults.push({ path, detail: `is one condition too many; ${MAX_CONDITIONS} are the most` });
     conditionFaults(node, path, faults);
   };
   visit(input, [], 1);
@@ -103,27 +123,37 @@ export function filterFaults(input: unknown): Fault[] {
 
 function conditionFaults(node: Record<string, unknown>, path: (string | number)[], faults: Fault[]): void {
   const extra = Object.keys(node).find((k) => k !== "field" && k !== "op" && k !== "value");
-  if (extra) return void faults.push({ path: [...path, extra], detail: "is not a key of a condition; use field, op, value" });
+  if (extra)
+    return void faults.push({ path: [...path, extra], detail: "is not a key of a condition; use field, op, value" });
   const { field, op } = node;
   if (typeof field !== "string" || !(Object.hasOwn(FIELD_KINDS, field) || customKey(field))) {
     return void faults.push({ path: [...path, "field"], detail: `is not a field; use one of ${allowedFields()}` });
   }
-  if (!(OPS as readonly unknown[]).includes(op)) return void faults.push({ path: [...path, "op"], detail: `is not an operator; use one of ${OPS.join(", ")}` });
+  if (!(OPS as readonly unknown[]).includes(op))
+    return void faults.push({ path: [...path, "op"], detail: `is not an operator; use one of ${OPS.join(", ")}` });
   const kind = FIELD_KINDS[field];
   const detail = kind === undefined ? null : kindFault(field, kind, op as Op, node.value);
   if (detail) faults.push({ path: [...path, detail.at], detail: detail.detail });
 }
 
 /** What is wrong with an operator or value for a field of this kind; null when they fit. */
-export function kindFault(field: string, kind: Kind, op: Op, value: unknown): { at: "op" | "value"; detail: string } | null {
-  if (!KIND_OPS[kind].includes(op)) return { at: "op", detail: `${op} does not fit ${field}; use one of ${KIND_OPS[kind].join(", ")}` };
-  if (EMPTY.includes(op)) return value === undefined || value === null ? null : { at: "value", detail: `${op} takes no value` };
+export function kindFault(
+  field: string,
+  kind: Kind,
+  op: Op,
+  value: unknown,
+): { at: "op" | "value"; detail: string } | null {
+  if (!KIND_OPS[kind].includes(op))
+    return { at: "op", detail: `${op} does not fit ${field}; use one of ${KIND_OPS[kind].join(", ")}` };
+  if (EMPTY.includes(op))
+    return value === undefined || value === null ? null : { at: "value", detail: `${op} takes no value` };
   if (op === "within_days") {
     const good = typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 3650;
     return good ? null : { at: "value", detail: "must be a whole number of days from 1 to 3650" };
   }
   if (op === "in") {
-    if (!Array.isArray(value) || value.length === 0 || value.length > MAX_VALUES) return { at: "value", detail: `must be a list of 1 to ${MAX_VALUES} values` };
+    if (!Array.isArray(value) || value.length === 0 || value.length > MAX_VALUES)
+      return { at: "value", detail: `must be a list of 1 to ${MAX_VALUES} values` };
     for (const v of value) {
       const detail = valueFault(field, kind, v);
       if (detail) return { at: "value", detail };
@@ -145,12 +175,16 @@ function valueFault(field: string, kind: Kind, value: unknown): string | null {
     case "time":
       return typeof value === "string" && isTime(value) ? null : "must be a date (YYYY-MM-DD) or a time (RFC 3339)";
     case "date":
-      return typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(value) ? null : "must be a date (YYYY-MM-DD)";
+      return typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(value)
+        ? null
+        : "must be a date (YYYY-MM-DD)";
     case "list":
       return typeof value === "string" && UUID.test(value) ? null : "must be the id of a list";
     default:
-      if (typeof value !== "string" || value === "" || value.length > MAX_TEXT || value.includes("\u0000")) return `must be text of 1 to ${MAX_TEXT} characters`;
-      if (field === "status" && !(STATUSES as readonly string[]).includes(value)) return `is not a status; use one of ${STATUSES.join(", ")}`;
+      if (typeof value !== "string" || value === "" || value.length > MAX_TEXT || value.includes("\u0000"))
+        return `must be text of 1 to ${MAX_TEXT} characters`;
+      if (field === "status" && !(STATUSES as readonly string[]).includes(value))
+        return `is not a status; use one of ${STATUSES.join(", ")}`;
       return null;
   }
 }
@@ -167,8 +201,16 @@ const documentation = {
   description: `A group ({all}, {any}, {not}) or a condition {field, op, value}. At most ${MAX_DEPTH} levels and ${MAX_CONDITIONS} conditions. Fields: ${allowedFields()}. Text compares without regard to case; neq and not include empty values; within_days means within the last so many days.`,
   type: "object" as const,
   properties: {
-    all: { type: "array" as const, items: { type: "object" as const }, description: "All of these hold; an empty list selects everybody." },
-    any: { type: "array" as const, items: { type: "object" as const }, description: "At least one of these holds; an empty list selects nobody." },
+    all: {
+      type: "array" as const,
+      items: { type: "object" as const },
+      description: "All of these hold; an empty list selects everybody.",
+    },
+    any: {
+      type: "array" as const,
+      items: { type: "object" as const },
+      description: "At least one of these holds; an empty list selects nobody.",
+    },
     not: { type: "object" as const },
     field: { type: "string" as const },
     op: { type: "string" as const, enum: [...OPS] },

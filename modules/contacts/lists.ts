@@ -17,12 +17,17 @@ const columns = (ctx: Ctx) => ctx.db`
   (select count(*)::int from public.list_contacts x where x.tenant_id = l.tenant_id and x.list_id = l.id) as contact_count`;
 
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
-  const [row] = await ctx.db<ListRow[]>`select ${columns(ctx)} from public.lists l where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
+  const [row] = await ctx.db<
+    ListRow[]
+  >`select ${columns(ctx)} from public.lists l where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
   if (!row) throw new AppError("not_found", "There is no such list.");
   return { ...row };
 }
 
-const nameTaken = () => new AppError("conflict", "Another list has this name.", { errors: [{ pointer: "/name", detail: "is taken by another list" }] });
+const nameTaken = () =>
+  new AppError("conflict", "Another list has this name.", {
+    errors: [{ pointer: "/name", detail: "is taken by another list" }],
+  });
 
 export const listLists = defineOperation({
   id: "lists.list",
@@ -41,7 +46,12 @@ export const listLists = defineOperation({
       where l.tenant_id = ${ctx.tenantId} ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by l.created_at desc, l.id desc
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.sort_key, r.id],
+      ({ sort_key: _, ...row }) => row,
+    );
   },
 });
 
@@ -86,7 +96,8 @@ export const updateList = defineOperation({
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
     if (input.name !== undefined) {
-      const [other] = await db`select 1 from public.lists where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
+      const [other] =
+        await db`select 1 from public.lists where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
       if (other) throw nameTaken();
     }
     await db`
@@ -107,7 +118,8 @@ export const deleteList = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone = await ctx.db`delete from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    const gone =
+      await ctx.db`delete from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
     if (gone.length === 0) throw new AppError("not_found", "There is no such list.");
     return null;
   },

@@ -24,12 +24,21 @@ describe("one written form per value", () => {
     ["mailto:ada@example.com", "ada@example.com"],
   ])("e-mail %j becomes %j", (given, value) => expect(normaliseEmail(clean(given))).toEqual({ value }));
 
-  it.each(["foo", "a@b", "two words@example.com", "a@b@c.com", "ada@example..com", "@example.com", "x".repeat(250) + "@a.de"])("e-mail %j is refused by name", (given) => {
+  it.each([
+    "foo",
+    "a@b",
+    "two words@example.com",
+    "a@b@c.com",
+    "ada@example..com",
+    "@example.com",
+    "x".repeat(250) + "@a.de",
+  ])("e-mail %j is refused by name", (given) => {
     const result = normaliseEmail(given);
     expect(result).toHaveProperty("fault");
   });
 
-  it("says which text is no e-mail address", () => expect(normaliseEmail("foo")).toEqual({ fault: "'foo' is not an e-mail address" }));
+  it("says which text is no e-mail address", () =>
+    expect(normaliseEmail("foo")).toEqual({ fault: "'foo' is not an e-mail address" }));
 
   it.each([
     ["+49 (0)30 901820", null, "+4930901820"],
@@ -48,16 +57,21 @@ describe("one written form per value", () => {
     ["linkedin.com/in/Ada-Lovelace/?trk=x", "https://www.linkedin.com/in/ada-lovelace"],
     ["https://de.linkedin.com/in/ada", "https://www.linkedin.com/in/ada"],
   ])("profile %j becomes %j", (given, value) => expect(normaliseLinkedinUrl(given)).toEqual({ value }));
-  it.each(["https://evil.com/in/ada", "https://linkedin.com.evil.com/in/ada", "https://www.linkedin.com/company/acme", "not a url at all"])("profile %j is refused", (given) =>
-    expect(normaliseLinkedinUrl(given)).toHaveProperty("fault"),
-  );
+  it.each([
+    "https://evil.com/in/ada",
+    "https://linkedin.com.evil.com/in/ada",
+    "https://www.linkedin.com/company/acme",
+    "not a url at all",
+  ])("profile %j is refused", (given) => expect(normaliseLinkedinUrl(given)).toHaveProperty("fault"));
 
   it.each([
     ["https://www.Example.com/about?x=1", "example.com"],
     ["info@acme.co.uk", "acme.co.uk"],
     ["EXAMPLE.DE.", "example.de"],
   ])("domain %j becomes %j", (given, value) => expect(normaliseDomain(given)).toEqual({ value }));
-  it.each(["localhost", "acme", "-.com", "a b.com"])("domain %j is refused", (given) => expect(normaliseDomain(given)).toHaveProperty("fault"));
+  it.each(["localhost", "acme", "-.com", "a b.com"])("domain %j is refused", (given) =>
+    expect(normaliseDomain(given)).toHaveProperty("fault"),
+  );
 
   it.each([
     ["Germany", "DE"],
@@ -115,7 +129,8 @@ describe("custom field values", () => {
     ["url", "example.com/x", "https://example.com/x"],
     ["text", " hi ", "hi"],
   ])("%s reads %j as %j", (type, given, value) => expect(customValue(def(type), given)).toEqual({ value }));
-  it("a select keeps the option's own spelling", () => expect(customValue(def("select", ["Gold", "Silver"]), "gold")).toEqual({ value: "Gold" }));
+  it("a select keeps the option's own spelling", () =>
+    expect(customValue(def("select", ["Gold", "Silver"]), "gold")).toEqual({ value: "Gold" }));
   it.each([
     ["number", "many"],
     ["boolean", "perhaps"],
@@ -133,13 +148,21 @@ describe("reading a person", () => {
     expect(faults.map((f) => f.field)).toEqual(["email", "phone", "lawful_basis", "custom/nope"]);
   });
   it("reads a phone number in the person's own country", () => {
-    expect(readContact({ phone: "030 901820", country: "Germany" }, none).values).toMatchObject({ phone: "+4930901820", country: "DE" });
+    expect(readContact({ phone: "030 901820", country: "Germany" }, none).values).toMatchObject({
+      phone: "+4930901820",
+      country: "DE",
+    });
     expect(readContact({ phone: "030 901820" }, { ...none, defaultCountry: "DE" }).values.phone).toBe("+4930901820");
   });
   it("leaves out what was not given, clears what was given empty", () => {
-    expect(readContact({ email: "a@b.co", title: null, phone: "" }, none).values).toEqual({ email: "a@b.co", title: "", phone: null });
+    expect(readContact({ email: "a@b.co", title: null, phone: "" }, none).values).toEqual({
+      email: "a@b.co",
+      title: "",
+      phone: null,
+    });
   });
-  it("refuses statuses that are facts about deliveries", () => expect(readContact({ status: "unsubscribed" }, none).faults[0]!.detail).toContain("not a status that can be set"));
+  it("refuses statuses that are facts about deliveries", () =>
+    expect(readContact({ status: "unsubscribed" }, none).faults[0]!.detail).toContain("not a status that can be set"));
   it.each([
     ["Ada King Lovelace", { first_name: "Ada King", last_name: "Lovelace" }],
     ["Lovelace, Ada", { first_name: "Ada", last_name: "Lovelace" }],

@@ -21,7 +21,10 @@ const emailSchema = z.email();
 
 export function normaliseEmail(text: string): Normalised {
   // Exports of address books write `Ada Lovelace <ada@example.com>` or `mailto:ada@example.com`.
-  const bare = (/<([^<>]+)>\s*$/.exec(text)?.[1] ?? text).replace(/^mailto:/i, "").trim().toLowerCase();
+  const bare = (/<([^<>]+)>\s*$/.exec(text)?.[1] ?? text)
+    .replace(/^mailto:/i, "")
+    .trim()
+    .toLowerCase();
   if (bare.length > 254) return fault("is longer than the 254 characters an e-mail address may have");
   if (!emailSchema.safeParse(bare).success) return fault(`${shown(text)} is not an e-mail address`);
   return ok(bare);
@@ -33,7 +36,9 @@ export function normalisePhone(text: string, country?: string | null): Normalise
   // `00` is the international prefix of most of the world; without a region the parser knows only `+`.
   const number = parsePhoneNumberFromString(region ? text : text.replace(/^\s*00/, "+"), region);
   if (!number || !number.isPossible()) {
-    return fault(`${shown(text)} is not a phone number${region ? ` of ${region}` : "; write it with the country code, like +49 30 123456"}`);
+    return fault(
+      `${shown(text)} is not a phone number${region ? ` of ${region}` : "; write it with the country code, like +49 30 123456"}`,
+    );
   }
   return ok(number.number);
 }
@@ -56,8 +61,18 @@ export function normaliseLinkedinUrl(text: string): Normalised {
 
 /** `example.com` out of `https://www.Example.com/about`. */
 export function normaliseDomain(text: string): Normalised {
-  const host = text.trim().toLowerCase().replace(/^[a-z]+:\/\//, "").replace(/^[^/@]*@/, "").split(/[/?#:]/)[0]!.replace(/^www\./, "").replace(/\.$/, "");
-  if (!/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host) || host.length > 253) {
+  const host = text
+    .trim()
+    .toLowerCase()
+    .replace(/^[a-z]+:\/\//, "")
+    .replace(/^[^/@]*@/, "")
+    .split(/[/?#:]/)[0]!
+    .replace(/^www\./, "")
+    .replace(/\.$/, "");
+  if (
+    !/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host) ||
+    host.length > 253
+  ) {
     return fault(`${shown(text)} is not a domain; it looks like example.com`);
   }
   return ok(host);
@@ -73,7 +88,20 @@ function countries(): Map<string, string> {
     const display = new Intl.DisplayNames([language], { type: "region" });
     for (const code of getCountries()) names.set((display.of(code) ?? code).toLowerCase(), code);
   }
-  for (const [alias, code] of [["uk", "GB"], ["great britain", "GB"], ["england", "GB"], ["usa", "US"], ["u.s.a.", "US"], ["u.s.", "US"], ["united states of america", "US"], ["holland", "NL"], ["uae", "AE"], ["czech republic", "CZ"], ["south korea", "KR"], ["russia", "RU"]] as const) {
+  for (const [alias, code] of [
+    ["uk", "GB"],
+    ["great britain", "GB"],
+    ["england", "GB"],
+    ["usa", "US"],
+    ["u.s.a.", "US"],
+    ["u.s.", "US"],
+    ["united states of america", "US"],
+    ["holland", "NL"],
+    ["uae", "AE"],
+    ["czech republic", "CZ"],
+    ["south korea", "KR"],
+    ["russia", "RU"],
+  ] as const) {
     names.set(alias, code);
   }
   for (const code of getCountries()) names.set(code.toLowerCase(), code);
@@ -103,16 +131,37 @@ export function normaliseLocale(text: string): Normalised {
   }
 }
 
-export const LAWFUL_BASES = ["consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"] as const;
+export const LAWFUL_BASES = [
+  "consent",
+  "contract",
+  "legal_obligation",
+  "vital_interests",
+  "public_task",
+  "legitimate_interests",
+] as const;
 
 export function normaliseLawfulBasis(text: string): Normalised {
-  const key = text.toLowerCase().replace(/[\s-]+/g, "_").replace(/^legitimate_interest$/, "legitimate_interests");
+  const key = text
+    .toLowerCase()
+    .replace(/[\s-]+/g, "_")
+    .replace(/^legitimate_interest$/, "legitimate_interests");
   if ((LAWFUL_BASES as readonly string[]).includes(key)) return ok(key);
   return fault(`${shown(text)} is not a lawful basis; use one of ${LAWFUL_BASES.join(", ")}`);
 }
 
 /** What people and imports may set; the other statuses are facts about deliveries and opt-outs. */
-export const SETTABLE_STATUSES = ["new", "researching", "enriched", "personalized", "approved", "contacted", "replied", "interested", "not_interested", "customer"] as const;
+export const SETTABLE_STATUSES = [
+  "new",
+  "researching",
+  "enriched",
+  "personalized",
+  "approved",
+  "contacted",
+  "replied",
+  "interested",
+  "not_interested",
+  "customer",
+] as const;
 export const STATUSES = [...SETTABLE_STATUSES, "bounced", "unsubscribed", "suppressed"] as const;
 
 export function normaliseStatus(text: string): Normalised {
@@ -124,7 +173,8 @@ export function normaliseStatus(text: string): Normalised {
 /** A number with a decimal point or comma; `1.234,5` and `1,234.5` are both read when the grouping is plain. */
 export function parseNumber(text: string): number | null {
   let bare = text.replace(/[\s'’€$£]/g, "");
-  if (/^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$/.test(bare) && bare.includes(",")) bare = bare.replaceAll(".", "").replace(",", ".");
+  if (/^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$/.test(bare) && bare.includes(","))
+    bare = bare.replaceAll(".", "").replace(",", ".");
   else if (/^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(bare)) bare = bare.replaceAll(",", "");
   else if (/^[+-]?\d+,\d+$/.test(bare)) bare = bare.replace(",", ".");
   return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(bare) && Number.isFinite(Number(bare)) ? Number(bare) : null;
@@ -138,7 +188,10 @@ export function parseDate(text: string): string | null {
     return real ? date.toISOString().slice(0, 10) : null;
   };
   const iso = /^(\d{4})-(\d{2})-(\d{2})([T ].*)?$/.exec(text);
-  if (iso) return iso[4] !== undefined && Number.isNaN(Date.parse(text.replace(" ", "T"))) ? null : build(Number(iso[1]), Number(iso[2]), Number(iso[3]));
+  if (iso)
+    return iso[4] !== undefined && Number.isNaN(Date.parse(text.replace(" ", "T")))
+      ? null
+      : build(Number(iso[1]), Number(iso[2]), Number(iso[3]));
   const dotted = /^(\d{1,2})\.(\d{1,2})\.(\d{4})$/.exec(text);
   if (dotted) return build(Number(dotted[3]), Number(dotted[2]), Number(dotted[1]));
   const slashed = /^(\d{1,2})[/-](\d{1,2})[/-](\d{4})$/.exec(text);
@@ -151,4 +204,5 @@ export function parseDate(text: string): string | null {
 const YES = new Set(["true", "yes", "y", "1", "ja", "oui", "si", "sí", "sim", "x", "wahr", "vrai"]);
 const NO = new Set(["false", "no", "n", "0", "nein", "non", "não", "nao", "nee", "falsch", "faux"]);
 
-export const parseBoolean = (text: string): boolean | null => (YES.has(text.toLowerCase()) ? true : NO.has(text.toLowerCase()) ? false : null);
+export const parseBoolean = (text: string): boolean | null =>
+  YES.has(text.toLowerCase()) ? true : NO.has(text.toLowerCase()) ? false : null;

@@ -8,7 +8,10 @@ import { MAX_TAGS } from "./fields.ts";
 export const id = z.uuid();
 
 /** Postgres gives a Date; JSON carries RFC 3339 in UTC. */
-export const timestamp = z.date().transform((at) => at.toISOString()).pipe(z.iso.datetime());
+export const timestamp = z
+  .date()
+  .transform((at) => at.toISOString())
+  .pipe(z.iso.datetime());
 
 export const Contact = z
   .object({
@@ -47,7 +50,9 @@ export const contactFields = {
   first_name: text(200),
   last_name: text(200),
   title: text(400).describe("Job title."),
-  phone: text(60).describe("Any usual notation; stored as E.164. Without country code it is read as a number of `country`."),
+  phone: text(60).describe(
+    "Any usual notation; stored as E.164. Without country code it is read as a number of `country`.",
+  ),
   whatsapp_number: text(60),
   linkedin_url: text(500).describe("Profile URL, e.g. https://www.linkedin.com/in/name."),
   company_name: text(400).describe("The company is found or created by domain, else by name."),
@@ -58,7 +63,10 @@ export const contactFields = {
   time_zone: text(64),
   locale: text(35),
   country: text(100).describe("ISO code or name."),
-  custom: z.record(z.string(), z.union([z.string().max(5000), z.number(), z.boolean(), z.null()])).optional().describe("Custom fields by key; null removes a value."),
+  custom: z
+    .record(z.string(), z.union([z.string().max(5000), z.number(), z.boolean(), z.null()]))
+    .optional()
+    .describe("Custom fields by key; null removes a value."),
   tags: z.array(z.string().max(200)).max(MAX_TAGS).optional(),
   consent_source: text(400),
   lawful_basis: text(40).describe(LAWFUL_BASES.join(", ")),
@@ -131,7 +139,9 @@ export const Detected = z
     has_header: z.boolean().describe("False: the first row is data, and the headers are made up."),
     headers: z.array(z.string()),
     preview_rows: z.array(z.array(z.string())).describe("The first rows, at most 10."),
-    suggested_mapping: z.record(z.string(), z.string().nullable()).describe("Header → field, guessed from names and values."),
+    suggested_mapping: z
+      .record(z.string(), z.string().nullable())
+      .describe("Header → field, guessed from names and values."),
   })
   .meta({ id: "DetectedCsv" });
 export type Detected = z.output<typeof Detected>;
@@ -141,15 +151,27 @@ export const ImportOptions = z
     on_duplicate: z
       .enum(["skip", "update", "create_new"])
       .default("skip")
-      .describe("What to do with people who exist. `skip` leaves them as they are but still puts them on the list. `create_new` needs duplicate_key linkedin_url, because an e-mail address belongs to one person."),
+      .describe(
+        "What to do with people who exist. `skip` leaves them as they are but still puts them on the list. `create_new` needs duplicate_key linkedin_url, because an e-mail address belongs to one person.",
+      ),
     duplicate_key: z.enum(["email", "linkedin_url"]).default("email"),
     list_id: id.nullish().describe("List to put everybody on."),
     tags: z.array(z.string().max(200)).max(20).default([]).describe("Tags for everybody created or updated."),
     consent_source: z.string().max(200).nullish().describe("For rows that name none."),
     lawful_basis: z.enum(LAWFUL_BASES).nullish().describe("For rows that name none."),
-    default_country: z.string().regex(/^[A-Z]{2}$/, "must be an ISO 3166 code such as DE").nullish().describe("Country of phone numbers without country code, where the row names none."),
-    invalid_values: z.enum(["reject", "drop"]).default("reject").describe("Whether a bad value rejects its row or is left out. The duplicate key is never left out."),
-    create_custom_fields: z.boolean().default(false).describe("Make the custom fields that the mapping names and that do not exist, as text."),
+    default_country: z
+      .string()
+      .regex(/^[A-Z]{2}$/, "must be an ISO 3166 code such as DE")
+      .nullish()
+      .describe("Country of phone numbers without country code, where the row names none."),
+    invalid_values: z
+      .enum(["reject", "drop"])
+      .default("reject")
+      .describe("Whether a bad value rejects its row or is left out. The duplicate key is never left out."),
+    create_custom_fields: z
+      .boolean()
+      .default(false)
+      .describe("Make the custom fields that the mapping names and that do not exist, as text."),
   })
   .meta({ id: "ImportOptions" });
 export type ImportOptions = z.output<typeof ImportOptions>;

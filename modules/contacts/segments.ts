@@ -11,7 +11,13 @@ import { Contact, id, timestamp } from "./schemas.ts";
 /** Saved filters: who is in one is decided when it is asked. */
 
 const Segment = z
-  .object({ id, name: z.string(), filter: z.record(z.string(), z.unknown()).describe("A Filter."), created_at: timestamp, updated_at: timestamp })
+  .object({
+    id,
+    name: z.string(),
+    filter: z.record(z.string(), z.unknown()).describe("A Filter."),
+    created_at: timestamp,
+    updated_at: timestamp,
+  })
   .meta({ id: "Segment" });
 type SegmentRow = z.input<typeof Segment>;
 
@@ -19,12 +25,17 @@ const name = z.string().trim().min(1).max(120);
 const columns = (ctx: Ctx) => ctx.db`s.id, s.name, s.filter, s.created_at, s.updated_at`;
 
 async function read(ctx: Ctx, segmentId: string): Promise<SegmentRow> {
-  const [row] = await ctx.db<SegmentRow[]>`select ${columns(ctx)} from public.segments s where s.tenant_id = ${ctx.tenantId} and s.id = ${segmentId}`;
+  const [row] = await ctx.db<
+    SegmentRow[]
+  >`select ${columns(ctx)} from public.segments s where s.tenant_id = ${ctx.tenantId} and s.id = ${segmentId}`;
   if (!row) throw new AppError("not_found", "There is no such segment.");
   return { ...row };
 }
 
-const nameTaken = () => new AppError("conflict", "Another segment has this name.", { errors: [{ pointer: "/name", detail: "is taken by another segment" }] });
+const nameTaken = () =>
+  new AppError("conflict", "Another segment has this name.", {
+    errors: [{ pointer: "/name", detail: "is taken by another segment" }],
+  });
 
 export const listSegments = defineOperation({
   id: "segments.list",
@@ -43,7 +54,12 @@ export const listSegments = defineOperation({
       where s.tenant_id = ${ctx.tenantId} ${after ? db`and (s.created_at, s.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by s.created_at desc, s.id desc
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.sort_key, r.id],
+      ({ sort_key: _, ...row }) => row,
+    );
   },
 });
 
@@ -108,9 +124,11 @@ export const updateSegment = defineOperation({
   output: Segment,
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
-    if (input.filter !== undefined) await prepare(db, tenantId, { filters: [{ filter: input.filter, pointer: "/filter" }] });
+    if (input.filter !== undefined)
+      await prepare(db, tenantId, { filters: [{ filter: input.filter, pointer: "/filter" }] });
     if (input.name !== undefined) {
-      const [other] = await db`select 1 from public.segments where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
+      const [other] =
+        await db`select 1 from public.segments where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
       if (other) throw nameTaken();
     }
     const filter = input.filter === undefined ? null : JSON.stringify(input.filter);
@@ -132,7 +150,8 @@ export const deleteSegment = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone = await ctx.db`delete from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    const gone =
+      await ctx.db`delete from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
     if (gone.length === 0) throw new AppError("not_found", "There is no such segment.");
     return null;
   },

@@ -22,6 +22,11 @@ export const listTags = defineOperation({
       group by t.tag
       order by t.tag
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.tag], (r) => ({ ...r }));
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.tag],
+      (r) => ({ ...r }),
+    );
   },
 });

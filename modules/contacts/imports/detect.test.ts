@@ -22,7 +22,9 @@ describe("kind of file", () => {
     ["gzip", [0x1f, 0x8b, 8], "gzip"],
     ["PDF", [0x25, 0x50, 0x44, 0x46, 0x2d], "PDF"],
     ["something binary", [1, 2, 0, 4, 0, 0, 0, 9, 9, 9, 9, 9], "binary file"],
-  ])("refuses %s and says what it is", (_, head, what) => expect(() => refuseBinary(new Uint8Array(head))).toThrow(what));
+  ])("refuses %s and says what it is", (_, head, what) =>
+    expect(() => refuseBinary(new Uint8Array(head))).toThrow(what),
+  );
   it("lets text pass, UTF-16 too", () => {
     expect(() => refuseBinary(bytes("email,name\n"))).not.toThrow();
     expect(() => refuseBinary(utf16("email,name\n", true, false))).not.toThrow();
@@ -37,10 +39,19 @@ describe("encoding", () => {
     expect(watched(all.subarray(0, cut), all.subarray(cut)).encoding).toBe("utf-8");
   });
   it("is Windows-1252 when a single late byte is none", () => {
-    expect(watched(bytes("name\n".repeat(100_000)), new Uint8Array([0x4d, 0xfc, 0x6c, 0x6c, 0x65, 0x72])).encoding).toBe("windows-1252");
-    expect(detectCsv(new Uint8Array([...bytes("name;ort\nM"), 0xfc, ...bytes("ller;K"), 0xf6, ...bytes("ln\n")]), "windows-1252", false).preview_rows).toEqual([["Müller", "Köln"]]);
+    expect(
+      watched(bytes("name\n".repeat(100_000)), new Uint8Array([0x4d, 0xfc, 0x6c, 0x6c, 0x65, 0x72])).encoding,
+    ).toBe("windows-1252");
+    expect(
+      detectCsv(
+        new Uint8Array([...bytes("name;ort\nM"), 0xfc, ...bytes("ller;K"), 0xf6, ...bytes("ln\n")]),
+        "windows-1252",
+        false,
+      ).preview_rows,
+    ).toEqual([["Müller", "Köln"]]);
   });
-  it("is UTF-8 cut off in the middle of a letter? then not UTF-8", () => expect(watched(new Uint8Array([0x61, 0x0a, 0xc3])).encoding).toBe("windows-1252"));
+  it("is UTF-8 cut off in the middle of a letter? then not UTF-8", () =>
+    expect(watched(new Uint8Array([0x61, 0x0a, 0xc3])).encoding).toBe("windows-1252"));
   it.each([
     [true, false, "utf-16le"],
     [true, true, "utf-16be"],
@@ -49,9 +60,17 @@ describe("encoding", () => {
   ] as const)("knows UTF-16 with mark %j, big endian %j", (mark, big, encoding) => {
     const file = utf16("email;name\nada@example.com;Ada\nbob@example.com;Bob\n", mark, big);
     expect(watched(file)).toEqual({ encoding, rows: 3 });
-    expect(detectCsv(file, encoding, false)).toMatchObject({ delimiter: ";", headers: ["email", "name"], preview_rows: [["ada@example.com", "Ada"], ["bob@example.com", "Bob"]] });
+    expect(detectCsv(file, encoding, false)).toMatchObject({
+      delimiter: ";",
+      headers: ["email", "name"],
+      preview_rows: [
+        ["ada@example.com", "Ada"],
+        ["bob@example.com", "Bob"],
+      ],
+    });
   });
-  it("takes the UTF-8 mark off the first header", () => expect(detectCsv(bytes("\ufeffemail,name\na@b.co,Ann\n"), "utf-8", false).headers).toEqual(["email", "name"]));
+  it("takes the UTF-8 mark off the first header", () =>
+    expect(detectCsv(bytes("\ufeffemail,name\na@b.co,Ann\n"), "utf-8", false).headers).toEqual(["email", "name"]));
 });
 
 describe("rows", () => {
@@ -82,14 +101,26 @@ describe("delimiter and headers", () => {
   ])("%j is found", (delimiter, text) => expect(detectDelimiter(text)).toBe(delimiter));
 
   it("a first row with an address in it is no header", () => {
-    expect(detectCsv(bytes("ada@example.com,Ada\nbob@example.com,Bob\n"), "utf-8", false)).toMatchObject({ has_header: false, headers: ["Column 1", "Column 2"], preview_rows: [["ada@example.com", "Ada"], ["bob@example.com", "Bob"]] });
+    expect(detectCsv(bytes("ada@example.com,Ada\nbob@example.com,Bob\n"), "utf-8", false)).toMatchObject({
+      has_header: false,
+      headers: ["Column 1", "Column 2"],
+      preview_rows: [
+        ["ada@example.com", "Ada"],
+        ["bob@example.com", "Bob"],
+      ],
+    });
   });
-  it("headers are unique and never empty", () => expect(headerNames(["Email", " ", "Email", "Email"])).toEqual(["Email", "Column 2", "Email (2)", "Email (3)"]));
+  it("headers are unique and never empty", () =>
+    expect(headerNames(["Email", " ", "Email", "Email"])).toEqual(["Email", "Column 2", "Email (2)", "Email (3)"]));
   it("shows at most ten rows and ignores the row the sample cut in half", () => {
     const text = `email,name\n${Array.from({ length: 30 }, (_, i) => `p${i}@example.com,"P ${i}"`).join("\n")}\nlast@example.com,"Cut`;
     expect(detectCsv(bytes(text), "utf-8", true).preview_rows).toHaveLength(10);
   });
-  it.each([["", "no rows"], ["email,name\n", "no rows"], ["\n\n\n", "no rows"]])("%j is refused: %s", (text, message) => expect(() => detectCsv(bytes(text), "utf-8", false)).toThrow(message));
+  it.each([
+    ["", "no rows"],
+    ["email,name\n", "no rows"],
+    ["\n\n\n", "no rows"],
+  ])("%j is refused: %s", (text, message) => expect(() => detectCsv(bytes(text), "utf-8", false)).toThrow(message));
 });
 
 it("pieces have the size asked for and lose no byte", async () => {

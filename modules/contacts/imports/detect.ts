@@ -11,14 +11,20 @@ const startsWith = (bytes: Uint8Array, ...prefix: number[]) => prefix.every((b, 
 
 /** Throws 415 for files that are no text, naming what they seem to be and what to do. */
 export function refuseBinary(head: Uint8Array): void {
-  const refuse = (what: string, suggestion: string) => new AppError("unsupported_media_type", `This is ${what}, not a CSV file.`, { suggestion });
+  const refuse = (what: string, suggestion: string) =>
+    new AppError("unsupported_media_type", `This is ${what}, not a CSV file.`, { suggestion });
   if (startsWith(head, 0x50, 0x4b, 0x03, 0x04) || startsWith(head, 0x50, 0x4b, 0x05, 0x06)) {
-    throw refuse("a zip archive or an Excel workbook (.xlsx)", "Unpack it, or save the sheet as «CSV UTF-8» in your spreadsheet program.");
+    throw refuse(
+      "a zip archive or an Excel workbook (.xlsx)",
+      "Unpack it, or save the sheet as «CSV UTF-8» in your spreadsheet program.",
+    );
   }
-  if (startsWith(head, 0xd0, 0xcf, 0x11, 0xe0)) throw refuse("an old Excel workbook (.xls)", "Save the sheet as «CSV UTF-8» in your spreadsheet program.");
+  if (startsWith(head, 0xd0, 0xcf, 0x11, 0xe0))
+    throw refuse("an old Excel workbook (.xls)", "Save the sheet as «CSV UTF-8» in your spreadsheet program.");
   if (startsWith(head, 0x1f, 0x8b)) throw refuse("a gzip archive", "Unpack it first.");
   if (startsWith(head, 0x25, 0x50, 0x44, 0x46)) throw refuse("a PDF document", "Export the data as CSV.");
-  if (utf16(head) === null && head.subarray(0, 8192).includes(0)) throw refuse("a binary file", "Export the data as CSV.");
+  if (utf16(head) === null && head.subarray(0, 8192).includes(0))
+    throw refuse("a binary file", "Export the data as CSV.");
 }
 
 /** UTF-16 by its mark, or by the zero bytes that Latin text leaves in every other place. */
@@ -95,7 +101,9 @@ export const lenient = { bom: true, relax_column_count: true, relax_quotes: true
 
 function sampleRows(text: string, delimiter: string, most: number): string[][] | null {
   try {
-    return (parse(text, { ...lenient, delimiter, to: most, skip_empty_lines: true }) as string[][]).filter((row) => row.some((cell) => clean(cell) !== ""));
+    return (parse(text, { ...lenient, delimiter, to: most, skip_empty_lines: true }) as string[][]).filter((row) =>
+      row.some((cell) => clean(cell) !== ""),
+    );
   } catch {
     return null;
   }
@@ -116,7 +124,8 @@ export function detectDelimiter(text: string): string {
   return best.delimiter;
 }
 
-const looksLikeData = (cell: string): boolean => /^[^\s@]+@[^\s@]+\.[a-z]{2,}$/i.test(clean(cell)) || /^https?:\/\//i.test(clean(cell));
+const looksLikeData = (cell: string): boolean =>
+  /^[^\s@]+@[^\s@]+\.[a-z]{2,}$/i.test(clean(cell)) || /^https?:\/\//i.test(clean(cell));
 
 /** Unique, never empty: a mapping needs to name every column. */
 export function headerNames(cells: readonly string[]): string[] {
@@ -139,13 +148,24 @@ export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean):
   if (cut) text = text.slice(0, Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r")) + 1) || text;
   const delimiter = detectDelimiter(text);
   const rows = sampleRows(text, delimiter, PREVIEW_ROWS + 1);
-  if (!rows) throw new AppError("invalid", "The beginning of this file cannot be read as CSV: a quotation mark seems never to be closed.");
+  if (!rows)
+    throw new AppError(
+      "invalid",
+      "The beginning of this file cannot be read as CSV: a quotation mark seems never to be closed.",
+    );
   const [first] = rows;
   if (!first) throw new AppError("invalid", "The file has no rows.");
-  if (first.length > MAX_COLUMNS) throw new AppError("invalid", `The file has ${first.length} columns; ${MAX_COLUMNS} are the most.`);
+  if (first.length > MAX_COLUMNS)
+    throw new AppError("invalid", `The file has ${first.length} columns; ${MAX_COLUMNS} are the most.`);
   const has_header = !first.some(looksLikeData);
   const headers = headerNames(has_header ? first : first.map(() => ""));
   const body = (has_header ? rows.slice(1) : rows).slice(0, PREVIEW_ROWS);
   if (body.length === 0) throw new AppError("invalid", "The file has a header but no rows.");
-  return { delimiter, encoding, has_header, headers, preview_rows: body.map((row) => row.map((cell) => clean(cell).slice(0, 500))) };
+  return {
+    delimiter,
+    encoding,
+    has_header,
+    headers,
+    preview_rows: body.map((row) => row.map((cell) => clean(cell).slice(0, 500))),
+  };
 }

@@ -7,14 +7,26 @@ const t = testKernel();
 const csv = { "content-type": "text/csv" };
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-const upload = (team: TestTenant, body: string | Uint8Array | ReadableStream, headers: Record<string, string> = csv, name = "people.csv") =>
-  team.api("POST", `/imports?file_name=${encodeURIComponent(name)}`, body, headers);
+const upload = (
+  team: TestTenant,
+  body: string | Uint8Array | ReadableStream,
+  headers: Record<string, string> = csv,
+  name = "people.csv",
+) => team.api("POST", `/imports?file_name=${encodeURIComponent(name)}`, body, headers);
 
 /** Uploads, maps as suggested (or as given), starts and drains; answers with the import at its end. */
-async function importFile(team: TestTenant, body: string | Uint8Array, options: object = {}, mapping?: Record<string, string | null>) {
+async function importFile(
+  team: TestTenant,
+  body: string | Uint8Array,
+  options: object = {},
+  mapping?: Record<string, string | null>,
+) {
   const uploaded = await upload(team, body);
   expect(uploaded.status, JSON.stringify(uploaded.body)).toBe(201);
-  const mapped = await team.api("PUT", `/imports/${uploaded.body.id}/mapping`, { mapping: mapping ?? uploaded.body.detected.suggested_mapping, options });
+  const mapped = await team.api("PUT", `/imports/${uploaded.body.id}/mapping`, {
+    mapping: mapping ?? uploaded.body.detected.suggested_mapping,
+    options,
+  });
   expect(mapped.status, JSON.stringify(mapped.body)).toBe(200);
   const started = await team.api("POST", `/imports/${uploaded.body.id}/start`);
   expect(started.status).toBe(202);
@@ -23,14 +35,24 @@ async function importFile(team: TestTenant, body: string | Uint8Array, options: 
 }
 
 const errorsOf = async (team: TestTenant, id: string, delimiter = ",") =>
-  parse((await team.api("GET", `/imports/${id}/errors.csv`)).body, { bom: true, delimiter, relax_column_count: true }) as string[][];
+  parse((await team.api("GET", `/imports/${id}/errors.csv`)).body, {
+    bom: true,
+    delimiter,
+    relax_column_count: true,
+  }) as string[][];
 
-const emails = async (team: TestTenant) => (await team.api("GET", "/contacts?sort=email&limit=100")).body.data.map((c: { email: string }) => c.email);
+const emails = async (team: TestTenant) =>
+  (await team.api("GET", "/contacts?sort=email&limit=100")).body.data.map((c: { email: string }) => c.email);
 
 describe("upload", () => {
   it("201 with what was found: delimiter, encoding, headers, rows, mapping", async () => {
     const team = await t.tenant();
-    const { status, body } = await upload(team, "E-Mail;Vorname;Firma\nada@b.co;Ada;Acme\nbob@b.co;Bob;\n", csv, "C:\\lists\\leads.csv");
+    const { status, body } = await upload(
+      team,
+      "E-Mail;Vorname;Firma\nada@b.co;Ada;Acme\nbob@b.co;Bob;\n",
+      csv,
+      "C:\\lists\\leads.csv",
+    );
     expect(status).toBe(201);
     expect(body).toMatchObject({
       file_name: "leads.csv",
@@ -42,7 +64,10 @@ describe("upload", () => {
         encoding: "utf-8",
         has_header: true,
         headers: ["E-Mail", "Vorname", "Firma"],
-        preview_rows: [["ada@b.co", "Ada", "Acme"], ["bob@b.co", "Bob", ""]],
+        preview_rows: [
+          ["ada@b.co", "Ada", "Acme"],
+          ["bob@b.co", "Bob", ""],
+        ],
         suggested_mapping: { "E-Mail": "email", Vorname: "first_name", Firma: "company_name" },
       },
     });
@@ -98,11 +123,19 @@ describe("mapping", () => {
     const bad = await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: { Email: "mail", Nope: null } });
     expect(bad.status).toBe(422);
     expect(bad.body.errors.map((e: { pointer: string }) => e.pointer)).toEqual(["/mapping/Email", "/mapping/Nope"]);
-    const list = await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: { Email: "email" }, options: { list_id: "01900000-0000-7000-8000-000000000000" } });
+    const list = await team.api("PUT", `/imports/${body.id}/mapping`, {
+      mapping: { Email: "email" },
+      options: { list_id: "01900000-0000-7000-8000-000000000000" },
+    });
     expect(list.body.errors[0].pointer).toBe("/options/list_id");
-    const good = await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: { Email: "email", Plan: "custom.plan" }, options: { create_custom_fields: true } });
+    const good = await team.api("PUT", `/imports/${body.id}/mapping`, {
+      mapping: { Email: "email", Plan: "custom.plan" },
+      options: { create_custom_fields: true },
+    });
     expect(good.body.status).toBe("ready");
-    expect((await team.api("GET", "/custom-fields")).body.data).toMatchObject([{ key: "plan", label: "Plan", type: "text" }]);
+    expect((await team.api("GET", "/custom-fields")).body.data).toMatchObject([
+      { key: "plan", label: "Plan", type: "text" },
+    ]);
     expect((await team.api("POST", `/imports/${body.id}/start`)).status).toBe(202);
     expect((await team.api("POST", `/imports/${body.id}/start`)).status).toBe(409);
     expect((await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: { Email: "email" } })).status).toBe(409);
@@ -120,7 +153,7 @@ describe("import", () => {
       " ADA@Example.com ,Ada,Lovelace,Acme,030 901820,Germany,x",
       "foo,Bad,Row,,,,",
       "",
-      ',,,,,,',
+      ",,,,,,",
       '"bob@example.com","Bob ""the"" Builder",,"Acme, Inc.",,,"two\nlines"',
       "ada@example.com,Again,,,,,",
       "eve@example.com,Eve,,,not a phone,,",
@@ -128,17 +161,51 @@ describe("import", () => {
       "carl@example.com,Carl",
       ",,,,,,only a note",
     ].join("\r\n");
-    const done = await importFile(team, file, { list_id: list, tags: ["fair"], consent_source: "Fair 2026", lawful_basis: "legitimate_interests" });
-    expect(done).toMatchObject({ status: "done", rows_total: 8, rows_done: 8, created: 3, updated: 0, skipped: 1, rejected: 4, error: null });
+    const done = await importFile(team, file, {
+      list_id: list,
+      tags: ["fair"],
+      consent_source: "Fair 2026",
+      lawful_basis: "legitimate_interests",
+    });
+    expect(done).toMatchObject({
+      status: "done",
+      rows_total: 8,
+      rows_done: 8,
+      created: 3,
+      updated: 0,
+      skipped: 1,
+      rejected: 4,
+      error: null,
+    });
     expect(done.created + done.updated + done.skipped + done.rejected).toBe(done.rows_done);
     expect(await emails(team)).toEqual(["ada@example.com", "bob@example.com", "carl@example.com"]);
     const ada = (await team.api("GET", "/contacts?search=ada@")).body.data[0];
-    expect(ada).toMatchObject({ phone: "+4930901820", country: "DE", company: { name: "Acme" }, tags: ["fair"], consent_source: "Fair 2026", lawful_basis: "legitimate_interests" });
-    expect((await team.api("GET", "/contacts?search=bob")).body.data[0]).toMatchObject({ first_name: 'Bob "the" Builder', company: { name: "Acme, Inc." } });
+    expect(ada).toMatchObject({
+      phone: "+4930901820",
+      country: "DE",
+      company: { name: "Acme" },
+      tags: ["fair"],
+      consent_source: "Fair 2026",
+      lawful_basis: "legitimate_interests",
+    });
+    expect((await team.api("GET", "/contacts?search=bob")).body.data[0]).toMatchObject({
+      first_name: 'Bob "the" Builder',
+      company: { name: "Acme, Inc." },
+    });
     expect((await team.api("GET", `/lists/${list}`)).body.contact_count).toBe(3);
 
     const [header, ...rows] = await errorsOf(team, done.id);
-    expect(header).toEqual(["row", "reason", "Email", "First Name", "Last Name", "Company", "Phone", "Country", "Notes"]);
+    expect(header).toEqual([
+      "row",
+      "reason",
+      "Email",
+      "First Name",
+      "Last Name",
+      "Company",
+      "Phone",
+      "Country",
+      "Notes",
+    ]);
     expect(rows.map((r) => [r[0], r[1]])).toEqual([
       ["3", "email: 'foo' is not an e-mail address"],
       ["8", expect.stringContaining("phone: 'not a phone' is not a phone number")],
@@ -151,26 +218,47 @@ describe("import", () => {
   it.each([
     ["skip", { created: 1, updated: 0, skipped: 2 }, ["Old", "Boss"]],
     ["update", { created: 1, updated: 2, skipped: 0 }, ["Newer", "Boss"]],
-  ])("people who exist: %s; empty cells never clear, the list takes them either way", async (on_duplicate, counts, [name, title]) => {
-    const team = await t.tenant();
-    const list = (await team.api("POST", "/lists", { name: "L" })).body.id;
-    await team.api("POST", "/contacts", { email: "old@b.co", first_name: "Old", title: "Boss", consent_source: "asked", lawful_basis: "consent" });
-    const done = await importFile(team, "email,first_name,title\nold@b.co,New,\nnew@b.co,N,\nOLD@b.co,Newer,\n", { on_duplicate, list_id: list, consent_source: "file" });
-    expect(done).toMatchObject({ status: "done", rejected: 0, ...counts });
-    const old = (await team.api("GET", "/contacts?search=old@")).body.data[0];
-    expect(old).toMatchObject({ first_name: name, title, consent_source: "asked", lawful_basis: "consent" });
-    expect((await team.api("GET", `/lists/${list}`)).body.contact_count).toBe(2);
-  });
+  ])(
+    "people who exist: %s; empty cells never clear, the list takes them either way",
+    async (on_duplicate, counts, [name, title]) => {
+      const team = await t.tenant();
+      const list = (await team.api("POST", "/lists", { name: "L" })).body.id;
+      await team.api("POST", "/contacts", {
+        email: "old@b.co",
+        first_name: "Old",
+        title: "Boss",
+        consent_source: "asked",
+        lawful_basis: "consent",
+      });
+      const done = await importFile(team, "email,first_name,title\nold@b.co,New,\nnew@b.co,N,\nOLD@b.co,Newer,\n", {
+        on_duplicate,
+        list_id: list,
+        consent_source: "file",
+      });
+      expect(done).toMatchObject({ status: "done", rejected: 0, ...counts });
+      const old = (await team.api("GET", "/contacts?search=old@")).body.data[0];
+      expect(old).toMatchObject({ first_name: name, title, consent_source: "asked", lawful_basis: "consent" });
+      expect((await team.api("GET", `/lists/${list}`)).body.contact_count).toBe(2);
+    },
+  );
 
   it("recognises people by LinkedIn; an address that belongs to somebody else is refused", async () => {
     const team = await t.tenant();
     await team.api("POST", "/contacts", { email: "taken@b.co" });
     await team.api("POST", "/contacts", { linkedin_url: "linkedin.com/in/ada", first_name: "Ada" });
-    const file = "linkedin,email,title\nhttps://LinkedIn.com/in/Ada/,ada@b.co,CEO\nlinkedin.com/in/bob,taken@b.co,CTO\nlinkedin.com/in/eve,eve@b.co,\nlinkedin.com/in/eva,eve@b.co,\n";
+    const file =
+      "linkedin,email,title\nhttps://LinkedIn.com/in/Ada/,ada@b.co,CEO\nlinkedin.com/in/bob,taken@b.co,CTO\nlinkedin.com/in/eve,eve@b.co,\nlinkedin.com/in/eva,eve@b.co,\n";
     const done = await importFile(team, file, { on_duplicate: "update", duplicate_key: "linkedin_url" });
     expect(done).toMatchObject({ created: 1, updated: 1, rejected: 2 });
-    expect((await team.api("GET", "/contacts?search=ada")).body.data[0]).toMatchObject({ first_name: "Ada", email: "ada@b.co", title: "CEO" });
-    expect((await errorsOf(team, done.id)).slice(1).map((r) => r[1])).toEqual(["email: 'taken@b.co' belongs to another contact", "email: 'eve@b.co' is used by an earlier row as well"]);
+    expect((await team.api("GET", "/contacts?search=ada")).body.data[0]).toMatchObject({
+      first_name: "Ada",
+      email: "ada@b.co",
+      title: "CEO",
+    });
+    expect((await errorsOf(team, done.id)).slice(1).map((r) => r[1])).toEqual([
+      "email: 'taken@b.co' belongs to another contact",
+      "email: 'eve@b.co' is used by an earlier row as well",
+    ]);
   });
 
   it("leaves bad values out instead of refusing the row when asked to, but never the key", async () => {
@@ -183,7 +271,11 @@ describe("import", () => {
   it.each([
     ["Windows-1252", new Uint8Array([...bytes("email;Nachname\nm@b.co;M"), 0xfc, ...bytes("ller\n")]), "Müller"],
     ["UTF-8 with mark", bytes("\ufeffemail;Nachname\nm@b.co;Müller\n"), "Müller"],
-    ["UTF-16", new Uint8Array(new Uint16Array([..."\ufeffemail\tNachname\nm@b.co\tŻółć\n"].map((c) => c.charCodeAt(0))).buffer), "Żółć"],
+    [
+      "UTF-16",
+      new Uint8Array(new Uint16Array([..."\ufeffemail\tNachname\nm@b.co\tŻółć\n"].map((c) => c.charCodeAt(0))).buffer),
+      "Żółć",
+    ],
   ])("reads %s", async (_, file, name) => {
     const team = await t.tenant();
     expect(await importFile(team, file)).toMatchObject({ status: "done", created: 1 });
@@ -193,24 +285,43 @@ describe("import", () => {
   it("fails with the reason when a quote never closes, and keeps what came before", async () => {
     const team = await t.tenant();
     const good = Array.from({ length: 1200 }, (_, i) => `p${i}@b.co,P`).join("\n");
-    const done = await importFile(team, `email,name\n${good}\nx@b.co,"open\n${"y@b.co,Y\n".repeat(50)}`, {}, { email: "email", name: "first_name" });
+    const done = await importFile(
+      team,
+      `email,name\n${good}\nx@b.co,"open\n${"y@b.co,Y\n".repeat(50)}`,
+      {},
+      { email: "email", name: "first_name" },
+    );
     expect(done).toMatchObject({ status: "failed", created: 1000, error: expect.stringContaining("never closed") });
   });
 
   it("a file of ten thousand rows over several pieces and runs arrives whole, each row once", async () => {
     const team = await t.tenant();
-    const rows = Array.from({ length: 10_000 }, (_, i) => `person${i}@example.com,First${i},Last${i},${"filler ".repeat(20)}`).join("\n");
+    const rows = Array.from(
+      { length: 10_000 },
+      (_, i) => `person${i}@example.com,First${i},Last${i},${"filler ".repeat(20)}`,
+    ).join("\n");
     const { body } = await upload(team, `email,first_name,last_name,note\n${rows}\n`);
-    expect((await t.sql`select count(*)::int as n from public.import_chunks where import_id = ${body.id}`)[0]!.n).toBe(2);
+    expect((await t.sql`select count(*)::int as n from public.import_chunks where import_id = ${body.id}`)[0]!.n).toBe(
+      2,
+    );
     expect(body.rows_total).toBe(10_000);
     await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: body.detected.suggested_mapping });
     await t.sql`update public.imports set status = 'running' where id = ${body.id}`;
     // No time at all: every run writes one batch and asks for the next.
     for (let run = 0; run < 40; run++) {
-      await runImport(t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: team.id }), { tenant_id: team.id, import_id: body.id }, { budgetMs: 0, batchRows: 700 });
+      await runImport(
+        t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: team.id }),
+        { tenant_id: team.id, import_id: body.id },
+        { budgetMs: 0, batchRows: 700 },
+      );
     }
     await t.drain("contacts_import");
-    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({ status: "done", created: 10_000, rows_done: 10_000, skipped: 0 });
+    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({
+      status: "done",
+      created: 10_000,
+      rows_done: 10_000,
+      skipped: 0,
+    });
     expect((await team.api("GET", "/contacts/count")).body).toEqual({ count: 10_000, exact: true });
   });
 
@@ -219,10 +330,20 @@ describe("import", () => {
     const { body } = await upload(team, `email\n${Array.from({ length: 3000 }, (_, i) => `p${i}@b.co`).join("\n")}\n`);
     await team.api("PUT", `/imports/${body.id}/mapping`, { mapping: { email: "email" } });
     await team.api("POST", `/imports/${body.id}/start`);
-    const run = () => runImport(t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: team.id }), { tenant_id: team.id, import_id: body.id }, { budgetMs: 60_000, batchRows: 100 });
+    const run = () =>
+      runImport(
+        t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: team.id }),
+        { tenant_id: team.id, import_id: body.id },
+        { budgetMs: 60_000, batchRows: 100 },
+      );
     await Promise.all([run(), run(), run()]);
     await t.drain("contacts_import");
-    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({ status: "done", created: 3000, skipped: 0, rows_done: 3000 });
+    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({
+      status: "done",
+      created: 3000,
+      skipped: 0,
+      rows_done: 3000,
+    });
   });
 
   it("a crash in the middle of a batch loses nothing and doubles nothing", async () => {
@@ -243,13 +364,20 @@ describe("import", () => {
           return result;
         }),
     };
-    await expect(runImport(crashing, { tenant_id: team.id, import_id: body.id }, { budgetMs: 60_000, batchRows: 100 })).rejects.toThrow("dark");
+    await expect(
+      runImport(crashing, { tenant_id: team.id, import_id: body.id }, { budgetMs: 60_000, batchRows: 100 }),
+    ).rejects.toThrow("dark");
     const between = (await team.api("GET", `/imports/${body.id}`)).body;
     expect(between.status).toBe("running");
     expect(between.rows_done).toBeGreaterThan(0);
     expect(between.rows_done).toBeLessThan(500);
     await t.drain("contacts_import");
-    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({ status: "done", rows_done: 500, created: 450, rejected: 50 });
+    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({
+      status: "done",
+      rows_done: 500,
+      created: 450,
+      rejected: 50,
+    });
     expect(await errorsOf(team, body.id)).toHaveLength(51);
   });
 
@@ -267,7 +395,12 @@ describe("import", () => {
     expect((await team.api("GET", `/imports/${body.id}`)).body.rows_done).toBe(100);
     await team.api("POST", `/imports/${body.id}/start`);
     await t.drain("contacts_import");
-    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({ status: "done", created: 500, skipped: 0, rows_done: 500 });
+    expect((await team.api("GET", `/imports/${body.id}`)).body).toMatchObject({
+      status: "done",
+      created: 500,
+      skipped: 0,
+      rows_done: 500,
+    });
     expect((await team.api("POST", `/imports/${body.id}/cancel`)).status).toBe(409);
     expect((await team.api("POST", `/imports/${body.id}/start`)).status).toBe(409);
   });
@@ -276,7 +409,8 @@ describe("import", () => {
     const team = await t.tenant();
     const done = await importFile(team, "email\na@b.co\nbad\n");
     const other = await t.tenant();
-    for (const path of [`/imports/${done.id}`, `/imports/${done.id}/errors.csv`]) expect((await other.api("GET", path)).status).toBe(404);
+    for (const path of [`/imports/${done.id}`, `/imports/${done.id}/errors.csv`])
+      expect((await other.api("GET", path)).status).toBe(404);
     expect((await other.api("POST", `/imports/${done.id}/start`)).status).toBe(404);
     expect((await other.api("GET", "/imports")).body.data).toEqual([]);
   });
@@ -287,7 +421,12 @@ describe("import", () => {
     const text: string = (await team.api("GET", `/imports/${done.id}/errors.csv`)).body;
     const rows = await errorsOf(team, done.id, ";");
     expect(rows[1]![2]).toBe("'=cmd@x");
-    const again = await importFile(team, text.replaceAll("bob(at)b.co", "bob@b.co"), {}, { row: null, reason: null, email: "email", name: "first_name" });
+    const again = await importFile(
+      team,
+      text.replaceAll("bob(at)b.co", "bob@b.co"),
+      {},
+      { row: null, reason: null, email: "email", name: "first_name" },
+    );
     expect(again).toMatchObject({ created: 1, rejected: 1 });
   });
 });

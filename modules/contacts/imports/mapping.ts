@@ -20,12 +20,15 @@ const SYNONYMS: Record<string, string> = {
     "firstname givenname fname forename vorname rufname prenom nombre nombredepila primernombre nome primeironome voornaam imie fornamn fornavn etunimi jmeno",
   last_name:
     "lastname surname familyname lname nachname familienname zuname nom nomdefamille apellido apellidos cognome sobrenome ultimonome apelido achternaam nazwisko efternamn etternavn sukunimi prijmeni",
-  full_name: "fullname name contactname contact person personname vollername ganzername ansprechpartner nomcomplet nombrecompleto nomecompleto nomeecognome volledigenaam displayname leadname",
-  title: "title jobtitle position role jobrole job funktion berufsbezeichnung stelle stellung titre poste fonction intituledeposte cargo puesto titulo qualifica ruolo funcao functie functietitel headline",
+  full_name:
+    "fullname name contactname contact person personname vollername ganzername ansprechpartner nomcomplet nombrecompleto nomecompleto nomeecognome volledigenaam displayname leadname",
+  title:
+    "title jobtitle position role jobrole job funktion berufsbezeichnung stelle stellung titre poste fonction intituledeposte cargo puesto titulo qualifica ruolo funcao functie functietitel headline",
   phone:
     "phone phonenumber telephone telephonenumber tel mobile mobilephone mobilenumber cell cellphone workphone directphone telefon telefonnummer handy handynummer mobil mobilnummer rufnummer numerodetelephone portable telefono movil numerodetelefono cellulare telefone celular telemovel telefoonnummer mobiel",
   whatsapp_number: "whatsapp whatsappnumber whatsappnummer numerowhatsapp",
-  linkedin_url: "linkedin linkedinurl linkedinprofile linkedinprofileurl personlinkedinurl linkedinprofil profillinkedin perfillinkedin perfildelinkedin profileurl contactlinkedin",
+  linkedin_url:
+    "linkedin linkedinurl linkedinprofile linkedinprofileurl personlinkedinurl linkedinprofil profillinkedin perfillinkedin perfildelinkedin profileurl contactlinkedin",
   company_name:
     "company companyname organization organisation organizationname organisationname employer account accountname business firma firmenname unternehmen arbeitgeber entreprise societe nomdelentreprise raisonsociale empresa compania nombredeempresa azienda societa ragionesociale nomedaempresa bedrijf bedrijfsnaam firmanaam foretag",
   company_domain:
@@ -37,11 +40,14 @@ const SYNONYMS: Record<string, string> = {
   country: "country countrycode countryname land pays pais paese landcode laendercode personcountry",
   deal_value: "dealvalue dealamount amount value opportunityvalue auftragswert montant valor importe valore",
   tags: "tags tag labels label keywords schlagworte schlagwort etiketten etiquettes etiquetas etichette stichworte",
-  consent_source: "consentsource optinsource source leadsource quelle einwilligungsquelle sourceduconsentement origen origem fonte herkunft consent",
+  consent_source:
+    "consentsource optinsource source leadsource quelle einwilligungsquelle sourceduconsentement origen origem fonte herkunft consent",
   lawful_basis: "lawfulbasis legalbasis rechtsgrundlage basejuridique baselegal basegiuridica rechtsgrond",
 };
 
-const BY_WORD = new Map(Object.entries(SYNONYMS).flatMap(([field, words]) => words.split(" ").map((word) => [word, field] as const)));
+const BY_WORD = new Map(
+  Object.entries(SYNONYMS).flatMap(([field, words]) => words.split(" ").map((word) => [word, field] as const)),
+);
 
 /** `E-Mail-Adresse ` → `emailadresse`, `Prénom` → `prenom`. */
 export const headerWord = (header: string): string =>
@@ -53,7 +59,11 @@ export const headerWord = (header: string): string =>
     .replace(/[^\p{L}\p{N}]/gu, "");
 
 /** A first guess for each column, by name, else by what its cells look like. No field is proposed twice. */
-export function suggestMapping(headers: readonly string[], rows: readonly (readonly string[])[], custom: ReadonlyMap<string, CustomDef>): Mapping {
+export function suggestMapping(
+  headers: readonly string[],
+  rows: readonly (readonly string[])[],
+  custom: ReadonlyMap<string, CustomDef>,
+): Mapping {
   const mapping: Mapping = {};
   const used = new Set<string>();
   const take = (header: string, field: string | undefined): boolean => {
@@ -62,7 +72,15 @@ export function suggestMapping(headers: readonly string[], rows: readonly (reado
     mapping[header] = field;
     return true;
   };
-  const customByWord = new Map([...custom.values()].flatMap((d) => [[headerWord(d.key), `custom.${d.key}`], [headerWord(d.label), `custom.${d.key}`]] as const));
+  const customByWord = new Map(
+    [...custom.values()].flatMap(
+      (d) =>
+        [
+          [headerWord(d.key), `custom.${d.key}`],
+          [headerWord(d.label), `custom.${d.key}`],
+        ] as const,
+    ),
+  );
   for (const header of headers) {
     mapping[header] = null;
     const word = headerWord(header);
@@ -87,35 +105,59 @@ export function suggestMapping(headers: readonly string[], rows: readonly (reado
 }
 
 /** Checks a mapping against the file and the team's fields. Returns the custom keys that would have to be made. */
-export function checkMapping(mapping: Mapping, headers: readonly string[], custom: ReadonlyMap<string, CustomDef>, options: ImportOptions): { header: string; key: string }[] {
+export function checkMapping(
+  mapping: Mapping,
+  headers: readonly string[],
+  custom: ReadonlyMap<string, CustomDef>,
+  options: ImportOptions,
+): { header: string; key: string }[] {
   const errors: FieldError[] = [];
   const missing: { header: string; key: string }[] = [];
   const users = new Map<string, string>();
   const pointer = (header: string) => `/mapping/${header.replaceAll("~", "~0").replaceAll("/", "~1")}`;
   for (const [header, field] of Object.entries(mapping)) {
     if (!headers.includes(header)) {
-      errors.push({ pointer: pointer(header), detail: `is not a column of this file; it has ${headers.slice(0, 50).join(", ")}` });
+      errors.push({
+        pointer: pointer(header),
+        detail: `is not a column of this file; it has ${headers.slice(0, 50).join(", ")}`,
+      });
       continue;
     }
     if (field === null) continue;
     const key = customKey(field);
     if (key === null && !TARGETS.includes(field)) {
-      errors.push({ pointer: pointer(header), detail: `'${field}' is not a field; use one of ${TARGETS.join(", ")}, custom.<key> or null` });
+      errors.push({
+        pointer: pointer(header),
+        detail: `'${field}' is not a field; use one of ${TARGETS.join(", ")}, custom.<key> or null`,
+      });
       continue;
     }
     if (key !== null && !custom.has(key)) {
       if (options.create_custom_fields) missing.push({ header, key });
-      else errors.push({ pointer: pointer(header), detail: `there is no custom field ${key}; make it first, or set create_custom_fields` });
+      else
+        errors.push({
+          pointer: pointer(header),
+          detail: `there is no custom field ${key}; make it first, or set create_custom_fields`,
+        });
     }
     const other = users.get(field);
-    if (other !== undefined) errors.push({ pointer: pointer(header), detail: `${field} is taken by the column '${other}' already` });
+    if (other !== undefined)
+      errors.push({ pointer: pointer(header), detail: `${field} is taken by the column '${other}' already` });
     users.set(field, header);
   }
   if (errors.length === 0 && users.size === 0) errors.push({ pointer: "/mapping", detail: "maps no column" });
   if (errors.length === 0 && options.on_duplicate !== "create_new" && !users.has(options.duplicate_key)) {
-    errors.push({ pointer: "/options/duplicate_key", detail: `no column is mapped to ${options.duplicate_key}; map one, choose the other key, or set on_duplicate to create_new` });
+    errors.push({
+      pointer: "/options/duplicate_key",
+      detail: `no column is mapped to ${options.duplicate_key}; map one, choose the other key, or set on_duplicate to create_new`,
+    });
   }
-  if (errors.length > 0) throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The mapping has ${errors.length} faults.`, { errors });
+  if (errors.length > 0)
+    throw new AppError(
+      "invalid",
+      errors.length === 1 ? errors[0]!.detail : `The mapping has ${errors.length} faults.`,
+      { errors },
+    );
   return missing;
 }
 
@@ -130,7 +172,11 @@ export const columnsOf = (mapping: Mapping, headers: readonly string[]): { index
 const unescapeFormula = (cell: string): string => (/^'[=+\-@\t\r]/.test(cell) ? cell.slice(1) : cell);
 
 /** One record as the fields of a person. Empty cells say nothing, so they never clear what is known. */
-export function rowToContact(cells: readonly string[], columns: readonly { index: number; field: string }[], extraTags: readonly string[]): ContactGiven {
+export function rowToContact(
+  cells: readonly string[],
+  columns: readonly { index: number; field: string }[],
+  extraTags: readonly string[],
+): ContactGiven {
   const given: Record<string, unknown> = {};
   const custom: Record<string, string> = {};
   let tags: string[] = [...extraTags];

@@ -29,7 +29,12 @@ export const listImports = defineOperation({
       where m.tenant_id = ${ctx.tenantId} ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by m.created_at desc, m.id desc
       limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], ({ sort_key: _, ...row }) => row);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.sort_key, r.id],
+      ({ sort_key: _, ...row }) => row,
+    );
   },
 });
 
@@ -52,7 +57,9 @@ export const setMapping = defineOperation({
   permission: "contacts:write",
   input: z.object({
     id,
-    mapping: z.record(z.string().max(220), z.string().max(60).nullable()).describe("Header → field, custom.<key>, full_name, tags, or null to leave the column out."),
+    mapping: z
+      .record(z.string().max(220), z.string().max(60).nullable())
+      .describe("Header → field, custom.<key>, full_name, tags, or null to leave the column out."),
     options: ImportOptions.default(() => ImportOptions.parse({})),
   }),
   output: Import,
@@ -60,12 +67,15 @@ export const setMapping = defineOperation({
     const { db, tenantId } = ctx;
     const current = await readImport(ctx, importId);
     if (current.status !== "uploaded" && current.status !== "ready") {
-      throw new AppError("conflict", `The import is ${current.status}: its mapping can no longer change.`, { suggestion: "Upload the file again for another mapping." });
+      throw new AppError("conflict", `The import is ${current.status}: its mapping can no longer change.`, {
+        suggestion: "Upload the file again for another mapping.",
+      });
     }
     const { headers } = current.detected as unknown as Detected;
     const custom = await loadCustomFields(db, tenantId);
     const missing = checkMapping(mapping, headers, custom, options);
-    if (custom.size + missing.length > MAX_CUSTOM_FIELDS) throw invalidField("/mapping", `A team can have ${MAX_CUSTOM_FIELDS} custom fields.`);
+    if (custom.size + missing.length > MAX_CUSTOM_FIELDS)
+      throw invalidField("/mapping", `A team can have ${MAX_CUSTOM_FIELDS} custom fields.`);
     if (options.list_id) {
       const [list] = await db`select 1 from public.lists where tenant_id = ${tenantId} and id = ${options.list_id}`;
       if (!list) throw invalidField("/options/list_id", "There is no such list.");
@@ -105,9 +115,14 @@ export const startImport = defineOperation({
     if (!started) {
       const current = await readImport(ctx, input.id);
       if (current.status === "running") throw new AppError("conflict", "The import is running already.");
-      if (current.status === "done") throw new AppError("conflict", "The import is done.", { suggestion: "Upload the file again to import it again." });
+      if (current.status === "done")
+        throw new AppError("conflict", "The import is done.", {
+          suggestion: "Upload the file again to import it again.",
+        });
       if (current.status === "uploaded" || Object.keys(current.mapping).length === 0) {
-        throw new AppError("conflict", "The import has no mapping yet.", { suggestion: `Set it with PUT /imports/${input.id}/mapping.` });
+        throw new AppError("conflict", "The import has no mapping yet.", {
+          suggestion: `Set it with PUT /imports/${input.id}/mapping.`,
+        });
       }
       throw new AppError("gone", "The file of this import is no longer kept.", { suggestion: "Upload it again." });
     }
@@ -131,7 +146,8 @@ export const cancelImport = defineOperation({
       update public.imports set status = 'cancelled', finished_at = kernel.now()
       where tenant_id = ${tenantId} and id = ${input.id} and status in ('uploaded', 'ready', 'running') returning id`;
     const current = await readImport(ctx, input.id);
-    if (!stopped && current.status !== "cancelled") throw new AppError("conflict", `The import is ${current.status}: there is nothing to stop.`);
+    if (!stopped && current.status !== "cancelled")
+      throw new AppError("conflict", `The import is ${current.status}: there is nothing to stop.`);
     return current;
   },
 });
@@ -157,10 +173,12 @@ export const importErrors = defineManualOperation({
       header: ["row", "reason", ...(detected.headers ?? [])],
       delimiter: detected.delimiter ?? ",",
       async page() {
-        const rows = await ctx.tx(({ db, tenantId }) => db<{ row_number: number; reason: string; raw: string[] }[]>`
+        const rows = await ctx.tx(
+          ({ db, tenantId }) => db<{ row_number: number; reason: string; raw: string[] }[]>`
           select row_number, reason, raw from public.import_errors
           where tenant_id = ${tenantId} and import_id = ${input.id} and row_number > ${after}
-          order by row_number limit ${ERRORS_PER_PAGE}`);
+          order by row_number limit ${ERRORS_PER_PAGE}`,
+        );
         after = rows.at(-1)?.row_number ?? after;
         return { rows: rows.map((r) => [r.row_number, r.reason, ...r.raw]), last: rows.length < ERRORS_PER_PAGE };
       },

@@ -15,7 +15,9 @@ export const importColumns = (db: Ctx["db"]) => db`
   m.detected, m.mapping, m.options, m.created_at, m.started_at, m.finished_at`;
 
 export async function readImport(ctx: Pick<Ctx, "db" | "tenantId">, importId: string): Promise<ImportRow> {
-  const [row] = await ctx.db<ImportRow[]>`select ${importColumns(ctx.db)} from public.imports m where m.tenant_id = ${ctx.tenantId} and m.id = ${importId}`;
+  const [row] = await ctx.db<
+    ImportRow[]
+  >`select ${importColumns(ctx.db)} from public.imports m where m.tenant_id = ${ctx.tenantId} and m.id = ${importId}`;
   if (!row) throw new AppError("not_found", "There is no such import.");
   return { ...row };
 }
@@ -39,7 +41,11 @@ async function* fileText(ctx: Pick<ManualCtx, "tx">, importId: string, encoding:
  * Every record of the file, header and blank ones included, so that their ordinal is a resume point. Node's streams,
  * because csv-parse's web stream buffers a thousand pieces ahead and its Node stream one.
  */
-export function fileRecords(ctx: Pick<ManualCtx, "tx">, importId: string, detected: Pick<Detected, "delimiter" | "encoding">): AsyncIterable<string[]> {
+export function fileRecords(
+  ctx: Pick<ManualCtx, "tx">,
+  importId: string,
+  detected: Pick<Detected, "delimiter" | "encoding">,
+): AsyncIterable<string[]> {
   const parser = parse({ ...lenient, delimiter: detected.delimiter });
   // Errors arrive through the parser's own iteration; the callback only keeps them from being thrown twice.
   pipeline(Readable.from(fileText(ctx, importId, detected.encoding)), parser, () => {});

@@ -32,12 +32,24 @@ export const contactsImport = defineManualConsumer<Payload>({
   handle: (ctx, payload) => runImport(ctx, payload),
 });
 
-type Job = { position: number; detected: Detected; mapping: Mapping; options: ImportOptions; custom: Map<string, CustomDef> };
+type Job = {
+  position: number;
+  detected: Detected;
+  mapping: Mapping;
+  options: ImportOptions;
+  custom: Map<string, CustomDef>;
+};
 
 /** One run of an import. Does nothing for one that is not running: cancelled, done, or taken further by another run. */
-export async function runImport(ctx: ManualCtx, { tenant_id, import_id }: Payload, limits = { budgetMs: BUDGET_MS, batchRows: BATCH_ROWS }): Promise<Outcome> {
+export async function runImport(
+  ctx: ManualCtx,
+  { tenant_id, import_id }: Payload,
+  limits = { budgetMs: BUDGET_MS, batchRows: BATCH_ROWS },
+): Promise<Outcome> {
   const job = await ctx.tx(async ({ db, tenantId }): Promise<Job | null> => {
-    const [row] = await db<{ status: string; position: number; detected: Detected; mapping: Mapping; options: unknown }[]>`
+    const [row] = await db<
+      { status: string; position: number; detected: Detected; mapping: Mapping; options: unknown }[]
+    >`
       select status, position, detected, mapping, options from public.imports where tenant_id = ${tenantId} and id = ${import_id}`;
     if (row?.status !== "running") return null;
     return { ...row, options: ImportOptions.parse(row.options), custom: await loadCustomFields(db, tenantId) };
@@ -61,7 +73,12 @@ export async function runImport(ctx: ManualCtx, { tenant_id, import_id }: Payloa
   }
 }
 
-async function importRecords(ctx: ManualCtx, importId: string, job: Job, limits: { budgetMs: number; batchRows: number }): Promise<"end" | "stopped" | "chain"> {
+async function importRecords(
+  ctx: ManualCtx,
+  importId: string,
+  job: Job,
+  limits: { budgetMs: number; batchRows: number },
+): Promise<"end" | "stopped" | "chain"> {
   const columns = columnsOf(job.mapping, job.detected.headers);
   const firstRow = job.detected.has_header ? 1 : 0;
   let position = job.position;
@@ -96,13 +113,24 @@ async function importRecords(ctx: ManualCtx, importId: string, job: Job, limits:
 type FileRecord = { row_number: number; raw: string[]; row: WriteRow | null; reason: string };
 
 /** One record as a row to write, or with the reasons why not. */
-function readRecord(cells: string[], ordinal: number, columns: { index: number; field: string }[], job: Job): FileRecord {
+function readRecord(
+  cells: string[],
+  ordinal: number,
+  columns: { index: number; field: string }[],
+  job: Job,
+): FileRecord {
   const { options, detected } = job;
   const refuse = (reason: string): FileRecord => ({ row_number: ordinal, raw: cells, row: null, reason });
   const extra = cells.slice(detected.headers.length).some((cell) => cell.trim() !== "");
-  if (extra) return refuse(`has ${cells.length} columns, the header has ${detected.headers.length}; put text that contains the delimiter in quotes`);
+  if (extra)
+    return refuse(
+      `has ${cells.length} columns, the header has ${detected.headers.length}; put text that contains the delimiter in quotes`,
+    );
 
-  const { values, faults } = readContact(rowToContact(cells, columns, options.tags), { custom: job.custom, defaultCountry: options.default_country ?? null });
+  const { values, faults } = readContact(rowToContact(cells, columns, options.tags), {
+    custom: job.custom,
+    defaultCountry: options.default_country ?? null,
+  });
   const serious = faults.filter((f) => options.invalid_values === "reject" || f.field === options.duplicate_key);
   if (serious.length > 0) return refuse(serious.map(say).join("; "));
   if (!isSomebody(values)) return refuse("has no e-mail address, LinkedIn URL, phone number or name");
@@ -110,14 +138,23 @@ function readRecord(cells: string[], ordinal: number, columns: { index: number; 
     row_number: ordinal,
     raw: cells,
     reason: "",
-    row: { values, lists: options.list_id ? [options.list_id] : [], consent_default: { consent_source: options.consent_source, lawful_basis: options.lawful_basis } },
+    row: {
+      values,
+      lists: options.list_id ? [options.list_id] : [],
+      consent_default: { consent_source: options.consent_source, lawful_basis: options.lawful_basis },
+    },
   };
 }
 
 const say = (fault: FieldFault): string => `${fault.field.replaceAll("/", ".")}: ${fault.detail}`;
 
 /** Writes rows, error rows and counters in one transaction, so a batch counts exactly once whatever crashes. False: stop. */
-async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: { from: number; to: number; records: FileRecord[]; last: boolean }): Promise<boolean> {
+async function writeBatch(
+  ctx: ManualCtx,
+  importId: string,
+  job: Job,
+  batch: { from: number; to: number; records: FileRecord[]; last: boolean },
+): Promise<boolean> {
   const { options } = job;
   return await ctx.tx(async ({ db, tenantId }) => {
     // The lock makes two runs of the same message take turns; the second finds the position moved and stops.
@@ -126,7 +163,12 @@ async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: { f
     if (now?.status !== "running" || now.position !== batch.from) return false;
 
     const writable = batch.records.filter((r) => r.row !== null);
-    const outcomes = await writeContacts(db, tenantId, writable.map((r) => r.row!), { key: options.duplicate_key, on_duplicate: options.on_duplicate });
+    const outcomes = await writeContacts(
+      db,
+      tenantId,
+      writable.map((r) => r.row!),
+      { key: options.duplicate_key, on_duplicate: options.on_duplicate },
+    );
     const count = { created: 0, updated: 0, skipped: 0, rejected: 0 };
     for (const [i, outcome] of outcomes.entries()) {
       count[outcome.outcome] += 1;
@@ -134,7 +176,13 @@ async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: { f
     }
     const refused = batch.records.filter((r) => r.reason !== "");
     count.rejected = refused.length;
-    const errors = JSON.stringify(refused.map((r) => ({ row_number: r.row_number, raw: r.raw.map((c) => c.replaceAll("\u0000", "")), reason: r.reason })));
+    const errors = JSON.stringify(
+      refused.map((r) => ({
+        row_number: r.row_number,
+        raw: r.raw.map((c) => c.replaceAll("\u0000", "")),
+        reason: r.reason,
+      })),
+    );
     await db`
       with faults as (
         insert into public.import_errors (tenant_id, import_id, row_number, raw, reason)
@@ -164,6 +212,7 @@ function finalReason(error: unknown): string | null {
   const sqlstate = (error as { code?: unknown } | null)?.code;
   if (sqlstate === "23503") return "The list of this import was deleted while it ran.";
   // 22: a value Postgres cannot store; 23: a rule of a table. The same rows fail again and again.
-  if (typeof sqlstate === "string" && /^2[23]/.test(sqlstate)) return `A row could not be stored (${sqlstate}: ${(error as Error).message}).`;
+  if (typeof sqlstate === "string" && /^2[23]/.test(sqlstate))
+    return `A row could not be stored (${sqlstate}: ${(error as Error).message}).`;
   return null;
 }

@@ -56,11 +56,18 @@ export const createImport = defineManualOperation({
   async handle(ctx, input, request) {
     const mediaType = request.headers.get("content-type") ?? "";
     if (!MEDIA_TYPES.test(mediaType)) {
-      throw new AppError("unsupported_media_type", `The file must come as text/csv or text/plain${mediaType ? `, not ${mediaType.slice(0, 80)}` : ""}.`, {
-        suggestion: "Set the header Content-Type: text/csv and send the file itself as the body.",
-      });
+      throw new AppError(
+        "unsupported_media_type",
+        `The file must come as text/csv or text/plain${mediaType ? `, not ${mediaType.slice(0, 80)}` : ""}.`,
+        {
+          suggestion: "Set the header Content-Type: text/csv and send the file itself as the body.",
+        },
+      );
     }
-    const tooLarge = () => new AppError("too_large", `The file may have at most ${MAX_FILE_BYTES / 1024 / 1024} MB.`, { suggestion: "Split it and import the parts one after the other." });
+    const tooLarge = () =>
+      new AppError("too_large", `The file may have at most ${MAX_FILE_BYTES / 1024 / 1024} MB.`, {
+        suggestion: "Split it and import the parts one after the other.",
+      });
     if (Number(request.headers.get("content-length") ?? 0) > MAX_FILE_BYTES) throw tooLarge();
     if (!request.body) throw new AppError("invalid", "The file is empty.");
 
@@ -86,7 +93,11 @@ export const createImport = defineManualOperation({
       return await finish(ctx, importId, bytes, sample, watch);
     } catch (error) {
       // Half a file is no import; its pieces go with it.
-      if (importId !== null) await ctx.tx(async ({ db, tenantId }) => void (await db`delete from public.imports where tenant_id = ${tenantId} and id = ${importId}`));
+      if (importId !== null)
+        await ctx.tx(
+          async ({ db, tenantId }) =>
+            void (await db`delete from public.imports where tenant_id = ${tenantId} and id = ${importId}`),
+        );
       throw error;
     }
   },
@@ -110,7 +121,11 @@ const finish = (ctx: ManualCtx, importId: string, bytes: number, sample: Uint8Ar
     const { db, tenantId } = inner;
     const { encoding, rows } = watch.finish();
     const detected = detectCsv(sample, encoding, bytes > sample.byteLength);
-    const suggested_mapping = suggestMapping(detected.headers, detected.preview_rows, await loadCustomFields(db, tenantId));
+    const suggested_mapping = suggestMapping(
+      detected.headers,
+      detected.preview_rows,
+      await loadCustomFields(db, tenantId),
+    );
     await db`
       update public.imports
       set status = 'uploaded', file_bytes = ${bytes}, rows_total = ${Math.max(0, rows - (detected.has_header ? 1 : 0))},
