@@ -16,6 +16,7 @@ export const variables: readonly { name: string; label: string; fallback: string
 /** "2 days", "36 hours": how a wait reads in a sequence. */
 export function waitText(hours: number): string {
   if (hours === 0) return 'at once';
+  if (hours < 1) return `${Math.max(1, Math.round(hours * 60))} min later`;
   if (hours % 24 === 0) return `${hours / 24} ${hours === 24 ? 'day' : 'days'} later`;
   return `${hours} ${hours === 1 ? 'hour' : 'hours'} later`;
 }
