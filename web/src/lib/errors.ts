@@ -13,10 +13,10 @@ export class ApiError extends Error {
 
   constructor(status: number, problem: Problem, retryAfter: number | null = null) {
     super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
-    this.name = 'ApiError';
+    this.name = "ApiError";
     this.status = status;
-    this.code = problem.code ?? 'unknown';
-    this.title = problem.title ?? (status === 0 ? 'No connection' : `Error ${status}`);
+    this.code = problem.code ?? "unknown";
+    this.title = problem.title ?? (status === 0 ? "No connection" : `Error ${status}`);
     this.detail = this.message;
     this.suggestion = problem.suggestion ?? null;
     this.requestId = problem.request_id ?? null;
@@ -41,12 +41,12 @@ export type Problem = {
 /** `#/body/steps/0/subject` and `/steps/0/subject` both become `steps.0.subject`. */
 export function pointerToPath(pointer: string): string {
   return pointer
-    .replace(/^#/, '')
-    .replace(/^\/(body|query|json)(?=\/)/, '')
-    .replace(/^\//, '')
-    .split('/')
-    .map((part) => part.replace(/~1/g, '/').replace(/~0/g, '~'))
-    .join('.');
+    .replace(/^#/, "")
+    .replace(/^\/(body|query|json)(?=\/)/, "")
+    .replace(/^\//, "")
+    .split("/")
+    .map((part) => part.replace(/~1/g, "/").replace(/~0/g, "~"))
+    .join(".");
 }
 
 /** Turns whatever was thrown into an ApiError; programming errors keep their message. */
@@ -54,15 +54,15 @@ export function toApiError(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;
   if (thrown instanceof TypeError && /fetch|network|load failed/i.test(thrown.message)) {
     return new ApiError(0, {
-      title: 'No connection',
-      code: 'offline',
-      detail: 'The server did not answer.',
-      suggestion: 'Check that it is running and that you are online, then try again.',
+      title: "No connection",
+      code: "offline",
+      detail: "The server did not answer.",
+      suggestion: "Check that it is running and that you are online, then try again.",
     });
   }
   return new ApiError(-1, {
-    title: 'Something broke on this page',
-    code: 'client',
+    title: "Something broke on this page",
+    code: "client",
     detail: thrown instanceof Error ? thrown.message : String(thrown),
   });
 }

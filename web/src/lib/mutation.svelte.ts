@@ -1,5 +1,5 @@
-import { toApiError, type ApiError } from './errors.ts';
-import { toasts } from './toasts.svelte.ts';
+import { toApiError, type ApiError } from "./errors.ts";
+import { toasts } from "./toasts.svelte.ts";
 
 /**
  * One write a person starts: busy state, the error for the form, a toast when there is no form to show it.
@@ -10,10 +10,13 @@ export class Mutation<A extends unknown[], T> {
   error = $state.raw<ApiError | null>(null);
   #act: (key: string, ...args: A) => Promise<T>;
   #key = crypto.randomUUID();
-  #body = '';
+  #body = "";
   #options: { toast?: boolean; done?: string | ((result: T) => string) };
 
-  constructor(act: (key: string, ...args: A) => Promise<T>, options: { toast?: boolean; done?: string | ((result: T) => string) } = {}) {
+  constructor(
+    act: (key: string, ...args: A) => Promise<T>,
+    options: { toast?: boolean; done?: string | ((result: T) => string) } = {},
+  ) {
     this.#act = act;
     this.#options = options;
   }
@@ -28,7 +31,8 @@ export class Mutation<A extends unknown[], T> {
     if (this.busy) return undefined;
     const body = JSON.stringify(args);
     // Another input is another intent: the API refuses a key that comes back with a different body.
-    if (body !== this.#body || (this.error && this.error.status >= 400 && this.error.status < 500)) this.#key = crypto.randomUUID();
+    if (body !== this.#body || (this.error && this.error.status >= 400 && this.error.status < 500))
+      this.#key = crypto.randomUUID();
     this.#body = body;
     this.busy = true;
     this.error = null;
@@ -36,7 +40,7 @@ export class Mutation<A extends unknown[], T> {
       const result = await this.#act(this.#key, ...args);
       this.#key = crypto.randomUUID();
       const done = this.#options.done;
-      if (done) toasts.good(typeof done === 'function' ? done(result) : done);
+      if (done) toasts.good(typeof done === "function" ? done(result) : done);
       return result;
     } catch (thrown) {
       this.error = toApiError(thrown);

@@ -1,8 +1,8 @@
-import { goto } from '$app/navigation';
-import { page } from '$app/state';
+import { goto } from "$app/navigation";
+import { page } from "$app/state";
 
 /** Reads a value out of the query string; reactive inside effects and templates. */
-export const param = (name: string): string => page.url.searchParams.get(name) ?? '';
+export const param = (name: string): string => page.url.searchParams.get(name) ?? "";
 
 /** Writes values into the query string, so that a reload, a link or Back gives the same view. Empty removes. */
 export function setParams(values: Record<string, string | null | undefined>, options: { push?: boolean } = {}): void {

@@ -1,14 +1,14 @@
-import type { RealtimeChannel } from '@supabase/supabase-js';
-import { session } from './session.svelte.ts';
+import type { RealtimeChannel } from "@supabase/supabase-js";
+import { session } from "./session.svelte.ts";
 
 /** What the database announces: which table changed, how, and up to 100 ids. */
-export type Change = { table: string; op: 'insert' | 'update' | 'delete'; count: number; ids: string[] };
+export type Change = { table: string; op: "insert" | "update" | "delete"; count: number; ids: string[] };
 type Listener = (change: Change | null) => void;
 
 /** The tenant's private channel: one subscription for the whole page, fanned out by table. */
 class Realtime {
-  status = $state<'connecting' | 'live' | 'offline'>('connecting');
-  online = $state(typeof navigator === 'undefined' ? true : navigator.onLine);
+  status = $state<"connecting" | "live" | "offline">("connecting");
+  online = $state(typeof navigator === "undefined" ? true : navigator.onLine);
   #listeners = new Map<string, Set<Listener>>();
   #channel: RealtimeChannel | null = null;
   #tenant: string | null = null;
@@ -18,21 +18,22 @@ class Realtime {
     if (this.#tenant === tenantId) return;
     await this.leave();
     this.#tenant = tenantId;
-    this.status = 'connecting';
+    this.status = "connecting";
     await session.supabase.realtime.setAuth();
     let wasLive = false;
     this.#channel = session.supabase
       .channel(`tenant:${tenantId}`, { config: { private: true } })
-      .on('broadcast', { event: '*' }, (message) => {
+      .on("broadcast", { event: "*" }, (message) => {
         const payload = (message.payload ?? {}) as Partial<Change>;
         const table = payload.table ?? message.event;
-        this.#emit(table, { table, op: payload.op ?? 'update', count: payload.count ?? 1, ids: payload.ids ?? [] });
+        this.#emit(table, { table, op: payload.op ?? "update", count: payload.count ?? 1, ids: payload.ids ?? [] });
       })
       .subscribe((state) => {
-        this.status = state === 'SUBSCRIBED' ? 'live' : 'offline';
+        this.status = state === "SUBSCRIBED" ? "live" : "offline";
         // What happened while we were away was not replayed: ask for everything once.
-        if (state === 'SUBSCRIBED' && wasLive) for (const set of this.#listeners.values()) for (const fn of set) fn(null);
-        if (state === 'SUBSCRIBED') wasLive = true;
+        if (state === "SUBSCRIBED" && wasLive)
+          for (const set of this.#listeners.values()) for (const fn of set) fn(null);
+        if (state === "SUBSCRIBED") wasLive = true;
       });
   }
 
@@ -53,7 +54,7 @@ class Realtime {
     const fire = () => {
       timer = null;
       last = Date.now();
-      if (document.visibilityState === 'visible') fn();
+      if (document.visibilityState === "visible") fn();
       else pending = true;
     };
     let pending = false;
@@ -61,7 +62,7 @@ class Realtime {
       timer ??= setTimeout(fire, Math.max(60, last + every - Date.now()));
     };
     const shown = () => {
-      if (document.visibilityState !== 'visible' || !pending) return;
+      if (document.visibilityState !== "visible" || !pending) return;
       pending = false;
       fire();
     };
@@ -69,11 +70,11 @@ class Realtime {
       const set = this.#listeners.get(table) ?? new Set();
       this.#listeners.set(table, set.add(changed));
     }
-    document.addEventListener('visibilitychange', shown);
-    const poll = setInterval(() => this.status !== 'live' && this.online && changed(null), pollEvery);
+    document.addEventListener("visibilitychange", shown);
+    const poll = setInterval(() => this.status !== "live" && this.online && changed(null), pollEvery);
     return () => {
       for (const table of tables) this.#listeners.get(table)?.delete(changed);
-      document.removeEventListener('visibilitychange', shown);
+      document.removeEventListener("visibilitychange", shown);
       clearInterval(poll);
       if (timer) clearTimeout(timer);
     };
@@ -86,7 +87,7 @@ class Realtime {
 
 export const realtime = new Realtime();
 
-if (typeof window !== 'undefined') {
-  addEventListener('online', () => (realtime.online = true));
-  addEventListener('offline', () => (realtime.online = false));
+if (typeof window !== "undefined") {
+  addEventListener("online", () => (realtime.online = true));
+  addEventListener("offline", () => (realtime.online = false));
 }

@@ -1,7 +1,7 @@
-import { untrack } from 'svelte';
-import type { Page } from './api/types.ts';
-import { toApiError, type ApiError } from './errors.ts';
-import { realtime } from './realtime.svelte.ts';
+import { untrack } from "svelte";
+import type { Page } from "./api/types.ts";
+import { toApiError, type ApiError } from "./errors.ts";
+import { realtime } from "./realtime.svelte.ts";
 
 type Options = {
   /** Tables whose changes refresh this. */
@@ -12,7 +12,7 @@ type Options = {
   interval?: number;
 };
 
-const aborted = (thrown: unknown) => thrown instanceof DOMException && thrown.name === 'AbortError';
+const aborted = (thrown: unknown) => thrown instanceof DOMException && thrown.name === "AbortError";
 
 /** "Load, error, retry, refresh on realtime" for one thing. Old data stays on screen while new data comes. */
 export class Resource<T> {
@@ -176,7 +176,9 @@ export function list<T>(
 function watch(refresh: () => void, { tables = [], every = 1000, interval }: Options): void {
   $effect(() => {
     const off = tables.length ? realtime.on(tables, refresh, every) : undefined;
-    const timer = interval ? setInterval(() => document.visibilityState === 'visible' && refresh(), interval) : undefined;
+    const timer = interval
+      ? setInterval(() => document.visibilityState === "visible" && refresh(), interval)
+      : undefined;
     return () => {
       off?.();
       if (timer) clearInterval(timer);

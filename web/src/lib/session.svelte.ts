@@ -1,10 +1,10 @@
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import { api, API_BASE, problemFrom, useCredentials } from './api.ts';
-import type { AuthOptions, Me, Role, SessionTokens } from './api/types.ts';
-import { toApiError } from './errors.ts';
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { api, API_BASE, problemFrom, useCredentials } from "./api.ts";
+import type { AuthOptions, Me, Role, SessionTokens } from "./api/types.ts";
+import { toApiError } from "./errors.ts";
 
-const TENANT_KEY = 'console-tenant';
-const loopback = new Set(['localhost', '127.0.0.1', '[::1]']);
+const TENANT_KEY = "console-tenant";
+const loopback = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 /** The endpoint for auth and realtime: our own origin when both are this machine, so that no CORS or host mix-up arises. */
 function supabaseUrl(configured: string): string {
@@ -22,7 +22,7 @@ class Session {
   #client: SupabaseClient | null = null;
 
   get supabase(): SupabaseClient {
-    if (!this.#client) throw new Error('start() has not run yet');
+    if (!this.#client) throw new Error("start() has not run yet");
     return this.#client;
   }
 
@@ -34,10 +34,10 @@ class Session {
   }
   /** Viewers read; the API refuses their writes, so the console does not offer them. */
   get canWrite(): boolean {
-    return this.role !== null && this.role !== 'viewer';
+    return this.role !== null && this.role !== "viewer";
   }
   get isAdmin(): boolean {
-    return this.role === 'owner' || this.role === 'admin';
+    return this.role === "owner" || this.role === "admin";
   }
 
   /** Loads the public options and any stored session. Safe to call again after a failure. */
@@ -51,7 +51,7 @@ class Session {
     if (!response.ok) throw problemFrom(response, await response.json().catch(() => null));
     this.options = (await response.json()) as AuthOptions;
     this.#client ??= createClient(supabaseUrl(this.options.supabase_url), this.options.publishable_key, {
-      auth: { persistSession: true, autoRefreshToken: true, detectSessionInUrl: false, storageKey: 'console-session' },
+      auth: { persistSession: true, autoRefreshToken: true, detectSessionInUrl: false, storageKey: "console-session" },
     });
     useCredentials({
       token: async () => (await this.supabase.auth.getSession()).data.session?.access_token ?? null,
@@ -63,7 +63,7 @@ class Session {
       },
     });
     this.supabase.auth.onAuthStateChange((event) => {
-      if (event === 'SIGNED_OUT') this.#clear();
+      if (event === "SIGNED_OUT") this.#clear();
     });
     const { data } = await this.supabase.auth.getSession();
     if (data.session) {
@@ -76,14 +76,14 @@ class Session {
   async loadMe(): Promise<void> {
     this.tenantId = localStorage.getItem(TENANT_KEY);
     try {
-      this.me = await api.get('/auth/me');
+      this.me = await api.get("/auth/me");
     } catch (thrown) {
       const error = toApiError(thrown);
       if (error.status === 401) return this.#forget();
       if (this.tenantId === null || (error.status !== 403 && error.status !== 404)) throw error;
       this.tenantId = null;
       localStorage.removeItem(TENANT_KEY);
-      this.me = await api.get('/auth/me');
+      this.me = await api.get("/auth/me");
     }
     const known = this.me.tenants.some((t) => t.id === this.tenantId);
     if (!known) this.tenantId = this.me.tenant_id ?? this.me.tenants[0]?.id ?? null;
@@ -105,11 +105,11 @@ class Session {
   /** Switching reloads the page: every open list, cache and channel belongs to the old tenant. */
   switchTenant(id: string): void {
     localStorage.setItem(TENANT_KEY, id);
-    location.assign('/');
+    location.assign("/");
   }
 
   async signOut(): Promise<void> {
-    await api.post('/auth/logout').catch(() => undefined);
+    await api.post("/auth/logout").catch(() => undefined);
     await this.#forget();
   }
 
@@ -119,7 +119,7 @@ class Session {
   }
 
   async #forget(): Promise<void> {
-    await this.supabase.auth.signOut({ scope: 'local' }).catch(() => undefined);
+    await this.supabase.auth.signOut({ scope: "local" }).catch(() => undefined);
     this.#clear();
   }
   #clear(): void {

@@ -2531,10 +2531,7 @@ export interface operations {
     "api_keys.create": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2789,10 +2786,7 @@ export interface operations {
     "auth.claim": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2887,10 +2881,7 @@ export interface operations {
     "auth.invitation_accept": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2939,10 +2930,7 @@ export interface operations {
     "auth.login": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2988,10 +2976,7 @@ export interface operations {
     "auth.logout": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -3166,10 +3151,7 @@ export interface operations {
     "auth.refresh": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -3213,10 +3195,7 @@ export interface operations {
     "auth.register": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -3265,10 +3244,7 @@ export interface operations {
     "auth.signup": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -5775,10 +5751,7 @@ export interface operations {
     "connections.check": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path: {
                 id: string;
             };
@@ -5921,10 +5894,7 @@ export interface operations {
     "connections.register_webhook": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path: {
                 id: string;
             };
@@ -7650,10 +7620,7 @@ export interface operations {
             query?: {
                 file_name?: string;
             };
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -8144,10 +8111,7 @@ export interface operations {
     "invitations.create": {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };

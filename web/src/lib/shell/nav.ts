@@ -1,12 +1,12 @@
-import Cable from '@lucide/svelte/icons/cable';
-import Gauge from '@lucide/svelte/icons/gauge';
-import Inbox from '@lucide/svelte/icons/inbox';
-import Layers from '@lucide/svelte/icons/layers';
-import ListFilter from '@lucide/svelte/icons/list-filter';
-import Send from '@lucide/svelte/icons/send';
-import Settings from '@lucide/svelte/icons/settings';
-import Users from '@lucide/svelte/icons/users';
-import type { Component } from 'svelte';
+import Cable from "@lucide/svelte/icons/cable";
+import Gauge from "@lucide/svelte/icons/gauge";
+import Inbox from "@lucide/svelte/icons/inbox";
+import Layers from "@lucide/svelte/icons/layers";
+import ListFilter from "@lucide/svelte/icons/list-filter";
+import Send from "@lucide/svelte/icons/send";
+import Settings from "@lucide/svelte/icons/settings";
+import Users from "@lucide/svelte/icons/users";
+import type { Component } from "svelte";
 
 export type NavItem = {
   href: string;
@@ -16,19 +16,21 @@ export type NavItem = {
   module?: string;
   /** Second key after "g". */
   key: string;
-  group: 'work' | 'system';
+  group: "work" | "system";
 };
 
 export const navigation: readonly NavItem[] = [
-  { href: '/', label: 'Dashboard', icon: Gauge, key: 'd', group: 'work' },
-  { href: '/contacts', label: 'Contacts', icon: Users, module: 'contacts', key: 'c', group: 'work' },
-  { href: '/lists', label: 'Lists & segments', icon: ListFilter, module: 'contacts', key: 'l', group: 'work' },
-  { href: '/campaigns', label: 'Campaigns', icon: Send, module: 'campaigns', key: 'a', group: 'work' },
-  { href: '/inbox', label: 'Inbox', icon: Inbox, module: 'messaging', key: 'i', group: 'work' },
-  { href: '/providers', label: 'Providers', icon: Cable, module: 'providers', key: 'p', group: 'system' },
-  { href: '/queues', label: 'Queues', icon: Layers, module: 'operations', key: 'q', group: 'system' },
-  { href: '/settings', label: 'Settings', icon: Settings, key: 's', group: 'system' },
+  { href: "/", label: "Dashboard", icon: Gauge, key: "d", group: "work" },
+  { href: "/contacts", label: "Contacts", icon: Users, module: "contacts", key: "c", group: "work" },
+  { href: "/lists", label: "Lists & segments", icon: ListFilter, module: "contacts", key: "l", group: "work" },
+  { href: "/campaigns", label: "Campaigns", icon: Send, module: "campaigns", key: "a", group: "work" },
+  { href: "/inbox", label: "Inbox", icon: Inbox, module: "messaging", key: "i", group: "work" },
+  { href: "/providers", label: "Providers", icon: Cable, module: "providers", key: "p", group: "system" },
+  { href: "/queues", label: "Queues", icon: Layers, module: "operations", key: "q", group: "system" },
+  { href: "/settings", label: "Settings", icon: Settings, key: "s", group: "system" },
 ];
 
 export const itemFor = (path: string): NavItem | undefined =>
-  navigation.find((item) => (item.href === '/' ? path === '/' : path === item.href || path.startsWith(`${item.href}/`)));
+  navigation.find((item) =>
+    item.href === "/" ? path === "/" : path === item.href || path.startsWith(`${item.href}/`),
+  );

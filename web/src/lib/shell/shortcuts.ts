@@ -1,14 +1,14 @@
-import { goto } from '$app/navigation';
-import { session } from '../session.svelte.ts';
-import { confirmation } from '../ui/confirm.svelte.ts';
-import { navigation } from './nav.ts';
+import { goto } from "$app/navigation";
+import { session } from "../session.svelte.ts";
+import { confirmation } from "../ui/confirm.svelte.ts";
+import { navigation } from "./nav.ts";
 
 export const shortcutHelp: readonly { keys: string; does: string }[] = [
-  { keys: 'Ctrl K', does: 'Find or do anything' },
-  { keys: '/', does: 'Search this page' },
-  { keys: 'c', does: 'Create something new on this page' },
-  { keys: '?', does: 'Show these shortcuts' },
-  { keys: 'Esc', does: 'Close a panel or leave a field' },
+  { keys: "Ctrl K", does: "Find or do anything" },
+  { keys: "/", does: "Search this page" },
+  { keys: "c", does: "Create something new on this page" },
+  { keys: "?", does: "Show these shortcuts" },
+  { keys: "Esc", does: "Close a panel or leave a field" },
   ...navigation.map((item) => ({ keys: `g ${item.key}`, does: `Go to ${item.label.toLowerCase()}` })),
 ];
 
@@ -19,13 +19,13 @@ const typing = (target: EventTarget | null) =>
 export function installShortcuts(on: { palette: () => void; help: () => void }): () => void {
   let awaiting = 0;
   function keydown(event: KeyboardEvent) {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
       on.palette();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-    if (confirmation.question || document.querySelector('[role=dialog],[role=alertdialog]')) return;
+    if (confirmation.question || document.querySelector("[role=dialog],[role=alertdialog]")) return;
     if (Date.now() - awaiting < 1200) {
       awaiting = 0;
       const item = navigation.find((n) => n.key === event.key);
@@ -35,15 +35,15 @@ export function installShortcuts(on: { palette: () => void; help: () => void }):
       }
       return;
     }
-    if (event.key === 'g') awaiting = Date.now();
-    else if (event.key === '?') on.help();
-    else if (event.key === '/') {
+    if (event.key === "g") awaiting = Date.now();
+    else if (event.key === "?") on.help();
+    else if (event.key === "/") {
       const box = document.querySelector<HTMLInputElement>('[data-hotkey="/"]');
       if (!box) return;
       event.preventDefault();
       box.focus();
       box.select();
-    } else if (event.key === 'c') {
+    } else if (event.key === "c") {
       const create = document.querySelector<HTMLElement>('[data-hotkey="c"]');
       if (create) {
         event.preventDefault();
@@ -51,6 +51,6 @@ export function installShortcuts(on: { palette: () => void; help: () => void }):
       }
     }
   }
-  addEventListener('keydown', keydown);
-  return () => removeEventListener('keydown', keydown);
+  addEventListener("keydown", keydown);
+  return () => removeEventListener("keydown", keydown);
 }
