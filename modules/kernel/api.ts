@@ -6,7 +6,7 @@ import type { Tx } from "./db.ts";
 import { AppError, type FieldError, toAppError, toProblem } from "./errors.ts";
 import { uuid7 } from "./ids.ts";
 import type { Kernel, RunScope } from "./kernel.ts";
-import { type AnyOperation, isRead, pathParams } from "./operation.ts";
+import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 import { roleAllows, scopesAllow } from "./registry.ts";
 import { sha256Hex } from "./signatures.ts";
 
@@ -99,7 +99,7 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     return respond(op, result, headers);
   }
 
-  const key = isRead(op) ? null : idempotencyKey(request.headers);
+  const key = replays(op) ? idempotencyKey(request.headers) : null;
   const idempotency = key === null ? null : { scope: tenantId ?? callerId(actor), key, hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}\n${bodyText.length}`) };
 
   if (op.auth === "tenant") {
@@ -130,13 +130,11 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
   };
   if (op.transaction === "manual") return respond(op, await op.handle({ ...outside, tx: open }, input, request), headers);
-  // Answers to the public carry sessions and are never stored.
-  const kept = op.auth === "user" ? idempotency : null;
   return await open(async (ctx) => {
-    const replayed = kept && (await replay(ctx.db, op, kept, headers));
+    const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
     if (replayed) return replayed;
     const response = respond(op, await op.handle(ctx, input, request), headers);
-    if (kept) await keep(ctx.db, op, kept, response);
+    if (idempotency) await keep(ctx.db, op, idempotency, response);
     return response;
   });
 }

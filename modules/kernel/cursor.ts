@@ -73,3 +73,10 @@ export function toPage<R, T>(
     has_more: more,
   };
 }
+
+/** A row without the `sort_key` column that only its cursor needs. */
+export function withoutSortKey<R extends { sort_key: string }>(row: R): Omit<R, "sort_key"> {
+  const item: Partial<R> = { ...row };
+  delete item.sort_key;
+  return item as Omit<R, "sort_key">;
+}

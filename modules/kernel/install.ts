@@ -19,6 +19,7 @@ export async function installKernel<T>(kernel: Kernel, ownerUrl: string, also: (
       const schedules = [...own, ...kernel.registry.schedules].map((s) => ({ name: s.name, cron: s.cron, command: s.sql, seconds: s.everySeconds }));
       await tx`select kernel.register_schedules(${tx.json(schedules)})`;
       const { config } = kernel;
+      await grantLogin(tx, config.dbUrl);
       if (config.tickUrl) {
         await tx`insert into kernel.settings (key, value) values ('tick', ${tx.json({ url: config.tickUrl, key: config.secretKey })})
           on conflict (key) do update set value = excluded.value, updated_at = now()`;
@@ -34,4 +35,13 @@ export async function installKernel<T>(kernel: Kernel, ownerUrl: string, also: (
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+/** Where the product logs in as its own role, that role gets the password its URL names. */
+async function grantLogin(tx: postgres.TransactionSql, url: string): Promise<void> {
+  const { username, password } = new URL(url);
+  // A pooler's user name carries the project: overture_worker.<ref>.
+  if (username.split(".")[0] !== "overture_worker" || password === "") return;
+  await tx`select set_config('overture.password', ${decodeURIComponent(password)}, true)`;
+  await tx`do $$ begin execute format('alter role overture_worker login password %L', current_setting('overture.password')); end $$`;
 }

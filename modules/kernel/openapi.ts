@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
-import { type AnyOperation, isRead, pathParams } from "./operation.ts";
+import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 
 /** The OpenAPI 3.1 document, generated from the operations, so it cannot promise what no code does. */
 
@@ -38,7 +38,7 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
       requestParams: {
         ...(params.length > 0 ? { path: pick((name) => params.includes(name)) } : {}),
         ...(!inBody && hasRest ? { query: rest } : {}),
-        ...(isRead(op) ? {} : { header: z.object({ "Idempotency-Key": z.string().max(255).optional().describe("Repeat safely: the first answer is replayed for 24 hours.") }) }),
+        ...(replays(op) ? { header: z.object({ "Idempotency-Key": z.string().max(255).optional().describe("Repeat safely: the first answer is replayed for 24 hours.") }) } : {}),
       },
       ...(inBody && hasRest ? { requestBody: { required: true, content: { "application/json": { schema: rest } } } } : {}),
       ...(op.body === "binary" ? { requestBody: { required: true, content: { [op.mediaType ?? "application/octet-stream"]: { schema: { type: "string", format: "binary" } } } } } : {}),

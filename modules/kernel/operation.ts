@@ -89,6 +89,9 @@ export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)
 /** Whether the operation changes nothing: decides scopes of API keys, audit rows and idempotency. */
 export const isRead = (op: Pick<AnyOperation, "method">): boolean => op.method === "GET";
 
+/** Whether an Idempotency-Key is kept: only where the effect and the answer share one transaction and a known caller. */
+export const replays = (op: AnyOperation): boolean => !isRead(op) && op.transaction === "one" && op.auth !== "public";
+
 /** Runs an operation from inside another act, in the caller's transaction: the same input rules, no second permission check. */
 export async function invoke<T>(op: AnyOperation, ctx: Ctx, input: unknown): Promise<T> {
   if (op.auth !== "tenant" || op.transaction !== "one") throw new Error(`${op.id} opens its own transactions; use invokeManual`);

@@ -64,6 +64,7 @@ const generators: Record<string, () => string> = {
   POSTGRES_PASSWORD: () => token(24),
   SUPABASE_ADMIN_PASSWORD: () => token(24),
   EMBEDDED_API_PASSWORD: () => token(24),
+  OVERTURE_DB_PASSWORD: () => token(24),
 };
 
 /** Reads `secrets.env`, adding what is missing. Existing values are never changed: they open existing data. */

@@ -132,12 +132,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
 
     const url = `http://127.0.0.1:${ports.api}`;
-    const { SUPABASE_ADMIN_PASSWORD: _, EMBEDDED_API_PASSWORD: apiPassword, ...shared } = secrets;
+    const { SUPABASE_ADMIN_PASSWORD: _, EMBEDDED_API_PASSWORD: apiPassword, OVERTURE_DB_PASSWORD: ownPassword, ...shared } = secrets;
     const env: Record<string, string> = {
       ...shared,
       SUPABASE_URL: url,
       SUPABASE_DB_URL: dbUrl,
-      OVERTURE_DB_URL: dbUrl,
+      // The product's own login: row-level security applies to it whatever it does. The install step gives it this password.
+      OVERTURE_DB_URL: connection("overture_worker", ownPassword!),
       OVERTURE_PUBLIC_URL: process.env.OVERTURE_PUBLIC_URL ?? url,
       OVERTURE_HOME: home,
       OVERTURE_PORT_BASE: String(portBase),
@@ -154,11 +155,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       name: string,
       args: string[],
       ready: ChildOptions["ready"],
-      extra: Record<string, string> = {},
+      own: Record<string, string>,
     ) => {
       step(`Starting the ${name}`);
       const { onEvent, restart = false } = options;
-      const child = new Child({ name, args, env: { ...env, ...extra }, home, ready, restart, onEvent });
+      const child = new Child({ name, args, env: own, home, ready, restart, onEvent });
       children[name] = child;
       undo.push((force) => child.stop(force));
       await child.start();
@@ -169,6 +170,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ["run", "-A", "--no-lock", "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")],
         "announced",
         {
+          ...env,
           EMBEDDED_ROOT: root,
           EMBEDDED_PORT: String(ports.api),
           EMBEDDED_ADMIN_DB_URL: adminDbUrl,
@@ -179,13 +181,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       );
     }
     if (services.sandbox) {
-      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], {
-        port: ports.sandbox,
-      });
+      // It plays strangers: it gets none of the installation's secrets.
+      const own = Object.fromEntries(Object.entries(env).filter(([key]) => key.startsWith("SANDBOX_")));
+      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], { port: ports.sandbox }, own);
     }
     // Last to start, first to stop: it works through the others.
-    if (services.worker)
-      await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], "alive");
+    if (services.worker) {
+      const { SUPABASE_DB_URL: _owner, POSTGRES_PASSWORD: _password, ...own } = env;
+      await launch("worker", ["run", "-A", "--no-lock", join(root, "functions/worker/index.ts")], "alive", own);
+    }
 
     const pids = () =>
       Object.fromEntries(Object.entries(children).flatMap(([name, { pid }]) => (pid ? [[name, pid]] : [])));

@@ -4,7 +4,7 @@ import { startStack } from "../../supabase/embedded/stack.ts";
 /** One stack for the whole run: database, gateway and sandbox. Schedules stay off, so that tests decide when things happen. */
 export default async function setup(project: TestProject) {
   const stack = await startStack({ services: { worker: false, sandbox: true, cron: false, functions: true } });
-  project.provide("stackEnv", { ...stack.env, OVERTURE_DB_URL: stack.dbUrl, SUPABASE_ADMIN_DB_URL: stack.adminDbUrl, LOG_LEVEL: "silent" });
+  project.provide("stackEnv", { ...stack.env, SUPABASE_ADMIN_DB_URL: stack.adminDbUrl, LOG_LEVEL: "silent" });
   return () => stack.stop();
 }
 
