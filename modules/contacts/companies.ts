@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import { escapeLike } from "./filter-sql.ts";
@@ -88,12 +88,7 @@ export const listCompanies = defineOperation({
         ${after ? db`and (o.name_sort, o.id) > (${after[0]}::text, ${after[1]}::text::uuid)` : db``}
       order by o.name_sort, o.id
       limit ${input.limit + 1}`;
-    return toPage(
-      rows,
-      input.limit,
-      (r) => [r.sort_key, r.id],
-      ({ sort_key: _, ...row }) => row,
-    );
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, type Page, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, type Page, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import type { Ctx } from "../kernel/context.ts";
 import type { Tx } from "../kernel/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
@@ -141,12 +141,7 @@ export async function pageOfContacts(
     order by ${column} ${direction}, c.id ${direction}
     limit ${query.limit + 1}`;
   if (common) await db`set local enable_sort = on`;
-  return toPage(
-    rows,
-    query.limit,
-    (row) => [mark, row.sort_key, row.id],
-    ({ sort_key: _, ...contact }) => contact,
-  );
+  return toPage(rows, query.limit, (row) => [mark, row.sort_key, row.id], withoutSortKey);
 }
 
 /** Counts above this are said to be «at least»: nobody needs the last digit, and a million rows take a second. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import {
@@ -315,11 +315,6 @@ export const contactInteractions = defineOperation({
         ${after ? db`and (i.at, i.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by i.at desc, i.id desc
       limit ${input.limit + 1}`;
-    return toPage(
-      rows,
-      input.limit,
-      (r) => [r.sort_key, r.id],
-      ({ sort_key: _, ...row }) => row,
-    );
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });

@@ -101,7 +101,7 @@ export async function prepare(
   const add = (owner: unknown, probe: Probe | null) => {
     if (probe && probes.length < 20) ask.set(owner, probes.push(probe) - 1);
   };
-  for (const { condition } of conditions) add(condition, probeOf(condition, custom));
+  for (const { condition } of conditions) add(condition, probeOf(condition));
   const required: unknown[] = conditions.filter((c) => c.required).map((c) => c.condition);
   required.push("search", "tag");
   const patterns = wanted.search ? searchPatterns(wanted.search) : [];
@@ -182,7 +182,7 @@ const customKind = (def: CustomDef): Kind =>
   def.type === "number" || def.type === "date" || def.type === "boolean" ? def.type : "text";
 
 /** An indexed question that all matches of the condition answer with yes; null when no index helps. */
-function probeOf({ field, op, value }: Condition, custom: ReadonlyMap<string, CustomDef>): Probe | null {
+function probeOf({ field, op, value }: Condition): Probe | null {
   const key = customKey(field);
   if (key !== null) {
     return op === "eq" ? { custom: { [key]: value } } : null;

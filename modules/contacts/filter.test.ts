@@ -48,12 +48,10 @@ describe("what is a filter", () => {
 
   it("has limits on depth and size", () => {
     expect(say(deep(5))[0]).toContain("nested deeper");
-    const one = { field: "email", op: "is_empty" };
-    expect(say({ all: Array(MAX_CONDITIONS).fill(one) })).toEqual([]);
-    expect(say({ all: Array(MAX_CONDITIONS + 1).fill(one) })[0]).toContain("more than");
-    expect(say({ all: [{ all: Array(30).fill(one) }, { all: Array(30).fill(one) }] })[0]).toContain(
-      "one condition too many",
-    );
+    const many = (n: number) => Array.from({ length: n }, () => ({ field: "email", op: "is_empty" }));
+    expect(say({ all: many(MAX_CONDITIONS) })).toEqual([]);
+    expect(say({ all: many(MAX_CONDITIONS + 1) })[0]).toContain("more than");
+    expect(say({ all: [{ all: many(30) }, { all: many(30) }] })[0]).toContain("one condition too many");
   });
 });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import { id, List } from "./schemas.ts";
@@ -46,12 +46,7 @@ export const listLists = defineOperation({
       where l.tenant_id = ${ctx.tenantId} ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by l.created_at desc, l.id desc
       limit ${input.limit + 1}`;
-    return toPage(
-      rows,
-      input.limit,
-      (r) => [r.sort_key, r.id],
-      ({ sort_key: _, ...row }) => row,
-    );
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import { countContacts, pageOfContacts, whereContacts } from "./contact-query.ts";
@@ -54,12 +54,7 @@ export const listSegments = defineOperation({
       where s.tenant_id = ${ctx.tenantId} ${after ? db`and (s.created_at, s.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by s.created_at desc, s.id desc
       limit ${input.limit + 1}`;
-    return toPage(
-      rows,
-      input.limit,
-      (r) => [r.sort_key, r.id],
-      ({ sort_key: _, ...row }) => row,
-    );
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });
 

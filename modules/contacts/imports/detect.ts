@@ -35,7 +35,11 @@ function utf16(head: Uint8Array): "utf-16le" | "utf-16be" | null {
   if (sample.length < 4) return null;
   let even = 0;
   let odd = 0;
-  for (let i = 0; i < sample.length; i++) if (sample[i] === 0) i % 2 === 0 ? even++ : odd++;
+  for (let i = 0; i < sample.length; i++) {
+    if (sample[i] !== 0) continue;
+    if (i % 2 === 0) even += 1;
+    else odd += 1;
+  }
   const most = sample.length / 2;
   if (odd > most * 0.7 && even < most * 0.05) return "utf-16le";
   return even > most * 0.7 && odd < most * 0.05 ? "utf-16be" : null;

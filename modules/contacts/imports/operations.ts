@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../../kernel/cursor.ts";
 import { AppError, invalidField } from "../../kernel/errors.ts";
 import { defineManualOperation, defineOperation } from "../../kernel/operation.ts";
 import { csvResponse } from "../csv.ts";
@@ -29,12 +29,7 @@ export const listImports = defineOperation({
       where m.tenant_id = ${ctx.tenantId} ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by m.created_at desc, m.id desc
       limit ${input.limit + 1}`;
-    return toPage(
-      rows,
-      input.limit,
-      (r) => [r.sort_key, r.id],
-      ({ sort_key: _, ...row }) => row,
-    );
+    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });
 
