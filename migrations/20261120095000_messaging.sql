@@ -105,26 +105,98 @@ create table public.attempts (
 comment on table public.attempts is 'Written before the provider is called: a crash in between leaves a row that says so.';
 select kernel.protect('public.attempts', write => null, broadcast => false);
 
+-- By month, because it grows without end: old months are dropped whole instead of deleted row by row.
 create table public.message_events (
   tenant_id uuid not null,
   id uuid not null default kernel.uuid7(),
   message_id uuid not null,
   kind text not null check (kind in ('sent', 'delivered', 'deferred', 'opened', 'clicked', 'replied', 'auto_replied', 'bounced', 'complained', 'unsubscribed', 'failed')),
-  -- Deterministic: the same fact told twice is one row.
+  -- Deterministic: the same fact told twice is one row. A fact told again carries the same moment, so its month is the same.
   event_key text not null check (length(event_key) <= 300),
   at timestamptz not null,
+  -- The month of `at` in UTC. A column, because a partition key can neither be generated nor be set by a trigger.
+  month date not null default pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date
+    check (month = pg_catalog.date_trunc('month', at at time zone 'UTC')::date),
   -- A prefetch by a mail client or a security scanner; not counted as a person's act.
   is_bot boolean not null default false,
   detail jsonb not null default '{}',
   created_at timestamptz not null default kernel.now(),
-  primary key (tenant_id, id),
-  unique (tenant_id, event_key),
+  primary key (tenant_id, month, id),
+  unique (tenant_id, event_key, month),
   foreign key (tenant_id, message_id) references public.messages (tenant_id, id) on delete cascade
-);
+) partition by range (month);
 create index message_events_by_message on public.message_events (tenant_id, message_id, at);
 create index message_events_by_time on public.message_events (tenant_id, at desc, id desc);
-comment on table public.message_events is 'What happened to messages, in one vocabulary for all providers.';
+comment on table public.message_events is 'What happened to messages, in one vocabulary for all providers. Partitioned by month.';
 select kernel.protect('public.message_events', write => null);
+
+-- Partitions stand in private, closed on their own: only the parent, under its policies, leads to their rows.
+-- The default partition takes what no month is ready for, so that no event is ever refused.
+create table private.message_events_default partition of public.message_events default;
+alter table private.message_events_default enable row level security;
+alter table private.message_events_default force row level security;
+
+-- How many whole months of events are kept besides the current one: kernel.settings, key events_keep_months; 24 unless set.
+create function private.events_keep_months() returns int
+language sql stable set search_path = '' as $$
+  select coalesce((select greatest(1, (s.value #>> '{}')::int) from kernel.settings s where s.key = 'events_keep_months'), 24)
+$$;
+
+-- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
+-- holds rows of; those move over. Returns how many were made. Idempotent; a lock not had in five seconds is left to the next run.
+create function private.ensure_partitions() returns int
+language plpgsql volatile set search_path = '' set lock_timeout = '5s' as $$
+declare
+  this_month date := pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date;
+  wanted date;
+  part text;
+  made int := 0;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('message_events.partitions', 0));
+  for wanted in
+    select (this_month + pg_catalog.make_interval(months => n))::date from pg_catalog.generate_series(0, 2) n
+    union
+    select distinct d.month from private.message_events_default d
+    where d.month between this_month - pg_catalog.make_interval(months => private.events_keep_months()) and this_month
+    order by 1
+  loop
+    part := 'message_events_' || pg_catalog.to_char(wanted, 'YYYY_MM');
+    continue when pg_catalog.to_regclass('private.' || part) is not null;
+    execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
+    execute pg_catalog.format('alter table private.%I enable row level security', part);
+    execute pg_catalog.format('alter table private.%I force row level security', part);
+    made := made + 1;
+  end loop;
+  return made;
+end $$;
+
+-- Drops the months older than the retention, and what the default partition holds of them. Returns how many partitions went.
+create function private.drop_partitions(keep_months int default private.events_keep_months()) returns int
+language plpgsql volatile set search_path = '' set lock_timeout = '5s' as $$
+declare
+  oldest date := (pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC') - pg_catalog.make_interval(months => keep_months))::date;
+  part record;
+  gone int := 0;
+begin
+  if keep_months is null or keep_months < 1 then
+    raise exception 'keep_months must be at least 1, got %', keep_months using errcode = 'invalid_parameter_value';
+  end if;
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('message_events.partitions', 0));
+  for part in
+    select c.relname as name from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'public.message_events'::regclass and c.relname ~ '^message_events_\d{4}_\d{2}$'
+      and pg_catalog.to_date(pg_catalog.right(c.relname, 7), 'YYYY_MM') < oldest
+    order by c.relname
+  loop
+    execute pg_catalog.format('drop table private.%I', part.name);
+    gone := gone + 1;
+  end loop;
+  delete from private.message_events_default d where d.month < oldest;
+  return gone;
+end $$;
+select private.ensure_partitions();
 
 create table public.tracked_links (
   tenant_id uuid not null,
@@ -326,10 +398,10 @@ begin
   select pg_catalog.array_agg(s.id) filter (where s.final = 'sent'), pg_catalog.array_agg(s.id) filter (where s.final = 'failed')
     into sent_ids, failed_ids from pg_catalog.unnest(rows) s;
 
-  insert into public.message_events (tenant_id, message_id, kind, event_key, at, detail)
-  select me, s.id, s.final, s.final || ':' || s.id, ts, case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
+  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
+  select me, s.id, s.final, s.final || ':' || s.id, ts, pg_catalog.date_trunc('month', ts at time zone 'UTC')::date, case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
   from pg_catalog.unnest(rows) s where s.final in ('sent', 'failed')
-  on conflict (tenant_id, event_key) do nothing;
+  on conflict (tenant_id, event_key, month) do nothing;
 
   perform private.after_sent(sent_ids);
   if failed_ids is not null then
@@ -397,10 +469,13 @@ begin
   select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
 
   with added as (
-    insert into public.message_events (tenant_id, message_id, kind, event_key, at, is_bot, detail)
-    select distinct on (i.event_key) me, i.target, i.kind, i.event_key, i.at, i.is_bot, i.detail
-    from pg_catalog.unnest(rows) i where i.target is not null order by i.event_key
-    on conflict (tenant_id, event_key) do nothing returning event_key
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, is_bot, detail)
+    select distinct on (i.event_key) me, i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date, i.is_bot, i.detail
+    from pg_catalog.unnest(rows) i where i.target is not null
+      -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
+      and not exists (select from public.message_events e where e.tenant_id = me and e.event_key = i.event_key)
+    order by i.event_key
+    on conflict (tenant_id, event_key, month) do nothing returning event_key
   )
   -- From here on only what is new: a redelivered fact changes nothing.
   select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
@@ -493,8 +568,9 @@ begin
   if not found then return null; end if;
 
   if original.id is not null then
-    insert into public.message_events (tenant_id, message_id, kind, event_key, at, detail)
-    values (me, original.id, case when auto_reply then 'auto_replied' else 'replied' end, 'reply:' || new_id, kernel.now(), pg_catalog.jsonb_build_object('message_id', new_id));
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
+    values (me, original.id, case when auto_reply then 'auto_replied' else 'replied' end, 'reply:' || new_id, kernel.now(),
+      pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
   end if;
   if person is not null then
     insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)

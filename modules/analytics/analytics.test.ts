@@ -141,8 +141,8 @@ test("activity is newest first, in pages that repeat and skip nothing even withi
   const [message] = await send(tenant, 1, 0, campaignId);
   await t.sql`update public.messages set contact_id = ${contact!.id} where id = ${message!}`;
   const event = (kind: string, key: string, detail: object, bot = false) => t.sql`
-    insert into public.message_events (tenant_id, message_id, kind, event_key, at, is_bot, detail)
-    values (${tenant.id}, ${message!}, ${kind}, ${key}, ${"2026-01-05T10:00:00.123456Z"}::text::timestamptz, ${bot}, ${t.sql.json(detail as never)})`;
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, is_bot, detail)
+    values (${tenant.id}, ${message!}, ${kind}, ${key}, ${"2026-01-05T10:00:00.123456Z"}::text::timestamptz, '2026-01-01', ${bot}, ${t.sql.json(detail as never)})`;
   for (let i = 0; i < 6; i++) await event("opened", `o${i}`, {});
   await event("opened", "bot", {}, true);
   await event("clicked", "c", { url: "https://example.com/x" });

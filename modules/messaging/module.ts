@@ -14,6 +14,9 @@ export const messaging = defineModule({
   schedules: [
     defineSchedule({ name: "messaging.wake", cron: "10 seconds", everySeconds: 60, sql: "select private.wake_tenants('messaging_send')" }),
     defineSchedule({ name: "messaging.expire_leases", cron: "30 seconds", everySeconds: 60, sql: "select private.expire_leases()" }),
+    defineSchedule({ name: "messaging.partitions", cron: "7 * * * *", everySeconds: 3600, sql: "select private.ensure_partitions()" }),
+    // Events older than the setting events_keep_months (24 unless set).
+    defineSchedule({ name: "messaging.retention", cron: "37 * * * *", everySeconds: 3600, sql: "select private.drop_partitions()" }),
     defineSchedule({ name: "messaging.reconcile", cron: "30 seconds", everySeconds: 60, sql: "select private.wake_tenants('messaging_reconcile')" }),
   ],
   pages: ["/inbox"],
