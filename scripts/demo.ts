@@ -69,36 +69,74 @@ function residentMb(): number {
 
 async function run(): Promise<boolean> {
   let token = "";
-  const api = async <T = any>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> => {
+  const api = async <T = any>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<T> => {
     const raw = body instanceof ReadableStream || typeof body === "string";
     const response = await fetch(`${stack.url}/api/v1${path}`, {
       method,
-      headers: { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(body && !raw ? { "content-type": "application/json" } : {}), ...headers },
+      headers: {
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(body && !raw ? { "content-type": "application/json" } : {}),
+        ...headers,
+      },
       ...(body ? { body: raw ? (body as BodyInit) : JSON.stringify(body), duplex: "half" } : {}),
     } as RequestInit);
     const text = await response.text();
     const answer = text && /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text;
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${answer.detail ?? text} ${JSON.stringify(answer.errors ?? "")}`);
+    if (!response.ok)
+      throw new Error(
+        `${method} ${path} answered ${response.status}: ${answer.detail ?? text} ${JSON.stringify(answer.errors ?? "")}`,
+      );
     return answer as T;
   };
 
   const claim = new URL(stack.claimUrl!).searchParams.get("token");
-  const session = await api("POST", "/auth/claim", { token: claim, email: "demo@overture.example", password: crypto.randomUUID(), name: "Demo", tenant_name: "Demo" });
+  const session = await api("POST", "/auth/claim", {
+    token: claim,
+    email: "demo@overture.example",
+    password: crypto.randomUUID(),
+    name: "Demo",
+    tenant_name: "Demo",
+  });
   token = session.access_token;
 
   const key = crypto.randomUUID();
-  const connection = await api("POST", "/connections", { provider: "postmark", name: "Sandbox", credentials: { server_token: key }, base_url: `${stack.env.OVERTURE_SANDBOX_URL}/postmark` });
+  const connection = await api("POST", "/connections", {
+    provider: "postmark",
+    name: "Sandbox",
+    credentials: { server_token: key },
+    base_url: `${stack.env.OVERTURE_SANDBOX_URL}/postmark`,
+  });
   await api("POST", `/connections/${connection.id}/register-webhook`);
   await api("POST", `/connections/${connection.id}/check`);
   await api("POST", `/connections/${connection.id}/activate`);
-  const sender = await api("POST", "/senders", { connection_id: connection.id, from_email: "sam@outreach.example", from_name: "Sam", daily_cap: 100_000 });
+  const sender = await api("POST", "/senders", {
+    connection_id: connection.id,
+    from_email: "sam@outreach.example",
+    from_name: "Sam",
+    daily_cap: 100_000,
+  });
   const list = await api("POST", "/lists", { name: "Audience" });
 
   const upload = args.csv ? (Readable.toWeb(createReadStream(args.csv)) as ReadableStream) : demoCsv(count);
-  let job = await api("POST", `/imports?file_name=${encodeURIComponent(args.csv ? basename(args.csv) : "demo.csv")}`, upload, { "content-type": "text/csv" });
+  let job = await api(
+    "POST",
+    `/imports?file_name=${encodeURIComponent(args.csv ? basename(args.csv) : "demo.csv")}`,
+    upload,
+    { "content-type": "text/csv" },
+  );
   job = await api("PUT", `/imports/${job.id}/mapping`, {
     mapping: job.detected.suggested_mapping,
-    options: { on_duplicate: "skip", list_id: list.id, consent_source: "Demo file", lawful_basis: "legitimate_interests" },
+    options: {
+      on_duplicate: "skip",
+      list_id: list.id,
+      consent_source: "Demo file",
+      lawful_basis: "legitimate_interests",
+    },
   });
   await api("POST", `/imports/${job.id}/start`);
   job = await poll(
@@ -135,7 +173,10 @@ async function run(): Promise<boolean> {
   say("");
 
   // The referee: what the provider itself accepted.
-  const referee = (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${key}`)).json()) as { accepted: number; duplicates: number };
+  const referee = (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${key}`)).json()) as {
+    accepted: number;
+    duplicates: number;
+  };
   const result = {
     imported: job.created + job.updated,
     rejected_rows: job.rejected,
@@ -162,7 +203,8 @@ async function poll<T>(load: () => Promise<T>, over: (value: T) => boolean, time
   for (;;) {
     const value = await load();
     if (over(value)) return value;
-    if (performance.now() > end) throw new Error(`Not finished after ${timeoutMs / 1000} s; last: ${JSON.stringify(value)}`);
+    if (performance.now() > end)
+      throw new Error(`Not finished after ${timeoutMs / 1000} s; last: ${JSON.stringify(value)}`);
     await new Promise((r) => setTimeout(r, 400));
   }
 }

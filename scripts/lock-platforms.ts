@@ -6,20 +6,44 @@ import { join } from "node:path";
  * entry for every optional dependency `npm ci` refuses the lock, on every machine. Run it after adding a dependency.
  */
 
-type Entry = { version?: string; optional?: boolean; os?: string[]; cpu?: string[]; libc?: string[]; optionalDependencies?: Record<string, string> };
+type Entry = {
+  version?: string;
+  optional?: boolean;
+  os?: string[];
+  cpu?: string[];
+  libc?: string[];
+  optionalDependencies?: Record<string, string>;
+};
 
 const file = join(import.meta.dirname, "..", "package-lock.json");
 const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, Entry> };
 
-const OS: Record<string, string> = { windows: "win32", win32: "win32", darwin: "darwin", linux: "linux", android: "android", freebsd: "freebsd", openharmony: "openharmony", openbsd: "openbsd", netbsd: "netbsd", sunos: "sunos", aix: "aix" };
+const OS: Record<string, string> = {
+  windows: "win32",
+  win32: "win32",
+  darwin: "darwin",
+  linux: "linux",
+  android: "android",
+  freebsd: "freebsd",
+  openharmony: "openharmony",
+  openbsd: "openbsd",
+  netbsd: "netbsd",
+  sunos: "sunos",
+  aix: "aix",
+};
 const CPU = /(?:^|-)(x64|arm64|ia32|arm|ppc64|riscv64|s390x|loong64|mips64el|wasm32)(?:-|$)/;
 
 function platformOf(name: string): Pick<Entry, "os" | "cpu" | "libc"> {
   const words = name.split("/").pop()!.split("-");
   const os = words.map((w) => OS[w]).find(Boolean);
   const cpu = CPU.exec(words.join("-"))?.[1];
-  const libc = words.some((w) => w.startsWith("musl")) ? "musl" : words.some((w) => w === "gnu" || w === "glibc" || w === "gnueabihf") ? "glibc" : undefined;
-  if (!os && !cpu) throw new Error(`${name} is missing from the lock and is no platform package: run npm install first.`);
+  const libc = words.some((w) => w.startsWith("musl"))
+    ? "musl"
+    : words.some((w) => w === "gnu" || w === "glibc" || w === "gnueabihf")
+      ? "glibc"
+      : undefined;
+  if (!os && !cpu)
+    throw new Error(`${name} is missing from the lock and is no platform package: run npm install first.`);
   return { ...(cpu ? { cpu: [cpu] } : {}), ...(os ? { os: [os] } : {}), ...(libc ? { libc: [libc] } : {}) };
 }
 

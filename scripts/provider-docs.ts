@@ -7,7 +7,10 @@ const table = (title: string, fields: FormField[]) =>
   fields.length === 0
     ? ""
     : `\n## ${title}\n\n| Field | What it is | Required | Secret |\n| --- | --- | --- | --- |\n${fields
-        .map((f) => `| \`${f.name}\` | ${f.title}${f.description ? `. ${f.description}` : ""} | ${f.required ? "yes" : "no"} | ${f.secret ? "yes" : "no"} |`)
+        .map(
+          (f) =>
+            `| \`${f.name}\` | ${f.title}${f.description ? `. ${f.description}` : ""} | ${f.required ? "yes" : "no"} | ${f.secret ? "yes" : "no"} |`,
+        )
         .join("\n")}\n`;
 
 const reconcile = (p: AnyProvider) =>

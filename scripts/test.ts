@@ -27,14 +27,25 @@ type Count = { passed: number; failed: number; skipped: number };
 
 const readVitest = (file: string): Count => {
   if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
-  const r = JSON.parse(readFileSync(file, "utf8")) as { numPassedTests: number; numFailedTests: number; numPendingTests: number; numFailedTestSuites: number };
+  const r = JSON.parse(readFileSync(file, "utf8")) as {
+    numPassedTests: number;
+    numFailedTests: number;
+    numPendingTests: number;
+    numFailedTestSuites: number;
+  };
   // A suite that could not even load has no tests to fail.
-  return { passed: r.numPassedTests, failed: r.numFailedTests || (r.numFailedTestSuites > 0 ? r.numFailedTestSuites : 0), skipped: r.numPendingTests };
+  return {
+    passed: r.numPassedTests,
+    failed: r.numFailedTests || (r.numFailedTestSuites > 0 ? r.numFailedTestSuites : 0),
+    skipped: r.numPendingTests,
+  };
 };
 
 const readPlaywright = (file: string): Count => {
   if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
-  const { stats } = JSON.parse(readFileSync(file, "utf8")) as { stats: { expected: number; unexpected: number; flaky: number; skipped: number } };
+  const { stats } = JSON.parse(readFileSync(file, "utf8")) as {
+    stats: { expected: number; unexpected: number; flaky: number; skipped: number };
+  };
   return { passed: stats.expected + stats.flaky, failed: stats.unexpected, skipped: stats.skipped };
 };
 
@@ -49,7 +60,14 @@ const add = (c: Count, code: number) => {
 // A file or name after `npm test --` narrows to vitest.
 const narrowed = args.length > 0;
 const vitestJson = join(results, "vitest.json");
-const code = await run(bin("node"), [bin("vitest"), "run", "--reporter=default", "--reporter=json", `--outputFile.json=${vitestJson}`, ...args]);
+const code = await run(bin("node"), [
+  bin("vitest"),
+  "run",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${vitestJson}`,
+  ...args,
+]);
 add(readVitest(vitestJson), code);
 
 if (!narrowed) {
@@ -63,7 +81,10 @@ if (!narrowed) {
     const browser =
       build !== 0
         ? build
-        : await run(bin("node"), [bin("playwright"), "test"], { CHROMIUM_PATH: chromium.path, PLAYWRIGHT_JSON_OUTPUT_NAME: playwrightJson });
+        : await run(bin("node"), [bin("playwright"), "test"], {
+            CHROMIUM_PATH: chromium.path,
+            PLAYWRIGHT_JSON_OUTPUT_NAME: playwrightJson,
+          });
     add(readPlaywright(playwrightJson), browser);
   }
 }

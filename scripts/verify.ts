@@ -11,7 +11,17 @@ const steps: [name: string, command: string, args: string[], cwd?: string][] = [
   ["format", bin("prettier"), ["--check", "--log-level", "warn", "--cache", "."]],
   ["lint", bin("oxlint"), ["--deny-warnings", "--quiet"]],
   ["types", bin("tsc"), ["-p", "."]],
-  ["types under deno", bin("deno"), ["check", "--quiet", "--no-lock", "supabase/embedded/gateway.ts", ...["api", "webhooks", "links", "tick", "worker"].map((f) => `functions/${f}/index.ts`)]],
+  [
+    "types under deno",
+    bin("deno"),
+    [
+      "check",
+      "--quiet",
+      "--no-lock",
+      "supabase/embedded/gateway.ts",
+      ...["api", "webhooks", "links", "tick", "worker"].map((f) => `functions/${f}/index.ts`),
+    ],
+  ],
   ["console", "npm", ["run", "-s", "check:web"]],
   ["rules", node, ["scripts/check.ts"]],
   ["generated files", node, ["scripts/generate.ts", "--check"]],
@@ -25,7 +35,9 @@ const run = ([name, command, args]: (typeof steps)[number]) =>
     child.stdout.on("data", (d) => (output += d));
     child.stderr.on("data", (d) => (output += d));
     child.on("error", (e) => (output += e.message));
-    child.on("close", (code) => resolve({ name, ok: code === 0, seconds: (performance.now() - started) / 1000, output }));
+    child.on("close", (code) =>
+      resolve({ name, ok: code === 0, seconds: (performance.now() - started) / 1000, output }),
+    );
   });
 
 const only = process.argv.slice(2);

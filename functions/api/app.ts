@@ -11,9 +11,16 @@ import { createApp as createWebhooks } from "../webhooks/app.ts";
 
 /** The API: every operation under /api/v1, and the same under /api for callers that name no version. */
 export function createApp(kernel: Kernel): Hono {
-  const document = openApiDocument(kernel.registry.operations, { title: `${kernel.config.productName} API`, version: "1.0.0" });
+  const document = openApiDocument(kernel.registry.operations, {
+    title: `${kernel.config.productName} API`,
+    version: "1.0.0",
+  });
   const docs = docsPage(document);
-  const allowed = new Set([new URL(kernel.config.publicUrl).origin, new URL(kernel.config.supabaseUrl).origin, ...kernel.config.corsOrigins]);
+  const allowed = new Set([
+    new URL(kernel.config.publicUrl).origin,
+    new URL(kernel.config.supabaseUrl).origin,
+    ...kernel.config.corsOrigins,
+  ]);
 
   const base = () => {
     const app: Api = new Hono();
@@ -37,7 +44,14 @@ export function createApp(kernel: Kernel): Hono {
       // No wildcard: the console's own origin and those the installation lists.
       origin: (origin) => (allowed.has(origin) ? origin : null),
       allowHeaders: ["authorization", "content-type", "idempotency-key", "x-tenant-id", "x-request-id", "x-api-key"],
-      exposeHeaders: ["x-request-id", "ratelimit", "ratelimit-policy", "retry-after", "idempotency-replayed", "content-disposition"],
+      exposeHeaders: [
+        "x-request-id",
+        "ratelimit",
+        "ratelimit-policy",
+        "retry-after",
+        "idempotency-replayed",
+        "content-disposition",
+      ],
       allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
       maxAge: 600,
     }),
@@ -46,7 +60,13 @@ export function createApp(kernel: Kernel): Hono {
   app.mount("/api/webhooks", (request) => createWebhooks(kernel).fetch(aliasRequest(request)));
   app.route("/api", base());
   app.notFound((c) =>
-    problemResponse(kernel, new AppError("not_found", `There is no ${c.req.method} ${c.req.path}.`, { suggestion: "GET /api/v1/openapi.json lists all routes." }), c.get("requestId")),
+    problemResponse(
+      kernel,
+      new AppError("not_found", `There is no ${c.req.method} ${c.req.path}.`, {
+        suggestion: "GET /api/v1/openapi.json lists all routes.",
+      }),
+      c.get("requestId"),
+    ),
   );
   app.onError((error, c) => problemResponse(kernel, error, c.get("requestId")));
   return app as unknown as Hono;

@@ -9,7 +9,9 @@ export const createApp = (kernel: Kernel): Hono =>
   new Hono()
     .basePath("/links")
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
-    .notFound((c) => problemResponse(kernel, new AppError("not_found", "No such link."), newRequestId(c.req.header("x-request-id"))))
+    .notFound((c) =>
+      problemResponse(kernel, new AppError("not_found", "No such link."), newRequestId(c.req.header("x-request-id"))),
+    )
     .get("/o/:token", (c) => openPixel(kernel, c.req.param("token"), c.req.raw.headers))
     .get("/c/:token", (c) => followLink(kernel, c.req.param("token"), c.req.raw.headers))
     .get("/u/:token", (c) => showUnsubscribe(kernel, c.req.param("token")))

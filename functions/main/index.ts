@@ -31,7 +31,10 @@ const envVars = configKeys().flatMap(({ key }): [string, string][] => {
 });
 
 const problem = (status: number, title: string, detail: string) =>
-  new Response(JSON.stringify({ type: "about:blank", title, status, detail }), { status, headers: { "content-type": "application/problem+json" } });
+  new Response(JSON.stringify({ type: "about:blank", title, status, detail }), {
+    status,
+    headers: { "content-type": "application/problem+json" },
+  });
 
 const createWorker = (name: string) =>
   EdgeRuntime.userWorkers.create({
@@ -50,7 +53,8 @@ const createWorker = (name: string) =>
 Deno.serve(async (request) => {
   const [, name = ""] = new URL(request.url).pathname.split("/");
   if (name === "_health") return Response.json({ status: "ok" });
-  if (!FUNCTIONS.includes(name)) return problem(404, "Not found", `There is no function "${name}". There are: ${FUNCTIONS.join(", ")}.`);
+  if (!FUNCTIONS.includes(name))
+    return problem(404, "Not found", `There is no function "${name}". There are: ${FUNCTIONS.join(", ")}.`);
   try {
     const worker = await createWorker(name);
     return await worker.fetch(request);

@@ -14,6 +14,7 @@ export const createApp = (kernel: Kernel): Hono =>
     .basePath("/tick")
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
     .post("/", async (c) => {
-      if (!(await equalSecrets(c.req.header("apikey") ?? "", kernel.config.secretKey))) throw new AppError("unauthenticated", "The tick needs the installation's secret key in `apikey`.");
+      if (!(await equalSecrets(c.req.header("apikey") ?? "", kernel.config.secretKey)))
+        throw new AppError("unauthenticated", "The tick needs the installation's secret key in `apikey`.");
       return c.json({ handled: await drainFor(kernel, BUDGET_MS) });
     });

@@ -13,17 +13,33 @@ export const createApp = (kernel: Kernel): Hono =>
   new Hono()
     .basePath("/webhooks")
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
-    .notFound((c) => problemResponse(kernel, new AppError("not_found", "No such webhook."), newRequestId(c.req.header("x-request-id"))))
+    .notFound((c) =>
+      problemResponse(
+        kernel,
+        new AppError("not_found", "No such webhook."),
+        newRequestId(c.req.header("x-request-id")),
+      ),
+    )
     .post(
       "/:provider/:connection",
       bodyLimit({
         maxSize: MAX_BYTES,
-        onError: (c) => problemResponse(kernel, new AppError("too_large", `At most ${MAX_BYTES} bytes.`), newRequestId(c.req.header("x-request-id"))),
+        onError: (c) =>
+          problemResponse(
+            kernel,
+            new AppError("too_large", `At most ${MAX_BYTES} bytes.`),
+            newRequestId(c.req.header("x-request-id")),
+          ),
       }),
       async (c) => {
         const { provider, connection } = c.req.param();
         const body = new Uint8Array(await c.req.arrayBuffer());
-        const fresh = await ingest(kernel, provider, connection, { headers: c.req.raw.headers, body, url: c.req.url, now: new Date() });
+        const fresh = await ingest(kernel, provider, connection, {
+          headers: c.req.raw.headers,
+          body,
+          url: c.req.url,
+          now: new Date(),
+        });
         return c.json({ accepted: true, duplicate: !fresh }, 200);
       },
     );

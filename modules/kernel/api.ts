@@ -35,10 +35,15 @@ export function mountOperations(app: Api, kernel: Kernel): Api {
         status = response.status;
         return response;
       } finally {
-        kernel.metrics.observe("overture_http_request_seconds", "Time to answer a request", (performance.now() - started) / 1000, {
-          operation: op.id,
-          status: String(status),
-        });
+        kernel.metrics.observe(
+          "overture_http_request_seconds",
+          "Time to answer a request",
+          (performance.now() - started) / 1000,
+          {
+            operation: op.id,
+            status: String(status),
+          },
+        );
       }
     });
   }
@@ -49,13 +54,22 @@ export function mountOperations(app: Api, kernel: Kernel): Api {
 export function problemResponse(kernel: Pick<Kernel, "log">, thrown: unknown, requestId: string): Response {
   const error = toAppError(thrown);
   if (error.status >= 500) kernel.log.error("a request failed", { request_id: requestId, error: error.cause ?? error });
-  const headers = new Headers({ "content-type": "application/problem+json", "x-request-id": requestId, "cache-control": "no-store" });
+  const headers = new Headers({
+    "content-type": "application/problem+json",
+    "x-request-id": requestId,
+    "cache-control": "no-store",
+  });
   if (error.retryAfter !== undefined) headers.set("retry-after", String(Math.ceil(error.retryAfter)));
   if (error.status === 401) headers.set("www-authenticate", "Bearer");
   return new Response(JSON.stringify(toProblem(error, requestId)), { status: error.status, headers });
 }
 
-async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOperation, c: HonoContext<Env>): Promise<Response> {
+async function answer(
+  kernel: Kernel,
+  authenticator: Authenticator,
+  op: AnyOperation,
+  c: HonoContext<Env>,
+): Promise<Response> {
   const requestId = c.get("requestId");
   const request = c.req.raw;
   const headers: Record<string, string> = { "x-request-id": requestId, "cache-control": "no-store" };
@@ -67,9 +81,14 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     ({ actor, tenantId } = entered);
     const { limit, remaining, retryAfter } = entered.rate;
     headers["ratelimit-policy"] = `"tenant";q=${limit};w=${Math.ceil(limit / kernel.config.apiRate)}`;
-    headers["ratelimit"] = `"tenant";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / kernel.config.apiRate)}`;
+    headers["ratelimit"] =
+      `"tenant";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / kernel.config.apiRate)}`;
     if (retryAfter > 0) {
-      const refused = problemResponse(kernel, new AppError("rate_limited", "Your team sends requests too fast.", { retryAfter }), requestId);
+      const refused = problemResponse(
+        kernel,
+        new AppError("rate_limited", "Your team sends requests too fast.", { retryAfter }),
+        requestId,
+      );
       for (const name of ["ratelimit", "ratelimit-policy"]) refused.headers.set(name, headers[name]!);
       return refused;
     }
@@ -95,12 +114,20 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
   if (op.auth === "tenant" && op.transaction === "manual") {
     const ctx = kernel.manual(scope);
     const result = await op.handle(ctx, input, request);
-    if (!isRead(op)) await kernel.run(scope, async (inner) => inner.audit({ input: auditable(input) }, targetOf(op, input)));
+    if (!isRead(op))
+      await kernel.run(scope, async (inner) => inner.audit({ input: auditable(input) }, targetOf(op, input)));
     return respond(op, result, headers);
   }
 
   const key = replays(op) ? idempotencyKey(request.headers) : null;
-  const idempotency = key === null ? null : { scope: tenantId ?? callerId(actor), key, hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}\n${bodyText.length}`) };
+  const idempotency =
+    key === null
+      ? null
+      : {
+          scope: tenantId ?? callerId(actor),
+          key,
+          hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}\n${bodyText.length}`),
+        };
 
   if (op.auth === "tenant") {
     return await kernel.run(scope, async (ctx) => {
@@ -129,7 +156,8 @@ async function answer(kernel: Kernel, authenticator: Authenticator, op: AnyOpera
     // Without a tenant there is no audit table to write to; the log keeps the act.
     audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
   };
-  if (op.transaction === "manual") return respond(op, await op.handle({ ...outside, tx: open }, input, request), headers);
+  if (op.transaction === "manual")
+    return respond(op, await op.handle({ ...outside, tx: open }, input, request), headers);
   return await open(async (ctx) => {
     const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
     if (replayed) return replayed;
@@ -143,23 +171,37 @@ function requirePermission(kernel: Kernel, actor: Actor, permission: string): vo
   if (actor.kind === "user") {
     if (actor.role && roleAllows(kernel.registry, actor.role, permission)) return;
     const least = kernel.registry.permissions.get(permission);
-    throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, { suggestion: `Ask for the role ${least} or above.` });
+    throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, {
+      suggestion: `Ask for the role ${least} or above.`,
+    });
   }
   if (actor.kind === "api_key" && scopesAllow(actor.scopes, permission)) return;
-  throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, { suggestion: "Make a key with that scope." });
+  throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, {
+    suggestion: "Make a key with that scope.",
+  });
 }
 
-const callerId = (actor: Actor): string => (actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other");
+const callerId = (actor: Actor): string =>
+  actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other";
 
 async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
   const [row] = await kernel.database.tx(
     { role: "overture_worker", tenantId: null },
-    (tx) => tx<{ taken: boolean; retry_after: number }[]>`select taken, retry_after from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
+    (tx) =>
+      tx<
+        { taken: boolean; retry_after: number }[]
+      >`select taken, retry_after from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
   );
-  if (row && !row.taken) throw new AppError("rate_limited", "Too many requests from your address.", { retryAfter: Math.max(1, row.retry_after) });
+  if (row && !row.taken)
+    throw new AppError("rate_limited", "Too many requests from your address.", {
+      retryAfter: Math.max(1, row.retry_after),
+    });
 }
 
-async function readInput(op: AnyOperation, c: HonoContext<Env>): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
+async function readInput(
+  op: AnyOperation,
+  c: HonoContext<Env>,
+): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
   const raw: Record<string, unknown> = {};
   for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
   let bodyText = "";
@@ -176,7 +218,8 @@ async function readInput(op: AnyOperation, c: HonoContext<Env>): Promise<{ raw: 
 }
 
 async function readLimited(request: Request, max: number): Promise<string> {
-  if (Number(request.headers.get("content-length") ?? 0) > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
+  if (Number(request.headers.get("content-length") ?? 0) > max)
+    throw new AppError("too_large", `The body may have at most ${max} bytes.`);
   if (!request.body) return "";
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";
@@ -204,7 +247,8 @@ function parseJson(text: string, contentType: string | undefined): Record<string
   } catch (cause) {
     throw new AppError("bad_request", `The body is not valid JSON: ${(cause as Error).message}`, { cause });
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new AppError("bad_request", "The body must be a JSON object.");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new AppError("bad_request", "The body must be a JSON object.");
   checkJson(value, 0);
   return value as Record<string, unknown>;
 }
@@ -212,7 +256,8 @@ function parseJson(text: string, contentType: string | undefined): Record<string
 /** Depth, and U+0000, which Postgres cannot store. */
 function checkJson(value: unknown, depth: number): void {
   if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  if (typeof value === "string" && value.includes("\u0000")) throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
+  if (typeof value === "string" && value.includes("\u0000"))
+    throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
   if (typeof value === "object" && value !== null) for (const v of Object.values(value)) checkJson(v, depth + 1);
 }
 
@@ -224,7 +269,13 @@ function parseInput(op: AnyOperation, raw: unknown): never {
     detail: i.message,
   }));
   const first = errors[0]!;
-  throw new AppError("invalid", errors.length === 1 ? `${first.pointer.slice(1) || "input"}: ${first.detail}` : `${errors.length} fields are not valid.`, { errors });
+  throw new AppError(
+    "invalid",
+    errors.length === 1
+      ? `${first.pointer.slice(1) || "input"}: ${first.detail}`
+      : `${errors.length} fields are not valid.`,
+    { errors },
+  );
 }
 
 function respond(op: AnyOperation, result: unknown, headers: Record<string, string>): Response {
@@ -236,8 +287,14 @@ function respond(op: AnyOperation, result: unknown, headers: Record<string, stri
   if (status === 204) return new Response(null, { status, headers });
   // What leaves matches what the document promises; a mismatch is our fault, not the caller's.
   const output = op.output.safeParse(result);
-  if (!output.success) throw new AppError("internal", "The answer does not fit its own schema.", { cause: new Error(`${op.id}: ${z.prettifyError(output.error)}`) });
-  return new Response(JSON.stringify(output.data), { status, headers: { ...headers, "content-type": "application/json" } });
+  if (!output.success)
+    throw new AppError("internal", "The answer does not fit its own schema.", {
+      cause: new Error(`${op.id}: ${z.prettifyError(output.error)}`),
+    });
+  return new Response(JSON.stringify(output.data), {
+    status,
+    headers: { ...headers, "content-type": "application/json" },
+  });
 }
 
 type Idempotency = { scope: string; key: string; hash: string };
@@ -245,21 +302,38 @@ type Idempotency = { scope: string; key: string; hash: string };
 function idempotencyKey(headers: Headers): string | null {
   const key = headers.get("idempotency-key");
   if (key === null) return null;
-  if (key.length < 1 || key.length > 255) throw new AppError("bad_request", "Idempotency-Key must have 1 to 255 characters.");
+  if (key.length < 1 || key.length > 255)
+    throw new AppError("bad_request", "Idempotency-Key must have 1 to 255 characters.");
   return key;
 }
 
-async function replay(db: Tx, op: AnyOperation, key: Idempotency, headers: Record<string, string>): Promise<Response | null> {
-  const [before] = await db<{ running: boolean; operation: string; request_hash: string; status: number; response: unknown }[]>`
+async function replay(
+  db: Tx,
+  op: AnyOperation,
+  key: Idempotency,
+  headers: Record<string, string>,
+): Promise<Response | null> {
+  const [before] = await db<
+    { running: boolean; operation: string; request_hash: string; status: number; response: unknown }[]
+  >`
     select * from kernel.idempotency_begin(${key.scope}, ${key.key})`;
   if (!before) return null;
-  if (before.running) throw new AppError("idempotency_in_progress", "The first request with this key has not finished.", { retryAfter: 1 });
+  if (before.running)
+    throw new AppError("idempotency_in_progress", "The first request with this key has not finished.", {
+      retryAfter: 1,
+    });
   if (before.operation !== op.id || before.request_hash !== key.hash) {
-    throw new AppError("idempotency_mismatch", "This Idempotency-Key was used with another request.", { suggestion: "Use a fresh key for a new request." });
+    throw new AppError("idempotency_mismatch", "This Idempotency-Key was used with another request.", {
+      suggestion: "Use a fresh key for a new request.",
+    });
   }
   return new Response(before.status === 204 ? null : JSON.stringify(before.response), {
     status: before.status,
-    headers: { ...headers, "idempotency-replayed": "true", ...(before.status === 204 ? {} : { "content-type": "application/json" }) },
+    headers: {
+      ...headers,
+      "idempotency-replayed": "true",
+      ...(before.status === 204 ? {} : { "content-type": "application/json" }),
+    },
   });
 }
 
@@ -275,7 +349,8 @@ function auditable(input: unknown): unknown {
     if (/pass(word)?|secret|token|credential|api_?key/i.test(key)) return "[secret]";
     if (typeof value === "string") return value.length > 200 ? `${value.slice(0, 200)}…` : value;
     if (Array.isArray(value)) return value.length > 20 ? `[${value.length} items]` : value.map((v) => mask(v, key));
-    if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mask(v, k)]));
+    if (typeof value === "object" && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mask(v, k)]));
     return value;
   };
   return mask(input, "");
@@ -286,4 +361,5 @@ const targetOf = (op: AnyOperation, input: unknown): string | undefined => {
   return first ? String((input as Record<string, unknown>)[first]) : undefined;
 };
 
-export const newRequestId = (given: string | null | undefined): string => (given && /^[\w-]{8,64}$/.test(given) ? given : uuid7());
+export const newRequestId = (given: string | null | undefined): string =>
+  given && /^[\w-]{8,64}$/.test(given) ? given : uuid7();

@@ -31,7 +31,8 @@ export function createAuthenticator(kernel: Kernel) {
   async function person(token: string): Promise<Person> {
     try {
       const options = { clockTolerance: 5, requiredClaims: ["sub", "exp"] };
-      const symmetric = JSON.parse(atob((token.split(".")[0] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).alg === "HS256";
+      const symmetric =
+        JSON.parse(atob((token.split(".")[0] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).alg === "HS256";
       const { payload } =
         symmetric && secret
           ? await jwtVerify(token, secret, { ...options, algorithms: ["HS256"] })
@@ -39,7 +40,10 @@ export function createAuthenticator(kernel: Kernel) {
       if (payload.role !== "authenticated" || !UUID.test(payload.sub ?? "")) throw new Error("not a person's token");
       return { userId: payload.sub!, email: String(payload.email ?? "") };
     } catch (cause) {
-      throw new AppError("unauthenticated", "The access token is not valid or has expired.", { cause, suggestion: "Refresh the session or sign in again." });
+      throw new AppError("unauthenticated", "The access token is not valid or has expired.", {
+        cause,
+        suggestion: "Refresh the session or sign in again.",
+      });
     }
   }
 
@@ -65,11 +69,24 @@ export function createAuthenticator(kernel: Kernel) {
         const hash = await sha256Hex(credential.value);
         const [row] = await kernel.database.tx(
           scope,
-          (tx) => tx<{ tenant_id: string; key_id: string; scopes: string[]; taken: boolean; remaining: number; retry_after: number }[]>`
+          (tx) => tx<
+            {
+              tenant_id: string;
+              key_id: string;
+              scopes: string[];
+              taken: boolean;
+              remaining: number;
+              retry_after: number;
+            }[]
+          >`
             select * from kernel.enter_as_key(${hash}, ${limits[0]}, ${limits[1]})`,
         );
         if (!row) throw new AppError("unauthenticated", "The API key is unknown, revoked or expired.");
-        return { actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes }, tenantId: row.tenant_id, rate: rateOf(row) };
+        return {
+          actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes },
+          tenantId: row.tenant_id,
+          rate: rateOf(row),
+        };
       }
       const who = await person(credential.value);
       const wanted = headers.get("x-tenant-id");
@@ -80,9 +97,13 @@ export function createAuthenticator(kernel: Kernel) {
           select * from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits[0]}, ${limits[1]})`,
       );
       if (!row) {
-        throw new AppError("forbidden", wanted ? "You are not a member of this team." : "You do not belong to a team yet.", {
-          suggestion: "GET /api/v1/tenants lists your teams; POST /api/v1/tenants makes one.",
-        });
+        throw new AppError(
+          "forbidden",
+          wanted ? "You are not a member of this team." : "You do not belong to a team yet.",
+          {
+            suggestion: "GET /api/v1/tenants lists your teams; POST /api/v1/tenants makes one.",
+          },
+        );
       }
       return { actor: { kind: "user", ...who, role: row.role }, tenantId: row.tenant_id, rate: rateOf(row) };
     },
@@ -90,6 +111,7 @@ export function createAuthenticator(kernel: Kernel) {
 }
 
 /** The address the nearest proxy saw: it appends to what the caller may have invented. Only used for limits, never for rights. */
-export const callerAddress = (headers: Headers): string => headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
+export const callerAddress = (headers: Headers): string =>
+  headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
 
 export type Authenticator = ReturnType<typeof createAuthenticator>;

@@ -8,7 +8,12 @@ import { z } from "zod";
 const list = z
   .string()
   .default("")
-  .transform((s) => s.split(",").map((x) => x.trim()).filter((x) => x !== ""));
+  .transform((s) =>
+    s
+      .split(",")
+      .map((x) => x.trim())
+      .filter((x) => x !== ""),
+  );
 
 const Env = z.object({
   PRODUCT_NAME: z.string().min(1).default("Overture"),
@@ -22,19 +27,31 @@ const Env = z.object({
   SUPABASE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
   OVERTURE_KEYS: z
     .string()
-    .regex(/^[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=(,[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=)*$/, "must look like k1:<base64 of 32 bytes>, the current key first")
+    .regex(
+      /^[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=(,[A-Za-z0-9_-]+:[A-Za-z0-9+/]{43}=)*$/,
+      "must look like k1:<base64 of 32 bytes>, the current key first",
+    )
     .describe("Key ring that encrypts credentials"),
-  OVERTURE_PUBLIC_URL: z.url().optional().describe("Base of links in mails, of webhooks and of the console; default SUPABASE_URL"),
+  OVERTURE_PUBLIC_URL: z
+    .url()
+    .optional()
+    .describe("Base of links in mails, of webhooks and of the console; default SUPABASE_URL"),
   OVERTURE_ALLOW_PRIVATE_HOSTS: list.describe("host or host:port list that tenants' URLs may reach although private"),
   OVERTURE_CORS_ORIGINS: list.describe("Origins besides the console's own that may call the API from a browser"),
   OVERTURE_MODULES_OFF: list.describe("Names of modules to leave out"),
   OVERTURE_SIGNUP: z.enum(["open", "invite"]).default("open").describe("Whether anybody may register a new team"),
   OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
   OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
-  OVERTURE_SANDBOX_URL: z.url().optional().describe("Base URL of the sandbox; its providers are offered where it is set"),
+  OVERTURE_SANDBOX_URL: z
+    .url()
+    .optional()
+    .describe("Base URL of the sandbox; its providers are offered where it is set"),
   OVERTURE_SANDBOX_SMTP: z.string().optional().describe("host:port of the sandbox's SMTP server"),
   OVERTURE_DB_POOL: z.coerce.number().int().min(2).max(20).default(20),
-  OVERTURE_TICK_URL: z.url().optional().describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
+  OVERTURE_TICK_URL: z
+    .url()
+    .optional()
+    .describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
   WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of names"),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });

@@ -2,7 +2,8 @@ import type { z } from "zod";
 import type { Ctx, ManualCtx } from "./context.ts";
 
 /** What became of one message: finished, again in so many seconds, or never. Silence (a throw) counts as failure. */
-export type Outcome = { kind: "done" } | { kind: "retry"; inSeconds?: number; reason?: string } | { kind: "dead"; reason: string };
+export type Outcome =
+  { kind: "done" } | { kind: "retry"; inSeconds?: number; reason?: string } | { kind: "dead"; reason: string };
 
 export const done = (): Outcome => ({ kind: "done" });
 /** Without seconds the kernel backs off: 2^n s with jitter. With them (a Retry-After) they win. */
@@ -41,7 +42,9 @@ export type ManualConsumer<P extends { tenant_id: string } = { tenant_id: string
 // deno-lint-ignore no-explicit-any
 export type AnyConsumer<P extends { tenant_id: string } = any> = TxConsumer<P> | ManualConsumer<P>;
 
-export const defineConsumer = <P extends { tenant_id: string }>(def: Omit<TxConsumer<P>, "transaction">): AnyConsumer<P> => ({
+export const defineConsumer = <P extends { tenant_id: string }>(
+  def: Omit<TxConsumer<P>, "transaction">,
+): AnyConsumer<P> => ({
   ...def,
   transaction: "one",
 });

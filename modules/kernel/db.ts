@@ -43,7 +43,8 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">): Database
   return {
     tx: (scope, fn) =>
       sql.begin(async (tx) => {
-        const claims = scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
+        const claims =
+          scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
         const [row] = await tx<[{ now: Date }]>`
           select kernel.now() as now,
             set_config('request.jwt.claims', ${claims}, true),
@@ -61,4 +62,6 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">): Database
 
 /** The database scope an actor works under. */
 export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
-  actor.kind === "user" ? { role: "overture_user", tenantId, userId: actor.userId } : { role: "overture_worker", tenantId };
+  actor.kind === "user"
+    ? { role: "overture_user", tenantId, userId: actor.userId }
+    : { role: "overture_worker", tenantId };

@@ -2,7 +2,17 @@ import { html, raw } from "hono/html";
 
 /** The API's reference as one page without scripts, made from the OpenAPI document. */
 
-type Schema = { type?: string | string[]; $ref?: string; properties?: Record<string, Schema>; required?: string[]; items?: Schema; description?: string; enum?: unknown[]; anyOf?: Schema[]; format?: string };
+type Schema = {
+  type?: string | string[];
+  $ref?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  items?: Schema;
+  description?: string;
+  enum?: unknown[];
+  anyOf?: Schema[];
+  format?: string;
+};
 type Operation = {
   operationId?: string;
   summary?: string;
@@ -24,15 +34,39 @@ const typeName = (s: Schema | undefined): string => {
 
 const fields = (s: Schema | undefined) =>
   Object.entries(s?.properties ?? {}).map(
-    ([name, field]) => html`<tr><td><code>${name}</code>${s?.required?.includes(name) ? html` <b title="required">*</b>` : ""}</td><td><code>${typeName(field)}</code></td><td>${field.description ?? ""}</td></tr>`,
+    ([name, field]) =>
+      html`<tr>
+        <td><code>${name}</code>${s?.required?.includes(name) ? html` <b title="required">*</b>` : ""}</td>
+        <td><code>${typeName(field)}</code></td>
+        <td>${field.description ?? ""}</td>
+      </tr>`,
   );
 
 const table = (caption: string, rows: unknown[]) =>
-  rows.length === 0 ? "" : html`<table><caption>${caption}</caption><thead><tr><th>Name</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${rows}</tbody></table>`;
+  rows.length === 0
+    ? ""
+    : html`<table>
+        <caption>
+          ${caption}
+        </caption>
+        <thead>
+          <tr>
+            <th>Name</th>
+            <th>Type</th>
+            <th>Meaning</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${rows}
+        </tbody>
+      </table>`;
 
 /** Renders the page once, at boot. */
 export function docsPage(document: unknown): string {
-  const doc = document as { info: { title: string; description?: string }; paths: Record<string, Record<string, Operation>> };
+  const doc = document as {
+    info: { title: string; description?: string };
+    paths: Record<string, Record<string, Operation>>;
+  };
   const groups = new Map<string, { method: string; path: string; op: Operation }[]>();
   for (const [path, methods] of Object.entries(doc.paths)) {
     for (const [method, op] of Object.entries(methods)) {
@@ -45,15 +79,44 @@ export function docsPage(document: unknown): string {
     const [status, ok] = Object.entries(op.responses ?? {})[0] ?? [];
     const answer = Object.values(ok?.content ?? {})[0]?.schema;
     const params = (op.parameters ?? []).map(
-      (p) => html`<tr><td><code>${p.name}</code> <small>${p.in}</small>${p.required ? html` <b title="required">*</b>` : ""}</td><td><code>${typeName(p.schema)}</code></td><td>${p.description ?? p.schema?.description ?? ""}</td></tr>`,
+      (p) =>
+        html`<tr>
+          <td><code>${p.name}</code> <small>${p.in}</small>${p.required ? html` <b title="required">*</b>` : ""}</td>
+          <td><code>${typeName(p.schema)}</code></td>
+          <td>${p.description ?? p.schema?.description ?? ""}</td>
+        </tr>`,
     );
-    return html`<details id="${op.operationId}"><summary><code class="m ${method}">${method}</code> <code>${path}</code> <span>${op.summary}</span></summary>
-      ${op.description ? html`<p>${op.description}</p>` : ""}${table("Parameters", params)}${table("Body", fields(body))}${table(`Answer ${status ?? ""}`, fields(answer))}</details>`;
+    return html`<details id="${op.operationId}">
+      <summary><code class="m ${method}">${method}</code> <code>${path}</code> <span>${op.summary}</span></summary>
+      ${op.description ? html`<p>${op.description}</p>` : ""}${table("Parameters", params)}${table("Body", fields(body))}${table(`Answer ${status ?? ""}`, fields(answer))}
+    </details>`;
   };
-  const page = html`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${doc.info.title}</title><style>${raw(STYLE)}</style></head>
-    <body><main><h1>${doc.info.title}</h1><p>${doc.info.description}</p><p>Machine-readable: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
-    <nav aria-label="Sections">${[...groups.keys()].map((g) => html`<a href="#${g}">${g}</a> `)}</nav>
-    ${[...groups].map(([tag, ops]) => html`<section id="${tag}"><h2>${tag}</h2>${ops.map(section)}</section>`)}</main></body></html>`;
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <title>${doc.info.title}</title>
+        <style>
+          ${raw(STYLE)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <h1>${doc.info.title}</h1>
+          <p>${doc.info.description}</p>
+          <p>Machine-readable: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
+          <nav aria-label="Sections">${[...groups.keys()].map((g) => html`<a href="#${g}">${g}</a> `)}</nav>
+          ${[...groups].map(
+            ([tag, ops]) =>
+              html`<section id="${tag}">
+                <h2>${tag}</h2>
+                ${ops.map(section)}
+              </section>`,
+          )}
+        </main>
+      </body>
+    </html>`;
   return String(page);
 }
 

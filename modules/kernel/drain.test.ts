@@ -7,10 +7,15 @@ import { drainOnce } from "./drain.ts";
 import { defineModule } from "./module.ts";
 import { startWorker } from "./worker.ts";
 
-const payload = z.object({ tenant_id: z.uuid(), name: z.string(), act: z.enum(["write", "throw", "retry", "dead", "hang"]).default("write") });
+const payload = z.object({
+  tenant_id: z.uuid(),
+  name: z.string(),
+  act: z.enum(["write", "throw", "retry", "dead", "hang"]).default("write"),
+});
 type Payload = z.infer<typeof payload>;
 
-const write = (ctx: { db: any; tenantId: string }, p: Payload) => ctx.db`insert into public.lists (tenant_id, name) values (${ctx.tenantId}, ${p.name})`;
+const write = (ctx: { db: any; tenantId: string }, p: Payload) =>
+  ctx.db`insert into public.lists (tenant_id, name) values (${ctx.tenantId}, ${p.name})`;
 
 const limits = { payload: payload as z.ZodType<Payload>, visibilitySeconds: 30, maxAttempts: 2 };
 
@@ -53,8 +58,12 @@ const manual = defineManualConsumer<Payload>({
 });
 
 const t = testKernel({}, [defineModule({ name: "probe", needs: [], consumers: [single, batch, manual] })]);
-const names = async (tenantId: string) => (await t.sql<{ name: string }[]>`select name from public.lists where tenant_id = ${tenantId} order by name`).map((r) => r.name);
-const waiting = async (queue: string, tenantId: string) => (await t.sql.unsafe(`select 1 from pgmq.q_${queue} where message->>'tenant_id' = $1`, [tenantId])).length;
+const names = async (tenantId: string) =>
+  (await t.sql<{ name: string }[]>`select name from public.lists where tenant_id = ${tenantId} order by name`).map(
+    (r) => r.name,
+  );
+const waiting = async (queue: string, tenantId: string) =>
+  (await t.sql.unsafe(`select 1 from pgmq.q_${queue} where message->>'tenant_id' = $1`, [tenantId])).length;
 
 beforeAll(async () => {
   for (const q of ["probe_single", "probe_batch", "probe_manual"]) await t.sql`select kernel.create_queue(${q})`;
@@ -96,7 +105,8 @@ test("back-off is 2^n seconds with at most a quarter of jitter", async () => {
   const team = await t.tenant();
   await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "throw" }));
   await drainOnce(t.kernel, single);
-  const [row] = await t.sql`select extract(epoch from vt - clock_timestamp())::float8 as s from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
+  const [row] =
+    await t.sql`select extract(epoch from vt - clock_timestamp())::float8 as s from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
   expect(row!.s).toBeGreaterThan(1);
   expect(row!.s).toBeLessThanOrEqual(2.5);
 });
@@ -106,7 +116,8 @@ test("a dead letter can be put back, once, and only by its own team", async () =
   await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "dead" }));
   await t.drain("probe_single");
   const [letter] = await t.sql`select id from kernel.dead_letters where tenant_id = ${team.id}`;
-  const requeue = (who: typeof team) => who.run(async (ctx) => (await ctx.db`select kernel.requeue_dead_letters(${[letter!.id]}::uuid[]) as n`)[0]!.n);
+  const requeue = (who: typeof team) =>
+    who.run(async (ctx) => (await ctx.db`select kernel.requeue_dead_letters(${[letter!.id]}::uuid[]) as n`)[0]!.n);
   expect(await requeue(other)).toBe(0);
   expect(await requeue(team)).toBe(1);
   expect(await requeue(team)).toBe(0);
@@ -139,7 +150,9 @@ test("a payload that does not fit is a dead letter that says why, and the rest g
 
 test("enqueueing for another team is refused", async () => {
   const [team, other] = [await t.tenant(), await t.tenant()];
-  await expect(team.run((ctx) => ctx.enqueue(single, { tenant_id: other.id, name: "a", act: "write" }))).rejects.toThrow(/another tenant/);
+  await expect(
+    team.run((ctx) => ctx.enqueue(single, { tenant_id: other.id, name: "a", act: "write" })),
+  ).rejects.toThrow(/another tenant/);
 });
 
 test("a bad payload is refused when it is enqueued, not when it is read", async () => {
@@ -152,7 +165,8 @@ test("what a stopping worker has not begun is visible again at once", async () =
   await team.run((ctx) => ctx.enqueue(single, { tenant_id: team.id, name: "a", act: "write" }));
   await drainOnce(t.kernel, single, AbortSignal.abort());
   expect(await names(team.id)).toEqual([]);
-  const [row] = await t.sql`select vt <= clock_timestamp() as visible from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
+  const [row] =
+    await t.sql`select vt <= clock_timestamp() as visible from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
   expect(row!.visible).toBe(true);
 });
 
@@ -180,7 +194,9 @@ test("a handler slower than its visibility keeps its message; stop() waits for i
     await worker.stop();
   }
 });
-const workerKernel = testKernel({ WORKER_TYPE: "probe_manual" }, [defineModule({ name: "probe", needs: [], consumers: [manual] })]);
+const workerKernel = testKernel({ WORKER_TYPE: "probe_manual" }, [
+  defineModule({ name: "probe", needs: [], consumers: [manual] }),
+]);
 
 test("WORKER_TYPE with an unknown queue fails at start and names the known ones", async () => {
   await expect(startWorker(wrongKernel.kernel)).rejects.toThrow(/messaging_send/);

@@ -10,12 +10,18 @@ import type { Kernel } from "./kernel.ts";
 
 type Row = { msg_id: number; read_ct: number; message: unknown };
 type Parsed = Row & { payload: { tenant_id: string } };
-type Settled = { msg_id: number } & ({ kind: "done" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string });
+type Settled = { msg_id: number } & (
+  { kind: "done" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
+);
 
 const noTenant = { role: "overture_worker", tenantId: null } as const;
 
 /** Reads and settles one batch. Returns how many messages were read. */
-export async function drainOnce(kernel: Kernel, consumer: AnyConsumer, signal: AbortSignal = kernel.signal): Promise<number> {
+export async function drainOnce(
+  kernel: Kernel,
+  consumer: AnyConsumer,
+  signal: AbortSignal = kernel.signal,
+): Promise<number> {
   const rows = await kernel.database.tx(
     noTenant,
     (tx) => tx<Row[]>`
@@ -40,7 +46,11 @@ export async function drainOnce(kernel: Kernel, consumer: AnyConsumer, signal: A
   for (const [tenantId, batch] of groups) {
     // Stopping: what is not begun goes back at once instead of waiting for its visibility to lapse.
     if (signal.aborted) {
-      await settle(kernel, consumer.queue, batch.map((m) => ({ msg_id: m.msg_id, kind: "retry", in: 0 })));
+      await settle(
+        kernel,
+        consumer.queue,
+        batch.map((m) => ({ msg_id: m.msg_id, kind: "retry", in: 0 })),
+      );
       continue;
     }
     await handleGroup(kernel, consumer, tenantId, batch, signal);
@@ -48,7 +58,13 @@ export async function drainOnce(kernel: Kernel, consumer: AnyConsumer, signal: A
   return rows.length;
 }
 
-async function handleGroup(kernel: Kernel, consumer: AnyConsumer, tenantId: string, batch: Parsed[], signal: AbortSignal): Promise<void> {
+async function handleGroup(
+  kernel: Kernel,
+  consumer: AnyConsumer,
+  tenantId: string,
+  batch: Parsed[],
+  signal: AbortSignal,
+): Promise<void> {
   const scope = { actor: { kind: "job", name: consumer.queue } as const, tenantId, action: consumer.queue, signal };
   const started = performance.now();
   const stopExtending = keepVisible(kernel, consumer, batch);
@@ -65,9 +81,17 @@ async function handleGroup(kernel: Kernel, consumer: AnyConsumer, tenantId: stri
     } else if (consumer.handleBatch && batch.length > 1) {
       try {
         await kernel.run(scope, async (ctx) => {
-          const outcomes = await consumer.handleBatch!(ctx, batch.map((m) => m.payload));
-          if (outcomes.length !== batch.length) throw new Error(`${consumer.queue}: ${outcomes.length} outcomes for ${batch.length} messages`);
-          await settleIn(ctx, consumer.queue, batch.map((m, i) => settled(consumer, m, outcomes[i]!)));
+          const outcomes = await consumer.handleBatch!(
+            ctx,
+            batch.map((m) => m.payload),
+          );
+          if (outcomes.length !== batch.length)
+            throw new Error(`${consumer.queue}: ${outcomes.length} outcomes for ${batch.length} messages`);
+          await settleIn(
+            ctx,
+            consumer.queue,
+            batch.map((m, i) => settled(consumer, m, outcomes[i]!)),
+          );
         });
       } catch (error) {
         // Nothing was committed. One by one, so that only the guilty message pays.
@@ -81,16 +105,25 @@ async function handleGroup(kernel: Kernel, consumer: AnyConsumer, tenantId: stri
     stopExtending();
     const seconds = (performance.now() - started) / 1000;
     kernel.metrics.count("overture_queue_messages_total", "Messages handled", { queue: consumer.queue }, batch.length);
-    kernel.metrics.observe("overture_queue_batch_seconds", "Time to handle a batch", seconds, { queue: consumer.queue });
+    kernel.metrics.observe("overture_queue_batch_seconds", "Time to handle a batch", seconds, {
+      queue: consumer.queue,
+    });
   }
 }
 
 type JobScope = Parameters<Kernel["run"]>[0];
 
-async function one(kernel: Kernel, consumer: Extract<AnyConsumer, { transaction: "one" }>, scope: JobScope, m: Parsed): Promise<void> {
+async function one(
+  kernel: Kernel,
+  consumer: Extract<AnyConsumer, { transaction: "one" }>,
+  scope: JobScope,
+  m: Parsed,
+): Promise<void> {
   try {
     await kernel.run(scope, async (ctx) => {
-      const outcome = consumer.handleBatch ? (await consumer.handleBatch(ctx, [m.payload]))[0]! : await consumer.handle(ctx, m.payload);
+      const outcome = consumer.handleBatch
+        ? (await consumer.handleBatch(ctx, [m.payload]))[0]!
+        : await consumer.handle(ctx, m.payload);
       await settleIn(ctx, consumer.queue, [settled(consumer, m, outcome)]);
     });
   } catch (error) {
@@ -100,13 +133,23 @@ async function one(kernel: Kernel, consumer: Extract<AnyConsumer, { transaction:
 }
 
 /** Turns a throw into an outcome: expected refusals are final, everything else is tried again. */
-async function attempt(kernel: Kernel, consumer: AnyConsumer, m: Parsed, handle: () => Promise<Outcome>): Promise<Outcome> {
+async function attempt(
+  kernel: Kernel,
+  consumer: AnyConsumer,
+  m: Parsed,
+  handle: () => Promise<Outcome>,
+): Promise<Outcome> {
   try {
     return await handle();
   } catch (thrown) {
     const error = toAppError(thrown);
     const final = error.status < 500 && error.code !== "rate_limited" && error.code !== "conflict";
-    kernel.log[final ? "warn" : "error"]("a message failed", { queue: consumer.queue, msg_id: m.msg_id, deliveries: m.read_ct, error: thrown });
+    kernel.log[final ? "warn" : "error"]("a message failed", {
+      queue: consumer.queue,
+      msg_id: m.msg_id,
+      deliveries: m.read_ct,
+      error: thrown,
+    });
     if (final) return { kind: "dead", reason: `${error.code}: ${error.message}` };
     const cause = error.code === "internal" && error.cause instanceof Error ? error.cause.message : error.message;
     return { kind: "retry", inSeconds: error.retryAfter, reason: `${error.code}: ${cause}` };
@@ -116,11 +159,17 @@ async function attempt(kernel: Kernel, consumer: AnyConsumer, m: Parsed, handle:
 function settled(consumer: AnyConsumer, m: Row, outcome: Outcome): Settled {
   if (outcome.kind === "retry") {
     if (m.read_ct >= consumer.maxAttempts) {
-      return { msg_id: m.msg_id, kind: "dead", reason: `Gave up after ${m.read_ct} deliveries. ${outcome.reason ?? ""}`.trim().slice(0, 1000) };
+      return {
+        msg_id: m.msg_id,
+        kind: "dead",
+        reason: `Gave up after ${m.read_ct} deliveries. ${outcome.reason ?? ""}`.trim().slice(0, 1000),
+      };
     }
     return { msg_id: m.msg_id, kind: "retry", in: outcome.inSeconds ?? backoffSeconds(m.read_ct) };
   }
-  return outcome.kind === "dead" ? { msg_id: m.msg_id, kind: "dead", reason: outcome.reason.slice(0, 1000) } : { msg_id: m.msg_id, kind: "done" };
+  return outcome.kind === "dead"
+    ? { msg_id: m.msg_id, kind: "dead", reason: outcome.reason.slice(0, 1000) }
+    : { msg_id: m.msg_id, kind: "done" };
 }
 
 const settleIn = (ctx: Pick<Ctx, "db">, queue: string, outcomes: Settled[]) =>
@@ -137,7 +186,11 @@ function keepVisible(kernel: Kernel, consumer: AnyConsumer, batch: Parsed[]): ()
     () => {
       const ids = batch.map((m) => m.msg_id);
       kernel.database
-        .tx(noTenant, (tx) => tx`select kernel.extend_visibility(${consumer.queue}, ${ids}::bigint[], ${consumer.visibilitySeconds})`)
+        .tx(
+          noTenant,
+          (tx) =>
+            tx`select kernel.extend_visibility(${consumer.queue}, ${ids}::bigint[], ${consumer.visibilitySeconds})`,
+        )
         .catch((error) => kernel.log.warn("visibility could not be extended", { queue: consumer.queue, error }));
     },
     (consumer.visibilitySeconds * 1000) / 2,

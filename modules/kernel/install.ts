@@ -6,17 +6,31 @@ import { defineSchedule } from "./schedule.ts";
 
 const own = [
   defineSchedule({ name: "kernel.prune", cron: "17 * * * *", everySeconds: 3600, sql: "select kernel.prune()" }),
-  defineSchedule({ name: "kernel.wake_functions", cron: "10 seconds", everySeconds: 60, sql: "select kernel.wake_functions()" }),
+  defineSchedule({
+    name: "kernel.wake_functions",
+    cron: "10 seconds",
+    everySeconds: 60,
+    sql: "select kernel.wake_functions()",
+  }),
 ];
 
 /** Registers everything in one transaction, then runs `also` in it: a failed install changes nothing. */
-export async function installKernel<T>(kernel: Kernel, ownerUrl: string, also: (sql: postgres.TransactionSql) => Promise<T>): Promise<T> {
+export async function installKernel<T>(
+  kernel: Kernel,
+  ownerUrl: string,
+  also: (sql: postgres.TransactionSql) => Promise<T>,
+): Promise<T> {
   const sql = postgres(ownerUrl, { max: 1, onnotice: () => {}, prepare: false });
   try {
     return (await sql.begin(async (tx) => {
       // Two processes that start at once must not interleave.
       await tx`select pg_advisory_xact_lock(hashtextextended('overture.install', 0))`;
-      const schedules = [...own, ...kernel.registry.schedules].map((s) => ({ name: s.name, cron: s.cron, command: s.sql, seconds: s.everySeconds }));
+      const schedules = [...own, ...kernel.registry.schedules].map((s) => ({
+        name: s.name,
+        cron: s.cron,
+        command: s.sql,
+        seconds: s.everySeconds,
+      }));
       await tx`select kernel.register_schedules(${tx.json(schedules)})`;
       const { config } = kernel;
       await grantLogin(tx, config.dbUrl);
@@ -29,7 +43,8 @@ export async function installKernel<T>(kernel: Kernel, ownerUrl: string, also: (
       const missing = await tx<{ queue: string }[]>`
         select c.queue from unnest(${kernel.registry.consumers.map((c) => c.queue)}::text[]) c (queue)
         where not exists (select from kernel.queues q where q.name = c.queue)`;
-      if (missing.length > 0) throw new Error(`No migration creates these queues: ${missing.map((m) => m.queue).join(", ")}`);
+      if (missing.length > 0)
+        throw new Error(`No migration creates these queues: ${missing.map((m) => m.queue).join(", ")}`);
       return await also(tx);
     })) as T;
   } finally {

@@ -33,10 +33,16 @@ describe("configuration", () => {
   });
   test("the platform's key map serves as well as single keys", () => {
     const { SUPABASE_SECRET_KEY: _, ...rest } = env;
-    expect(loadConfig({ ...rest, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_map"}' }).secretKey).toBe("sb_secret_map");
+    expect(loadConfig({ ...rest, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_map"}' }).secretKey).toBe(
+      "sb_secret_map",
+    );
   });
   test("the required keys are the ones without which boot fails", () => {
-    expect(configKeys().filter((k) => k.required).map((k) => k.key)).toEqual(["SUPABASE_URL", "OVERTURE_KEYS"]);
+    expect(
+      configKeys()
+        .filter((k) => k.required)
+        .map((k) => k.key),
+    ).toEqual(["SUPABASE_URL", "OVERTURE_KEYS"]);
   });
 });
 
@@ -84,7 +90,19 @@ describe("logs", () => {
         error: new Error("failed for bob@example.com using sb_secret_zzz"),
       }),
     );
-    for (const leak of ["p4ssw0rd", "re_abcdefgh", "eyJhbG", "hunter2", "anna.smith", "anna@example", "ovk_ABC", "whsec_abc", "bob@", "sb_secret_zzz", "hello Anna"]) {
+    for (const leak of [
+      "p4ssw0rd",
+      "re_abcdefgh",
+      "eyJhbG",
+      "hunter2",
+      "anna.smith",
+      "anna@example",
+      "ovk_ABC",
+      "whsec_abc",
+      "bob@",
+      "sb_secret_zzz",
+      "hello Anna",
+    ]) {
       expect(text).not.toContain(leak);
     }
   });
@@ -100,17 +118,35 @@ describe("logs", () => {
 
 describe("modules", () => {
   const op = (id: string, permission = "x:read") =>
-    defineOperation({ id, method: "GET", path: "/x/{id}", summary: "", permission, input: z.object({}), output: z.object({}), handle: () => Promise.resolve({}) });
+    defineOperation({
+      id,
+      method: "GET",
+      path: "/x/{id}",
+      summary: "",
+      permission,
+      input: z.object({}),
+      output: z.object({}),
+      handle: () => Promise.resolve({}),
+    });
   test("every fault is listed at once", () => {
     const make = () =>
       createRegistry([
         defineModule({ name: "a", needs: ["ghost"], operations: [op("a.x", "nobody:has")] }),
         defineModule({ name: "b", needs: [], operations: [op("a.x")] }),
       ]);
-    for (const fault of [/needs ghost/, /operation a\.x is defined twice/, /route GET \/x\/\{\} is defined twice/, /\{id\} is not in its input/, /nobody:has/]) expect(make).toThrow(fault);
+    for (const fault of [
+      /needs ghost/,
+      /operation a\.x is defined twice/,
+      /route GET \/x\/\{\} is defined twice/,
+      /\{id\} is not in its input/,
+      /nobody:has/,
+    ])
+      expect(make).toThrow(fault);
   });
   test("a module cannot be switched off under one that needs it", () => {
-    expect(() => createRegistry([defineModule({ name: "a", needs: [] }), defineModule({ name: "b", needs: ["a"] })], ["a"])).toThrow(/b needs a, which is switched off/);
+    expect(() =>
+      createRegistry([defineModule({ name: "a", needs: [] }), defineModule({ name: "b", needs: ["a"] })], ["a"]),
+    ).toThrow(/b needs a, which is switched off/);
   });
   test.each([
     [["contacts:read"], "contacts:read", true],

@@ -39,9 +39,11 @@ const hostOf = (url: string) => {
 
 /** Our own Supabase and, where configured, the sandbox: private addresses that the installation itself chose. */
 const trustedHosts = (config: Config): string[] =>
-  [hostOf(config.supabaseUrl), ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []), ...(config.sandboxSmtp ? [config.sandboxSmtp] : [])].concat(
-    config.allowPrivateHosts,
-  );
+  [
+    hostOf(config.supabaseUrl),
+    ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),
+    ...(config.sandboxSmtp ? [config.sandboxSmtp] : []),
+  ].concat(config.allowPrivateHosts);
 
 /** Parses the environment, wires the services and checks the modules against each other. Opens no connection yet. */
 export function createKernel(env: Record<string, string | undefined>, modules: readonly ModuleDef[]): Kernel {

@@ -12,8 +12,10 @@ export type Log = {
   with(fields: Record<string, unknown>): Log;
 };
 
-const SECRET_KEY = /pass(word)?|secret|token|authorization|api_?key|credential|cookie|signature|private|cipher|^keys?$/i;
-const PERSONAL_KEY = /^(e_?mail|to|from|recipient|phone|first_?name|last_?name|full_?name|name|subject|text|html|body)$/i;
+const SECRET_KEY =
+  /pass(word)?|secret|token|authorization|api_?key|credential|cookie|signature|private|cipher|^keys?$/i;
+const PERSONAL_KEY =
+  /^(e_?mail|to|from|recipient|phone|first_?name|last_?name|full_?name|name|subject|text|html|body)$/i;
 const SECRET_VALUE = /\b(sb_(secret|publishable)_\w+|whsec_\S+|re_\w{8,}|ovk_\w+|eyJ[\w-]{10,}\.[\w-]+\.[\w-]+)/g;
 const EMAIL_VALUE = /([\w.+-])[\w.+-]*@([\w-]+(\.[\w-]+)+)/g;
 const URL_CREDENTIALS = /(\w+:\/\/)[^\s/@:]+:[^\s/@]+@/g;
@@ -25,11 +27,18 @@ export function redact(value: unknown, key = "", depth = 0): unknown {
   if (key && SECRET_KEY.test(key)) return "[secret]";
   if (typeof value === "string") {
     if (key && PERSONAL_KEY.test(key)) return value === "" ? "" : "[personal]";
-    return value.replace(URL_CREDENTIALS, "$1[secret]@").replace(SECRET_VALUE, "[secret]").replace(EMAIL_VALUE, "$1***@$2");
+    return value
+      .replace(URL_CREDENTIALS, "$1[secret]@")
+      .replace(SECRET_VALUE, "[secret]")
+      .replace(EMAIL_VALUE, "$1***@$2");
   }
   if (value instanceof Error) {
     const { code } = value as { code?: unknown };
-    return redact({ error: value.name, message: value.message, code, stack: value.stack, cause: value.cause }, "", depth);
+    return redact(
+      { error: value.name, message: value.message, code, stack: value.stack, cause: value.cause },
+      "",
+      depth,
+    );
   }
   if (value instanceof Date) return value.toISOString();
   if (depth > 6) return "[deep]";
@@ -38,11 +47,24 @@ export function redact(value: unknown, key = "", depth = 0): unknown {
   return Object.fromEntries(Object.entries(value as object).map(([k, v]) => [k, redact(v, k, depth + 1)]));
 }
 
-export function createLog(level: LogLevel, write: (line: string) => void = (l) => console.error(l), base: Record<string, unknown> = {}): Log {
-  const at = (name: Exclude<LogLevel, "silent">) => (message: string, fields: Record<string, unknown> = {}) => {
-    if (LEVELS[name] < LEVELS[level]) return;
-    write(JSON.stringify({ time: new Date().toISOString(), level: name, msg: redact(message), ...(redact({ ...base, ...fields }) as object) }));
-  };
+export function createLog(
+  level: LogLevel,
+  write: (line: string) => void = (l) => console.error(l),
+  base: Record<string, unknown> = {},
+): Log {
+  const at =
+    (name: Exclude<LogLevel, "silent">) =>
+    (message: string, fields: Record<string, unknown> = {}) => {
+      if (LEVELS[name] < LEVELS[level]) return;
+      write(
+        JSON.stringify({
+          time: new Date().toISOString(),
+          level: name,
+          msg: redact(message),
+          ...(redact({ ...base, ...fields }) as object),
+        }),
+      );
+    };
   return {
     debug: at("debug"),
     info: at("info"),

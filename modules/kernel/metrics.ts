@@ -18,7 +18,10 @@ export type Metrics = {
 
 export function createMetrics(): Metrics {
   const counters = new Map<string, { help: string; series: Map<string, number> }>();
-  const histograms = new Map<string, { help: string; series: Map<string, { counts: number[]; sum: number; n: number }> }>();
+  const histograms = new Map<
+    string,
+    { help: string; series: Map<string, { counts: number[]; sum: number; n: number }> }
+  >();
   return {
     count(name, help, labels = {}, by = 1) {
       let c = counters.get(name);
@@ -38,7 +41,8 @@ export function createMetrics(): Metrics {
     },
     render(gauges = []) {
       const out: string[] = [];
-      const line = (name: string, labels: string, value: number) => out.push(`${name}${labels ? `{${labels}}` : ""} ${value}`);
+      const line = (name: string, labels: string, value: number) =>
+        out.push(`${name}${labels ? `{${labels}}` : ""} ${value}`);
       for (const [name, c] of counters) {
         out.push(`# HELP ${name} ${c.help}`, `# TYPE ${name} counter`);
         for (const [labels, value] of c.series) line(name, labels, value);

@@ -22,7 +22,8 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
   for (const op of operations) {
     const params = pathParams(op.path);
     const shape = op.input.shape as Record<string, z.ZodType>;
-    const pick = (keep: (name: string) => boolean) => z.object(Object.fromEntries(Object.entries(shape).filter(([name]) => keep(name))));
+    const pick = (keep: (name: string) => boolean) =>
+      z.object(Object.fromEntries(Object.entries(shape).filter(([name]) => keep(name))));
     const inBody = !isRead(op) && op.method !== "DELETE" && op.body !== "binary";
     const rest = pick((name) => !params.includes(name));
     const hasRest = Object.keys(rest.shape).length > 0;
@@ -38,10 +39,31 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
       requestParams: {
         ...(params.length > 0 ? { path: pick((name) => params.includes(name)) } : {}),
         ...(!inBody && hasRest ? { query: rest } : {}),
-        ...(replays(op) ? { header: z.object({ "Idempotency-Key": z.string().max(255).optional().describe("Repeat safely: the first answer is replayed for 24 hours.") }) } : {}),
+        ...(replays(op)
+          ? {
+              header: z.object({
+                "Idempotency-Key": z
+                  .string()
+                  .max(255)
+                  .optional()
+                  .describe("Repeat safely: the first answer is replayed for 24 hours."),
+              }),
+            }
+          : {}),
       },
-      ...(inBody && hasRest ? { requestBody: { required: true, content: { "application/json": { schema: rest } } } } : {}),
-      ...(op.body === "binary" ? { requestBody: { required: true, content: { [op.mediaType ?? "application/octet-stream"]: { schema: { type: "string", format: "binary" } } } } } : {}),
+      ...(inBody && hasRest
+        ? { requestBody: { required: true, content: { "application/json": { schema: rest } } } }
+        : {}),
+      ...(op.body === "binary"
+        ? {
+            requestBody: {
+              required: true,
+              content: {
+                [op.mediaType ?? "application/octet-stream"]: { schema: { type: "string", format: "binary" } },
+              },
+            },
+          }
+        : {}),
       responses: {
         [status]:
           status === "204"

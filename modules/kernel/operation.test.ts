@@ -14,7 +14,11 @@ const makeList = defineOperation({
   path: "/probe/{kind}",
   summary: "Writes a list, and fails after it when told to",
   permission: "probe:write",
-  input: z.object({ kind: z.enum(["plain", "throw", "slow"]), name: z.string().min(1).max(50), password: z.string().optional() }),
+  input: z.object({
+    kind: z.enum(["plain", "throw", "slow"]),
+    name: z.string().min(1).max(50),
+    password: z.string().optional(),
+  }),
   output: z.object({ name: z.string(), n: z.number() }),
   status: 201,
   async handle(ctx, input) {
@@ -34,7 +38,12 @@ const badAnswer = defineOperation({
   output: z.object({ n: z.number() }),
   handle: () => Promise.resolve({ n: "x" as unknown as number }),
 });
-const probe = defineModule({ name: "probe", needs: [], permissions: { "probe:read": "viewer", "probe:write": "member" }, operations: [makeList, badAnswer] });
+const probe = defineModule({
+  name: "probe",
+  needs: [],
+  permissions: { "probe:read": "viewer", "probe:write": "member" },
+  operations: [makeList, badAnswer],
+});
 
 const t = testKernel({}, [probe]);
 const lists = (tenantId: string) => t.sql`select name from public.lists where tenant_id = ${tenantId} order by name`;
@@ -47,7 +56,11 @@ test("401 without a credential, with a forged one and with an expired one", asyn
   const expired = await t.sign(team.owner.userId, team.owner.email, "-1h");
   const answer = await t.call(expired)("POST", "/probe/plain", { name: "x" });
   expect(answer.status).toBe(401);
-  expect(answer.body).toMatchObject({ type: "urn:problem:unauthenticated", status: 401, request_id: expect.any(String) });
+  expect(answer.body).toMatchObject({
+    type: "urn:problem:unauthenticated",
+    status: 401,
+    request_id: expect.any(String),
+  });
   expect(answer.headers.get("content-type")).toBe("application/problem+json");
 });
 
@@ -98,7 +111,9 @@ test.each([
 
 test("bytes that are not UTF-8 are refused", async () => {
   const team = await t.tenant();
-  const answer = await team.api("POST", "/probe/plain", new Uint8Array([0x7b, 0x22, 0xff, 0xfe]), { "content-type": "application/json" });
+  const answer = await team.api("POST", "/probe/plain", new Uint8Array([0x7b, 0x22, 0xff, 0xfe]), {
+    "content-type": "application/json",
+  });
   expect(answer.status).toBe(400);
 });
 
@@ -106,7 +121,9 @@ test("a handler that throws leaves nothing behind", async () => {
   const team = await t.tenant();
   expect((await team.api("POST", "/probe/throw", { name: "x" })).status).toBe(409);
   expect(await lists(team.id)).toHaveLength(0);
-  expect(await t.sql`select 1 from public.audit_log where tenant_id = ${team.id} and action = 'probe.make'`).toHaveLength(0);
+  expect(
+    await t.sql`select 1 from public.audit_log where tenant_id = ${team.id} and action = 'probe.make'`,
+  ).toHaveLength(0);
 });
 
 test("an answer that breaks its own schema is a 500 that shows nothing of it", async () => {
@@ -119,9 +136,15 @@ test("an answer that breaks its own schema is a 500 that shows nothing of it", a
 test("every act writes one audit row with its input, secrets masked", async () => {
   const team = await t.tenant();
   await team.api("POST", "/probe/plain", { name: "kept", password: "hunter2hunter2" });
-  const rows = await t.sql`select actor_kind, actor_id, action, target, detail from public.audit_log where tenant_id = ${team.id} and action = 'probe.make'`;
+  const rows =
+    await t.sql`select actor_kind, actor_id, action, target, detail from public.audit_log where tenant_id = ${team.id} and action = 'probe.make'`;
   expect(rows).toHaveLength(1);
-  expect(rows[0]).toMatchObject({ actor_kind: "user", actor_id: team.owner.userId, action: "probe.make", target: "plain" });
+  expect(rows[0]).toMatchObject({
+    actor_kind: "user",
+    actor_id: team.owner.userId,
+    action: "probe.make",
+    target: "plain",
+  });
   expect(JSON.stringify(rows[0])).not.toContain("hunter2");
 });
 
@@ -158,7 +181,11 @@ test("409 while the first request with the key still runs", async () => {
   gate = new Promise((resolve) => (open = resolve));
   const first = team.api("POST", "/probe/slow", { name: "slow" }, key);
   // Once the first has written, it holds the key's lock: it waits at the gate inside its transaction.
-  await until(() => t.sql`select 1 from pg_stat_activity where state = 'idle in transaction' and query like '%insert into public.lists%'`.then((r) => r.length > 0));
+  await until(() =>
+    t.sql`select 1 from pg_stat_activity where state = 'idle in transaction' and query like '%insert into public.lists%'`.then(
+      (r) => r.length > 0,
+    ),
+  );
   expect((await team.api("POST", "/probe/slow", { name: "slow" }, key)).status).toBe(409);
   open();
   expect((await first).status).toBe(201);
@@ -185,7 +212,9 @@ test("404 for an unknown route is a problem document too", async () => {
 
 test("every operation is in the OpenAPI document, and the document names nothing else", async () => {
   const { body } = await t.call(null)("GET", "/openapi.json");
-  const documented = Object.entries(body.paths as Record<string, object>).flatMap(([path, methods]) => Object.keys(methods).map((m) => `${m.toUpperCase()} ${path}`));
+  const documented = Object.entries(body.paths as Record<string, object>).flatMap(([path, methods]) =>
+    Object.keys(methods).map((m) => `${m.toUpperCase()} ${path}`),
+  );
   expect(documented.sort()).toEqual(t.kernel.registry.operations.map((o) => `${o.method} ${o.path}`).sort());
   expect(body.openapi).toBe("3.1.0");
 });

@@ -94,12 +94,14 @@ export const replays = (op: AnyOperation): boolean => !isRead(op) && op.transact
 
 /** Runs an operation from inside another act, in the caller's transaction: the same input rules, no second permission check. */
 export async function invoke<T>(op: AnyOperation, ctx: Ctx, input: unknown): Promise<T> {
-  if (op.auth !== "tenant" || op.transaction !== "one") throw new Error(`${op.id} opens its own transactions; use invokeManual`);
+  if (op.auth !== "tenant" || op.transaction !== "one")
+    throw new Error(`${op.id} opens its own transactions; use invokeManual`);
   return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
 }
 
 /** The same for operations that call the outside. */
 export async function invokeManual<T>(op: AnyOperation, ctx: ManualCtx, input: unknown): Promise<T> {
-  if (op.auth !== "tenant" || op.transaction !== "manual") throw new Error(`${op.id} wants an open transaction; use invoke`);
+  if (op.auth !== "tenant" || op.transaction !== "manual")
+    throw new Error(`${op.id} wants an open transaction; use invoke`);
   return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
 }

@@ -82,7 +82,8 @@ export type InboundEmail = {
   rfc_message_id: string | null;
 };
 
-export type CheckResult = { ok: true; detail: string } | { ok: false; code: string; detail: string; suggestion?: string };
+export type CheckResult =
+  { ok: true; detail: string } | { ok: false; code: string; detail: string; suggestion?: string };
 
 export type WebhookRequest = { headers: Headers; body: Uint8Array; url: string; now: Date };
 

@@ -23,7 +23,9 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   const modules = all.filter((m) => !off.includes(m.name));
   const on = new Set(modules.map((m) => m.name));
   for (const m of modules) {
-    for (const need of m.needs) if (!on.has(need)) faults.push(`module ${m.name} needs ${need}, which is ${known.has(need) ? "switched off" : "unknown"}`);
+    for (const need of m.needs)
+      if (!on.has(need))
+        faults.push(`module ${m.name} needs ${need}, which is ${known.has(need) ? "switched off" : "unknown"}`);
   }
 
   const permissions = new Map<string, Role>();
@@ -36,26 +38,58 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
 
   const twice = (what: string, names: string[]) => {
     const seen = new Set<string>();
-    for (const n of names) if (seen.has(n)) faults.push(`${what} ${n} is defined twice`);
-    else seen.add(n);
+    for (const n of names)
+      if (seen.has(n)) faults.push(`${what} ${n} is defined twice`);
+      else seen.add(n);
   };
-  twice("module", modules.map((m) => m.name));
-  twice("operation", operations.map((o) => o.id));
-  twice("route", operations.map((o) => `${o.method} ${o.path.replace(/\{\w+\}/g, "{}")}`));
-  twice("queue", consumers.map((c) => c.queue));
-  twice("schedule", schedules.map((s) => s.name));
-  twice("provider", providers.map((p) => p.id));
+  twice(
+    "module",
+    modules.map((m) => m.name),
+  );
+  twice(
+    "operation",
+    operations.map((o) => o.id),
+  );
+  twice(
+    "route",
+    operations.map((o) => `${o.method} ${o.path.replace(/\{\w+\}/g, "{}")}`),
+  );
+  twice(
+    "queue",
+    consumers.map((c) => c.queue),
+  );
+  twice(
+    "schedule",
+    schedules.map((s) => s.name),
+  );
+  twice(
+    "provider",
+    providers.map((p) => p.id),
+  );
 
   for (const op of operations) {
-    for (const p of pathParams(op.path)) if (!(p in op.input.shape)) faults.push(`operation ${op.id}: the path's {${p}} is not in its input`);
-    if (op.auth === "tenant" && !permissions.has(op.permission)) faults.push(`operation ${op.id}: no module declares the permission ${op.permission}`);
+    for (const p of pathParams(op.path))
+      if (!(p in op.input.shape)) faults.push(`operation ${op.id}: the path's {${p}} is not in its input`);
+    if (op.auth === "tenant" && !permissions.has(op.permission))
+      faults.push(`operation ${op.id}: no module declares the permission ${op.permission}`);
   }
   for (const c of consumers) {
-    if (!/^[a-z][a-z0-9_]{0,46}$/.test(c.queue)) faults.push(`queue ${c.queue}: use lower case letters, digits and _, at most 47`);
-    if (c.visibilitySeconds < 1 || c.maxAttempts < 1) faults.push(`queue ${c.queue}: visibility and attempts start at 1`);
+    if (!/^[a-z][a-z0-9_]{0,46}$/.test(c.queue))
+      faults.push(`queue ${c.queue}: use lower case letters, digits and _, at most 47`);
+    if (c.visibilitySeconds < 1 || c.maxAttempts < 1)
+      faults.push(`queue ${c.queue}: visibility and attempts start at 1`);
   }
-  if (faults.length > 0) throw new Error(`The modules do not fit together:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
-  return { modules, permissions, operations, consumers, schedules, providers, pages: modules.flatMap((m) => m.pages ?? []) };
+  if (faults.length > 0)
+    throw new Error(`The modules do not fit together:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
+  return {
+    modules,
+    permissions,
+    operations,
+    consumers,
+    schedules,
+    providers,
+    pages: modules.flatMap((m) => m.pages ?? []),
+  };
 }
 
 /** Whether a role has a permission. */

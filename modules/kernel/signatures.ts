@@ -12,7 +12,9 @@ const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes
 
 /** Hex SHA-256 of bytes or of text as UTF-8; also how tokens are stored. */
 export async function sha256Hex(data: Uint8Array | string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", own(typeof data === "string" ? encoder.encode(data) : data)));
+  const digest = new Uint8Array(
+    await crypto.subtle.digest("SHA-256", own(typeof data === "string" ? encoder.encode(data) : data)),
+  );
   return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 

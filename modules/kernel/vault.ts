@@ -19,7 +19,10 @@ export type Vault = {
 const bytes = (s: string) => new TextEncoder().encode(s);
 
 export const base64url = (data: Uint8Array): string =>
-  btoa(String.fromCharCode(...data)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  btoa(String.fromCharCode(...data))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
 
 export const fromBase64url = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
@@ -32,7 +35,8 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
   const aesKey = (id: string) => {
     const entry = ring.find((k) => k.id === id);
     if (!entry) throw new AppError("internal", `The key ${id} is no longer in OVERTURE_KEYS.`);
-    if (!aes.has(id)) aes.set(id, crypto.subtle.importKey("raw", entry.secret.slice(), "AES-GCM", false, ["encrypt", "decrypt"]));
+    if (!aes.has(id))
+      aes.set(id, crypto.subtle.importKey("raw", entry.secret.slice(), "AES-GCM", false, ["encrypt", "decrypt"]));
     return aes.get(id)!;
   };
 
@@ -44,7 +48,10 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
         (async () => {
           const base = await crypto.subtle.importKey("raw", entry.secret.slice(), "HKDF", false, ["deriveKey"]);
           const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(0), info: bytes(purpose) };
-          return await crypto.subtle.deriveKey(algorithm, base, { name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign", "verify"]);
+          return await crypto.subtle.deriveKey(algorithm, base, { name: "HMAC", hash: "SHA-256", length: 256 }, false, [
+            "sign",
+            "verify",
+          ]);
         })(),
       );
     }
@@ -82,7 +89,8 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
     },
     async verify(purpose, data, signature) {
       for (const entry of ring) {
-        if (await crypto.subtle.verify("HMAC", await hmacKey(entry, purpose), signature.slice(), bytes(data))) return true;
+        if (await crypto.subtle.verify("HMAC", await hmacKey(entry, purpose), signature.slice(), bytes(data)))
+          return true;
       }
       return false;
     },

@@ -44,7 +44,8 @@ export async function startWorker(kernel: Kernel): Promise<Worker> {
         const heard = rings.get(consumer.queue);
         const n = await drainOnce(kernel, consumer, stopping.signal);
         failures = 0;
-        if (n === 0 && !stopping.signal.aborted && heard === rings.get(consumer.queue)) await pause(consumer.queue, POLL_MS);
+        if (n === 0 && !stopping.signal.aborted && heard === rings.get(consumer.queue))
+          await pause(consumer.queue, POLL_MS);
       } catch (error) {
         if (stopping.signal.aborted) break;
         kernel.log.error("a queue could not be read", { queue: consumer.queue, error });

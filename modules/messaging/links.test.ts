@@ -8,7 +8,9 @@ import { linkToken, readLinkToken } from "./tokens.ts";
 
 const t = testKernel();
 const app = createApp(t.kernel);
-const BROWSER = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36" };
+const BROWSER = {
+  "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
+};
 const SCANNER = { "user-agent": "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)" };
 
 /** A message that was sent, outside any campaign, with one tracked link. */
@@ -20,12 +22,18 @@ async function sent(team: TestTenant, to = `person-${uuid7()}@example.com`) {
     insert into public.messages (tenant_id, id, direction, status, contact_id, from_email, to_email, subject, thread_id, sent_at)
     values (${team.id}, ${id}, 'out', 'sent', ${contact}, 'me@example.com', ${to}, 'Hello', ${id}, now())`;
   await t.sql`insert into public.tracked_links (tenant_id, message_id, number, url) values (${team.id}, ${id}, 1, 'https://example.com/a?b=1&c=2')`;
-  const token = (purpose: "open" | "click" | "unsubscribe", number = 0) => linkToken(t.kernel.vault, purpose, { tenantId: team.id, messageId: id, number });
+  const token = (purpose: "open" | "click" | "unsubscribe", number = 0) =>
+    linkToken(t.kernel.vault, purpose, { tenantId: team.id, messageId: id, number });
   return { id, to, token };
 }
-const message = async (id: string) => (await t.sql`select opened_at, clicked_at, unsubscribed_at from public.messages where id = ${id}`)[0]!;
-const events = (id: string) => t.sql<{ kind: string; is_bot: boolean }[]>`select kind, is_bot from public.message_events where message_id = ${id} order by created_at, kind`;
-const suppressed = async (team: TestTenant, to: string) => (await t.sql`select 1 from public.suppressions where tenant_id = ${team.id} and address = ${to}`).length === 1;
+const message = async (id: string) =>
+  (await t.sql`select opened_at, clicked_at, unsubscribed_at from public.messages where id = ${id}`)[0]!;
+const events = (id: string) =>
+  t.sql<
+    { kind: string; is_bot: boolean }[]
+  >`select kind, is_bot from public.message_events where message_id = ${id} order by created_at, kind`;
+const suppressed = async (team: TestTenant, to: string) =>
+  (await t.sql`select 1 from public.suppressions where tenant_id = ${team.id} and address = ${to}`).length === 1;
 
 describe("open pixel", () => {
   test("a person's open is counted once however often the mail is shown", async () => {
@@ -52,9 +60,15 @@ describe("open pixel", () => {
     ["no user agent", {}, true],
     ["a bare Mozilla/5.0", { "user-agent": "Mozilla/5.0" }, true],
     ["a browser's prefetch", { ...BROWSER, "sec-purpose": "prefetch" }, true],
-    ["Google's image proxy", { "user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)" }, false],
+    [
+      "Google's image proxy",
+      { "user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)" },
+      false,
+    ],
     ["a browser", BROWSER, false],
-  ])("%s counts as a machine: %s", (_, headers, machine) => expect(isMachine(new Headers(headers as Record<string, string>))).toBe(machine));
+  ])("%s counts as a machine: %s", (_, headers, machine) =>
+    expect(isMachine(new Headers(headers as Record<string, string>))).toBe(machine),
+  );
 });
 
 describe("tracked link", () => {
@@ -72,7 +86,13 @@ describe("tracked link", () => {
     const team = await t.tenant();
     const m = await sent(team);
     const good = await m.token("click", 1);
-    for (const bad of [await m.token("click", 2), await m.token("open", 1), `${good.slice(0, -1)}${good.endsWith("A") ? "B" : "A"}`, "x", `${good}?url=https://evil.example`]) {
+    for (const bad of [
+      await m.token("click", 2),
+      await m.token("open", 1),
+      `${good.slice(0, -1)}${good.endsWith("A") ? "B" : "A"}`,
+      "x",
+      `${good}?url=https://evil.example`,
+    ]) {
       const answer = await app.request(`/links/c/${bad}`, { headers: BROWSER });
       expect([404, 410]).toContain(answer.status === 302 && bad.startsWith(good) ? 404 : answer.status);
       expect(answer.headers.get("location") ?? "").not.toContain("evil");
@@ -97,7 +117,11 @@ describe("unsubscribe", () => {
     const m = await sent(team);
     const url = `/links/u/${await m.token("unsubscribe")}`;
     for (let i = 0; i < 2; i++) {
-      const answer = await app.request(url, { method: "POST", body: "List-Unsubscribe=One-Click", headers: { "content-type": "application/x-www-form-urlencoded" } });
+      const answer = await app.request(url, {
+        method: "POST",
+        body: "List-Unsubscribe=One-Click",
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+      });
       expect(answer.status).toBe(200);
     }
     expect(await suppressed(team, m.to)).toBe(true);

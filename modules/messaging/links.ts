@@ -17,7 +17,12 @@ const PIXEL = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAAB
 export function isMachine(headers: Headers): boolean {
   const agent = headers.get("user-agent") ?? "";
   if (agent === "" || agent === "Mozilla/5.0") return true;
-  if (/prefetch|preview/i.test(`${headers.get("sec-purpose") ?? ""} ${headers.get("purpose") ?? ""} ${headers.get("x-purpose") ?? ""}`)) return true;
+  if (
+    /prefetch|preview/i.test(
+      `${headers.get("sec-purpose") ?? ""} ${headers.get("purpose") ?? ""} ${headers.get("x-purpose") ?? ""}`,
+    )
+  )
+    return true;
   return !/GoogleImageProxy/.test(agent) && isbot(agent);
 }
 
@@ -27,7 +32,12 @@ async function read(kernel: Kernel, purpose: LinkPurpose, text: string): Promise
   return token;
 }
 
-type Recorded = { kind: "opened" | "clicked" | "unsubscribed"; key: string; machine: boolean; detail?: Record<string, unknown> };
+type Recorded = {
+  kind: "opened" | "clicked" | "unsubscribed";
+  key: string;
+  machine: boolean;
+  detail?: Record<string, unknown>;
+};
 
 const record = (kernel: Kernel, token: LinkToken, event: Recorded) =>
   kernel.run({ actor, tenantId: token.tenantId }, (ctx) => {
@@ -48,7 +58,11 @@ const hour = (now: number) => Math.floor(now / 3_600_000);
 export async function openPixel(kernel: Kernel, text: string, headers: Headers): Promise<Response> {
   const token = await read(kernel, "open", text);
   const machine = isMachine(headers);
-  await record(kernel, token, { kind: "opened", key: `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`, machine });
+  await record(kernel, token, {
+    kind: "opened",
+    key: `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`,
+    machine,
+  });
   return new Response(PIXEL, { headers: { "content-type": "image/gif", "cache-control": "no-store, private" } });
 }
 
@@ -63,7 +77,10 @@ export async function followLink(kernel: Kernel, text: string, headers: Headers)
   const machine = isMachine(headers);
   const key = `click:${token.messageId}:${token.number}:${machine ? "m" : "p"}:${hour(Date.now())}`;
   await record(kernel, token, { kind: "clicked", key, machine, detail: { url: link.url } });
-  return new Response(null, { status: 302, headers: { location: link.url, "cache-control": "no-store", "referrer-policy": "no-referrer" } });
+  return new Response(null, {
+    status: 302,
+    headers: { location: link.url, "cache-control": "no-store", "referrer-policy": "no-referrer" },
+  });
 }
 
 /** Shows, never acts: mail scanners follow every GET. */
@@ -80,8 +97,10 @@ export async function showUnsubscribe(kernel: Kernel, text: string): Promise<Res
   if (!row) throw new AppError("gone", "This link's message has been deleted.");
   return page(
     row.suppressed
-      ? html`<h1>You are unsubscribed</h1><p>${row.team} will not write to ${masked(row.to_email)} again.</p>`
-      : html`<h1>Unsubscribe</h1><p>Stop all mail from <strong>${row.team}</strong> to ${masked(row.to_email)}?</p>
+      ? html`<h1>You are unsubscribed</h1>
+          <p>${row.team} will not write to ${masked(row.to_email)} again.</p>`
+      : html`<h1>Unsubscribe</h1>
+          <p>Stop all mail from <strong>${row.team}</strong> to ${masked(row.to_email)}?</p>
           <form method="post"><button type="submit">Unsubscribe</button></form>`,
   );
 }
@@ -91,7 +110,10 @@ export async function unsubscribe(kernel: Kernel, text: string, request: Request
   const token = await read(kernel, "unsubscribe", text);
   await request.body?.cancel();
   await record(kernel, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false });
-  return page(html`<h1>You are unsubscribed</h1><p>It takes effect at once. You can close this page.</p>`);
+  return page(
+    html`<h1>You are unsubscribed</h1>
+      <p>It takes effect at once. You can close this page.</p>`,
+  );
 }
 
 /** The page may be forwarded: it shows whose address it is without giving it away. */
@@ -106,20 +128,47 @@ async function page(content: unknown): Promise<Response> {
         <meta name="robots" content="noindex" />
         <title>Unsubscribe</title>
         <style>
-          :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-          body { display: grid; place-items: center; min-height: 90vh; margin: 0; }
-          main { max-width: 26rem; padding: 2rem; }
-          button { font: inherit; padding: 0.6rem 1.2rem; border-radius: 8px; border: 0; background: #1d4ed8; color: #fff; cursor: pointer; }
-          button:focus-visible { outline: 3px solid #93c5fd; outline-offset: 2px; }
+          :root {
+            color-scheme: light dark;
+            font:
+              16px/1.5 system-ui,
+              sans-serif;
+          }
+          body {
+            display: grid;
+            place-items: center;
+            min-height: 90vh;
+            margin: 0;
+          }
+          main {
+            max-width: 26rem;
+            padding: 2rem;
+          }
+          button {
+            font: inherit;
+            padding: 0.6rem 1.2rem;
+            border-radius: 8px;
+            border: 0;
+            background: #1d4ed8;
+            color: #fff;
+            cursor: pointer;
+          }
+          button:focus-visible {
+            outline: 3px solid #93c5fd;
+            outline-offset: 2px;
+          }
         </style>
       </head>
-      <body><main>${content as string}</main></body>
+      <body>
+        <main>${content as string}</main>
+      </body>
     </html>`;
   return new Response(String(text), {
     headers: {
       "content-type": "text/html; charset=utf-8",
       "cache-control": "no-store",
-      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+      "content-security-policy":
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
       "referrer-policy": "no-referrer",
       "x-content-type-options": "nosniff",
     },

@@ -18,7 +18,10 @@ test("pages through every message once, newest first, also when many share one i
   const seen: string[] = [];
   let cursor: string | null = null;
   do {
-    const page: { body: { data: { id: string }[]; next_cursor: string | null } } = await team.api("GET", `/messages?limit=2${cursor ? `&cursor=${cursor}` : ""}`);
+    const page: { body: { data: { id: string }[]; next_cursor: string | null } } = await team.api(
+      "GET",
+      `/messages?limit=2${cursor ? `&cursor=${cursor}` : ""}`,
+    );
     seen.push(...page.body.data.map((m) => m.id));
     cursor = page.body.next_cursor;
   } while (cursor);
@@ -37,7 +40,12 @@ test("filters by status, contact and direction", async () => {
 
 test("the HTML of received mail is never given out", async () => {
   const team = await t.tenant();
-  const id = await insert(team, { direction: "in", status: "received", body_html: "<script>1</script>", body_text: "hello" });
+  const id = await insert(team, {
+    direction: "in",
+    status: "received",
+    body_html: "<script>1</script>",
+    body_text: "hello",
+  });
   const { body } = await team.api("GET", `/messages/${id}`);
   expect(body.body_html).toBeNull();
   expect(body.body_text).toBe("hello");
@@ -50,21 +58,40 @@ test("an unknown outcome is decided by a person, once", async () => {
   const viewer = await team.member("viewer");
   expect((await viewer.api("POST", `/messages/${id}/resolve`, { outcome: "sent" })).status).toBe(403);
   const decided = await team.api("POST", `/messages/${id}/resolve`, { outcome: "sent" });
-  expect(decided).toMatchObject({ status: 200, body: { status: "sent", attempt_log: [{ number: 1, outcome: "sent" }] } });
+  expect(decided).toMatchObject({
+    status: 200,
+    body: { status: "sent", attempt_log: [{ number: 1, outcome: "sent" }] },
+  });
   expect((await team.api("POST", `/messages/${id}/resolve`, { outcome: "failed" })).status).toBe(409);
 });
 
 test("a conversation is listed by its newest answer and shows both sides in order", async () => {
   const team = await t.tenant();
   const first = await insert(team, { created_at: new Date(Date.now() - 3000), body_text: "question" });
-  await insert(team, { direction: "in", status: "received", thread_id: first, created_at: new Date(Date.now() - 2000), body_text: "first answer" });
-  await insert(team, { direction: "in", status: "received", thread_id: first, created_at: new Date(Date.now() - 1000), body_text: "second answer" });
+  await insert(team, {
+    direction: "in",
+    status: "received",
+    thread_id: first,
+    created_at: new Date(Date.now() - 2000),
+    body_text: "first answer",
+  });
+  await insert(team, {
+    direction: "in",
+    status: "received",
+    thread_id: first,
+    created_at: new Date(Date.now() - 1000),
+    body_text: "second answer",
+  });
   await insert(team);
   const list = await team.api("GET", "/threads");
   expect(list.body.data).toHaveLength(1);
   expect(list.body.data[0]).toMatchObject({ id: first, snippet: "second answer", messages: 3 });
   const thread = await team.api("GET", `/threads/${first}`);
-  expect(thread.body.messages.map((m: { body_text: string }) => m.body_text)).toEqual(["question", "first answer", "second answer"]);
+  expect(thread.body.messages.map((m: { body_text: string }) => m.body_text)).toEqual([
+    "question",
+    "first answer",
+    "second answer",
+  ]);
 });
 
 test("another team's messages and conversations are not found", async () => {

@@ -25,7 +25,9 @@ const joins = (db: Ctx["db"]) => db`
   left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = m.campaign_id`;
 
 const toMessage = (row: Row) =>
-  Object.fromEntries(Object.entries(row).map(([k, v]) => [k, v instanceof Date ? v.toISOString() : v])) as z.input<typeof MessageSchema>;
+  Object.fromEntries(Object.entries(row).map(([k, v]) => [k, v instanceof Date ? v.toISOString() : v])) as z.input<
+    typeof MessageSchema
+  >;
 
 export const listMessages = defineOperation({
   id: "messages.list",
@@ -68,7 +70,9 @@ async function loadMessage(ctx: Ctx, id: string) {
         from public.message_events e where e.tenant_id = m.tenant_id and e.message_id = m.id), '[]') as events
     from public.messages m ${joins(db)} where m.tenant_id = ${ctx.tenantId} and m.id = ${id}`;
   if (!row) throw new AppError("not_found", "There is no such message.");
-  return withIsoTimes(toMessage({ ...row, body_html: row.direction === "out" ? row.body_html : null })) as z.input<typeof MessageDetailSchema>;
+  return withIsoTimes(toMessage({ ...row, body_html: row.direction === "out" ? row.body_html : null })) as z.input<
+    typeof MessageDetailSchema
+  >;
 }
 
 /** jsonb prints timestamps with an offset; the API speaks UTC with Z. */
@@ -76,7 +80,10 @@ function withIsoTimes(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withIsoTimes);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([k, v]) => [k, /(^|_)at$/.test(k) && typeof v === "string" ? new Date(v).toISOString() : withIsoTimes(v)]),
+    Object.entries(value).map(([k, v]) => [
+      k,
+      /(^|_)at$/.test(k) && typeof v === "string" ? new Date(v).toISOString() : withIsoTimes(v),
+    ]),
   );
 }
 
@@ -96,7 +103,8 @@ export const resolveMessage = defineOperation({
   method: "POST",
   path: "/messages/{id}/resolve",
   summary: "Say what became of a message whose outcome nobody knows",
-  description: "For `unknown` messages that neither an idempotency key nor the provider's search could settle: look at the provider's dashboard and decide.",
+  description:
+    "For `unknown` messages that neither an idempotency key nor the provider's search could settle: look at the provider's dashboard and decide.",
   permission: "messages:write",
   input: z.object({ id: z.uuid(), outcome: z.enum(["sent", "failed"]) }),
   output: MessageDetailSchema,
@@ -104,7 +112,8 @@ export const resolveMessage = defineOperation({
     const [row] = await ctx.db<{ status: string }[]>`
       select status from public.messages where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
     if (!row) throw new AppError("not_found", "There is no such message.");
-    if (row.status !== "unknown") throw new AppError("conflict", `The message is ${row.status}: there is nothing to decide.`);
+    if (row.status !== "unknown")
+      throw new AppError("conflict", `The message is ${row.status}: there is nothing to decide.`);
     const outcome =
       input.outcome === "sent"
         ? { id: input.id, outcome: "sent", code: "resolved", detail: "A person said it was sent." }

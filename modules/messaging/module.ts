@@ -12,12 +12,37 @@ export const messaging = defineModule({
   operations: [listMessages, getMessage, resolveMessage, listThreads, getThread],
   consumers: [messagingSend, messagingReconcile],
   schedules: [
-    defineSchedule({ name: "messaging.wake", cron: "10 seconds", everySeconds: 60, sql: "select private.wake_tenants('messaging_send')" }),
-    defineSchedule({ name: "messaging.expire_leases", cron: "30 seconds", everySeconds: 60, sql: "select private.expire_leases()" }),
-    defineSchedule({ name: "messaging.partitions", cron: "7 * * * *", everySeconds: 3600, sql: "select private.ensure_partitions()" }),
+    defineSchedule({
+      name: "messaging.wake",
+      cron: "10 seconds",
+      everySeconds: 60,
+      sql: "select private.wake_tenants('messaging_send')",
+    }),
+    defineSchedule({
+      name: "messaging.expire_leases",
+      cron: "30 seconds",
+      everySeconds: 60,
+      sql: "select private.expire_leases()",
+    }),
+    defineSchedule({
+      name: "messaging.partitions",
+      cron: "7 * * * *",
+      everySeconds: 3600,
+      sql: "select private.ensure_partitions()",
+    }),
     // Events older than the setting events_keep_months (24 unless set).
-    defineSchedule({ name: "messaging.retention", cron: "37 * * * *", everySeconds: 3600, sql: "select private.drop_partitions()" }),
-    defineSchedule({ name: "messaging.reconcile", cron: "30 seconds", everySeconds: 60, sql: "select private.wake_tenants('messaging_reconcile')" }),
+    defineSchedule({
+      name: "messaging.retention",
+      cron: "37 * * * *",
+      everySeconds: 3600,
+      sql: "select private.drop_partitions()",
+    }),
+    defineSchedule({
+      name: "messaging.reconcile",
+      cron: "30 seconds",
+      everySeconds: 60,
+      sql: "select private.wake_tenants('messaging_reconcile')",
+    }),
   ],
   pages: ["/inbox"],
 });

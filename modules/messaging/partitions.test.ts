@@ -15,7 +15,10 @@ async function message(tenant: TestTenant): Promise<string> {
 
 /** Tells an event as a webhook would. */
 const tell = (tenant: TestTenant, messageId: string, kind: string, key: string, at: string) =>
-  tenant.run((ctx) => ctx.db`select private.apply_events(null, ${ctx.db.json([{ kind, event_key: key, message_id: messageId, at }])})`);
+  tenant.run(
+    (ctx) =>
+      ctx.db`select private.apply_events(null, ${ctx.db.json([{ kind, event_key: key, message_id: messageId, at }])})`,
+  );
 
 const eventsOf = (messageId: string, sql: TransactionSql | typeof t.sql = t.sql) =>
   sql<{ part: string; month: string; kind: string }[]>`
@@ -42,8 +45,11 @@ async function undone(fn: (tx: TransactionSql) => Promise<void>): Promise<void> 
 
 describe("events by month", () => {
   test("this month and the next two stand ready, and making them again makes none", async () => {
-    const parts = await t.sql`select i.inhrelid::regclass::text as name from pg_inherits i where i.inhparent = 'public.message_events'::regclass`;
-    expect(parts.map((p) => p.name)).toEqual(expect.arrayContaining([monthName(0), monthName(1), monthName(2), "private.message_events_default"]));
+    const parts =
+      await t.sql`select i.inhrelid::regclass::text as name from pg_inherits i where i.inhparent = 'public.message_events'::regclass`;
+    expect(parts.map((p) => p.name)).toEqual(
+      expect.arrayContaining([monthName(0), monthName(1), monthName(2), "private.message_events_default"]),
+    );
     expect(await t.sql`select private.ensure_partitions() as made`).toEqual([{ made: 0 }]);
   });
 
@@ -61,7 +67,8 @@ describe("events by month", () => {
   test("a fact told again is one row, also when it is told with the moment of its telling in another month", async () => {
     const tenant = await t.tenant();
     const id = await message(tenant);
-    for (const at of ["2001-02-03T00:00:00Z", "2001-02-03T00:00:00Z", now.toISOString()]) await tell(tenant, id, "unsubscribed", `u-${id}`, at);
+    for (const at of ["2001-02-03T00:00:00Z", "2001-02-03T00:00:00Z", now.toISOString()])
+      await tell(tenant, id, "unsubscribed", `u-${id}`, at);
     expect(await eventsOf(id)).toHaveLength(1);
   });
 
@@ -109,7 +116,8 @@ describe("partitions", () => {
       await tx`insert into kernel.settings (key, value) values ('events_keep_months', '600') on conflict (key) do update set value = excluded.value`;
       await tx`select private.ensure_partitions()`;
       expect((await eventsOf(id, tx))[0]!.part).toBe("private.message_events_2001_02");
-      const [wall] = await tx`select relrowsecurity and relforcerowsecurity as walled from pg_class where oid = 'private.message_events_2001_02'::regclass`;
+      const [wall] =
+        await tx`select relrowsecurity and relforcerowsecurity as walled from pg_class where oid = 'private.message_events_2001_02'::regclass`;
       expect(wall).toEqual({ walled: true });
       expect((await tx`select private.drop_partitions() as n`)[0]).toEqual({ n: 0 });
       await tx`delete from kernel.settings where key = 'events_keep_months'`;

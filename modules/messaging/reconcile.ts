@@ -66,7 +66,8 @@ export const messagingReconcile = defineManualConsumer({
         }
       }
     }
-    if (tooYoung > 0) await ctx.enqueue(messagingReconcile, { tenant_id: ctx.tenantId }, { delaySeconds: SEARCH_AFTER_SECONDS });
+    if (tooYoung > 0)
+      await ctx.enqueue(messagingReconcile, { tenant_id: ctx.tenantId }, { delaySeconds: SEARCH_AFTER_SECONDS });
     return done();
   },
 });

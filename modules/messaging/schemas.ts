@@ -38,13 +38,31 @@ export const MessageSchema = z
 
 export const MessageDetailSchema = MessageSchema.extend({
   body_text: z.string(),
-  body_html: z.string().nullable().describe("For outgoing messages. The HTML of received mail is never given out: show body_text."),
+  body_html: z
+    .string()
+    .nullable()
+    .describe("For outgoing messages. The HTML of received mail is never given out: show body_text."),
   headers: z.record(z.string(), z.unknown()),
   rfc_message_id: z.string().nullable(),
   attempt_log: z.array(
-    z.object({ number: z.number().int(), started_at: z.iso.datetime(), finished_at: at, outcome: z.string().nullable(), code: z.string().nullable(), detail: z.string().nullable() }),
+    z.object({
+      number: z.number().int(),
+      started_at: z.iso.datetime(),
+      finished_at: at,
+      outcome: z.string().nullable(),
+      code: z.string().nullable(),
+      detail: z.string().nullable(),
+    }),
   ),
-  events: z.array(z.object({ id: z.uuid(), kind: z.string(), at: z.iso.datetime(), is_bot: z.boolean(), detail: z.record(z.string(), z.unknown()) })),
+  events: z.array(
+    z.object({
+      id: z.uuid(),
+      kind: z.string(),
+      at: z.iso.datetime(),
+      is_bot: z.boolean(),
+      detail: z.record(z.string(), z.unknown()),
+    }),
+  ),
 }).meta({ id: "MessageDetail" });
 
 export const ThreadSchema = z

@@ -75,7 +75,9 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
       const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
         select taken, retry_after from kernel.take_tokens(${bucket}, ${Math.max(perSecond, calls)}, ${perSecond}, ${calls})`;
       if (!token!.taken) return { wait: token!.retry_after, claimed: [] };
-      const claimed = await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`;
+      const claimed = await tx.db<
+        Claimed[]
+      >`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`;
       return { wait: 0, claimed: [...claimed] };
     });
     wait = round.wait;
@@ -118,14 +120,25 @@ async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed
         throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {
         ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
-        return batch.map(() => ({ outcome: "unknown", code: "adapter_error", detail: "The adapter failed while the call was under way." }));
+        return batch.map(() => ({
+          outcome: "unknown",
+          code: "adapter_error",
+          detail: "The adapter failed while the call was under way.",
+        }));
       }
     }),
   );
   const flat = outcomes.flat();
-  ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, { provider: provider.id });
+  ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
+    provider: provider.id,
+  });
   for (const kind of new Set(flat.map((o) => o.outcome))) {
-    ctx.metrics.count("overture_sends_total", "Messages by outcome", { provider: provider.id, outcome: kind }, flat.filter((o) => o.outcome === kind).length);
+    ctx.metrics.count(
+      "overture_sends_total",
+      "Messages by outcome",
+      { provider: provider.id, outcome: kind },
+      flat.filter((o) => o.outcome === kind).length,
+    );
   }
   return flat;
 }

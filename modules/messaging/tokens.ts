@@ -12,19 +12,29 @@ export type LinkToken = { tenantId: string; messageId: string; number: number };
 
 const HEX = /^[0-9a-f]{32}$/;
 const hexOf = (uuid: string) => uuid.replaceAll("-", "");
-const uuidOf = (hex: string) => `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+const uuidOf = (hex: string) =>
+  `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 const toHex = (bytes: Uint8Array) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 const fromHex = (hex: string) => Uint8Array.from(hex.match(/../g)!, (b) => parseInt(b, 16));
 
 /** 16 bytes tenant, 16 message, 2 link number, 32 signature: 88 characters. */
 export async function linkToken(vault: Services["vault"], purpose: LinkPurpose, token: LinkToken): Promise<string> {
-  const payload = new Uint8Array([...fromHex(hexOf(token.tenantId)), ...fromHex(hexOf(token.messageId)), token.number >> 8, token.number & 0xff]);
+  const payload = new Uint8Array([
+    ...fromHex(hexOf(token.tenantId)),
+    ...fromHex(hexOf(token.messageId)),
+    token.number >> 8,
+    token.number & 0xff,
+  ]);
   const signature = await vault.sign(`link:${purpose}`, base64url(payload));
   return base64url(new Uint8Array([...payload, ...signature]));
 }
 
 /** The token's content, or null when it is not ours. */
-export async function readLinkToken(vault: Kernel["vault"], purpose: LinkPurpose, text: string): Promise<LinkToken | null> {
+export async function readLinkToken(
+  vault: Kernel["vault"],
+  purpose: LinkPurpose,
+  text: string,
+): Promise<LinkToken | null> {
   if (!/^[\w-]{88}$/.test(text)) return null;
   const bytes = fromBase64url(text);
   const payload = bytes.slice(0, 34);

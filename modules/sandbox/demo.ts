@@ -37,7 +37,9 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
   if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
 
   const connectionId = await ctx.tx(async (tx) => {
-    const [existing] = await tx.db<{ id: string }[]>`select id from public.connections where tenant_id = ${tx.tenantId} limit 1`;
+    const [existing] = await tx.db<
+      { id: string }[]
+    >`select id from public.connections where tenant_id = ${tx.tenantId} limit 1`;
     if (existing) return existing.id;
     const made = await invoke<{ id: string }>(createConnection, tx, {
       provider: "postmark",
@@ -61,12 +63,23 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       from_name: "Sam from Outreach",
       daily_cap: 5000,
     });
-    const list = await invoke<{ id: string }>(createList, tx, { name: "Demo audience", description: "Invented people who answer, bounce and unsubscribe." });
+    const list = await invoke<{ id: string }>(createList, tx, {
+      name: "Demo audience",
+      description: "Invented people who answer, bounce and unsubscribe.",
+    });
     const people = demoPeople(PEOPLE);
     for (let at = 0; at < people.length; at += BATCH) {
       await invoke(bulkContacts, tx, {
         on_duplicate: "skip",
-        contacts: people.slice(at, at + BATCH).map((p) => ({ ...p, lists: [list.id], tags: ["demo"], consent_source: "Demo data", lawful_basis: "consent" })),
+        contacts: people
+          .slice(at, at + BATCH)
+          .map((p) => ({
+            ...p,
+            lists: [list.id],
+            tags: ["demo"],
+            consent_source: "Demo data",
+            lawful_basis: "consent",
+          })),
       });
     }
     const campaign = await invoke<{ id: string }>(createCampaign, tx, {
@@ -91,15 +104,22 @@ export const startDemo = defineOpenOperation({
   output: z.object({ tenant_id: z.uuid(), name: z.string() }),
   status: 201,
   async handle(ctx) {
-    if (!ctx.config.sandboxUrl) throw new AppError("conflict", "This installation runs without a sandbox.", { suggestion: "Start it without --no-demo." });
+    if (!ctx.config.sandboxUrl)
+      throw new AppError("conflict", "This installation runs without a sandbox.", {
+        suggestion: "Start it without --no-demo.",
+      });
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     const { userId, email } = ctx.actor;
     const name = "Demo team";
     // The lock makes two clicks one team.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
-    const [mine] = await ctx.db<{ id: string }[]>`select id from private.my_teams(${userId}) where name = ${name} and role = 'owner' limit 1`;
+    const [mine] = await ctx.db<
+      { id: string }[]
+    >`select id from private.my_teams(${userId}) where name = ${name} and role = 'owner' limit 1`;
     if (mine) return { tenant_id: mine.id, name };
-    const [made] = await ctx.db<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;
+    const [made] = await ctx.db<
+      { id: string }[]
+    >`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;
     await ctx.db`select kernel.enqueue(${sandboxDemo.queue}, array[${ctx.db.json({ tenant_id: made!.id })}::jsonb])`;
     return { tenant_id: made!.id, name };
   },

@@ -132,7 +132,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
 
     const url = `http://127.0.0.1:${ports.api}`;
-    const { SUPABASE_ADMIN_PASSWORD: _, EMBEDDED_API_PASSWORD: apiPassword, OVERTURE_DB_PASSWORD: ownPassword, ...shared } = secrets;
+    const {
+      SUPABASE_ADMIN_PASSWORD: _,
+      EMBEDDED_API_PASSWORD: apiPassword,
+      OVERTURE_DB_PASSWORD: ownPassword,
+      ...shared
+    } = secrets;
     const env: Record<string, string> = {
       ...shared,
       SUPABASE_URL: url,
@@ -151,12 +156,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const claimUrl = await install(root, env, options.install, step);
 
-    const launch = async (
-      name: string,
-      args: string[],
-      ready: ChildOptions["ready"],
-      own: Record<string, string>,
-    ) => {
+    const launch = async (name: string, args: string[], ready: ChildOptions["ready"], own: Record<string, string>) => {
       step(`Starting the ${name}`);
       const { onEvent, restart = false } = options;
       const child = new Child({ name, args, env: own, home, ready, restart, onEvent });
@@ -183,7 +183,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (services.sandbox) {
       // It plays strangers: it gets none of the installation's secrets.
       const own = Object.fromEntries(Object.entries(env).filter(([key]) => key.startsWith("SANDBOX_")));
-      await launch("sandbox", ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")], { port: ports.sandbox }, own);
+      await launch(
+        "sandbox",
+        ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")],
+        { port: ports.sandbox },
+        own,
+      );
     }
     // Last to start, first to stop: it works through the others.
     if (services.worker) {

@@ -28,7 +28,12 @@ export type TestTenant = {
   run<T>(fn: (ctx: Ctx) => Promise<T>, actor?: Actor): Promise<T>;
 };
 
-export type Caller = <T = any>(method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer<T>>;
+export type Caller = <T = any>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer<T>>;
 
 export type TestKernel = {
   kernel: Kernel;
@@ -92,7 +97,9 @@ export function testKernel(extraEnv: Record<string, string> = {}, also: readonly
     async tenant(name = `Team ${crypto.randomUUID().slice(0, 8)}`) {
       const userId = uuid7();
       const email = `owner-${userId}@example.com`;
-      const [row] = await sql<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
+      const [row] = await sql<
+        { id: string }[]
+      >`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
       const id = row!.id;
       const token = await sign(userId, email);
       return {
@@ -110,7 +117,9 @@ export function testKernel(extraEnv: Record<string, string> = {}, also: readonly
       };
     },
     async drain(...queues) {
-      const consumers: AnyConsumer[] = kernel.registry.consumers.filter((c) => queues.length === 0 || queues.includes(c.queue));
+      const consumers: AnyConsumer[] = kernel.registry.consumers.filter(
+        (c) => queues.length === 0 || queues.includes(c.queue),
+      );
       let total = 0;
       for (;;) {
         let round = 0;

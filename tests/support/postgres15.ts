@@ -21,7 +21,13 @@ export async function startPostgres15(bin: string): Promise<Postgres15> {
   const launch = chooseLaunch(dataDir, dirname(bin));
   const run = (command: string, ...args: string[]) => {
     const [first, ...rest] = [...launch.prefix, join(bin, command), ...args];
-    const result = spawnSync(first!, rest, { uid: launch.uid, gid: launch.gid, cwd: "/", encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
+    const result = spawnSync(first!, rest, {
+      uid: launch.uid,
+      gid: launch.gid,
+      cwd: "/",
+      encoding: "utf8",
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     if (result.status !== 0) throw new Error(`${command}: ${result.stderr}`);
   };
   const stop = () => {
@@ -33,12 +39,40 @@ export async function startPostgres15(bin: string): Promise<Postgres15> {
   };
   const password = join(tmpdir(), `overture-pg15-${process.pid}`);
   writeFileSync(password, "admin", { mode: 0o644 });
-  run("initdb", "-D", dataDir, "-U", "supabase_admin", "--auth=scram-sha-256", `--pwfile=${password}`, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync");
+  run(
+    "initdb",
+    "-D",
+    dataDir,
+    "-U",
+    "supabase_admin",
+    "--auth=scram-sha-256",
+    `--pwfile=${password}`,
+    "-E",
+    "UTF8",
+    "--locale=C.UTF-8",
+    "--no-sync",
+  );
   rmSync(password);
   const port = (await freePortBase()) + 2;
-  const settings = ["shared_preload_libraries = 'pg_cron'", "cron.use_background_workers = on", "cron.database_name = 'postgres'", "fsync = off", "unix_socket_directories = ''"];
+  const settings = [
+    "shared_preload_libraries = 'pg_cron'",
+    "cron.use_background_workers = on",
+    "cron.database_name = 'postgres'",
+    "fsync = off",
+    "unix_socket_directories = ''",
+  ];
   appendFileSync(join(dataDir, "postgresql.conf"), `\n${settings.join("\n")}\n`);
-  run("pg_ctl", "-D", dataDir, "-w", "-l", join(dataDir, "log"), "-o", `-p ${port} -c listen_addresses=127.0.0.1`, "start");
+  run(
+    "pg_ctl",
+    "-D",
+    dataDir,
+    "-w",
+    "-l",
+    join(dataDir, "log"),
+    "-o",
+    `-p ${port} -c listen_addresses=127.0.0.1`,
+    "start",
+  );
   const url = (user: string, secret: string) => `postgresql://${user}:${secret}@127.0.0.1:${port}/postgres`;
   const adminDbUrl = url("supabase_admin", "admin");
   try {

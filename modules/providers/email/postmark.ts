@@ -10,15 +10,12 @@ import * as shared from "./shared.ts";
 const BASE = "https://api.postmarkapp.com";
 
 const Credentials = z.object({
-  server_token: z
-    .string()
-    .min(1)
-    .meta({
-      title: "Server API token",
-      description: "Servers → your server → API Tokens.",
-      secret: true,
-      placeholder: "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
-    }),
+  server_token: z.string().min(1).meta({
+    title: "Server API token",
+    description: "Servers → your server → API Tokens.",
+    secret: true,
+    placeholder: "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+  }),
   webhook_username: z
     .string()
     .min(1)
@@ -34,15 +31,11 @@ const Credentials = z.object({
 type Credentials = z.infer<typeof Credentials>;
 
 const Settings = z.object({
-  message_stream: z
-    .string()
-    .min(1)
-    .default("outbound")
-    .meta({
-      title: "Message stream",
-      description: "The id of a transactional or broadcast stream.",
-      placeholder: "outbound",
-    }),
+  message_stream: z.string().min(1).default("outbound").meta({
+    title: "Message stream",
+    description: "The id of a transactional or broadcast stream.",
+    placeholder: "outbound",
+  }),
 });
 
 /** Postmark takes 50 MB per batch; the rest is room for what JSON and their side add. */

@@ -9,15 +9,11 @@ import type { HttpClient } from "../../kernel/http.ts";
 import { retry } from "./shared.ts";
 
 const Credentials = z.object({
-  username: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({
-      title: "User name",
-      description: "Leave empty for a relay that trusts your network.",
-      placeholder: "you@example.com",
-    }),
+  username: z.string().min(1).optional().meta({
+    title: "User name",
+    description: "Leave empty for a relay that trusts your network.",
+    placeholder: "you@example.com",
+  }),
   password: z
     .string()
     .min(1)
