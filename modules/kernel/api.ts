@@ -2,19 +2,16 @@ import { type Context as HonoContext, Hono } from "hono";
 import { z } from "zod";
 import { type Authenticator, callerAddress, createAuthenticator, credentialOf } from "./auth.ts";
 import type { Actor, OpenCtx } from "./context.ts";
-import type { Tx } from "./db.ts";
-import { AppError, type FieldError, toAppError, toProblem } from "./errors.ts";
+import { AppError, toAppError, toProblem } from "./errors.ts";
+import { idempotencyKey, keep, replay } from "./idempotency.ts";
 import { uuid7 } from "./ids.ts";
+import { parseInput, readInput } from "./input.ts";
 import type { Kernel, RunScope } from "./kernel.ts";
 import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 import { roleAllows, scopesAllow } from "./registry.ts";
 import { sha256Hex } from "./signatures.ts";
 
 /** Turns operations into HTTP: authentication, rate limit, permission, parsing, transaction, idempotency, audit, problems. */
-
-/** JSON bodies above this are refused before parsing. */
-const MAX_JSON_BYTES = 2 * 1024 * 1024;
-const MAX_DEPTH = 32;
 
 type Env = { Variables: { requestId: string } };
 export type Api = Hono<Env>;
@@ -198,86 +195,6 @@ async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
     });
 }
 
-async function readInput(
-  op: AnyOperation,
-  c: HonoContext<Env>,
-): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
-  const raw: Record<string, unknown> = {};
-  for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
-  let bodyText = "";
-  if (op.method !== "GET" && op.method !== "DELETE" && op.body !== "binary") {
-    bodyText = await readLimited(c.req.raw, MAX_JSON_BYTES);
-    if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
-  } else if (op.method === "DELETE" && op.body !== "binary") {
-    bodyText = await readLimited(c.req.raw, MAX_JSON_BYTES);
-    if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
-  }
-  // The path wins: a body cannot redirect an operation to another row.
-  for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
-  return { raw, bodyText };
-}
-
-async function readLimited(request: Request, max: number): Promise<string> {
-  if (Number(request.headers.get("content-length") ?? 0) > max)
-    throw new AppError("too_large", `The body may have at most ${max} bytes.`);
-  if (!request.body) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let size = 0;
-  try {
-    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-      size += chunk.byteLength;
-      if (size > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    throw new AppError("bad_request", "The body is not valid UTF-8.", { cause });
-  }
-}
-
-function parseJson(text: string, contentType: string | undefined): Record<string, unknown> {
-  if (contentType && !/^application\/(\w+\+)?json/i.test(contentType)) {
-    throw new AppError("unsupported_media_type", "The body must be application/json.");
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new AppError("bad_request", `The body is not valid JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new AppError("bad_request", "The body must be a JSON object.");
-  checkJson(value, 0);
-  return value as Record<string, unknown>;
-}
-
-/** Depth, and U+0000, which Postgres cannot store. */
-function checkJson(value: unknown, depth: number): void {
-  if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  if (typeof value === "string" && value.includes("\u0000"))
-    throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
-  if (typeof value === "object" && value !== null) for (const v of Object.values(value)) checkJson(v, depth + 1);
-}
-
-function parseInput(op: AnyOperation, raw: unknown): never {
-  const parsed = op.input.safeParse(raw);
-  if (parsed.success) return parsed.data as never;
-  const errors: FieldError[] = parsed.error.issues.map((i) => ({
-    pointer: `/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`,
-    detail: i.message,
-  }));
-  const first = errors[0]!;
-  throw new AppError(
-    "invalid",
-    errors.length === 1
-      ? `${first.pointer.slice(1) || "input"}: ${first.detail}`
-      : `${errors.length} fields are not valid.`,
-    { errors },
-  );
-}
-
 function respond(op: AnyOperation, result: unknown, headers: Record<string, string>): Response {
   if (result instanceof Response) {
     for (const [name, value] of Object.entries(headers)) if (!result.headers.has(name)) result.headers.set(name, value);
@@ -295,52 +212,6 @@ function respond(op: AnyOperation, result: unknown, headers: Record<string, stri
     status,
     headers: { ...headers, "content-type": "application/json" },
   });
-}
-
-type Idempotency = { scope: string; key: string; hash: string };
-
-function idempotencyKey(headers: Headers): string | null {
-  const key = headers.get("idempotency-key");
-  if (key === null) return null;
-  if (key.length < 1 || key.length > 255)
-    throw new AppError("bad_request", "Idempotency-Key must have 1 to 255 characters.");
-  return key;
-}
-
-async function replay(
-  db: Tx,
-  op: AnyOperation,
-  key: Idempotency,
-  headers: Record<string, string>,
-): Promise<Response | null> {
-  const [before] = await db<
-    { running: boolean; operation: string; request_hash: string; status: number; response: unknown }[]
-  >`
-    select * from kernel.idempotency_begin(${key.scope}, ${key.key})`;
-  if (!before) return null;
-  if (before.running)
-    throw new AppError("idempotency_in_progress", "The first request with this key has not finished.", {
-      retryAfter: 1,
-    });
-  if (before.operation !== op.id || before.request_hash !== key.hash) {
-    throw new AppError("idempotency_mismatch", "This Idempotency-Key was used with another request.", {
-      suggestion: "Use a fresh key for a new request.",
-    });
-  }
-  return new Response(before.status === 204 ? null : JSON.stringify(before.response), {
-    status: before.status,
-    headers: {
-      ...headers,
-      "idempotency-replayed": "true",
-      ...(before.status === 204 ? {} : { "content-type": "application/json" }),
-    },
-  });
-}
-
-async function keep(db: Tx, op: AnyOperation, key: Idempotency, response: Response): Promise<void> {
-  if (!(response.headers.get("content-type") ?? "application/json").startsWith("application/json")) return;
-  const body = response.status === 204 ? null : await response.clone().json();
-  await db`select kernel.idempotency_keep(${key.scope}, ${key.key}, ${op.id}, ${key.hash}, ${response.status}, ${db.json(body)})`;
 }
 
 /** The input for the audit row: secrets masked, long text cut, bulk arrays counted. */

@@ -69,9 +69,21 @@ export function isPublicAddress(address: string): boolean {
   return parsed.range() === "unicast";
 }
 
+/** Resolves a name to all its addresses, as node:dns does with `all`. */
+export type Lookup = (
+  host: string,
+  options: { all: true; family?: number | "IPv4" | "IPv6"; hints?: number },
+  callback: (error: Error | null, addresses: { address: string; family: number }[]) => void,
+) => void;
+
 const bare = (host: string) => host.replace(/^\[|\]$/g, "").toLowerCase();
 
-export function createHttpClient(options: { allowPrivateHosts: readonly string[]; userAgent: string }): HttpClient {
+export function createHttpClient(options: {
+  allowPrivateHosts: readonly string[];
+  userAgent: string;
+  lookup?: Lookup;
+}): HttpClient {
+  const resolve: Lookup = options.lookup ?? dnsLookup;
   const allowed = new Set(options.allowPrivateHosts.map((h) => h.toLowerCase()));
   const mayBePrivate = (host: string, port: number) => allowed.has(bare(host)) || allowed.has(`${bare(host)}:${port}`);
 
@@ -90,9 +102,8 @@ export function createHttpClient(options: { allowPrivateHosts: readonly string[]
   const guardedLookup =
     (port: number): LookupFunction =>
     (host, opts, callback) => {
-      dnsLookup(host, { ...opts, all: true }, (error, addresses) => {
+      resolve(host, { ...opts, all: true }, (error, list) => {
         if (error) return callback(error, [] as never);
-        const list = addresses as unknown as { address: string; family: number }[];
         if (!mayBePrivate(host, port) && list.some((a) => !isPublicAddress(a.address))) {
           return callback(Object.assign(blocked(host), { code: "EBLOCKED" }), [] as never);
         }

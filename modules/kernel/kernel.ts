@@ -3,7 +3,7 @@ import type { AnyConsumer } from "./consumer.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
 import { type Database, openDatabase, scopeOf, type Tx } from "./db.ts";
 import { AppError } from "./errors.ts";
-import { createHttpClient } from "./http.ts";
+import { createHttpClient, type Lookup } from "./http.ts";
 import { uuid7 } from "./ids.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -45,16 +45,27 @@ const trustedHosts = (config: Config): string[] =>
     ...(config.sandboxSmtp ? [config.sandboxSmtp] : []),
   ].concat(config.allowPrivateHosts);
 
+/** What a host may bring of its own: where log lines go (standard error by default) and who resolves host names. */
+export type Host = { writeLog?: (line: string) => void; lookup?: Lookup };
+
 /** Parses the environment, wires the services and checks the modules against each other. Opens no connection yet. */
-export function createKernel(env: Record<string, string | undefined>, modules: readonly ModuleDef[]): Kernel {
+export function createKernel(
+  env: Record<string, string | undefined>,
+  modules: readonly ModuleDef[],
+  host: Host = {},
+): Kernel {
   const config = loadConfig(env);
   const registry = createRegistry(modules, config.modulesOff);
   const stopping = new AbortController();
   const services: Services = {
     config,
-    http: createHttpClient({ allowPrivateHosts: trustedHosts(config), userAgent: config.productName }),
+    http: createHttpClient({
+      allowPrivateHosts: trustedHosts(config),
+      userAgent: config.productName,
+      lookup: host.lookup,
+    }),
     vault: createVault(config.keys),
-    log: createLog(config.logLevel),
+    log: createLog(config.logLevel, host.writeLog),
     metrics: createMetrics(),
     registry,
   };

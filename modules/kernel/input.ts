@@ -1,0 +1,86 @@
+import type { Context as HonoContext } from "hono";
+import { AppError, type FieldError } from "./errors.ts";
+import { type AnyOperation, pathParams } from "./operation.ts";
+
+/** From a request to an operation's input: bounded reading, strict JSON, one object of path, query and body, parsed. */
+
+/** JSON bodies above this are refused before parsing. */
+const MAX_JSON_BYTES = 2 * 1024 * 1024;
+const MAX_DEPTH = 32;
+
+/** Path, query and JSON body as one object, and the body's text for the idempotency hash. */
+export async function readInput(
+  op: AnyOperation,
+  c: HonoContext,
+): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
+  const raw: Record<string, unknown> = {};
+  for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
+  const takesBody = op.method !== "GET" && op.body !== "binary";
+  const bodyText = takesBody ? await readLimited(c.req.raw, MAX_JSON_BYTES) : "";
+  if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
+  // The path wins: a body cannot redirect an operation to another row.
+  for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
+  return { raw, bodyText };
+}
+
+async function readLimited(request: Request, max: number): Promise<string> {
+  if (Number(request.headers.get("content-length") ?? 0) > max)
+    throw new AppError("too_large", `The body may have at most ${max} bytes.`);
+  if (!request.body) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  try {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    throw new AppError("bad_request", "The body is not valid UTF-8.", { cause });
+  }
+}
+
+function parseJson(text: string, contentType: string | undefined): Record<string, unknown> {
+  if (contentType && !/^application\/(\w+\+)?json/i.test(contentType)) {
+    throw new AppError("unsupported_media_type", "The body must be application/json.");
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new AppError("bad_request", `The body is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new AppError("bad_request", "The body must be a JSON object.");
+  checkJson(value, 0);
+  return value as Record<string, unknown>;
+}
+
+/** Depth, and U+0000, which Postgres cannot store. */
+function checkJson(value: unknown, depth: number): void {
+  if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
+  if (typeof value === "string" && value.includes("\u0000"))
+    throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
+  if (typeof value === "object" && value !== null) for (const v of Object.values(value)) checkJson(v, depth + 1);
+}
+
+/** The parsed input, or a 422 that names every bad field by its JSON pointer. */
+export function parseInput(op: AnyOperation, raw: unknown): never {
+  const parsed = op.input.safeParse(raw);
+  if (parsed.success) return parsed.data as never;
+  const errors: FieldError[] = parsed.error.issues.map((i) => ({
+    pointer: `/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`,
+    detail: i.message,
+  }));
+  const first = errors[0]!;
+  throw new AppError(
+    "invalid",
+    errors.length === 1
+      ? `${first.pointer.slice(1) || "input"}: ${first.detail}`
+      : `${errors.length} fields are not valid.`,
+    { errors },
+  );
+}
