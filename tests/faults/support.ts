@@ -1,0 +1,247 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect } from "vitest";
+import { denoBinary } from "../../supabase/embedded/child.ts";
+import { ROOT } from "../../supabase/embedded/home.ts";
+import { guard } from "../../supabase/embedded/processes.ts";
+import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
+import { uuid7 } from "../../modules/kernel/ids.ts";
+import { giveList } from "../support/campaigns.ts";
+import { testKernel, type TestKernel, type TestTenant } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
+
+/**
+ * A stack of a suite's own, with workers it may kill. Schedules stay off: `tick` does what they do, so that a test decides
+ * when. The sandbox's record of what it accepted is the referee; nothing we store ourselves counts as proof of a send.
+ */
+
+export type Worker = {
+  pid: number;
+  /** Exit code, or the signal that ended it. */
+  ended: Promise<number | string>;
+  kill(signal: NodeJS.Signals): Promise<number | string>;
+  log(): string;
+};
+
+export type Mailing = { tenant: TestTenant; id: string; connectionId: string; account: string; size: number; steps: unknown };
+
+export type World = TestKernel & {
+  stack: Stack;
+  worker(env?: Record<string, string>): Promise<Worker>;
+  /** Runs before the stack is stopped. */
+  onStop(end: () => Promise<void>): void;
+  /** Ends every worker that still runs, politely. */
+  stopWorkers(): Promise<void>;
+  sandbox<T = any>(method: string, path: string, body?: unknown): Promise<T>;
+  accepted(account: string): Promise<number>;
+  /** A started campaign of one step to `size` people who never answer, on a connection of its own to the sandbox. */
+  mailing(provider: "postmark" | "resend", size: number, options?: MailingOptions): Promise<Mailing>;
+  /** Takes in the audience and plans it, in this process, so that every message is there before the first worker. */
+  planned(mailing: Mailing): Promise<void>;
+  /** One round of the schedules of campaigns and messaging. */
+  tick(): Promise<void>;
+  /** Messages of a tenant by status. */
+  states(mailing: Mailing): Promise<Record<string, number>>;
+  /** As though minutes had passed for what nobody works on any more: leases run out, searches are due. */
+  timePasses(mailing: Mailing): Promise<void>;
+  /** Ticks until no message is queued, sending or unknown, letting time pass for unknown ones. */
+  settle(mailing: Mailing): Promise<void>;
+};
+
+type MailingOptions = { webhooks?: boolean; perSecond?: number; dailyCap?: number; start?: boolean; people?: string };
+
+/** `durable`: as an installation runs, with every commit on disk; throw-away stacks trade that for speed. */
+export async function startWorld(options: { gateway?: boolean; durable?: boolean } = {}): Promise<World> {
+  const home = options.durable ? mkdtempSync(join(tmpdir(), "overture-faults-")) : undefined;
+  const stack = await startStack({
+    home,
+    yes: true,
+    gateway: options.gateway ?? true,
+    services: { worker: false, sandbox: true, cron: false, functions: true },
+    // The recipients' second is a hundredth of ours. Nobody here measures the API's rate limit.
+    env: { SANDBOX_SPEED: "100", OVERTURE_API_RATE: "1000", OVERTURE_API_BURST: "5000", LOG_LEVEL: "warn" },
+  });
+  const workers = new Set<Worker>();
+  const ends: (() => Promise<void>)[] = [];
+  afterAll(async () => {
+    await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
+    for (const end of ends) await end();
+    if (process.env.DBG) (await import("node:fs")).cpSync(join(stack.home, "logs"), process.env.DBG, { recursive: true });
+    await stack.stop();
+    if (home) rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  });
+  const t = testKernel({ ...stack.env, LOG_LEVEL: "silent", OVERTURE_DB_POOL: "10" });
+  const { sql } = t;
+
+  const world: World = {
+    ...t,
+    stack,
+    async worker(env = {}) {
+      const worker = await spawnWorker({ ...stack.env, OVERTURE_DB_POOL: "10", LOG_LEVEL: "info", ...env }, stack.home);
+      workers.add(worker);
+      void worker.ended.then(() => workers.delete(worker));
+      return worker;
+    },
+    onStop: (end) => void ends.push(end),
+    async stopWorkers() {
+      const codes = await Promise.all([...workers].map((w) => w.kill("SIGTERM")));
+      expect(codes.every((c) => c === 0), `exit codes ${codes}`).toBe(true);
+    },
+    async sandbox(method, path, body) {
+      const response = await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox${path}`, {
+        method,
+        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      });
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+      return (await response.json()) as never;
+    },
+    accepted: async (account) => (await world.sandbox<{ accepted: number }>("GET", `/stats?account=${account}`)).accepted,
+    async mailing(provider, size, { webhooks = false, perSecond = 200, dailyCap = 100_000, start = true, people = "silent" } = {}) {
+      const tenant = await t.tenant();
+      const api = async (method: string, path: string, body?: unknown) => {
+        const answer = await tenant.api(method, path, body);
+        if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+        return answer.body;
+      };
+      const account = provider === "postmark" ? crypto.randomUUID() : `re_${crypto.randomUUID().replaceAll("-", "")}`;
+      const connection = await api("POST", "/connections", {
+        provider,
+        name: `Sandbox ${account}`,
+        credentials: provider === "postmark" ? { server_token: account } : { api_key: account },
+        base_url: `${stack.env.OVERTURE_SANDBOX_URL}/${provider}`,
+      });
+      if (webhooks) await api("POST", `/connections/${connection.id}/register-webhook`);
+      await api("POST", `/connections/${connection.id}/check`);
+      await api("POST", `/connections/${connection.id}/activate`);
+      await sql`update public.connections set settings = settings || ${sql.json({ per_second: perSecond })} where id = ${connection.id}`;
+      const sender = await api("POST", "/senders", {
+        connection_id: connection.id,
+        from_email: `sam@${uuid7()}.example`,
+        from_name: "Sam",
+        daily_cap: dailyCap,
+      });
+      const list = await giveList(t, tenant, Array.from({ length: size }, (_, n) => ({ email: `${people}+${n}@example.com` })));
+      const campaign = await api("POST", "/campaigns", {
+        name: "Faults",
+        sender_id: sender.id,
+        list_id: list.listId,
+        settings: { time_zone: "UTC", track_opens: false, track_clicks: false },
+        steps: [{ subject: "Hello", body: "Hello there, this is one message." }],
+      });
+      if (start) await api("POST", `/campaigns/${campaign.id}/start`);
+      return { tenant, id: campaign.id, connectionId: connection.id, account, size, steps: campaign.steps };
+    },
+    async planned(mailing) {
+      await t.drain("campaigns_enroll", "campaigns_plan");
+      expect(await world.states(mailing)).toEqual({ queued: mailing.size });
+    },
+    async tick() {
+      await sql`select private.wake_tenants('campaigns_plan'), private.wake_tenants('messaging_send'),
+        private.expire_leases(), private.wake_tenants('messaging_reconcile')`;
+    },
+    async states({ tenant }) {
+      const rows = await sql<{ status: string; n: number }[]>`
+        select status, count(*)::int as n from public.messages where tenant_id = ${tenant.id} and direction = 'out' group by 1`;
+      return Object.fromEntries(rows.map((r) => [r.status, r.n]));
+    },
+    async timePasses({ tenant }) {
+      await sql`update public.messages set lease_until = clock_timestamp() - interval '1 second' where tenant_id = ${tenant.id} and status = 'sending'`;
+      await sql`update public.attempts set started_at = started_at - interval '5 minutes' where tenant_id = ${tenant.id}`;
+      // What a dead worker had read from a queue is visible again after a minute or two.
+      for (const queue of ["campaigns_enroll", "campaigns_plan", "messaging_send", "messaging_reconcile"]) {
+        await sql`update ${sql(`pgmq.q_${queue}`)} set vt = clock_timestamp() where message ->> 'tenant_id' = ${tenant.id}`;
+      }
+      // The rest of a connection after a row of failures, and the wait of what is to be tried again.
+      await sql`update public.connections set open_until = null where tenant_id = ${tenant.id}`;
+      await sql`update public.messages set due_at = kernel.now() where tenant_id = ${tenant.id} and status = 'queued'`;
+    },
+    async settle(mailing) {
+      let turn = 0;
+      await until(
+        async () => {
+          if (turn++ % 10 === 0) {
+            await sql`update public.attempts set started_at = started_at - interval '5 minutes' where tenant_id = ${mailing.tenant.id} and outcome = 'unknown'`;
+            await sql`update public.connections set open_until = null where tenant_id = ${mailing.tenant.id}`;
+            await sql`update public.messages set due_at = kernel.now() where tenant_id = ${mailing.tenant.id} and status = 'queued'`;
+          }
+          await world.tick();
+          const s = await world.states(mailing);
+          const planned = Object.values(s).reduce((a, b) => a + b, 0);
+          return planned === mailing.size && !s.queued && !s.sending && !s.unknown;
+        },
+        { what: "every message to reach a final state", timeoutMs: 90_000, everyMs: 100 },
+      ).catch(async (error: Error) => {
+        throw new Error(`${error.message}; ${JSON.stringify(await world.states(mailing))}`);
+      });
+    },
+  };
+  return world;
+}
+
+/** 0 duplicates, 0 lost, every message and person in a final state with its reason, and the campaign as it was. */
+export async function verdict(world: World, mailing: Mailing): Promise<void> {
+  const { sql } = world;
+  const referee = await world.sandbox<{ accepted: number; duplicates: number; without_own_id: number; by_recipient: Record<string, number> }>(
+    "GET",
+    `/stats?account=${mailing.account}&detail=true`,
+  );
+  expect({ ...referee, by_recipient: Object.keys(referee.by_recipient).length }).toMatchObject({
+    accepted: mailing.size,
+    duplicates: 0,
+    without_own_id: 0,
+    by_recipient: mailing.size,
+  });
+  expect(await world.states(mailing)).toEqual({ sent: mailing.size });
+  const [ledger] = await sql`
+    select count(*)::int as messages, count(distinct m.enrollment_id)::int as people,
+      count(*) filter (where m.provider_message_id is null)::int as without_provider_id,
+      (select count(*)::int from public.message_events e where e.tenant_id = ${mailing.tenant.id} and e.kind = 'sent') as sent_events,
+      (select count(*)::int from public.attempts a where a.tenant_id = ${mailing.tenant.id} and a.outcome is null) as open_attempts,
+      (select count(*)::int from public.interactions i where i.tenant_id = ${mailing.tenant.id} and i.kind = 'email_sent') as interactions
+    from public.messages m where m.tenant_id = ${mailing.tenant.id} and m.direction = 'out'`;
+  expect(ledger).toEqual({
+    messages: mailing.size,
+    people: mailing.size,
+    without_provider_id: 0,
+    sent_events: mailing.size,
+    open_attempts: 0,
+    interactions: mailing.size,
+  });
+  const people = await sql`select status, step, reason, count(*)::int as n from public.enrollments where campaign_id = ${mailing.id} group by 1, 2, 3`;
+  expect([...people]).toEqual([{ status: "finished", step: 1, reason: null, n: mailing.size }]);
+  const campaign = await mailing.tenant.api("GET", `/campaigns/${mailing.id}`);
+  expect(campaign.body).toMatchObject({ status: "running", steps: mailing.steps });
+  const [dead] = await sql<{ n: number }[]>`select count(*)::int as n from kernel.dead_letters where tenant_id = ${mailing.tenant.id}`;
+  expect(dead!.n).toBe(0);
+}
+
+async function spawnWorker(env: Record<string, string>, home: string): Promise<Worker> {
+  const logFile = join(home, "logs", `worker-${uuid7()}.log`);
+  appendFileSync(logFile, "");
+  const child: ChildProcess = spawn(denoBinary(), ["run", "-A", "--no-lock", join(ROOT, "functions/worker/index.ts")], {
+    cwd: ROOT,
+    env: { ...process.env, ...env, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk: Buffer) => appendFileSync(logFile, chunk));
+  const ended = new Promise<number | string>((done) => child.once("exit", (code, signal) => done(code ?? signal ?? -1)));
+  void ended.then(guard(child.pid!, "TERM"));
+  const log = () => readFileSync(logFile, "utf8");
+  const worker: Worker = {
+    pid: child.pid!,
+    ended,
+    kill: (signal) => (child.kill(signal), ended),
+    log,
+  };
+  await until(
+    () => {
+      if (child.exitCode !== null) throw new Error(`The worker ended: ${log()}`);
+      return log().includes("the worker runs");
+    },
+    { what: "the worker to run", timeoutMs: 30_000 },
+  );
+  return worker;
+}
