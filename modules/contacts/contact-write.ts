@@ -149,6 +149,7 @@ export async function resolveCompanies(
       insert into public.companies (tenant_id, id, name, domain)
       select ${tenantId}::uuid, w.id, w.name, w.domain from wanted w
       where not exists (select from known n where n.k = w.k and n.id is not null)
+      order by w.domain
       -- Made by somebody else a moment ago: the no-change update only brings its id back.
       on conflict (tenant_id, domain) where domain is not null do update set domain = excluded.domain
       returning id, domain
@@ -237,6 +238,8 @@ async function writeOnce(
         coalesce(n.consent_source, n.d ->> 'default_source'), coalesce(n.lawful_basis, n.d ->> 'default_basis')
       from input n
       where not exists (select from matched m where m.i = n.i) and not exists (select from taken t where t.i = n.i)
+      -- In one order everywhere, so that two batches with the same addresses wait for each other instead of deadlocking.
+      order by n.email
       on conflict do nothing
       returning id
     ), changed as (

@@ -209,8 +209,11 @@ function finalReason(error: unknown): string | null {
     }
     return `The file cannot be read as CSV: ${error.message}`;
   }
-  const sqlstate = (error as { code?: unknown } | null)?.code;
-  if (sqlstate === "23503") return "The list of this import was deleted while it ran.";
+  const { code: sqlstate, constraint_name = "" } = (error ?? {}) as { code?: unknown; constraint_name?: string };
+  if (sqlstate === "23503") {
+    // Another reference can only have lost a race with a deletion; the next try looks again.
+    return constraint_name.includes("list_id") ? "The list of this import was deleted while it ran." : null;
+  }
   // 22: a value Postgres cannot store; 23: a rule of a table. The same rows fail again and again.
   if (typeof sqlstate === "string" && /^2[23]/.test(sqlstate))
     return `A row could not be stored (${sqlstate}: ${(error as Error).message}).`;
