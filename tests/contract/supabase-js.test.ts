@@ -7,7 +7,9 @@ import { until } from "../support/until.ts";
 // such as one of `supabase start`. Nothing here knows which it is.
 
 const url = process.env.SUPABASE_URL ?? inject("stackEnv").SUPABASE_URL!;
-const key = process.env.SUPABASE_URL ? process.env.SUPABASE_PUBLISHABLE_KEY! : inject("stackEnv").SUPABASE_PUBLISHABLE_KEY!;
+const key = process.env.SUPABASE_URL
+  ? process.env.SUPABASE_PUBLISHABLE_KEY!
+  : inject("stackEnv").SUPABASE_PUBLISHABLE_KEY!;
 if (!key) throw new Error("With SUPABASE_URL, set SUPABASE_PUBLISHABLE_KEY to a key of that Supabase.");
 
 const password = "correct horse battery";
@@ -21,13 +23,20 @@ const anonymous = (): SupabaseClient => {
 
 type Member = { client: SupabaseClient; email: string; userId: string; tenantId: string };
 
-async function invoke<T = any>(client: SupabaseClient, path: string, options: { method?: "GET" | "POST" | "PATCH" | "DELETE"; body?: object; tenantId?: string } = {}) {
+async function invoke<T = any>(
+  client: SupabaseClient,
+  path: string,
+  options: { method?: "GET" | "POST" | "PATCH" | "DELETE"; body?: object; tenantId?: string } = {},
+) {
   const { data, error } = await client.functions.invoke<T>(`api/v1${path}`, {
     method: options.method ?? "GET",
     ...(options.body ? { body: options.body } : {}),
     headers: options.tenantId ? { "x-tenant-id": options.tenantId } : {},
   });
-  const problem = error instanceof FunctionsHttpError ? ((await error.context.json()) as { status: number; title: string; request_id: string }) : null;
+  const problem =
+    error instanceof FunctionsHttpError
+      ? ((await error.context.json()) as { status: number; title: string; request_id: string })
+      : null;
   if (error && !problem) throw error;
   return { data: data as T, problem };
 }
@@ -38,7 +47,10 @@ async function signUp(): Promise<Member> {
   const { data, error } = await client.auth.signUp({ email, password });
   expect(error).toBeNull();
   expect(data.session?.access_token).toBeTruthy();
-  const made = await invoke<{ id: string }>(client, "/tenants", { method: "POST", body: { name: `Contract ${email.slice(9, 17)}` } });
+  const made = await invoke<{ id: string }>(client, "/tenants", {
+    method: "POST",
+    body: { name: `Contract ${email.slice(9, 17)}` },
+  });
   expect(made.problem).toBeNull();
   return { client, email, userId: data.user!.id, tenantId: made.data.id };
 }
@@ -58,14 +70,20 @@ afterAll(async () => {
 
 const createContact = async (member: Member, firstName: string) => {
   const body = { email: `${crypto.randomUUID()}@example.com`, first_name: firstName };
-  const { data, problem } = await invoke<{ id: string; email: string }>(member.client, "/contacts", { method: "POST", body, tenantId: member.tenantId });
+  const { data, problem } = await invoke<{ id: string; email: string }>(member.client, "/contacts", {
+    method: "POST",
+    body,
+    tenantId: member.tenantId,
+  });
   expect(problem).toBeNull();
   return data;
 };
 
 describe("auth", () => {
   test("signs in with the right password only", async () => {
-    expect((await anonymous().auth.signInWithPassword({ email: ada.email, password: "wrong horse" })).error?.code).toBe("invalid_credentials");
+    expect((await anonymous().auth.signInWithPassword({ email: ada.email, password: "wrong horse" })).error?.code).toBe(
+      "invalid_credentials",
+    );
     const { data, error } = await anonymous().auth.signInWithPassword({ email: ada.email, password });
     expect(error).toBeNull();
     expect(data.user?.id).toBe(ada.userId);
@@ -90,9 +108,16 @@ describe("auth", () => {
 describe("REST under row-level security", () => {
   test("shows a member the team's own contacts and lists, and nobody else's", async () => {
     const contact = await createContact(ada, "Grace");
-    const list = await invoke<{ id: string }>(ada.client, "/lists", { method: "POST", body: { name: "Friends" }, tenantId: ada.tenantId });
+    const list = await invoke<{ id: string }>(ada.client, "/lists", {
+      method: "POST",
+      body: { name: "Friends" },
+      tenantId: ada.tenantId,
+    });
     const mine = await ada.client.from("contacts").select("id, tenant_id, first_name").eq("id", contact.id);
-    expect(mine).toMatchObject({ error: null, data: [{ id: contact.id, tenant_id: ada.tenantId, first_name: "Grace" }] });
+    expect(mine).toMatchObject({
+      error: null,
+      data: [{ id: contact.id, tenant_id: ada.tenantId, first_name: "Grace" }],
+    });
     expect((await eve.client.from("contacts").select("id").eq("id", contact.id)).data).toEqual([]);
     expect((await eve.client.from("lists").select("id").eq("id", list.data.id)).data).toEqual([]);
     const all = await ada.client.from("contacts").select("tenant_id");
@@ -100,15 +125,26 @@ describe("REST under row-level security", () => {
   });
 
   test("shows the team's campaigns", async () => {
-    const made = await invoke<{ id: string }>(ada.client, "/campaigns", { method: "POST", body: { name: "Spring" }, tenantId: ada.tenantId });
+    const made = await invoke<{ id: string }>(ada.client, "/campaigns", {
+      method: "POST",
+      body: { name: "Spring" },
+      tenantId: ada.tenantId,
+    });
     expect(made.problem).toBeNull();
-    expect((await ada.client.from("campaigns").select("id, name, status").eq("id", made.data.id)).data).toEqual([{ id: made.data.id, name: "Spring", status: "draft" }]);
+    expect((await ada.client.from("campaigns").select("id, name, status").eq("id", made.data.id)).data).toEqual([
+      { id: made.data.id, name: "Spring", status: "draft" },
+    ]);
     expect((await eve.client.from("campaigns").select("id")).data).toEqual([]);
   });
 
   test("filters, orders, counts and pages as PostgREST does", async () => {
     for (const name of ["Xaver", "Xenia", "Xing"]) await createContact(ada, name);
-    const { data, count, error } = await ada.client.from("contacts").select("first_name", { count: "exact" }).like("first_name", "X%").order("first_name", { ascending: false }).range(0, 1);
+    const { data, count, error } = await ada.client
+      .from("contacts")
+      .select("first_name", { count: "exact" })
+      .like("first_name", "X%")
+      .order("first_name", { ascending: false })
+      .range(0, 1);
     expect(error).toBeNull();
     expect(data).toEqual([{ first_name: "Xing" }, { first_name: "Xenia" }]);
     expect(count).toBe(3);
@@ -118,10 +154,16 @@ describe("REST under row-level security", () => {
     const contact = await createContact(ada, "Still");
     const insert = await ada.client.from("contacts").insert({ tenant_id: ada.tenantId, email: "rest@example.com" });
     expect(insert.error?.code).toBe("42501");
-    expect((await ada.client.from("contacts").update({ first_name: "Changed" }).eq("id", contact.id)).error?.code).toBe("42501");
+    expect((await ada.client.from("contacts").update({ first_name: "Changed" }).eq("id", contact.id)).error?.code).toBe(
+      "42501",
+    );
     expect((await ada.client.from("contacts").delete().eq("id", contact.id)).error?.code).toBe("42501");
-    expect((await ada.client.from("members").update({ role: "owner" }).eq("tenant_id", ada.tenantId)).error?.code).toBe("42501");
-    expect((await ada.client.from("contacts").select("first_name").eq("id", contact.id)).data).toEqual([{ first_name: "Still" }]);
+    expect((await ada.client.from("members").update({ role: "owner" }).eq("tenant_id", ada.tenantId)).error?.code).toBe(
+      "42501",
+    );
+    expect((await ada.client.from("contacts").select("first_name").eq("id", contact.id)).data).toEqual([
+      { first_name: "Still" },
+    ]);
   });
 
   test("gives a visitor nothing, and nobody the secrets or the internals", async () => {
@@ -129,7 +171,10 @@ describe("REST under row-level security", () => {
     expect((await ada.client.from("connections").select("credentials")).error?.code).toBe("42501");
     expect((await ada.client.from("api_keys").select("key_hash")).error?.code).toBe("42501");
     for (const schema of ["kernel", "private", "analytics", "pgmq", "auth"]) {
-      const { error } = await ada.client.schema(schema as "public").from("settings").select("*");
+      const { error } = await ada.client
+        .schema(schema as "public")
+        .from("settings")
+        .select("*");
       expect(error?.code, schema).toBe("PGRST106");
     }
     expect((await ada.client.rpc("my_tenants")).error?.code).toBe("PGRST202");
@@ -139,15 +184,28 @@ describe("REST under row-level security", () => {
 describe("functions", () => {
   test("the API answers the official client, with the session as the caller", async () => {
     const contact = await createContact(ada, "Invoked");
-    const { data } = await invoke<{ id: string; email: string }>(ada.client, `/contacts/${contact.id}`, { tenantId: ada.tenantId });
+    const { data } = await invoke<{ id: string; email: string }>(ada.client, `/contacts/${contact.id}`, {
+      tenantId: ada.tenantId,
+    });
     expect(data).toMatchObject({ id: contact.id, email: contact.email });
-    expect((await invoke(eve.client, `/contacts/${contact.id}`, { tenantId: eve.tenantId })).problem).toMatchObject({ status: 404 });
-    expect((await invoke(eve.client, `/contacts/${contact.id}`, { tenantId: ada.tenantId })).problem).toMatchObject({ status: 403 });
-    expect((await invoke(anonymous(), "/contacts")).problem).toMatchObject({ status: 401, request_id: expect.any(String) });
+    expect((await invoke(eve.client, `/contacts/${contact.id}`, { tenantId: eve.tenantId })).problem).toMatchObject({
+      status: 404,
+    });
+    expect((await invoke(eve.client, `/contacts/${contact.id}`, { tenantId: ada.tenantId })).problem).toMatchObject({
+      status: 403,
+    });
+    expect((await invoke(anonymous(), "/contacts")).problem).toMatchObject({
+      status: 401,
+      request_id: expect.any(String),
+    });
   });
 
   test("a fault arrives as a problem the client can read", async () => {
-    const { problem } = await invoke(ada.client, "/contacts", { method: "POST", body: { email: "no address" }, tenantId: ada.tenantId });
+    const { problem } = await invoke(ada.client, "/contacts", {
+      method: "POST",
+      body: { email: "no address" },
+      tenantId: ada.tenantId,
+    });
     expect(problem).toMatchObject({ status: 422, errors: [{ pointer: "/email" }] });
   });
 
@@ -190,7 +248,10 @@ describe("realtime", () => {
     const { heard, status, reason, channel } = await join(ada, `tenant:${ada.tenantId}`);
     expect(status, reason).toBe("SUBSCRIBED");
     const contact = await createContact(ada, "Heard");
-    const message = await until(() => heard.find((m) => m.event === "contacts" && m.payload.ids?.includes(contact.id)), { what: "the broadcast of the new contact" });
+    const message = await until(
+      () => heard.find((m) => m.event === "contacts" && m.payload.ids?.includes(contact.id)),
+      { what: "the broadcast of the new contact" },
+    );
     expect(message.payload).toMatchObject({ table: "contacts", op: "insert", count: 1, ids: [contact.id] });
     // Ids only: what a row holds is asked for under policies.
     expect(JSON.stringify(message)).not.toContain(contact.email);
@@ -216,9 +277,15 @@ describe("realtime", () => {
     await second.auth.signInWithPassword({ email: ada.email, password });
     const speaker = await join({ client: second }, `tenant:${ada.tenantId}`);
     expect([listener.status, speaker.status]).toEqual(["SUBSCRIBED", "SUBSCRIBED"]);
-    const answer = await speaker.channel.send({ type: "broadcast", event: "contacts", payload: { table: "contacts", op: "delete", ids: ["forged"] } });
+    const answer = await speaker.channel.send({
+      type: "broadcast",
+      event: "contacts",
+      payload: { table: "contacts", op: "delete", ids: ["forged"] },
+    });
     const real = await createContact(ada, "Real");
-    await until(() => listener.heard.some((m) => m.payload.ids?.includes(real.id)), { what: `the real broadcast (the send was ${answer})` });
+    await until(() => listener.heard.some((m) => m.payload.ids?.includes(real.id)), {
+      what: `the real broadcast (the send was ${answer})`,
+    });
     expect(JSON.stringify(listener.heard)).not.toContain("forged");
     await ada.client.removeChannel(listener.channel);
   });

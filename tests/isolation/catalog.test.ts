@@ -21,7 +21,9 @@ describe("every table in public", () => {
   });
 
   test("is a table: no view, materialized view or foreign table stands beside them", async () => {
-    expect(await t.sql`select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('v', 'm', 'f')`).toEqual([]);
+    expect(
+      await t.sql`select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('v', 'm', 'f')`,
+    ).toEqual([]);
   });
 
   test("has tenant_id, not null, first in its primary key", async () => {
@@ -29,7 +31,9 @@ describe("every table in public", () => {
       select c.relname as name, a.attnotnull as required, (select p.conkey[1] = a.attnum from pg_constraint p where p.conrelid = c.oid and p.contype = 'p') as leads
       from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
       where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`;
-    expect(rows.filter((r) => !isTenants(r.name) && (r.required !== true || r.leads !== true)).map((r) => r.name)).toEqual([]);
+    expect(
+      rows.filter((r) => !isTenants(r.name) && (r.required !== true || r.leads !== true)).map((r) => r.name),
+    ).toEqual([]);
   });
 
   test("references other tenant tables by (tenant_id, …), so that a reference across tenants cannot be written", async () => {
@@ -89,7 +93,13 @@ describe("roles", () => {
     const rows = await t.sql`select rolname as name from pg_roles
       where rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst') and not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
       order by 1`;
-    expect(rows.map((r) => r.name)).toEqual(["anon", "authenticated", "overture_analyst", "overture_user", "overture_worker"]);
+    expect(rows.map((r) => r.name)).toEqual([
+      "anon",
+      "authenticated",
+      "overture_analyst",
+      "overture_user",
+      "overture_worker",
+    ]);
   });
 
   test("none of them can become one that sees more", async () => {
@@ -127,14 +137,18 @@ describe("functions in kernel, private and public", () => {
     from pg_proc p where p.pronamespace::regnamespace::text in ('kernel', 'private', 'public') order by 1`;
 
   test("those that run with their owner's rights are exactly the listed ones, each for exactly the listed roles", async () => {
-    const actual = Object.fromEntries((await functions()).filter((f) => f.definer).map((f) => [f.name, f.roles.join(" ")]));
+    const actual = Object.fromEntries(
+      (await functions()).filter((f) => f.definer).map((f) => [f.name, f.roles.join(" ")]),
+    );
     const listed = Object.fromEntries(Object.entries(definers).map(([name, [roles]]) => [name, roles]));
     expect(actual).toEqual(listed);
     for (const [name, [, why]] of Object.entries(definers)) expect(why.length, name).toBeGreaterThan(15);
   });
 
   test("the others are exactly the listed ones, each for exactly the listed roles", async () => {
-    const actual = Object.fromEntries((await functions()).filter((f) => !f.definer).map((f) => [f.name, f.roles.join(" ")]));
+    const actual = Object.fromEntries(
+      (await functions()).filter((f) => !f.definer).map((f) => [f.name, f.roles.join(" ")]),
+    );
     expect(actual).toEqual(invokers);
   });
 

@@ -26,10 +26,12 @@ beforeAll(async () => {
   readKey = made.body.key as string;
 });
 
-const pathWith = (op: AnyOperation, id: (param: string) => string) => op.path.replace(/\{(\w+)\}/g, (_, p: string) => id(p));
+const pathWith = (op: AnyOperation, id: (param: string) => string) =>
+  op.path.replace(/\{(\w+)\}/g, (_, p: string) => id(p));
 const anywhere = (op: AnyOperation) => pathWith(op, () => uuid7());
 /** The least a request needs to be read; permission comes first, so it matters only where an id is looked up. */
-const bodyOf = (op: AnyOperation) => (op.method === "GET" || op.method === "DELETE" ? undefined : (bodies[op.id] ?? {}));
+const bodyOf = (op: AnyOperation) =>
+  op.method === "GET" || op.method === "DELETE" ? undefined : (bodies[op.id] ?? {});
 
 /** Valid input for the operations that look up an id only after reading a body. */
 const bodies: Record<string, unknown> = {
@@ -49,8 +51,10 @@ const refused = async (call: Caller, ops: readonly AnyOperation[], status: numbe
   const wrong: string[] = [];
   for (const op of ops) {
     const answer = await call(op.method, anywhere(op), bodyOf(op));
-    const problem = answer.headers.get("content-type")?.startsWith("application/problem+json") && answer.body.request_id;
-    if (answer.status !== status || !problem) wrong.push(`${op.id}: ${answer.status} ${JSON.stringify(answer.body).slice(0, 120)}`);
+    const problem =
+      answer.headers.get("content-type")?.startsWith("application/problem+json") && answer.body.request_id;
+    if (answer.status !== status || !problem)
+      wrong.push(`${op.id}: ${answer.status} ${JSON.stringify(answer.body).slice(0, 120)}`);
   }
   return wrong;
 };
@@ -64,11 +68,17 @@ describe("every operation", () => {
     const expired = await t.sign(someone.userId, someone.email, "-1h");
     const forged = `${someone.token.split(".").slice(0, 2).join(".")}.${"A".repeat(43)}`;
     const unsigned = `${btoa('{"alg":"none","typ":"JWT"}').replaceAll("=", "")}.${someone.token.split(".")[1]}.`;
-    for (const token of [expired, forged, unsigned, `ovk_${"x".repeat(40)}`]) expect(await refused(t.call(token), inTenant, 401), token.slice(0, 40)).toEqual([]);
+    for (const token of [expired, forged, unsigned, `ovk_${"x".repeat(40)}`])
+      expect(await refused(t.call(token), inTenant, 401), token.slice(0, 40)).toEqual([]);
   });
 
   test("that is open to nobody in particular is one of the listed ones", () => {
-    expect(operations.filter((o) => o.auth === "public").map((o) => o.id).sort()).toEqual([
+    expect(
+      operations
+        .filter((o) => o.auth === "public")
+        .map((o) => o.id)
+        .sort(),
+    ).toEqual([
       "auth.claim",
       "auth.claim_check",
       "auth.invitation",
@@ -99,7 +109,10 @@ describe("every operation", () => {
   });
 
   test("lets a viewer read lists, so that the refusals mean something", async () => {
-    const lists = inTenant.filter((o) => isRead(o) && pathParams(o.path).length === 0 && t.kernel.registry.permissions.get(o.permission) === "viewer");
+    const lists = inTenant.filter(
+      (o) =>
+        isRead(o) && pathParams(o.path).length === 0 && t.kernel.registry.permissions.get(o.permission) === "viewer",
+    );
     expect(lists.length).toBeGreaterThan(10);
     for (const op of lists) expect((await members.get("viewer")!(op.method, op.path)).status, op.id).toBe(200);
   });
@@ -115,7 +128,8 @@ describe("ids of another team", () => {
   /** Which of the team's rows the ids in a path mean, by the segment before them. */
   const rowFor = (op: AnyOperation, param: string): string => {
     const segment = op.path.split(`/{${param}}`)[0]!.split("/").pop()!;
-    const table = { "api-keys": "api_keys", "custom-fields": "custom_fields", leads: "enrollments" }[segment] ?? segment;
+    const table =
+      { "api-keys": "api_keys", "custom-fields": "custom_fields", leads: "enrollments" }[segment] ?? segment;
     const id = table === "members" ? theirs.owner.userId : theirIds[table];
     if (!id) throw new Error(`${op.id}: tests/isolation/rows.ts makes no row that /${segment}/{${param}} could mean`);
     return id;
@@ -126,13 +140,20 @@ describe("ids of another team", () => {
     const tables = await tenantTables(t.sql);
     const look = async () => {
       const all: Record<string, unknown> = {};
-      for (const { name, key } of tables) all[name] = (await t.sql`select md5(coalesce(string_agg(to_jsonb(x)::text, ',' order by to_jsonb(x)::text), '')) as hash from public.${t.sql(name)} x where ${t.sql(key)} = ${theirs.id}`)[0]!.hash;
+      for (const { name, key } of tables)
+        all[name] = (
+          await t.sql`select md5(coalesce(string_agg(to_jsonb(x)::text, ',' order by to_jsonb(x)::text), '')) as hash from public.${t.sql(name)} x where ${t.sql(key)} = ${theirs.id}`
+        )[0]!.hash;
       return all;
     };
     const before = await look();
     const wrong: string[] = [];
     for (const op of withIds) {
-      const answer = await mine.api(op.method, pathWith(op, (p) => rowFor(op, p)), bodyOf(op));
+      const answer = await mine.api(
+        op.method,
+        pathWith(op, (p) => rowFor(op, p)),
+        bodyOf(op),
+      );
       if (answer.status !== 404) wrong.push(`${op.id}: ${answer.status} ${JSON.stringify(answer.body).slice(0, 160)}`);
     }
     expect(wrong).toEqual([]);
@@ -143,7 +164,16 @@ describe("ids of another team", () => {
   test("are found by their own team, so that the 404 is the wall's and not a wrong address", async () => {
     const reading = withIds.filter((o) => isRead(o));
     expect(reading.length).toBeGreaterThan(8);
-    for (const op of reading) expect((await theirs.api(op.method, pathWith(op, (p) => rowFor(op, p)))).status, op.id).toBe(200);
+    for (const op of reading)
+      expect(
+        (
+          await theirs.api(
+            op.method,
+            pathWith(op, (p) => rowFor(op, p)),
+          )
+        ).status,
+        op.id,
+      ).toBe(200);
   });
 
   test("in a body do not exist either", async () => {
@@ -156,12 +186,24 @@ describe("ids of another team", () => {
     ];
     for (const [method, path, body] of attempts) {
       const answer = await mine.api(method, path, body);
-      const kept = JSON.stringify(answer.body).includes(theirIds.contacts!) || (answer.status < 300 && Object.values(body as object).some((v) => typeof v === "string" && Object.values(theirIds).includes(v) && JSON.stringify(answer.body).includes(v)));
+      const kept =
+        JSON.stringify(answer.body).includes(theirIds.contacts!) ||
+        (answer.status < 300 &&
+          Object.values(body as object).some(
+            (v) =>
+              typeof v === "string" && Object.values(theirIds).includes(v) && JSON.stringify(answer.body).includes(v),
+          ));
       expect(kept, `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`).toBe(false);
     }
     expect(await t.sql`select from public.list_contacts where list_id = ${own.body.id as string}`).toHaveLength(0);
-    expect(await t.sql`select from public.senders where tenant_id = ${mine.id} and connection_id = ${theirIds.connections!}`).toHaveLength(0);
-    expect(await t.sql`select from public.campaigns where tenant_id = ${mine.id} and (sender_id = ${theirIds.senders!} or list_id = ${theirIds.lists!})`).toHaveLength(0);
-    expect(await t.sql`select from public.contacts where tenant_id = ${mine.id} and company_id = ${theirIds.companies!}`).toHaveLength(0);
+    expect(
+      await t.sql`select from public.senders where tenant_id = ${mine.id} and connection_id = ${theirIds.connections!}`,
+    ).toHaveLength(0);
+    expect(
+      await t.sql`select from public.campaigns where tenant_id = ${mine.id} and (sender_id = ${theirIds.senders!} or list_id = ${theirIds.lists!})`,
+    ).toHaveLength(0);
+    expect(
+      await t.sql`select from public.contacts where tenant_id = ${mine.id} and company_id = ${theirIds.companies!}`,
+    ).toHaveLength(0);
   });
 });

@@ -22,9 +22,17 @@ const strangers: Record<string, () => Actor> = {
   "anon over REST": () => ({ role: "anon" }),
   "a member of another team over REST": () => ({ role: "authenticated", userId: mine.owner.userId }),
   "a person without any team over REST": () => ({ role: "authenticated", userId: uuid7() }),
-  "an owner of another team through the API": () => ({ role: "overture_user", userId: mine.owner.userId, tenantId: mine.id }),
+  "an owner of another team through the API": () => ({
+    role: "overture_user",
+    userId: mine.owner.userId,
+    tenantId: mine.id,
+  }),
   "a viewer of another team through the API": () => ({ role: "overture_user", userId: myViewer, tenantId: mine.id }),
-  "an owner of another team in a transaction that names this one": () => ({ role: "overture_user", userId: mine.owner.userId, tenantId: theirs.id }),
+  "an owner of another team in a transaction that names this one": () => ({
+    role: "overture_user",
+    userId: mine.owner.userId,
+    tenantId: theirs.id,
+  }),
   "a transaction that names this team, of nobody": () => ({ role: "overture_user", tenantId: theirs.id }),
   "a worker without a tenant": () => ({ role: "overture_worker" }),
   "a worker of another team": () => ({ role: "overture_worker", tenantId: mine.id }),
@@ -51,7 +59,9 @@ async function touched(actor: Actor, statement: (tx: TransactionSql) => Promise<
 async function snapshot(sql: Sql, tenantId: string): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {};
   for (const { name, key } of tables) {
-    const rows = await sql<{ row: string }[]>`select to_jsonb(x)::text as row from public.${sql(name)} x where x.${sql(key)} = ${tenantId} order by 1`;
+    const rows = await sql<
+      { row: string }[]
+    >`select to_jsonb(x)::text as row from public.${sql(name)} x where x.${sql(key)} = ${tenantId} order by 1`;
     all[name] = rows.map((r) => r.row);
   }
   return all;
@@ -59,7 +69,9 @@ async function snapshot(sql: Sql, tenantId: string): Promise<Record<string, stri
 
 /** A copy of one of the tenant's rows under fresh keys, ready to be inserted: nothing but the wall stands in its way. */
 async function copyOf(table: Table, tenantId: string): Promise<Record<string, unknown>> {
-  const [row] = await t.sql<{ row: Record<string, unknown> }[]>`select to_jsonb(x) as row from public.${t.sql(table.name)} x where x.${t.sql(table.key)} = ${tenantId} limit 1`;
+  const [row] = await t.sql<
+    { row: Record<string, unknown> }[]
+  >`select to_jsonb(x) as row from public.${t.sql(table.name)} x where x.${t.sql(table.key)} = ${tenantId} limit 1`;
   const copy = Object.fromEntries(table.columns.map((c) => [c, row!.row[c]]));
   if ("id" in copy) copy.id = uuid7();
   return copy;
@@ -83,7 +95,10 @@ beforeAll(async () => {
 test("every table has rows of both teams, so that none goes untested", async () => {
   for (const tenant of [mine, theirs]) {
     const empty = Object.entries(await snapshot(t.sql, tenant.id)).filter(([, rows]) => rows.length === 0);
-    expect(empty.map(([name]) => name), "add these tables to tests/isolation/rows.ts").toEqual([]);
+    expect(
+      empty.map(([name]) => name),
+      "add these tables to tests/isolation/rows.ts",
+    ).toEqual([]);
   }
 });
 
@@ -91,7 +106,14 @@ test("each caller does see what is its own, so that seeing nothing elsewhere mea
   const seen = async (actor: Actor) => {
     const names: string[] = [];
     for (const { name, key } of tables) {
-      if ((await touched(actor, async (tx) => ({ count: Number((await tx.unsafe(`select count(*) as n from public."${name}" where "${key}" = $1`, [theirs.id]))[0]!.n) }))) > 0) names.push(name);
+      if (
+        (await touched(actor, async (tx) => ({
+          count: Number(
+            (await tx.unsafe(`select count(*) as n from public."${name}" where "${key}" = $1`, [theirs.id]))[0]!.n,
+          ),
+        }))) > 0
+      )
+        names.push(name);
     }
     return names;
   };
@@ -100,8 +122,17 @@ test("each caller does see what is its own, so that seeing nothing elsewhere mea
   expect(await seen({ role: "overture_user", userId: theirs.owner.userId, tenantId: theirs.id })).toEqual(all);
   expect(await seen({ role: "authenticated", userId: theirs.owner.userId })).toEqual(all);
   // For admins, and (what was uploaded) for members.
-  const notForViewers = ["api_keys", "audit_log", "invitations", "webhook_deliveries", "import_chunks", "import_errors"];
-  expect(await seen({ role: "overture_user", userId: theirViewer, tenantId: theirs.id })).toEqual(all.filter((n) => !notForViewers.includes(n)));
+  const notForViewers = [
+    "api_keys",
+    "audit_log",
+    "invitations",
+    "webhook_deliveries",
+    "import_chunks",
+    "import_errors",
+  ];
+  expect(await seen({ role: "overture_user", userId: theirViewer, tenantId: theirs.id })).toEqual(
+    all.filter((n) => !notForViewers.includes(n)),
+  );
 });
 
 describe.each(Object.keys(strangers))("%s", (who) => {
@@ -127,12 +158,15 @@ describe.each(Object.keys(strangers))("%s", (who) => {
       const attempts: Record<string, (tx: TransactionSql) => Promise<{ count: number }>> = {
         update: (tx) => tx.unsafe(`update public."${name}" set "${key}" = "${key}" where "${key}" = $1`, [theirs.id]),
         delete: (tx) => tx.unsafe(`delete from public."${name}" where "${key}" = $1`, [theirs.id]),
-        "move out": (tx) => tx.unsafe(`update public."${name}" set "${key}" = $1 where "${key}" = $2`, [mine.id, theirs.id]),
-        "move in": (tx) => tx.unsafe(`update public."${name}" set "${key}" = $1 where "${key}" = $2`, [theirs.id, mine.id]),
+        "move out": (tx) =>
+          tx.unsafe(`update public."${name}" set "${key}" = $1 where "${key}" = $2`, [mine.id, theirs.id]),
+        "move in": (tx) =>
+          tx.unsafe(`update public."${name}" set "${key}" = $1 where "${key}" = $2`, [theirs.id, mine.id]),
       };
       const row = await copyOf(table, theirs.id);
       attempts.insert = (tx) => insert(tx, table, row);
-      for (const [what, statement] of Object.entries(attempts)) if ((await touched(actor(), statement)) > 0) done.push(`${what} ${name}`);
+      for (const [what, statement] of Object.entries(attempts))
+        if ((await touched(actor(), statement)) > 0) done.push(`${what} ${name}`);
     }
     expect(done).toEqual([]);
     expect(await snapshot(t.sql, theirs.id)).toEqual(before);
@@ -152,12 +186,17 @@ describe("a viewer of the team itself", () => {
         const row = await copyOf(table, theirs.id);
         const others = name === "members" ? ` and user_id <> '${theirViewer}'` : "";
         const attempts: Record<string, (tx: TransactionSql) => Promise<{ count: number }>> = {
-          update: (tx) => tx.unsafe(`update public."${name}" set ${name === "members" ? "role = 'owner'" : `"${key}" = "${key}"`} where "${key}" = $1`, [theirs.id]),
+          update: (tx) =>
+            tx.unsafe(
+              `update public."${name}" set ${name === "members" ? "role = 'owner'" : `"${key}" = "${key}"`} where "${key}" = $1`,
+              [theirs.id],
+            ),
           delete: (tx) => tx.unsafe(`delete from public."${name}" where "${key}" = $1${others}`, [theirs.id]),
           insert: (tx) => insert(tx, table, row),
         };
         if (name === "audit_log") delete attempts.insert;
-        for (const [what, statement] of Object.entries(attempts)) if ((await touched(actor, statement)) > 0) done.push(`${actor.role}: ${what} ${name}`);
+        for (const [what, statement] of Object.entries(attempts))
+          if ((await touched(actor, statement)) > 0) done.push(`${actor.role}: ${what} ${name}`);
       }
     }
     expect(done).toEqual([]);
@@ -197,8 +236,16 @@ describe("queues and realtime", () => {
 
   test("a message for another team cannot be put on a queue", async () => {
     const [queue] = await t.sql<{ name: string }[]>`select name from kernel.queues limit 1`;
-    for (const actor of [strangers["a worker of another team"]!(), strangers["an owner of another team through the API"]!()]) {
-      await expect(as(actor, (tx) => tx`select kernel.enqueue(${queue!.name}, array[${tx.json({ tenant_id: theirs.id })}]::jsonb[])`)).rejects.toMatchObject({ code: "42501" });
+    for (const actor of [
+      strangers["a worker of another team"]!(),
+      strangers["an owner of another team through the API"]!(),
+    ]) {
+      await expect(
+        as(
+          actor,
+          (tx) => tx`select kernel.enqueue(${queue!.name}, array[${tx.json({ tenant_id: theirs.id })}]::jsonb[])`,
+        ),
+      ).rejects.toMatchObject({ code: "42501" });
     }
   });
 

@@ -8,8 +8,29 @@ export type Ids = Record<string, string>;
 export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   const id: Ids = {};
   const make = (...tables: string[]) => tables.forEach((table) => (id[table] = uuid7()));
-  make("audit_log", "invitations", "api_keys", "companies", "contacts", "custom_fields", "lists", "segments", "interactions", "imports");
-  make("connections", "senders", "webhook_deliveries", "campaigns", "campaign_steps", "enrollments", "suppressions", "messages", "threads");
+  make(
+    "audit_log",
+    "invitations",
+    "api_keys",
+    "companies",
+    "contacts",
+    "custom_fields",
+    "lists",
+    "segments",
+    "interactions",
+    "imports",
+  );
+  make(
+    "connections",
+    "senders",
+    "webhook_deliveries",
+    "campaigns",
+    "campaign_steps",
+    "enrollments",
+    "suppressions",
+    "messages",
+    "threads",
+  );
   make("attempts", "message_events", "analytics_deltas");
   const mark = t.slice(-12);
   await sql.begin(async (tx) => {
@@ -45,7 +66,12 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   return id;
 }
 
-export type Table = { name: string; /** The column that names the tenant. */ key: string; columns: string[]; primary: string[] };
+export type Table = {
+  name: string;
+  /** The column that names the tenant. */ key: string;
+  columns: string[];
+  primary: string[];
+};
 
 /** Every table of the schema public, from the catalog, with the columns a statement may write. */
 export async function tenantTables(sql: Sql): Promise<Table[]> {

@@ -90,7 +90,8 @@ describe("the Supabase CLI on an empty Postgres 17", () => {
   test("db push applies every migration, and a second push finds nothing to do", () => {
     const first = push(stack.dbUrl);
     expect(first.code, first.out).toBe(0);
-    for (const { version, name } of listMigrations()) expect(first.out).toContain(`Applying migration ${version}_${name}.sql`);
+    for (const { version, name } of listMigrations())
+      expect(first.out).toContain(`Applying migration ${version}_${name}.sql`);
     const second = push(stack.dbUrl);
     expect(second.code, second.out).toBe(0);
     expect(second.out).toMatch(/up to date/i);
@@ -100,7 +101,8 @@ describe("the Supabase CLI on an empty Postgres 17", () => {
   test("migration list has the same versions on both sides", () => {
     const { code, out } = supabase("migration", "list", "--remote", `${stack.dbUrl}?sslmode=disable`);
     expect(code, out).toBe(0);
-    for (const version of versions) expect(out.match(new RegExp(version, "g"))?.length, version).toBeGreaterThanOrEqual(2);
+    for (const version of versions)
+      expect(out.match(new RegExp(version, "g"))?.length, version).toBeGreaterThanOrEqual(2);
   });
 
   test("our own migrator then has nothing to do", async () => {
@@ -108,7 +110,16 @@ describe("the Supabase CLI on an empty Postgres 17", () => {
   });
 
   test("db advisors finds nothing that is not accepted with a reason", () => {
-    const { code, out, json } = supabase("db", "advisors", "--remote", `${stack.dbUrl}?sslmode=disable`, "--level", "info", "--output-format", "json");
+    const { code, out, json } = supabase(
+      "db",
+      "advisors",
+      "--remote",
+      `${stack.dbUrl}?sslmode=disable`,
+      "--level",
+      "info",
+      "--output-format",
+      "json",
+    );
     expect(code, out).toBe(0);
     const issues = json.results as { name: string; level: string; detail: string }[];
     // The advisors looked: an index nobody used is always there.
@@ -116,14 +127,26 @@ describe("the Supabase CLI on an empty Postgres 17", () => {
     const open = issues.filter((i) => !accepted.some((a) => a.name === i.name && a.detail.test(i.detail)));
     expect(open.map((i) => `${i.level} ${i.name}: ${i.detail}`)).toEqual([]);
     const stale = accepted.filter((a) => !issues.some((i) => a.name === i.name && a.detail.test(i.detail)));
-    expect(stale.map((a) => `${a.name} ${a.detail}`), "accepted findings that are no longer found").toEqual([]);
+    expect(
+      stale.map((a) => `${a.name} ${a.detail}`),
+      "accepted findings that are no longer found",
+    ).toEqual([]);
   });
 
   test("db advisors would see a table without row-level security", async () => {
     const sql = postgres(stack.dbUrl, { max: 1 });
     await sql`create table public.bare (id int primary key)`;
     await sql`grant select on public.bare to anon`;
-    const { json } = supabase("db", "advisors", "--remote", `${stack.dbUrl}?sslmode=disable`, "--level", "error", "--output-format", "json");
+    const { json } = supabase(
+      "db",
+      "advisors",
+      "--remote",
+      `${stack.dbUrl}?sslmode=disable`,
+      "--level",
+      "error",
+      "--output-format",
+      "json",
+    );
     await sql`drop table public.bare`;
     await sql.end();
     expect((json.results as { name: string }[]).map((i) => i.name)).toContain("rls_disabled_in_public");
@@ -164,7 +187,18 @@ describe.runIf(pg15Bin)("the Supabase CLI on PostgreSQL 15 with the real pg_cron
   });
 
   const lint = () =>
-    supabase("db", "lint", "--remote", `${server.dbUrl}?sslmode=disable`, "--schema", "public,kernel,private,analytics", "--level", "warning", "--output-format", "json");
+    supabase(
+      "db",
+      "lint",
+      "--remote",
+      `${server.dbUrl}?sslmode=disable`,
+      "--schema",
+      "public,kernel,private,analytics",
+      "--level",
+      "warning",
+      "--output-format",
+      "json",
+    );
 
   test("db lint finds nothing in any function", () => {
     const { code, out, json } = lint();
@@ -174,7 +208,9 @@ describe.runIf(pg15Bin)("the Supabase CLI on PostgreSQL 15 with the real pg_cron
 
   test("db lint would see a function that names a column nobody has", async () => {
     const sql = postgres(server.dbUrl, { max: 1 });
-    await sql.unsafe("create function private.broken() returns int language plpgsql as $$ begin return (select no_such_column from public.tenants); end $$");
+    await sql.unsafe(
+      "create function private.broken() returns int language plpgsql as $$ begin return (select no_such_column from public.tenants); end $$",
+    );
     const { json } = lint();
     await sql`drop function private.broken()`;
     await sql.end();

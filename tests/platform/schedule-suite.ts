@@ -24,15 +24,27 @@ export function scheduleSuite(server: () => Server): void {
   const plain: Wanted = { name: "t.plain", cron: "7 3 * * *", command: "select 1", seconds: 86_400 };
   const quick: Wanted = { name: "t.quick", cron: "10 seconds", command: "select 1", seconds: 10 };
   const register = (...wanted: Wanted[]) => sql`select kernel.register_schedules(${sql.json(wanted)})`;
-  const jobs = () => sql`select jobid::int, jobname, schedule, command, active, username from cron.job where jobname like 'overture.%' order by jobname`;
+  const jobs = () =>
+    sql`select jobid::int, jobname, schedule, command, active, username from cron.job where jobname like 'overture.%' order by jobname`;
   const health = async (name: string) => (await sql`select * from kernel.schedule_health() where name = ${name}`)[0]!;
   const run = (name: string) => sql`select kernel.run_schedule(${name})`;
 
   test("registering makes one active job per schedule, run by the role postgres through the kernel's guard", async () => {
     await register(plain, quick);
     expect(await jobs()).toMatchObject([
-      { jobname: "overture.t.plain", schedule: "7 3 * * *", command: "select kernel.run_schedule('t.plain')", active: true, username: "postgres" },
-      { jobname: "overture.t.quick", command: "select kernel.run_schedule('t.quick')", active: true, username: "postgres" },
+      {
+        jobname: "overture.t.plain",
+        schedule: "7 3 * * *",
+        command: "select kernel.run_schedule('t.plain')",
+        active: true,
+        username: "postgres",
+      },
+      {
+        jobname: "overture.t.quick",
+        command: "select kernel.run_schedule('t.quick')",
+        active: true,
+        username: "postgres",
+      },
     ]);
   });
 
@@ -83,9 +95,14 @@ export function scheduleSuite(server: () => Server): void {
     try {
       await gate`select pg_advisory_lock(4711)`;
       const slow = run("t.plain").execute();
-      await until(async () => (await sql`select from pg_stat_activity where wait_event = 'advisory' and query like '%run_schedule%'`).length > 0, {
-        what: "the first run to be at work",
-      });
+      await until(
+        async () =>
+          (await sql`select from pg_stat_activity where wait_event = 'advisory' and query like '%run_schedule%'`)
+            .length > 0,
+        {
+          what: "the first run to be at work",
+        },
+      );
       await run("t.plain");
       expect(await health("t.plain")).toMatchObject({ skipped: "1", runs: "0" });
       await gate`select pg_advisory_unlock(4711)`;
@@ -128,9 +145,19 @@ export function scheduleSuite(server: () => Server): void {
   });
 
   test("the scheduler itself runs a registered schedule", async () => {
-    await register({ name: "t.real", cron: server().seconds ? "1 seconds" : "* * * * *", command: "select 1", seconds: 60 });
-    await until(async () => Number((await health("t.real")).runs) > 0, { what: "the first run", timeoutMs: server().patienceMs, everyMs: 200 });
-    const [details] = await sql`select d.status from cron.job_run_details d join cron.job j using (jobid) where j.jobname = 'overture.t.real' and d.end_time is not null order by d.runid limit 1`;
+    await register({
+      name: "t.real",
+      cron: server().seconds ? "1 seconds" : "* * * * *",
+      command: "select 1",
+      seconds: 60,
+    });
+    await until(async () => Number((await health("t.real")).runs) > 0, {
+      what: "the first run",
+      timeoutMs: server().patienceMs,
+      everyMs: 200,
+    });
+    const [details] =
+      await sql`select d.status from cron.job_run_details d join cron.job j using (jobid) where j.jobname = 'overture.t.real' and d.end_time is not null order by d.runid limit 1`;
     expect(details).toEqual({ status: "succeeded" });
     await register(plain);
   }, 90_000);

@@ -14,7 +14,8 @@ describe("schedules on the embedded stand-in for pg_cron", () => {
   scheduleSuite(() => ({ dbUrl: stack.dbUrl, seconds: true, patienceMs: 10_000 }));
 });
 
-if (!pg15Bin) console.warn("OVERTURE_TEST_PG15 is not set: the schedules are not tested on PostgreSQL 15 with the real pg_cron.");
+if (!pg15Bin)
+  console.warn("OVERTURE_TEST_PG15 is not set: the schedules are not tested on PostgreSQL 15 with the real pg_cron.");
 
 describe.runIf(pg15Bin)("schedules on PostgreSQL 15 with the real pg_cron", () => {
   let server: Postgres15;
@@ -26,7 +27,8 @@ describe.runIf(pg15Bin)("schedules on PostgreSQL 15 with the real pg_cron", () =
 
   test("it is the real extension, older than the one that knows seconds, and the role is no superuser", async () => {
     const sql = postgres(server.dbUrl, { max: 1 });
-    const [row] = await sql`select extversion, (select rolsuper from pg_roles where rolname = current_user) as superuser,
+    const [row] =
+      await sql`select extversion, (select rolsuper from pg_roles where rolname = current_user) as superuser,
       (select prosrc from pg_proc where proname = 'schedule' limit 1) as source from pg_extension where extname = 'pg_cron'`;
     await sql.end();
     expect(row).toMatchObject({ superuser: false, source: expect.stringContaining("cron_schedule") });

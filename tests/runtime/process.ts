@@ -19,10 +19,21 @@ export const ISOLATED = [
 ];
 
 /** Runs Deno with exactly this environment; with a port it also waits until something answers there. */
-export async function runDeno(args: string[], env: Record<string, string>, port?: number, cwd = tmpdir()): Promise<DenoProcess> {
+export async function runDeno(
+  args: string[],
+  env: Record<string, string>,
+  port?: number,
+  cwd = tmpdir(),
+): Promise<DenoProcess> {
   const child = spawn(denoBinary(), args, {
     cwd,
-    env: { ...env, ...(port ? { DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` } : {}), HOME: process.env.HOME, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
+    env: {
+      ...env,
+      ...(port ? { DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` } : {}),
+      HOME: process.env.HOME,
+      DENO_NO_UPDATE_CHECK: "1",
+      NO_COLOR: "1",
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
