@@ -34,6 +34,7 @@ export type World = TestKernel & {
   onStop(end: () => Promise<void>): void;
   /** Ends every worker that still runs, politely. */
   stopWorkers(): Promise<void>;
+  killWorkers(): Promise<void>;
   sandbox<T = any>(method: string, path: string, body?: unknown): Promise<T>;
   accepted(account: string): Promise<number>;
   /** A started campaign of one step to `size` people who never answer, on a connection of its own to the sandbox. */
@@ -88,6 +89,9 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
     async stopWorkers() {
       const codes = await Promise.all([...workers].map((w) => w.kill("SIGTERM")));
       expect(codes.every((c) => c === 0), `exit codes ${codes}`).toBe(true);
+    },
+    async killWorkers() {
+      await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
     },
     async sandbox(method, path, body) {
       const response = await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox${path}`, {
