@@ -483,6 +483,8 @@ create table kernel.schedules (
   cron text not null,
   command text not null,
   expected_seconds int not null,
+  -- When it was last registered, at install and at every start: a schedule is not late because the product was off.
+  registered_at timestamptz not null default pg_catalog.now(),
   last_started_at timestamptz,
   last_finished_at timestamptz,
   last_error text,
@@ -525,7 +527,8 @@ begin
   end loop;
   for s in select w ->> 'name' as name, w ->> 'cron' as cron, w ->> 'command' as command, (w ->> 'seconds')::int as seconds from pg_catalog.jsonb_array_elements(wanted) w loop
     insert into kernel.schedules as k (name, cron, command, expected_seconds) values (s.name, s.cron, s.command, s.seconds)
-    on conflict (name) do update set cron = excluded.cron, command = excluded.command, expected_seconds = excluded.expected_seconds;
+    on conflict (name) do update set cron = excluded.cron, command = excluded.command, expected_seconds = excluded.expected_seconds,
+      registered_at = pg_catalog.now();
     if not exists (
       select from cron.job j where j.jobname = 'overture.' || s.name and j.active
         and j.schedule = case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end
@@ -545,7 +548,7 @@ returns table (name text, cron text, last_started_at timestamptz, last_finished_
 language sql stable security definer set search_path = '' as $$
   select s.name, s.cron, s.last_started_at, s.last_finished_at, s.last_error, s.runs, s.skipped,
          extract(epoch from pg_catalog.now() - s.last_started_at)::double precision,
-         s.last_started_at is null or pg_catalog.now() - s.last_started_at > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
+         pg_catalog.now() - greatest(s.last_started_at, s.registered_at) > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
   from kernel.schedules s order by s.name
 $$;
 

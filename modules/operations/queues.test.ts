@@ -65,8 +65,8 @@ test("schedules show their last run and whether they are late", async () => {
   const tenant = await t.tenant();
   const name = `test.${crypto.randomUUID()}`;
   await t.sql`
-    insert into kernel.schedules (name, cron, command, expected_seconds, last_started_at, runs, last_error)
-    values (${name}, '* * * * *', 'select 1', 60, now() - interval '1 hour', 7, 'it failed')`;
+    insert into kernel.schedules (name, cron, command, expected_seconds, registered_at, last_started_at, runs, last_error)
+    values (${name}, '* * * * *', 'select 1', 60, now() - interval '2 hours', now() - interval '1 hour', 7, 'it failed')`;
   try {
     const { data } = (await tenant.api("GET", "/schedules")).body;
     expect(data.find((s: { name: string }) => s.name === name)).toMatchObject({
