@@ -32,12 +32,9 @@ class Session {
   get role(): Role | null {
     return this.tenant?.role ?? null;
   }
-  /** Viewers read; the API refuses their writes, so the console does not offer them. */
-  get canWrite(): boolean {
-    return this.role !== null && this.role !== "viewer";
-  }
-  get isAdmin(): boolean {
-    return this.role === "owner" || this.role === "admin";
+  /** May this person do that here? The API decides; the console only leaves out what it would refuse. */
+  can(permission: string): boolean {
+    return this.me?.permissions.includes(permission) ?? false;
   }
 
   /** Loads the public options and any stored session. Safe to call again after a failure. */

@@ -52,6 +52,7 @@ export type Schedule = Schemas["Schedule"];
 
 export type CustomValue = string | number | boolean | null;
 export type Contact = Schemas["Contact"];
+export type Company = Schemas["Company"];
 export type Interaction = Schemas["Interaction"];
 export type ContactList = Schemas["List"];
 export type Tag = Schemas["Tag"];

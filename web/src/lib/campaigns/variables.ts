@@ -21,4 +21,17 @@ export function waitText(hours: number): string {
   return `${hours} ${hours === 1 ? "hour" : "hours"} later`;
 }
 
+type Unit = "minutes" | "hours" | "days";
+
+/** A wait in the unit a person would say it in; fractions of an hour are minutes. */
+export function waitOf(hours: number): { wait: number; unit: Unit } {
+  if (hours > 0 && hours % 24 === 0) return { wait: hours / 24, unit: "days" };
+  if (Number.isInteger(hours)) return { wait: hours, unit: "hours" };
+  // Stored in hundredths of an hour: 20 minutes come back as 19.8.
+  return { wait: Math.max(1, Math.round(hours * 60)), unit: "minutes" };
+}
+
+export const hoursOf = (wait: number, unit: Unit): number =>
+  unit === "days" ? wait * 24 : unit === "hours" ? wait : wait / 60;
+
 export const weekdays = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] as const;

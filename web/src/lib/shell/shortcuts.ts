@@ -1,7 +1,6 @@
 import { goto } from "$app/navigation";
-import { session } from "../session.svelte.ts";
 import { confirmation } from "../ui/confirm.svelte.ts";
-import { navigation } from "./nav.ts";
+import { navigation, offered } from "./nav.ts";
 
 export const shortcutHelp: readonly { keys: string; does: string }[] = [
   { keys: "Ctrl K", does: "Find or do anything" },
@@ -29,7 +28,7 @@ export function installShortcuts(on: { palette: () => void; help: () => void }):
     if (Date.now() - awaiting < 1200) {
       awaiting = 0;
       const item = navigation.find((n) => n.key === event.key);
-      if (item && (!item.module || session.has(item.module))) {
+      if (item && offered(item)) {
         event.preventDefault();
         void goto(item.href);
       }
