@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { dirname, join, normalize, relative } from "node:path";
+import { parse as parseSql } from "libpg-query";
+import ts from "typescript";
 import { configKeys } from "../modules/kernel/config.ts";
 
 /** The rules of this code base that no linter knows. Prints every fault and exits 1 if there is one. */
@@ -168,6 +170,28 @@ function docs() {
   }
 }
 
+/** Code blocks in the docs at least parse: TypeScript, JSON and SQL. Shell blocks only name commands, checked above. */
+async function codeBlocks() {
+  for (const path of tracked.filter((p) => p.endsWith(".md"))) {
+    for (const [, language, block] of read(path).matchAll(/^[ \t]*```(\w+)\n([\s\S]*?)^[ \t]*```/gm)) {
+      const first = block!.trim().split("\n")[0]!;
+      try {
+        if (language === "json") JSON.parse(block!);
+        else if (language === "sql") await parseSql(block!);
+        else if (language === "ts") {
+          const { diagnostics } = ts.transpileModule(block!, { reportDiagnostics: true });
+          if (diagnostics?.length) throw new Error(ts.flattenDiagnosticMessageText(diagnostics[0]!.messageText, " "));
+        }
+      } catch (error) {
+        fault(
+          path,
+          `the ${language} block beginning with ${JSON.stringify(first)} does not parse: ${(error as Error).message}`,
+        );
+      }
+    }
+  }
+}
+
 function marks() {
   for (const path of tracked.filter((p) => /\.(ts|svelte|sql|mjs|sh|md)$/.test(p) && p !== "scripts/check.ts")) {
     const text = read(path);
@@ -179,6 +203,7 @@ function marks() {
 }
 
 for (const rule of [importDirection, hosts, sizes, migrations, dependencies, environment, docs, marks]) rule();
+await codeBlocks();
 if (faults.length > 0) {
   console.error(faults.join("\n"));
   process.exit(1);
