@@ -13,13 +13,15 @@ export async function readInput(
   op: AnyOperation,
   c: HonoContext,
 ): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
-  const raw: Record<string, unknown> = {};
+  // Without a prototype: a body's `__proto__` is then a key like any other.
+  const raw = Object.create(null) as Record<string, unknown>;
   for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
   const takesBody = op.method !== "GET" && op.body !== "binary";
   const bodyText = takesBody ? await readLimited(c.req.raw, MAX_JSON_BYTES) : "";
   if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
   // The path wins: a body cannot redirect an operation to another row.
   for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
+  checkJson(raw, 0);
   return { raw, bodyText };
 }
 
@@ -55,32 +57,44 @@ function parseJson(text: string, contentType: string | undefined): Record<string
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new AppError("bad_request", "The body must be a JSON object.");
-  checkJson(value, 0);
   return value as Record<string, unknown>;
 }
 
-/** Depth, and U+0000, which Postgres cannot store. */
+/** Depth, and what Postgres cannot store: U+0000 and halves of surrogate pairs. */
 function checkJson(value: unknown, depth: number): void {
   if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  if (typeof value === "string" && value.includes("\u0000"))
-    throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
-  if (typeof value === "object" && value !== null) for (const v of Object.values(value)) checkJson(v, depth + 1);
+  if (typeof value === "string") checkText(value);
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    checkText(key);
+    checkJson(inner, depth + 1);
+  }
 }
+
+function checkText(text: string): void {
+  if (text.includes("\u0000")) throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
+  if (!text.isWellFormed()) throw new AppError("invalid", "Text contains half of a surrogate pair, which is no character.");
+}
+
+/** Answers stay small whatever came: a caller mends the first faults and sees the next. */
+const MAX_ERRORS = 100;
+const short = (text: string): string => (text.length > 500 ? `${text.slice(0, 500)}…` : text);
 
 /** The parsed input, or a 422 that names every bad field by its JSON pointer. */
 export function parseInput(op: AnyOperation, raw: unknown): never {
   const parsed = op.input.safeParse(raw);
   if (parsed.success) return parsed.data as never;
-  const errors: FieldError[] = parsed.error.issues.map((i) => ({
-    pointer: `/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`,
-    detail: i.message,
+  const { issues } = parsed.error;
+  const errors: FieldError[] = issues.slice(0, MAX_ERRORS).map((i) => ({
+    pointer: short(`/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`),
+    detail: short(i.message),
   }));
   const first = errors[0]!;
   throw new AppError(
     "invalid",
-    errors.length === 1
+    issues.length === 1
       ? `${first.pointer.slice(1) || "input"}: ${first.detail}`
-      : `${errors.length} fields are not valid.`,
+      : `${issues.length} fields are not valid.`,
     { errors },
   );
 }

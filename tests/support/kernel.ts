@@ -7,7 +7,7 @@ import type { AnyConsumer } from "../../modules/kernel/consumer.ts";
 import type { Actor, Ctx, Role } from "../../modules/kernel/context.ts";
 import { drainOnce } from "../../modules/kernel/drain.ts";
 import { uuid7 } from "../../modules/kernel/ids.ts";
-import { createKernel, type Kernel } from "../../modules/kernel/kernel.ts";
+import { createKernel, type Host, type Kernel } from "../../modules/kernel/kernel.ts";
 import type { ModuleDef } from "../../modules/kernel/module.ts";
 
 /**
@@ -49,10 +49,10 @@ export type TestKernel = {
   drain(...queues: string[]): Promise<number>;
 };
 
-/** `also` adds modules of the test's own, such as an operation that throws half-way. */
-export function testKernel(extraEnv: Record<string, string> = {}, also: readonly ModuleDef[] = []): TestKernel {
+/** `also` adds modules of the test's own, such as an operation that throws half-way; `host` takes the log or the name lookup. */
+export function testKernel(extraEnv: Record<string, string> = {}, also: readonly ModuleDef[] = [], host: Host = {}): TestKernel {
   const env = { ...inject("stackEnv"), ...extraEnv };
-  const kernel = createKernel(env, [...modules, ...also]);
+  const kernel = createKernel(env, [...modules, ...also], host);
   const app = createApp(kernel);
   const sql = postgres(env.SUPABASE_DB_URL!, { max: 3, onnotice: () => {}, types: { bigint: postgres.BigInt } });
   afterAll(async () => {
