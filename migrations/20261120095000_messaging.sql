@@ -34,6 +34,8 @@ create table public.messages (
   -- and the outcome for unknown.
   lease_until timestamptz,
   attempts int not null default 0,
+  -- Queued again although a call's outcome is unknown: until then (wall clock) the provider remembers the key of that call.
+  ask_until timestamptz,
   from_email text not null,
   from_name text not null default '',
   to_email text not null check (to_email = lower(to_email)),
@@ -75,6 +77,7 @@ create unique index messages_once on public.messages (tenant_id, enrollment_id, 
 create unique index messages_inbound_once on public.messages (tenant_id, connection_id, provider_message_id) where direction = 'in';
 create index messages_due on public.messages (tenant_id, campaign_id, due_at, id) where status = 'queued';
 create index messages_received on public.messages (tenant_id, created_at desc, id desc) where direction = 'in';
+create index messages_asked on public.messages (ask_until) where status = 'queued' and ask_until is not null;
 create index messages_leased on public.messages (lease_until) where status = 'sending';
 create index messages_by_provider_id on public.messages (tenant_id, connection_id, provider_message_id) where provider_message_id is not null;
 create index messages_by_rfc_id on public.messages (tenant_id, rfc_message_id) where rfc_message_id is not null;
@@ -93,7 +96,10 @@ create table public.attempts (
   message_id uuid not null,
   number int not null,
   connection_id uuid,
-  started_at timestamptz not null default kernel.now(),
+  -- The wall clock, as in a lease: providers' memories and searches know no rehearsal.
+  started_at timestamptz not null default pg_catalog.clock_timestamp(),
+  -- The sender's day in which it took a place.
+  day date,
   finished_at timestamptz,
   outcome text check (outcome in ('sent', 'rejected', 'retry', 'unknown', 'broken')),
   code text,
@@ -255,12 +261,15 @@ language sql volatile set search_path = '' as $$
       order by m.due_at, m.id limit quantity * 4)
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
+    -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
     select m.id, m.sender_id, m.due_at from public.messages m
-    where m.tenant_id = kernel.tenant() and m.id in (select c.id from candidates c) and m.status = 'queued'
+    where m.tenant_id = kernel.tenant() and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
       -- A campaign's message whose enrollment is gone (its contact was deleted) has nobody to go to.
       and (m.enrollment_id is null and m.campaign_id is null
         or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
       and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)
+      -- Once the provider has forgotten the key, asking again would send again.
+      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())
     order by m.due_at, m.id limit quantity
     for update of m skip locked
   ), wanted as (
@@ -286,8 +295,8 @@ language sql volatile set search_path = '' as $$
     where m.tenant_id = kernel.tenant() and m.id = w.id and w.nth <= g.n
     returning m.*
   ), noted as (
-    insert into public.attempts (tenant_id, message_id, number, connection_id)
-    select t.tenant_id, t.id, t.attempts, t.connection_id from taken t
+    insert into public.attempts (tenant_id, message_id, number, connection_id, day)
+    select t.tenant_id, t.id, t.attempts, t.connection_id, s.day from taken t join open_senders s on s.id = t.sender_id
   )
   select t.* from taken t order by t.due_at, t.id
 $$;
@@ -342,11 +351,12 @@ language sql volatile set search_path = '' as $$
 $$;
 
 create type private.settling as (id uuid, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
-  after_seconds double precision, final text, attempt int, connection_id uuid, sender_id uuid, claimed_at timestamptz);
+  after_seconds double precision, final text, attempt int, connection_id uuid, sender_id uuid, day date);
 
 -- Writes what became of claimed messages, in one call for a batch:
--- [{"id","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
--- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is.
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an
+-- attempt says nothing about a later one, except that the message was sent.
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create function private.settle_messages(outcomes jsonb, max_attempts int default 8) returns int
 language plpgsql volatile security definer set search_path = '' as $$
@@ -359,18 +369,20 @@ declare
 begin
   -- Locked in id order, so that two settlements cannot wait for each other in a circle.
   with locked as (
-    select m.id, m.attempts, m.connection_id, m.sender_id from public.messages m
+    select m.id, m.attempts, m.ask_until, m.connection_id, m.sender_id from public.messages m
     where m.tenant_id = me and m.status in ('sending', 'unknown')
       and m.id in (select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o)
     order by m.id for update
   )
   select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
-      else case when l.attempts >= max_attempts then 'failed' else 'queued' end end,
-    l.attempts, l.connection_id, l.sender_id, a.started_at)::private.settling), '{}')
+      -- An earlier call of it may have gone through.
+      else case when l.attempts < max_attempts then 'queued' when l.ask_until is not null then 'unknown' else 'failed' end end,
+    l.attempts, l.connection_id, l.sender_id, a.day)::private.settling), '{}')
   into rows
   from locked l
-  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, outcome text, provider_message_id text, rfc_message_id text, code text, detail text, after_seconds double precision) on o.id = l.id
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text, after_seconds double precision)
+    on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join public.attempts a on a.tenant_id = me and a.message_id = l.id and a.number = l.attempts;
 
   update public.messages m set
@@ -390,9 +402,8 @@ begin
 
   -- What did not leave gives its place in the day back.
   update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
-  from (select s.sender_id, (s.claimed_at at time zone x.time_zone)::date as day, pg_catalog.count(*)::int as n
-        from pg_catalog.unnest(rows) s join public.senders x on x.tenant_id = me and x.id = s.sender_id
-        where s.final in ('queued', 'failed') group by 1, 2) g
+  from (select s.sender_id, s.day, pg_catalog.count(*)::int as n
+        from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed') group by 1, 2) g
   where u.tenant_id = me and u.sender_id = g.sender_id and u.day = g.day;
 
   select pg_catalog.array_agg(s.id) filter (where s.final = 'sent'), pg_catalog.array_agg(s.id) filter (where s.final = 'failed')
@@ -487,7 +498,7 @@ begin
     update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
       provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
     from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
-    where m.tenant_id = me and m.id = i.target and (m.status = 'unknown' or (m.status = 'queued' and m.attempts > 0))
+    where m.tenant_id = me and m.id = i.target and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
     returning m.id
   )
   select pg_catalog.array_agg(f.id) into proven from found f;
@@ -655,6 +666,25 @@ begin
   return awake;
 end $$;
 
+-- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
+-- the first call nobody knows the answer of. Their places in the day are given back; the claim takes new ones.
+create function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
+language sql volatile set search_path = '' as $$
+  with again as (
+    update public.messages m set status = 'queued', due_at = kernel.now(), ask_until = u.until
+    from (select a.message_id, min(a.started_at) + pg_catalog.make_interval(secs => remembered_seconds) as until
+          from public.attempts a where a.tenant_id = kernel.tenant() and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+    where m.tenant_id = kernel.tenant() and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
+    returning m.id, m.sender_id, m.attempts
+  ), places as (
+    update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
+    from (select x.sender_id, a.day, pg_catalog.count(*)::int as n
+          from again x join public.attempts a on a.tenant_id = kernel.tenant() and a.message_id = x.id and a.number = x.attempts group by 1, 2) g
+    where u.tenant_id = kernel.tenant() and u.sender_id = g.sender_id and u.day = g.day
+  )
+  select pg_catalog.count(*)::int from again
+$$;
+
 -- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
 create function private.expire_leases() returns int
 language sql volatile security definer set search_path = '' as $$
@@ -665,6 +695,11 @@ language sql volatile security definer set search_path = '' as $$
   ), noted as (
     update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
     from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
+  ), forgotten as (
+    -- Held back (paused, outside its window, capped) until the provider forgot the key: a person or a webhook must tell.
+    update public.messages m set status = 'unknown', due_at = null, ask_until = null, error_code = 'key_expired',
+      error = 'The provider could not be asked again in time.'
+    where m.status = 'queued' and m.ask_until <= pg_catalog.clock_timestamp()
   )
   select pg_catalog.count(*)::int from lost
 $$;
@@ -693,4 +728,4 @@ grant execute on function private.in_window(jsonb, timestamptz), private.end_enr
   private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb, int), private.after_sent(uuid[])
   to overture_user, overture_worker;
 grant execute on function private.claim_messages(int, int, uuid), private.apply_events(uuid, jsonb), private.receive_email(uuid, jsonb, boolean),
-  private.cancel_unsendable() to overture_worker;
+  private.cancel_unsendable(), private.ask_again(uuid[], double precision) to overture_worker;

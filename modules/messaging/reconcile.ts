@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { defineManualConsumer, done, retry } from "../kernel/consumer.ts";
+import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
 import { messagingSend } from "./send.ts";
 
@@ -10,10 +11,13 @@ import { messagingSend } from "./send.ts";
 
 /** A provider's search index lags behind its own accepts; asking earlier could miss a message and send it twice. */
 const SEARCH_AFTER_SECONDS = 60;
-/** Provider searches one after the other, so that reconciling never floods a provider in trouble. */
+/** Keys are asked again only well before the provider forgets them: the claim and the call need their time too. */
+const KEY_MARGIN_SECONDS = 1800;
+/** Searches of one connection per round, one after the other, so that reconciling never floods a provider in trouble. */
 const BATCH = 50;
 
-type Unknown = { id: string; connection_id: string | null; age_seconds: number };
+type Unknown = { id: string; attempts: number; age_seconds: number };
+type Left = "nothing" | "more" | "too young";
 
 export const messagingReconcile = defineManualConsumer({
   queue: "messaging_reconcile",
@@ -21,53 +25,75 @@ export const messagingReconcile = defineManualConsumer({
   visibilitySeconds: 120, // fifty searches of a slow provider
   maxAttempts: 5,
   batch: 1,
-  async handle(ctx) {
-    const unknown = await ctx.tx(async (tx) => {
+  async handle(ctx, payload) {
+    const connections = await ctx.tx(async (tx) => {
       // An event that overtook the answer (delivered while still sending) proves the send as well as any search.
       await tx.db`
         select private.settle_messages(coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'outcome', 'sent', 'detail', 'Proved by an event.')), '[]'))
         from public.messages m
         where m.tenant_id = ${ctx.tenantId} and m.status = 'unknown' and exists (
           select from public.message_events e where e.tenant_id = m.tenant_id and e.message_id = m.id and e.kind not in ('failed', 'sent'))`;
-      return await tx.db<Unknown[]>`
-        select m.id, m.connection_id, extract(epoch from clock_timestamp() - a.started_at)::float8 as age_seconds
-        from public.messages m
-        join public.attempts a on a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts
-        where m.tenant_id = ${ctx.tenantId} and m.status = 'unknown' and m.connection_id is not null
-        order by m.updated_at limit ${BATCH}`;
+      const rows = await tx.db<{ id: string }[]>`
+        select distinct connection_id as id from public.messages
+        where tenant_id = ${ctx.tenantId} and status = 'unknown' and connection_id is not null`;
+      return rows.map((r) => r.id);
     });
-    const byConnection = Map.groupBy(unknown, (m) => m.connection_id!);
-    let tooYoung = 0;
-    for (const [connectionId, messages] of byConnection) {
-      const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
-      const rule = provider.reconcile;
-      if (rule.by === "key") {
-        const fresh = messages.filter((m) => m.age_seconds < rule.window_hours * 3600 - 600).map((m) => m.id);
-        if (fresh.length === 0) continue;
-        // The same key again: the provider answers with what it did the first time, or sends it now, once.
-        await ctx.tx(async (tx) => {
-          await tx.db`
-            update public.messages set status = 'queued', due_at = kernel.now()
-            where tenant_id = ${ctx.tenantId} and id = any(${fresh}::uuid[]) and status = 'unknown'`;
-          await tx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
-        });
-      } else if (rule.by === "search" && provider.findMessage) {
-        for (const m of messages) {
-          if (ctx.signal.aborted) return retry(0);
-          if (m.age_seconds < SEARCH_AFTER_SECONDS) {
-            tooYoung++;
-            continue;
-          }
-          const found = await provider.findMessage(m.id, connection, ctx.http);
-          const outcome = found
-            ? { id: m.id, outcome: "sent", provider_message_id: found.provider_message_id }
-            : { id: m.id, outcome: "retry", code: "not_found", detail: "The provider never got it.", after_seconds: 0 };
-          await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json([outcome])})`);
-        }
+    // Each by itself: one in trouble, or one whose messages only a person can settle, must not hold back the others.
+    const left: Left[] = [];
+    for (const id of connections) {
+      if (ctx.signal.aborted) break;
+      try {
+        left.push(await reconcileConnection(ctx, id));
+      } catch (error) {
+        ctx.log.warn("a connection could not be asked what became of its messages", { connection: id, error });
       }
     }
-    if (tooYoung > 0)
-      await ctx.enqueue(messagingReconcile, { tenant_id: ctx.tenantId }, { delaySeconds: SEARCH_AFTER_SECONDS });
+    if (left.includes("more")) await ctx.enqueue(messagingReconcile, payload);
+    else if (left.includes("too young"))
+      await ctx.enqueue(messagingReconcile, payload, { delaySeconds: SEARCH_AFTER_SECONDS });
     return done();
   },
 });
+
+async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promise<Left> {
+  const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
+  const rule = provider.reconcile;
+  if (rule.by === "none" || (rule.by === "search" && !provider.findMessage)) return "nothing";
+  if (rule.by === "key") {
+    // The same key again: the provider answers with what it did the first time, or sends it now, once.
+    return await ctx.tx(async (tx): Promise<Left> => {
+      const [row] = await tx.db<{ n: number }[]>`
+        select private.ask_again(array(select m.id from public.messages m
+          where m.tenant_id = ${ctx.tenantId} and m.connection_id = ${connectionId} and m.status = 'unknown'),
+          ${rule.window_hours * 3600 - KEY_MARGIN_SECONDS}) as n`;
+      if (row!.n > 0) await tx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
+      return "nothing";
+    });
+  }
+  const unknown = await ctx.tx(
+    (tx) => tx.db<Unknown[]>`
+      select m.id, m.attempts, extract(epoch from clock_timestamp() - a.started_at)::float8 as age_seconds
+      from public.messages m
+      join public.attempts a on a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts
+      where m.tenant_id = ${ctx.tenantId} and m.connection_id = ${connectionId} and m.status = 'unknown'
+      order by a.started_at limit ${BATCH}`,
+  );
+  for (const m of unknown) {
+    if (ctx.signal.aborted) return "more";
+    // Oldest first: the others are younger still.
+    if (m.age_seconds < SEARCH_AFTER_SECONDS) return "too young";
+    const found = await provider.findMessage!(m.id, connection, ctx.http);
+    const outcome = found
+      ? { id: m.id, attempt: m.attempts, outcome: "sent", provider_message_id: found.provider_message_id }
+      : {
+          id: m.id,
+          attempt: m.attempts,
+          outcome: "retry",
+          code: "not_found",
+          detail: "The provider never got it.",
+          after_seconds: 0,
+        };
+    await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json([outcome])})`);
+  }
+  return unknown.length === BATCH ? "more" : "nothing";
+}

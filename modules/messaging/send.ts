@@ -18,6 +18,8 @@ const MAX_WAIT_SECONDS = 3;
 
 type Claimed = {
   id: string;
+  /** Which attempt this claim is. */
+  attempts: number;
   from_email: string;
   from_name: string;
   to_email: string;
@@ -28,6 +30,8 @@ type Claimed = {
   headers: Record<string, string>;
   rfc_message_id: string;
 };
+
+const TOO_LATE: SendOutcome = { outcome: "retry", code: "too_late", detail: "The worker stood still after taking the message.", after_seconds: 0 };
 
 type Opened = { provider: AnyProvider; connection: Connection<Record<string, unknown>> };
 
@@ -49,9 +53,12 @@ export const messagingSend = defineManualConsumer({
           where s.tenant_id = c.tenant_id and s.connection_id = c.id and m.status = 'queued' and m.due_at <= kernel.now())`;
       return rows.map((r) => r.connection_id);
     });
-    const left = await Promise.all(connections.map((id) => drainConnection(ctx, id, end)));
+    // Every connection to its end, also when one fails: a stopping worker waits for what is returned here.
+    const left = await Promise.allSettled(connections.map((id) => drainConnection(ctx, id, end)));
     // Out of time with work left: behind the other tenants again.
-    if (left.some(Boolean)) await ctx.enqueue(messagingSend, payload);
+    if (left.some((l) => l.status === "fulfilled" && l.value)) await ctx.enqueue(messagingSend, payload);
+    const failed = left.find((l) => l.status === "rejected");
+    if (failed) throw failed.reason;
     return done();
   },
 });
@@ -71,6 +78,7 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
   while (Date.now() < end && !ctx.signal.aborted) {
     if (wait > 0) await pause(wait, ctx.signal);
     if (ctx.signal.aborted) return true;
+    const began = Date.now();
     const round = await ctx.tx(async (tx) => {
       const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
         select taken, retry_after from kernel.take_tokens(${bucket}, ${Math.max(perSecond, calls)}, ${perSecond}, ${calls})`;
@@ -84,7 +92,9 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
     if (wait > MAX_WAIT_SECONDS) return false;
     if (wait > 0) continue;
     if (round.claimed.length === 0) return false;
-    const outcomes = await deliver(ctx, opened, round.claimed);
+    // Frozen since the claim (a sleeping machine)? The lease may be over, and somebody else at it.
+    const late = Date.now() - began > (LEASE_SECONDS / 4) * 1000;
+    const outcomes = late ? round.claimed.map(() => TOO_LATE) : await deliver(ctx, opened, round.claimed);
     await ctx.tx((tx) => settle(tx, bucket, round.claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;
   }
@@ -144,7 +154,7 @@ async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed
 }
 
 async function settle(ctx: Ctx, bucket: string, claimed: Claimed[], outcomes: SendOutcome[]): Promise<void> {
-  const rows = claimed.map((m, i) => ({ id: m.id, ...outcomes[i]! }));
+  const rows = claimed.map((m, i) => ({ id: m.id, attempt: m.attempts, ...outcomes[i]! }));
   await ctx.db`select private.settle_messages(${ctx.db.json(rows as never)})`;
   // The provider's own Retry-After outranks our arithmetic, for every worker at once.
   const block = Math.max(0, ...outcomes.map((o) => (o.outcome === "retry" && o.after_seconds ? o.after_seconds : 0)));

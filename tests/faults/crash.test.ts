@@ -11,10 +11,14 @@ const world = await startWorld({ durable: true });
 const answerLate = (m: Mailing, delay_ms: number) =>
   world.sandbox("POST", "/faults", { kind: "slow", account: m.account, rate: 1, delay_ms });
 
-const inFlight = (m: Mailing) => until(async () => (await world.accepted(m.account)) > 0, { what: "messages in flight", timeoutMs: 30_000 });
+const inFlight = (m: Mailing) =>
+  until(async () => (await world.accepted(m.account)) > 0, { what: "messages in flight", timeoutMs: 30_000 });
 
 const noneQueued = (m: Mailing) =>
-  until(async () => (await world.tick(), (await world.states(m)).queued === undefined), { what: "the rest to be taken", timeoutMs: 60_000 });
+  until(async () => (await world.tick(), (await world.states(m)).queued === undefined), {
+    what: "the rest to be taken",
+    timeoutMs: 60_000,
+  });
 
 /** One worker is in the middle of a call when it dies, a second one goes on; then the leases run out. */
 async function killInTheMiddle(m: Mailing) {
@@ -38,55 +42,71 @@ async function killInTheMiddle(m: Mailing) {
   await verdict(world, m);
 }
 
-test("kill -9 of one of two workers, 2,000 messages: 0 duplicates, 0 lost (found again by search)", { timeout: 120_000 }, async () => {
-  await killInTheMiddle(await world.mailing("postmark", 2000));
-});
+test(
+  "kill -9 of one of two workers, 2,000 messages: 0 duplicates, 0 lost (found again by search)",
+  { timeout: 120_000 },
+  async () => {
+    await killInTheMiddle(await world.mailing("postmark", 2000));
+  },
+);
 
-test("kill -9 of one of two workers: 0 duplicates, 0 lost (asked again with the same key)", { timeout: 90_000 }, async () => {
-  await killInTheMiddle(await world.mailing("resend", 300));
-});
+test(
+  "kill -9 of one of two workers: 0 duplicates, 0 lost (asked again with the same key)",
+  { timeout: 90_000 },
+  async () => {
+    await killInTheMiddle(await world.mailing("resend", 300));
+  },
+);
 
-test("the database stopped at once and started again while two workers send: 0 duplicates, 0 lost", { timeout: 120_000 }, async () => {
-  const m = await world.mailing("postmark", 1500);
-  await world.planned(m);
-  await answerLate(m, 1500);
-  await Promise.all([world.worker(), world.worker()]);
-  await inFlight(m);
-  process.kill(world.stack.pids().postgres!, "SIGQUIT");
-  const { home, ports } = world.stack;
-  // Waits for the old server's end, or ends it; the data folder is there, so no password is needed.
-  const database = await startPostgres({ home, port: ports.db, superuserPassword: "" });
-  world.onStop(() => database.stop());
-  await until(() => world.sql`select 1`, { what: "the database to answer", timeoutMs: 30_000 });
-  await world.sandbox("DELETE", "/faults");
-  // A process that lost its connections may end; the supervisor starts it again.
-  await world.killWorkers();
-  await world.timePasses(m);
-  await Promise.all([world.worker(), world.worker()]);
-  await world.settle(m);
-  await world.stopWorkers();
-  await verdict(world, m);
-});
+test(
+  "the database stopped at once and started again while two workers send: 0 duplicates, 0 lost",
+  { timeout: 120_000 },
+  async () => {
+    const m = await world.mailing("postmark", 1500);
+    await world.planned(m);
+    await answerLate(m, 1500);
+    await Promise.all([world.worker(), world.worker()]);
+    await inFlight(m);
+    process.kill(world.stack.pids().postgres!, "SIGQUIT");
+    const { home, ports } = world.stack;
+    // Waits for the old server's end, or ends it; the data folder is there, so no password is needed.
+    const database = await startPostgres({ home, port: ports.db, superuserPassword: "" });
+    world.onStop(() => database.stop());
+    await until(() => world.sql`select 1`, { what: "the database to answer", timeoutMs: 30_000 });
+    await world.sandbox("DELETE", "/faults");
+    // A process that lost its connections may end; the supervisor starts it again.
+    await world.killWorkers();
+    await world.timePasses(m);
+    await Promise.all([world.worker(), world.worker()]);
+    await world.settle(m);
+    await world.stopWorkers();
+    await verdict(world, m);
+  },
+);
 
-test("SIGTERM in the middle of a batch: it finishes what it holds, exits 0, and nothing is left «sending»", { timeout: 90_000 }, async () => {
-  const m = await world.mailing("postmark", 1500);
-  await world.planned(m);
-  await answerLate(m, 1500);
-  const first = await world.worker();
-  await inFlight(m);
-  expect((await world.states(m)).sending).toBeGreaterThan(0);
-  expect(await first.kill("SIGTERM")).toBe(0);
-  const left = await world.states(m);
-  expect(left.sending).toBeUndefined();
-  expect(left.unknown).toBeUndefined();
-  expect(left.sent).toBe(await world.accepted(m.account));
-  // What it had read from the queue and not begun is there for the next one at once.
-  const [hidden] = await world.sql<{ n: number }[]>`
+test(
+  "SIGTERM in the middle of a batch: it finishes what it holds, exits 0, and nothing is left «sending»",
+  { timeout: 90_000 },
+  async () => {
+    const m = await world.mailing("postmark", 1500);
+    await world.planned(m);
+    await answerLate(m, 1500);
+    const first = await world.worker();
+    await inFlight(m);
+    expect((await world.states(m)).sending).toBeGreaterThan(0);
+    expect(await first.kill("SIGTERM")).toBe(0);
+    const left = await world.states(m);
+    expect(left.sending).toBeUndefined();
+    expect(left.unknown).toBeUndefined();
+    expect(left.sent).toBe(await world.accepted(m.account));
+    // What it had read from the queue and not begun is there for the next one at once.
+    const [hidden] = await world.sql<{ n: number }[]>`
     select count(*)::int as n from pgmq.q_messaging_send where vt > clock_timestamp() + interval '5 seconds' and message ->> 'tenant_id' = ${m.tenant.id}`;
-  expect(hidden!.n).toBe(0);
-  await world.sandbox("DELETE", "/faults");
-  await world.worker();
-  await world.settle(m);
-  await world.stopWorkers();
-  await verdict(world, m);
-});
+    expect(hidden!.n).toBe(0);
+    await world.sandbox("DELETE", "/faults");
+    await world.worker();
+    await world.settle(m);
+    await world.stopWorkers();
+    await verdict(world, m);
+  },
+);

@@ -25,7 +25,14 @@ export type Worker = {
   log(): string;
 };
 
-export type Mailing = { tenant: TestTenant; id: string; connectionId: string; account: string; size: number; steps: unknown };
+export type Mailing = {
+  tenant: TestTenant;
+  id: string;
+  connectionId: string;
+  account: string;
+  size: number;
+  steps: unknown;
+};
 
 export type World = TestKernel & {
   stack: Stack;
@@ -69,7 +76,8 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
   afterAll(async () => {
     await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
     for (const end of ends) await end();
-    if (process.env.DBG) (await import("node:fs")).cpSync(join(stack.home, "logs"), process.env.DBG, { recursive: true });
+    if (process.env.DBG)
+      (await import("node:fs")).cpSync(join(stack.home, "logs"), process.env.DBG, { recursive: true });
     await stack.stop();
     if (home) rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   });
@@ -88,7 +96,10 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
     onStop: (end) => void ends.push(end),
     async stopWorkers() {
       const codes = await Promise.all([...workers].map((w) => w.kill("SIGTERM")));
-      expect(codes.every((c) => c === 0), `exit codes ${codes}`).toBe(true);
+      expect(
+        codes.every((c) => c === 0),
+        `exit codes ${codes}`,
+      ).toBe(true);
     },
     async killWorkers() {
       await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
@@ -101,8 +112,13 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
       if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
       return (await response.json()) as never;
     },
-    accepted: async (account) => (await world.sandbox<{ accepted: number }>("GET", `/stats?account=${account}`)).accepted,
-    async mailing(provider, size, { webhooks = false, perSecond = 200, dailyCap = 100_000, start = true, people = "silent" } = {}) {
+    accepted: async (account) =>
+      (await world.sandbox<{ accepted: number }>("GET", `/stats?account=${account}`)).accepted,
+    async mailing(
+      provider,
+      size,
+      { webhooks = false, perSecond = 200, dailyCap = 100_000, start = true, people = "silent" } = {},
+    ) {
       const tenant = await t.tenant();
       const api = async (method: string, path: string, body?: unknown) => {
         const answer = await tenant.api(method, path, body);
@@ -126,7 +142,11 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
         from_name: "Sam",
         daily_cap: dailyCap,
       });
-      const list = await giveList(t, tenant, Array.from({ length: size }, (_, n) => ({ email: `${people}+${n}@example.com` })));
+      const list = await giveList(
+        t,
+        tenant,
+        Array.from({ length: size }, (_, n) => ({ email: `${people}+${n}@example.com` })),
+      );
       const campaign = await api("POST", "/campaigns", {
         name: "Faults",
         sender_id: sender.id,
@@ -187,10 +207,12 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
 /** 0 duplicates, 0 lost, every message and person in a final state with its reason, and the campaign as it was. */
 export async function verdict(world: World, mailing: Mailing): Promise<void> {
   const { sql } = world;
-  const referee = await world.sandbox<{ accepted: number; duplicates: number; without_own_id: number; by_recipient: Record<string, number> }>(
-    "GET",
-    `/stats?account=${mailing.account}&detail=true`,
-  );
+  const referee = await world.sandbox<{
+    accepted: number;
+    duplicates: number;
+    without_own_id: number;
+    by_recipient: Record<string, number>;
+  }>("GET", `/stats?account=${mailing.account}&detail=true`);
   expect({ ...referee, by_recipient: Object.keys(referee.by_recipient).length }).toMatchObject({
     accepted: mailing.size,
     duplicates: 0,
@@ -213,11 +235,14 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
     open_attempts: 0,
     interactions: mailing.size,
   });
-  const people = await sql`select status, step, reason, count(*)::int as n from public.enrollments where campaign_id = ${mailing.id} group by 1, 2, 3`;
+  const people =
+    await sql`select status, step, reason, count(*)::int as n from public.enrollments where campaign_id = ${mailing.id} group by 1, 2, 3`;
   expect([...people]).toEqual([{ status: "finished", step: 1, reason: null, n: mailing.size }]);
   const campaign = await mailing.tenant.api("GET", `/campaigns/${mailing.id}`);
   expect(campaign.body).toMatchObject({ status: "running", steps: mailing.steps });
-  const [dead] = await sql<{ n: number }[]>`select count(*)::int as n from kernel.dead_letters where tenant_id = ${mailing.tenant.id}`;
+  const [dead] = await sql<
+    { n: number }[]
+  >`select count(*)::int as n from kernel.dead_letters where tenant_id = ${mailing.tenant.id}`;
   expect(dead!.n).toBe(0);
 }
 
@@ -230,8 +255,11 @@ async function spawnWorker(env: Record<string, string>, home: string): Promise<W
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk: Buffer) => appendFileSync(logFile, chunk));
-  const ended = new Promise<number | string>((done) => child.once("exit", (code, signal) => done(code ?? signal ?? -1)));
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on("data", (chunk: Buffer) => appendFileSync(logFile, chunk));
+  const ended = new Promise<number | string>((done) =>
+    child.once("exit", (code, signal) => done(code ?? signal ?? -1)),
+  );
   void ended.then(guard(child.pid!, "TERM"));
   const log = () => readFileSync(logFile, "utf8");
   const worker: Worker = {

@@ -41,6 +41,9 @@ const Settings = z.object({
 /** Postmark takes 50 MB per batch; the rest is room for what JSON and their side add. */
 const MAX_BATCH_BYTES = 40 * 1024 * 1024;
 
+/** Cutting a refused batch takes many calls, and all must be over before the caller's lease (two minutes) is. */
+const CUTTING_MS = 60_000;
+
 const Item = z.object({ ErrorCode: z.number(), Message: z.string(), MessageID: z.string().optional() });
 const ErrorBody = z.object({ ErrorCode: z.number(), Message: z.string() });
 const Server = z.object({
@@ -125,14 +128,17 @@ async function sendBatch(
   emails: OutboundEmail[],
   connection: Connection<Credentials>,
   http: HttpClient,
+  deadline = Date.now() + CUTTING_MS,
 ): Promise<SendOutcome[]> {
+  if (Date.now() > deadline)
+    return emails.map(() => shared.retry("out_of_time", "There was no time left to try it again in a smaller batch."));
   const stream = streamOf(connection);
   const body = JSON.stringify(emails.map((email) => toMessage(email, stream)));
   const halves = async () => {
     const middle = Math.ceil(emails.length / 2);
     return [
-      ...(await sendBatch(emails.slice(0, middle), connection, http)),
-      ...(await sendBatch(emails.slice(middle), connection, http)),
+      ...(await sendBatch(emails.slice(0, middle), connection, http, deadline)),
+      ...(await sendBatch(emails.slice(middle), connection, http, deadline)),
     ];
   };
   if (emails.length > 1 && new TextEncoder().encode(body).byteLength > MAX_BATCH_BYTES) return halves();

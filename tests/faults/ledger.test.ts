@@ -1,0 +1,206 @@
+import { expect, test } from "vitest";
+import { messagesOf, settlePlans, startedCampaign } from "../support/campaigns.ts";
+import { testKernel, type TestTenant } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
+
+/** What the ledger's own statements promise when they meet: suppressions, caps, repeated and late answers. No provider is called. */
+
+const t = testKernel({ OVERTURE_DB_POOL: "16" });
+
+const people = (n: number) =>
+  Array.from({ length: n }, (_, i) => ({ email: `person${i}-${crypto.randomUUID()}@example.com` }));
+
+async function planned(size: number, dailyCap?: number) {
+  const tenant = await t.tenant();
+  const persons = people(size);
+  const campaign = await startedCampaign(t, tenant, persons, {}, dailyCap);
+  await settlePlans(t, tenant);
+  return { tenant, campaign, emails: persons.map((p) => p.email) };
+}
+
+type Taken = { id: string; to_email: string; attempts: number };
+const claim = (tenant: TestTenant, connectionId: string, n: number) =>
+  tenant.run(async (ctx) => [
+    ...(await ctx.db<Taken[]>`select id, to_email, attempts from private.claim_messages(${n}, 120, ${connectionId})`),
+  ]);
+const settle = (tenant: TestTenant, outcomes: Record<string, unknown>[]) =>
+  tenant.run(
+    async (ctx) =>
+      (await ctx.db<{ n: number }[]>`select private.settle_messages(${ctx.db.json(outcomes as never)}) as n`)[0]!.n,
+  );
+const suppress = (tenant: TestTenant, emails: string[]) =>
+  tenant.run((ctx) => ctx.db`select private.suppress(${emails}::text[], 'manual', 'suppressed', 'test')`);
+const byId = async (id: string) =>
+  (await t.sql`select status, attempts, error_code from public.messages where id = ${id}`)[0]!;
+const reserved = async (senderId: string) =>
+  (
+    await t.sql<
+      { n: number }[]
+    >`select coalesce(sum(reserved), 0)::int as n from public.sender_usage where sender_id = ${senderId}`
+  )[0]!.n;
+
+test("eight claimers at once take every message once, and never more than the day's cap", async () => {
+  const { tenant, campaign } = await planned(120, 50);
+  // The planner holds back what cannot leave today; here all of it is due, so that only the claim stands in between.
+  await t.sql`update public.senders set daily_cap = 1000 where id = ${campaign.senderId}`;
+  await t.sql`select private.wake_tenants('campaigns_plan')`;
+  await settlePlans(t, tenant);
+  await t.sql`update public.senders set daily_cap = 50 where id = ${campaign.senderId}`;
+  expect(await messagesOf(t, campaign.id)).toHaveLength(120);
+  const taken = (
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const mine: Taken[] = [];
+        for (let round = 0; round < 8; round++) mine.push(...(await claim(tenant, campaign.connectionId, 7)));
+        return mine;
+      }),
+    )
+  ).flat();
+  expect(new Set(taken.map((m) => m.id)).size).toBe(taken.length);
+  expect(taken).toHaveLength(50);
+  expect(await reserved(campaign.senderId)).toBe(50);
+
+  // What surely did not leave gives its place back, whatever its outcome is called; what left keeps it.
+  const outcomes = ["retry", "rejected", "broken", "sent"];
+  await settle(
+    tenant,
+    taken
+      .slice(0, 40)
+      .map((m, i) => ({ id: m.id, attempt: 1, outcome: outcomes[i % 4], code: "x", detail: "x", after_seconds: 3600 })),
+  );
+  expect(await reserved(campaign.senderId)).toBe(20);
+  await t.sql`update public.connections set status = 'active', open_until = null where id = ${campaign.connectionId}`;
+  const more = await claim(tenant, campaign.connectionId, 200);
+  expect(more).toHaveLength(30);
+  // The same answer twice gives nothing back twice.
+  await settle(
+    tenant,
+    taken.slice(0, 40).map((m) => ({ id: m.id, attempt: 1, outcome: "retry" })),
+  );
+  expect(await reserved(campaign.senderId)).toBe(50);
+});
+
+test("suppression and claim in every order: none is claimed after the suppression committed", async () => {
+  const { tenant, campaign, emails } = await planned(160);
+  const suppressedAt = new Map<string, number>();
+  const claimedFrom = new Map<string, number>();
+  const random = (() => {
+    let a = 7;
+    return () => ((a = (Math.imul(a, 1103515245) + 12345) >>> 0), a / 2 ** 32);
+  })();
+  const shuffled = emails.toSorted(() => random() - 0.5).slice(0, 80);
+  let over = false;
+  const suppressor = async (own: string[]) => {
+    for (const email of own) {
+      await suppress(tenant, [email]);
+      suppressedAt.set(email, performance.now());
+    }
+  };
+  const claimer = async () => {
+    while (!over) {
+      const began = performance.now();
+      for (const m of await claim(tenant, campaign.connectionId, 3)) claimedFrom.set(m.to_email, began);
+    }
+  };
+  const claimers = Promise.all([claimer(), claimer(), claimer()]);
+  await Promise.all([suppressor(shuffled.slice(0, 40)), suppressor(shuffled.slice(40))]);
+  await until(async () => (await messagesOf(t, campaign.id)).every((m) => m.status !== "queued"), {
+    what: "nothing left to claim",
+  });
+  over = true;
+  await claimers;
+  const wrong = [...suppressedAt].filter(([email, at]) => (claimedFrom.get(email) ?? 0) > at);
+  expect(wrong).toEqual([]);
+  // Each order has happened, else this proved nothing.
+  expect(shuffled.some((e) => claimedFrom.has(e))).toBe(true);
+  expect(shuffled.some((e) => !claimedFrom.has(e))).toBe(true);
+  const rows = await messagesOf(t, campaign.id);
+  for (const m of rows) expect(m.status, m.to_email).toBe(claimedFrom.has(m.to_email) ? "sending" : "cancelled");
+});
+
+test("an address suppressed while its message was being written is refused by the claim itself", async () => {
+  const { tenant, campaign, emails } = await planned(3);
+  // As when the planner had not seen the suppression yet: the row is there, and the message still queued.
+  await t.sql`insert into public.suppressions (tenant_id, address, reason) values (${tenant.id}, ${emails[0]!}, 'manual')`;
+  const taken = await claim(tenant, campaign.connectionId, 10);
+  expect(taken.map((m) => m.to_email).toSorted()).toEqual(emails.slice(1).toSorted());
+  await tenant.run((ctx) => ctx.db`select private.cancel_unsendable()`);
+  expect((await messagesOf(t, campaign.id)).find((m) => m.to_email === emails[0])).toMatchObject({
+    status: "cancelled",
+    error: "The address is suppressed.",
+  });
+});
+
+test("a claim waits for nobody: a message another transaction holds is left to it", async () => {
+  const { tenant, campaign } = await planned(2);
+  const [first] = await messagesOf(t, campaign.id);
+  await t.sql.begin(async (tx) => {
+    await tx`select 1 from public.messages where id = ${first!.id} for update`;
+    const taken = await claim(tenant, campaign.connectionId, 10);
+    expect(taken).toHaveLength(1);
+    expect(taken[0]!.id).not.toBe(first!.id);
+  });
+});
+
+test("one message per person and step: the ledger refuses a second, whoever writes it", async () => {
+  const { campaign } = await planned(1);
+  const again = t.sql`
+    insert into public.messages (tenant_id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, due_at,
+      from_email, to_email, thread_id)
+    select tenant_id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, 'queued', kernel.now(),
+      from_email, to_email, thread_id from public.messages where campaign_id = ${campaign.id}`;
+  await expect(again).rejects.toThrow(/messages_once/);
+});
+
+test("a settled message stays as it is, and a lapsed attempt's answer does not touch the attempt after it", async () => {
+  const { tenant, campaign } = await planned(2);
+  const [a, b] = await claim(tenant, campaign.connectionId, 2);
+  expect(await settle(tenant, [{ id: a!.id, attempt: 1, outcome: "sent", provider_message_id: "p-1" }])).toBe(1);
+  for (const outcome of ["retry", "rejected", "unknown", "broken"]) {
+    expect(await settle(tenant, [{ id: a!.id, attempt: 1, outcome, code: "x", detail: "x" }])).toBe(0);
+  }
+  expect(await byId(a!.id)).toMatchObject({ status: "sent", attempts: 1 });
+
+  // The first worker is taken for dead, the provider does not know the message, a second worker has it in hand.
+  await t.sql`update public.messages set lease_until = clock_timestamp() - interval '1 second' where id = ${b!.id}`;
+  await t.sql`select private.expire_leases()`;
+  expect(await byId(b!.id)).toMatchObject({ status: "unknown", error_code: "worker_lost" });
+  expect(await claim(tenant, campaign.connectionId, 10)).toEqual([]);
+  await settle(tenant, [{ id: b!.id, attempt: 1, outcome: "retry", after_seconds: 0 }]);
+  expect(await claim(tenant, campaign.connectionId, 10)).toMatchObject([{ id: b!.id, attempts: 2 }]);
+  // The first one wakes up, and a search that was under way comes back empty.
+  for (const outcome of ["retry", "unknown", "rejected"]) {
+    expect(await settle(tenant, [{ id: b!.id, attempt: 1, outcome, code: "x", detail: "x", after_seconds: 0 }])).toBe(
+      0,
+    );
+  }
+  expect(await byId(b!.id)).toMatchObject({ status: "sending", attempts: 2 });
+  expect(await claim(tenant, campaign.connectionId, 10)).toEqual([]);
+});
+
+test("asked again with the same key only while the provider remembers it; then a person or a webhook tells", async () => {
+  const { tenant, campaign } = await planned(2, 2);
+  const [a, b] = await claim(tenant, campaign.connectionId, 2);
+  await settle(
+    tenant,
+    [a!, b!].map((m) => ({ id: m.id, attempt: 1, outcome: "unknown", code: "timeout", detail: "x" })),
+  );
+  const again = () =>
+    tenant.run(
+      async (ctx) =>
+        (await ctx.db<{ n: number }[]>`select private.ask_again(${[a!.id, b!.id]}::uuid[], 82800) as n`)[0]!.n,
+    );
+  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '22 hours' where message_id = ${a!.id}`;
+  expect(await again()).toBe(2);
+  // Their places are free again, so that the cap of two does not stop them; and no cap, pause or window lengthens a memory.
+  expect(await reserved(campaign.senderId)).toBe(0);
+  await t.sql`update public.messages set ask_until = ask_until - interval '2 hours' where id = ${a!.id}`;
+  expect((await claim(tenant, campaign.connectionId, 10)).map((m) => m.id)).toEqual([b!.id]);
+  await t.sql`select private.expire_leases()`;
+  expect(await byId(a!.id)).toMatchObject({ status: "unknown", error_code: "key_expired" });
+  // A second unknown attempt does not start the memory anew: the first call is the one that may have been accepted.
+  await settle(tenant, [{ id: b!.id, attempt: 2, outcome: "unknown" }]);
+  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '24 hours' where message_id = any(${[a!.id, b!.id]}::uuid[]) and number = 1`;
+  expect(await again()).toBe(0);
+  expect(await byId(b!.id)).toMatchObject({ status: "unknown" });
+});
