@@ -103,7 +103,7 @@ function migrations() {
   const names = tracked.filter((p) => p.startsWith("migrations/")).map((p) => p.slice("migrations/".length));
   const seen = new Set<string>();
   for (const name of names) {
-    const stamp = /^(\d{14})_[a-z0-9_]+\.sql$/.exec(name)?.[1];
+    const stamp = /^(\d{8}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d)_[a-z0-9_]+\.sql$/.exec(name)?.[1];
     if (!stamp) fault(`migrations/${name}`, "name it <UTC timestamp>_subject.sql");
     else if (seen.has(stamp)) fault(`migrations/${name}`, "another migration has this timestamp");
     else seen.add(stamp);

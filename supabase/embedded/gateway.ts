@@ -3,6 +3,7 @@ import process from "node:process";
 import postgres from "postgres";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
+import { Guard } from "./guard.ts";
 import { createLite } from "./lite.ts";
 import { NetWorker } from "./net.ts";
 import { Realtime } from "./realtime.ts";
@@ -29,6 +30,7 @@ const lite = createLite({
   url: required("EMBEDDED_API_DB_URL"),
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
+const guard = new Guard(Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000);
 const realtime = new Realtime({
   sql,
   keys,
@@ -70,7 +72,10 @@ async function route(request: Request, peer: string): Promise<Response> {
   const supabase = isPart("rest") || isPart("auth") || isPart("realtime") || isPart("functions");
   if (supabase && request.method === "OPTIONS") return preflight(request);
   if (isPart("realtime")) return shared(request, await realtime.fetch(request));
-  if (isPart("rest") || isPart("auth")) return shared(request, await lite.fetch(request, peer));
+  if (isPart("rest") || isPart("auth")) {
+    const admitted = await guard.admit(request, peer);
+    return shared(request, admitted instanceof Response ? admitted : await lite.fetch(admitted, peer));
+  }
   if (isPart("storage") || isPart("graphql")) {
     return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });
   }

@@ -16,6 +16,7 @@ import {
 import { migrate } from "./migrate.ts";
 import { applyPlatform } from "./platform.ts";
 import { startPostgres, SUPERUSER } from "./postgres.ts";
+import { applySeeds } from "./seed.ts";
 import { takeLock } from "./processes.ts";
 
 export interface StackOptions {
@@ -130,6 +131,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       yes: options.yes ?? throwAway,
       onApply: (migration) => step(`Migration ${migration.version} ${migration.name}`),
     });
+
+    if (options.install !== false && options.migrationsFolder === undefined) await applySeeds(dbUrl);
 
     const url = `http://127.0.0.1:${ports.api}`;
     const {

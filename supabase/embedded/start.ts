@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { denoBinary } from "./child.ts";
+
 import { buildConsole, isConsoleFresh } from "./console-build.ts";
-import { isFree, ROOT, StartError } from "./home.ts";
+import { isFree, StartError } from "./home.ts";
 import { listMigrations } from "./migrate.ts";
-import { guard, readLock } from "./processes.ts";
+import { readLock } from "./processes.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import { startStack, type Stack } from "./stack.ts";
 
@@ -22,13 +21,12 @@ const known: Record<string, () => void> = {
 const usage = `npm start [-- --yes] [--no-demo] [--dry-run]
 
   --yes      apply migrations that change existing data without asking
-  --no-demo  do not create the demo team and its campaign
+  --no-demo  do not offer the demo team and its campaign
   --dry-run  say what would be done, change nothing
 
 OVERTURE_HOME (default .overture) holds data, keys and logs; OVERTURE_PORT_BASE (default 54320) decides the ports.`;
 
 let stack: Stack | undefined;
-let demo: ChildProcess | undefined;
 let stopping: Promise<void> | undefined;
 let signals = 0;
 let exitCode = 0;
@@ -60,6 +58,10 @@ async function start(settings: Settings): Promise<void> {
     portBase,
     yes: flags.yes,
     services: { worker: true, sandbox: true },
+    // Without the module there is no way to make a demo team; the sandbox itself stays, for rehearsals.
+    env: flags.demo
+      ? {}
+      : { OVERTURE_MODULES_OFF: [process.env.OVERTURE_MODULES_OFF, "sandbox"].filter(Boolean).join(",") },
     restart: true,
     prepare: async () => {
       if (isConsoleFresh()) return;
@@ -77,7 +79,6 @@ async function start(settings: Settings): Promise<void> {
   stack = running;
   if (stopping) return await running.stop(signals > 1);
   banner(settings, running, Date.now() - started);
-  if (flags.demo) startDemo(running);
 }
 
 function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claimUrl }: Stack, tookMs: number): void {
@@ -96,29 +97,6 @@ function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claim
   console.log("");
 }
 
-/** The demo fills a new installation so that there is something to see; a failure leaves the product usable. */
-function startDemo({ home, env }: Stack): void {
-  const script = join(ROOT, "seed", "demo.ts");
-  const done = join(home, "demo.done");
-  if (!existsSync(script) || existsSync(done)) return;
-  const logFile = join(home, "logs", "demo.log");
-  const log = openSync(logFile, "a", 0o600);
-  console.log("  Demo campaign: starting; watch it arrive in the console.");
-  demo = spawn(denoBinary(), ["run", "-A", "--no-lock", script], {
-    cwd: ROOT,
-    env: { ...process.env, ...env, NO_COLOR: "1" },
-    detached: true,
-    stdio: ["ignore", log, log],
-  });
-  const release = guard(demo.pid!, "TERM");
-  demo.once("exit", (code) => {
-    release();
-    if (stopping) return;
-    if (code === 0) writeFileSync(done, new Date().toISOString());
-    else console.error(`  The demo could not be set up (code ${code}): ${lastLine(logFile)} (see ${logFile})`);
-  });
-}
-
 function watchSignals(): void {
   const onSignal = () => {
     signals++;
@@ -133,7 +111,6 @@ function watchSignals(): void {
 
 function shutDown(): Promise<void> {
   stopping ??= (async () => {
-    demo?.kill("SIGTERM");
     building.abort();
     // While the start is still under way, it sees `stopping` and undoes itself.
     if (!stack) return;
@@ -161,11 +138,6 @@ async function dryRun({ home, ports, productName }: Settings): Promise<void> {
 function step(line: string): void {
   if (stopping) throw new StartError("Stopped.");
   console.log(`  ${line} …`);
-}
-
-function lastLine(file: string): string {
-  const lines = readFileSync(file, "utf8").trim().split("\n");
-  return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? "").slice(0, 200);
 }
 
 function fail(error: unknown): never {

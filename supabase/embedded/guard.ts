@@ -1,0 +1,89 @@
+import { readBody } from "../../modules/kernel/body.ts";
+import { AppError } from "../../modules/kernel/errors.ts";
+
+/**
+ * What stands before the embedded REST and auth server, which bounds nothing itself: bodies of bounded size and time, and,
+ * as GoTrue does, a limit on attempts with a password. Without it the API's own limit could be walked around.
+ */
+
+const MAX_BYTES = 2 * 1024 * 1024;
+/** Attempts at once, and per second after that. Twice the API's own limits: its calls arrive here too. */
+const PER_ADDRESS = { capacity: 120, perSecond: 2 };
+const PER_EMAIL = { capacity: 30, perSecond: 2 / 15 };
+/** Buckets kept; beyond, the ones longest unused are forgotten. */
+const MOST_BUCKETS = 50_000;
+
+const GUARDED = /^\/auth\/v1\/(token|signup|recover|otp|magiclink|verify|resend)$/;
+const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
+
+type Bucket = { tokens: number; at: number };
+
+export class Guard {
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #timeoutMs: number;
+  readonly #now: () => number;
+
+  constructor(timeoutMs = 30_000, now: () => number = () => performance.now()) {
+    this.#timeoutMs = timeoutMs;
+    this.#now = now;
+  }
+
+  /** The request with its body read, or the answer that refuses it. */
+  async admit(request: Request, peer: string): Promise<Request | Response> {
+    const url = new URL(request.url);
+    let body: Uint8Array<ArrayBuffer> | null = null;
+    if (request.body) {
+      try {
+        body = await readBody(request, { maxBytes: MAX_BYTES, idleMs: this.#timeoutMs, totalMs: this.#timeoutMs });
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        return Response.json({ code: error.status, error_code: error.code, msg: error.message }, { status: error.status });
+      }
+    }
+    if (request.method === "POST" && GUARDED.test(url.pathname) && url.searchParams.get("grant_type") !== "refresh_token") {
+      const wait = this.#wait(url.pathname, addressOf(request, peer), emailIn(body));
+      if (wait > 0) {
+        return Response.json(
+          { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },
+          { status: 429, headers: { "retry-after": String(wait) } },
+        );
+      }
+    }
+    if (body === null) return request;
+    return new Request(request.url, { method: request.method, headers: request.headers, body });
+  }
+
+  /** Seconds until an attempt is allowed; 0 takes one. */
+  #wait(what: string, address: string, email: string | null): number {
+    const wait = this.#take(`${what} ${address}`, PER_ADDRESS);
+    return wait > 0 || email === null ? wait : this.#take(`${what} ${email}`, PER_EMAIL);
+  }
+
+  #take(key: string, { capacity, perSecond }: { capacity: number; perSecond: number }): number {
+    const now = this.#now();
+    const before = this.#buckets.get(key) ?? { tokens: capacity, at: now };
+    const tokens = Math.min(capacity, before.tokens + ((now - before.at) / 1000) * perSecond);
+    if (tokens < 1) return Math.ceil((1 - tokens) / perSecond);
+    // Set anew, so that the map stays ordered by last use and the first are the ones to forget.
+    this.#buckets.delete(key);
+    this.#buckets.set(key, { tokens: tokens - 1, at: now });
+    if (this.#buckets.size > MOST_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value!);
+    return 0;
+  }
+}
+
+/** Who calls: the peer, or whom a proxy or the API on this machine names last. */
+function addressOf(request: Request, peer: string): string {
+  if (!LOOPBACK.test(peer)) return peer;
+  return request.headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || peer;
+}
+
+function emailIn(body: Uint8Array | null): string | null {
+  if (body === null) return null;
+  try {
+    const { email } = JSON.parse(new TextDecoder().decode(body)) as { email?: unknown };
+    return typeof email === "string" ? email.trim().toLowerCase().slice(0, 320) : null;
+  } catch {
+    return null;
+  }
+}
