@@ -403,6 +403,12 @@ begin
   if not exists (select from kernel.queues q where q.name = queue) then
     raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
   end if;
+  -- Nearly always everything went well, and planning the long statement would cost as much as running it.
+  if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
+    execute pg_catalog.format('delete from pgmq.q_%s where msg_id = any($1)', queue)
+      using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) e);
+    return;
+  end if;
   execute pg_catalog.format($q$
     with o as (
       select (e ->> 'msg_id')::bigint as msg_id, e ->> 'kind' as kind, e ->> 'reason' as reason, coalesce((e ->> 'in')::double precision, 0) as delay

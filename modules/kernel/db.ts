@@ -20,6 +20,8 @@ export type Scope =
 export type Database = {
   /** Runs `fn` in one transaction under the scope; rolls back when it throws. */
   tx<T>(scope: Scope, fn: (tx: Tx, now: Date) => Promise<T>): Promise<T>;
+  /** One statement of the kernel's own without role, tenant or transaction: for functions that need none of them. */
+  once<T>(fn: (sql: Sql) => Promise<T>): Promise<T>;
   /** LISTEN on its own connection; `onEvent` also runs after a reconnect, because events may have been missed. */
   listen(channel: string, onEvent: (payload: string) => void): Promise<{ unlisten(): Promise<void> }>;
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">): Database
             set_config('role', ${scope.role}, true)`;
         return await fn(tx, row.now);
       }) as Promise<never>,
+    once: (fn) => fn(sql),
     async listen(channel, onEvent) {
       const { unlisten } = await sql.listen(channel, onEvent, () => onEvent(""));
       return { unlisten };

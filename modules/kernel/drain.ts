@@ -22,9 +22,9 @@ export async function drainOnce(
   consumer: AnyConsumer,
   signal: AbortSignal = kernel.signal,
 ): Promise<number> {
-  const rows = await kernel.database.tx(
-    noTenant,
-    (tx) => tx<Row[]>`
+  // One round trip instead of four: the function checks its caller by its grant, and reads for all tenants anyway.
+  const rows = await kernel.database.once(
+    (sql) => sql<Row[]>`
       select msg_id, read_ct, message from kernel.dequeue(${consumer.queue}, ${consumer.visibilitySeconds}, ${consumer.batch ?? 10})`,
   );
   if (rows.length === 0) return 0;
@@ -38,7 +38,10 @@ export async function drainOnce(
       refused.push({ msg_id: row.msg_id, kind: "dead", reason: `The payload does not fit: ${why}`.slice(0, 1000) });
     } else {
       const key = parsed.data.tenant_id;
-      groups.set(key, [...(groups.get(key) ?? []), { ...row, payload: parsed.data }]);
+      const message = { ...row, payload: parsed.data };
+      const group = groups.get(key);
+      if (group) group.push(message);
+      else groups.set(key, [message]);
     }
   }
   if (refused.length > 0) await settle(kernel, consumer.queue, refused);

@@ -13,6 +13,8 @@ import { openConnection } from "../providers/connections.ts";
 const LEASE_SECONDS = 120;
 /** One message's share of the worker; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
+/** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
+const LANES = 2;
 /** Waiting for a rate longer than this is left to the next wake. */
 const MAX_WAIT_SECONDS = 3;
 
@@ -45,6 +47,8 @@ export const messagingSend = defineManualConsumer({
   async handle(ctx, payload) {
     const end = Date.now() + BUDGET_MS;
     const connections = await ctx.tx(async (tx) => {
+      // Before the look at what is due: what a dropped one announced is then seen.
+      await tx.db`select private.drop_wakes()`;
       await tx.db`select private.cancel_unsendable()`;
       const rows = await tx.db<{ connection_id: string }[]>`
         select c.id as connection_id from public.connections c
@@ -67,7 +71,15 @@ export const messagingSend = defineManualConsumer({
 async function drainConnection(ctx: ManualCtx, connectionId: string, end: number): Promise<boolean> {
   const opened = await ctx.tx((tx) => openConnection(tx, connectionId));
   if (!opened.provider.send) return false;
+  const lanes = await Promise.allSettled(Array.from({ length: LANES }, () => drainLane(ctx, opened, end)));
+  const failed = lanes.find((l) => l.status === "rejected");
+  if (failed) throw failed.reason;
+  return lanes.some((l) => l.status === "fulfilled" && l.value);
+}
+
+async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
   const { provider } = opened;
+  const connectionId = opened.connection.id;
   const perSecond = ratePerSecond(opened);
   // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
   const size = provider.limits.batch > 1 ? provider.limits.batch : Math.max(1, Math.floor(perSecond));
@@ -79,23 +91,22 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
     if (wait > 0) await pause(wait, ctx.signal);
     if (ctx.signal.aborted) return true;
     const began = Date.now();
-    const round = await ctx.tx(async (tx) => {
+    // A transaction of its own: the bucket's row would otherwise be locked for as long as a claim takes, in every worker.
+    wait = await ctx.tx(async (tx) => {
       const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
         select taken, retry_after from kernel.take_tokens(${bucket}, ${Math.max(perSecond, calls)}, ${perSecond}, ${calls})`;
-      if (!token!.taken) return { wait: token!.retry_after, claimed: [] };
-      const claimed = await tx.db<
-        Claimed[]
-      >`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`;
-      return { wait: 0, claimed: [...claimed] };
+      return token!.taken ? 0 : token!.retry_after;
     });
-    wait = round.wait;
     if (wait > MAX_WAIT_SECONDS) return false;
     if (wait > 0) continue;
-    if (round.claimed.length === 0) return false;
+    const claimed = await ctx.tx(async (tx) => [
+      ...(await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`),
+    ]);
+    if (claimed.length === 0) return false;
     // Frozen since the claim (a sleeping machine)? The lease may be over, and somebody else at it.
     const late = Date.now() - began > (LEASE_SECONDS / 4) * 1000;
-    const outcomes = late ? round.claimed.map(() => TOO_LATE) : await deliver(ctx, opened, round.claimed);
-    await ctx.tx((tx) => settle(tx, bucket, round.claimed, outcomes));
+    const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
+    await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;
   }
   return true;

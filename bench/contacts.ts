@@ -1,0 +1,72 @@
+import { type Figure, percentile, ratioFigure, valueFigure } from "./figure.ts";
+import { seedTenant } from "./seed.ts";
+import { inWorld, type Team, type World } from "./world.ts";
+
+/** What the people page does, for a team with a million people and for one with ten thousand, on the same database. */
+
+type Question = [name: string, path: (page: Page) => string];
+type Page = { n: number; cursor: string };
+
+const filter = (tree: unknown) => `/contacts?limit=50&filter=${encodeURIComponent(JSON.stringify(tree))}`;
+const letters = (n: number) => (n * 7919).toString(16).padStart(4, "0").slice(0, 4);
+
+const QUESTIONS: Record<"list" | "filter" | "search", Question[]> = {
+  list: [
+    ["first page", () => "/contacts?limit=50"],
+    ["by e-mail", () => "/contacts?limit=50&sort=email"],
+    ["further page", ({ cursor }) => `/contacts?limit=50&cursor=${encodeURIComponent(cursor)}`],
+  ],
+  filter: [
+    ["by status", () => "/contacts?limit=50&status=customer"],
+    ["by country", () => filter({ field: "country", op: "eq", value: "DE" })],
+    ["by rare tag", () => filter({ field: "tags", op: "any", value: ["vip"] })],
+    ["by company domain", ({ n }) => filter({ field: "company.domain", op: "eq", value: `c${1 + (n % 400)}.example.com` })],
+  ],
+  search: [
+    ["address", ({ n }) => `/contacts?limit=50&search=p${1 + n * 37}%40c`],
+    ["part of a name", ({ n }) => `/contacts?limit=50&search=${letters(n)}`],
+    ["common word", () => "/contacts?limit=50&search=sales"],
+    ["nobody", () => "/contacts?limit=50&search=zzzzqqq"],
+  ],
+};
+
+export const contacts = (many = 1_000_000, few = 10_000, rounds = 40): Promise<Figure[]> =>
+  inWorld({}, async (world) => {
+    const small = await world.team("Small");
+    const large = await world.team("Large");
+    await seedTenant(world.admin, small.id, { contacts: few });
+    const seeded = await seedTenant(world.admin, large.id, { contacts: many });
+    const figures: Figure[] = [];
+    for (const [kind, questions] of Object.entries(QUESTIONS)) {
+      const detail: Record<string, { p95_large_ms: number; p95_small_ms: number }> = {};
+      const all = { large: [] as number[], small: [] as number[] };
+      for (const [name, path] of questions) {
+        const s = await measure(world, small, path, rounds);
+        const l = await measure(world, large, path, rounds);
+        all.small.push(...s);
+        all.large.push(...l);
+        detail[name] = { p95_large_ms: tenth(percentile(l, 0.95)), p95_small_ms: tenth(percentile(s, 0.95)) };
+      }
+      const [l, s] = [percentile(all.large, 0.95), percentile(all.small, 0.95)];
+      figures.push(valueFigure(`contacts_${kind}`, l, "ms p95", "< 50", { people: many, seeded_in_s: seeded.seconds, ...detail }));
+      figures.push(ratioFigure(`contacts_${kind}_growth`, l / s, "<= 2", { p95_large_ms: tenth(l), p95_small_ms: tenth(s), people: [many, few] }));
+    }
+    return figures;
+  });
+
+const tenth = (n: number) => Math.round(n * 10) / 10;
+
+/** Milliseconds of each request: the whole way through the API in this process, without the network. */
+async function measure({ call }: World, team: Team, path: (page: Page) => string, rounds: number): Promise<number[]> {
+  let cursor = (await call(team, "GET", "/contacts?limit=50")).next_cursor as string;
+  const times: number[] = [];
+  for (let n = -5; n < rounds; n++) {
+    const at = path({ n: Math.abs(n), cursor });
+    const started = performance.now();
+    const page = await call(team, "GET", at);
+    // The first five warm up.
+    if (n >= 0) times.push(performance.now() - started);
+    if (at.includes("cursor=")) cursor = page.next_cursor;
+  }
+  return times;
+}

@@ -1,0 +1,63 @@
+import postgres from "postgres";
+import { z } from "zod";
+import { defineConsumer, done } from "../modules/kernel/consumer.ts";
+import { drainOnce } from "../modules/kernel/drain.ts";
+import { defineModule } from "../modules/kernel/module.ts";
+import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
+import { inWorld } from "./world.ts";
+
+/** Draining a queue through a consumer, against reading and deleting with nothing around it. */
+
+const BATCH = 100;
+const consumer = defineConsumer({
+  queue: "bench_drain",
+  payload: z.object({ tenant_id: z.uuid(), n: z.number() }),
+  visibilitySeconds: 60, // nothing here takes time
+  maxAttempts: 3,
+  batch: BATCH,
+  handle: () => Promise.resolve(done()),
+  handleBatch: (_ctx, payloads) => Promise.resolve(payloads.map(done)),
+});
+const bench = defineModule({ name: "bench", needs: [], consumers: [consumer] });
+
+export const queue = (messages = 20_000): Promise<Figure[]> =>
+  inWorld(
+    {},
+    async ({ kernel, admin, team, stack }) => {
+      const { id } = await team("Queue");
+      // By the owner of the other queues: kernel.settle works with that role's rights.
+      const owner = postgres(stack.dbUrl, { max: 1, onnotice: () => {} });
+      await owner`select kernel.create_queue('bench_drain')`;
+      await owner.end();
+      const fill = async () => {
+        await admin`select pgmq.send_batch('bench_drain', array(select jsonb_build_object('tenant_id', ${id}::text, 'n', n) from generate_series(1, ${messages}) n))`;
+        await admin`vacuum analyze pgmq.q_bench_drain`;
+      };
+      const bare = async () => {
+        for (;;) {
+          const rows = await admin<{ msg_id: string }[]>`select msg_id, message from pgmq.read('bench_drain', 60, ${BATCH})`;
+          if (rows.length === 0) return;
+          await admin`select pgmq.delete('bench_drain', ${rows.map((r) => r.msg_id)}::bigint[])`;
+        }
+      };
+      const ours = async () => {
+        while ((await drainOnce(kernel, consumer)) > 0);
+      };
+      const times = { bare: [] as number[], ours: [] as number[] };
+      // The first round warms both up and counts for neither; then they take turns.
+      for (let round = 0; round < 6; round++) {
+        for (const [name, run] of Object.entries({ bare, ours }) as [keyof typeof times, () => Promise<void>][]) {
+          await fill();
+          const took = await seconds(run);
+          if (round > 0) times[name].push(took);
+        }
+      }
+      const [left] = await admin<{ n: number }[]>`select count(*)::int as n from pgmq.q_bench_drain`;
+      if (left!.n !== 0) throw new Error(`${left!.n} messages are left on the queue.`);
+      const perSecond = (name: keyof typeof times) => Math.round(messages / median(times[name]));
+      return [
+        ratioFigure("queue", median(times.bare) / median(times.ours), ">= 0.7", { messages, batch: BATCH, ours_per_s: perSecond("ours"), bare_pgmq_per_s: perSecond("bare") }),
+      ];
+    },
+    [bench],
+  );

@@ -1,0 +1,67 @@
+import { parseArgs } from "node:util";
+import type { Figure } from "./figure.ts";
+
+/** `npm run bench`: all figures; `npm run bench -- NAME …`: these; `npm run bench -- seed …`: fill a home. One JSON line per figure. */
+
+type Bench = { says: string; run: () => Promise<Figure[]> };
+
+const benches: Record<string, Bench> = {
+  queue: { says: "draining a queue against a bare pgmq loop", run: async () => (await import("./queue.ts")).queue() },
+  bullmq: { says: "draining a queue against BullMQ, where a Redis is present", run: async () => (await import("./bullmq.ts")).bullmq() },
+  send: { says: "sending into the sandbox against bare HTTP calls", run: async () => (await import("./send.ts")).send() },
+  import: { says: "CSV import against COPY", run: async () => (await import("./imports.ts")).imports() },
+  contacts: { says: "lists, filters and searches at a million people against ten thousand", run: async () => (await import("./contacts.ts")).contacts() },
+  webhooks: { says: "acknowledging 500 webhooks a second", run: async () => (await import("./webhooks.ts")).webhooks() },
+  api: { says: "API at 100 connections", run: async () => (await import("./load.ts")).api() },
+  load: { says: "100 people for 30 seconds", run: async () => (await import("./load.ts")).load() },
+  start: { says: "warm start, and memory of the idle stack", run: async () => (await import("./start.ts")).start() },
+};
+
+const usage = `npm run bench [-- NAME …]
+
+${Object.entries(benches)
+  .map(([name, { says }]) => `  ${name.padEnd(10)}${says}`)
+  .join("\n")}
+
+npm run bench -- seed [--home FOLDER] [--tenant ID] --contacts N [--messages N] [--events N]
+  fills a team of the home (a throw-away one without --home) and says how long it took`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    help: { type: "boolean", default: false },
+    home: { type: "string" },
+    tenant: { type: "string" },
+    contacts: { type: "string", default: "10000" },
+    messages: { type: "string", default: "0" },
+    events: { type: "string", default: "0" },
+  },
+});
+
+const fail = (message: string): never => {
+  console.error(message);
+  process.exit(1);
+};
+
+if (values.help) console.log(usage);
+else if (positionals[0] === "seed") {
+  const { seedHome } = await import("./seed-home.ts");
+  const sizes = { contacts: Number(values.contacts), messages: Number(values.messages), events: Number(values.events) };
+  await seedHome({ home: values.home, tenant: values.tenant, ...sizes }).catch((error: Error) => fail(error.message));
+} else {
+  const unknown = positionals.find((name) => !benches[name]);
+  if (unknown) fail(`There is no bench ${unknown}.\n\n${usage}`);
+  let missed = 0;
+  for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
+    try {
+      for (const figure of await benches[name]!.run()) {
+        console.log(JSON.stringify(figure));
+        if (!figure.ok) missed++;
+      }
+    } catch (error) {
+      missed++;
+      console.log(JSON.stringify({ bench: name, unit: "error", ok: false, detail: { error: (error as Error).message } }));
+    }
+  }
+  process.exitCode = missed > 0 ? 1 : 0;
+}
