@@ -1,7 +1,7 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { Kernel } from "../../modules/boot.ts";
 import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
+import { readBody } from "../../modules/kernel/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
 import { ingest } from "../../modules/providers/ingest.ts";
 
@@ -20,26 +20,11 @@ export const createApp = (kernel: Kernel): Hono =>
         newRequestId(c.req.header("x-request-id")),
       ),
     )
-    .post(
-      "/:provider/:connection",
-      bodyLimit({
-        maxSize: MAX_BYTES,
-        onError: (c) =>
-          problemResponse(
-            kernel,
-            new AppError("too_large", `At most ${MAX_BYTES} bytes.`),
-            newRequestId(c.req.header("x-request-id")),
-          ),
-      }),
-      async (c) => {
-        const { provider, connection } = c.req.param();
-        const body = new Uint8Array(await c.req.arrayBuffer());
-        const fresh = await ingest(kernel, provider, connection, {
-          headers: c.req.raw.headers,
-          body,
-          url: c.req.url,
-          now: new Date(),
-        });
-        return c.json({ accepted: true, duplicate: !fresh }, 200);
-      },
-    );
+    .post("/:provider/:connection", async (c) => {
+      const { provider, connection } = c.req.param();
+      const timeout = kernel.config.bodyTimeoutMs;
+      const body = await readBody(c.req.raw, { maxBytes: MAX_BYTES, idleMs: timeout, totalMs: timeout });
+      const request = { headers: c.req.raw.headers, body, url: c.req.url, now: new Date() };
+      const fresh = await ingest(kernel, provider, connection, request);
+      return c.json({ accepted: true, duplicate: !fresh }, 200);
+    });

@@ -53,6 +53,7 @@ export function problemResponse(kernel: Pick<Kernel, "log">, thrown: unknown, re
   if (error.status >= 500) kernel.log.error("a request failed", { request_id: requestId, error: error.cause ?? error });
   const headers = new Headers({
     "content-type": "application/problem+json",
+    "x-content-type-options": "nosniff",
     "x-request-id": requestId,
     "cache-control": "no-store",
   });
@@ -104,7 +105,7 @@ async function answer(
     await limitCaller(kernel, actor);
   }
 
-  const { raw, bodyText } = await readInput(op, c);
+  const { raw, bodyText } = await readInput(op, c, kernel.config.bodyTimeoutMs);
   const input = parseInput(op, raw);
   const scope: RunScope = { actor, tenantId: tenantId ?? "", requestId, action: op.id, signal: request.signal };
 

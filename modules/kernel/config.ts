@@ -42,6 +42,11 @@ const Env = z.object({
   OVERTURE_SIGNUP: z.enum(["open", "invite"]).default("open").describe("Whether anybody may register a new team"),
   OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
   OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
+  OVERTURE_BODY_TIMEOUT: z.coerce
+    .number()
+    .positive()
+    .default(30)
+    .describe("Seconds a request's body may take to arrive; an uploaded file may pause as long"),
   OVERTURE_SANDBOX_URL: z
     .url()
     .optional()
@@ -72,6 +77,7 @@ export type Config = {
   signup: "open" | "invite";
   apiRate: number;
   apiBurst: number;
+  bodyTimeoutMs: number;
   sandboxUrl: string | null;
   sandboxSmtp: string | null;
   tickUrl: string | null;
@@ -129,6 +135,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     signup: e.OVERTURE_SIGNUP,
     apiRate: e.OVERTURE_API_RATE,
     apiBurst: e.OVERTURE_API_BURST,
+    bodyTimeoutMs: e.OVERTURE_BODY_TIMEOUT * 1000,
     sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
     sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,
     tickUrl: e.OVERTURE_TICK_URL ?? null,

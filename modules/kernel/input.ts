@@ -1,4 +1,5 @@
 import type { Context as HonoContext } from "hono";
+import { readBody } from "./body.ts";
 import { AppError, type FieldError } from "./errors.ts";
 import { type AnyOperation, pathParams } from "./operation.ts";
 
@@ -8,16 +9,17 @@ import { type AnyOperation, pathParams } from "./operation.ts";
 const MAX_JSON_BYTES = 2 * 1024 * 1024;
 const MAX_DEPTH = 32;
 
-/** Path, query and JSON body as one object, and the body's text for the idempotency hash. */
+/** Path, query and JSON body (which may take `timeoutMs` to arrive) as one object, and the body's text for the idempotency hash. */
 export async function readInput(
   op: AnyOperation,
   c: HonoContext,
+  timeoutMs: number,
 ): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
   // Without a prototype: a body's `__proto__` is then a key like any other.
   const raw = Object.create(null) as Record<string, unknown>;
   for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
   const takesBody = op.method !== "GET" && op.body !== "binary";
-  const bodyText = takesBody ? await readLimited(c.req.raw, MAX_JSON_BYTES) : "";
+  const bodyText = takesBody ? await readText(c.req.raw, timeoutMs) : "";
   if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
   // The path wins: a body cannot redirect an operation to another row.
   for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
@@ -25,28 +27,17 @@ export async function readInput(
   return { raw, bodyText };
 }
 
-async function readLimited(request: Request, max: number): Promise<string> {
-  if (Number(request.headers.get("content-length") ?? 0) > max)
-    throw new AppError("too_large", `The body may have at most ${max} bytes.`);
-  if (!request.body) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let size = 0;
+async function readText(request: Request, timeoutMs: number): Promise<string> {
+  const bytes = await readBody(request, { maxBytes: MAX_JSON_BYTES, idleMs: timeoutMs, totalMs: timeoutMs });
   try {
-    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-      size += chunk.byteLength;
-      if (size > max) throw new AppError("too_large", `The body may have at most ${max} bytes.`);
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    if (cause instanceof AppError) throw cause;
     throw new AppError("bad_request", "The body is not valid UTF-8.", { cause });
   }
 }
 
 function parseJson(text: string, contentType: string | undefined): Record<string, unknown> {
-  if (contentType && !/^application\/(\w+\+)?json/i.test(contentType)) {
+  if (contentType && !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType)) {
     throw new AppError("unsupported_media_type", "The body must be application/json.");
   }
   let value: unknown;

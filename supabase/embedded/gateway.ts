@@ -65,8 +65,12 @@ await net.start();
 if (env.EMBEDDED_CRON !== "off") await scheduler.start();
 console.log(JSON.stringify({ ready: true, pid: Deno.pid, port }));
 
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 /** Which part answers: Supabase's prefixes and the functions' aliases first, the console for the rest. */
 async function route(request: Request, peer: string): Promise<Response> {
+  // No Request can be made with TRACE and its like, and nothing here answers them.
+  if (!METHODS.has(request.method)) return Response.json({ error: "Method not allowed" }, { status: 405 });
   const { pathname } = new URL(request.url);
   const isPart = (name: string) => pathname === `/${name}/v1` || pathname.startsWith(`/${name}/v1/`);
   const supabase = isPart("rest") || isPart("auth") || isPart("realtime") || isPart("functions");

@@ -101,7 +101,14 @@ export class FileWatch {
 export const DELIMITERS = [",", ";", "\t", "|"] as const;
 
 /** How our CSV reading differs from the strict one: real files have ragged rows and stray quotes. */
-export const lenient = { bom: true, relax_column_count: true, relax_quotes: true, max_record_size: 1_000_000 };
+export const lenient = {
+  bom: true,
+  relax_column_count: true,
+  relax_quotes: true,
+  max_record_size: 1_000_000,
+  // Files glued together mix their line ends; taking the first one for all would merge rows.
+  record_delimiter: ["\r\n", "\n", "\r"],
+};
 
 function sampleRows(text: string, delimiter: string, most: number): string[][] | null {
   try {

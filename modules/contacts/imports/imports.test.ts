@@ -124,7 +124,7 @@ describe("upload", () => {
         else controller.error(new Error("connection lost"));
       },
     });
-    expect((await upload(team, body)).status).toBe(500);
+    expect((await upload(team, body)).status).toBe(400);
     expect((await t.sql`select 1 from public.imports where tenant_id = ${team.id}`).length).toBe(0);
     expect((await t.sql`select 1 from public.import_chunks where tenant_id = ${team.id}`).length).toBe(0);
   });

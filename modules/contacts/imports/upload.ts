@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ManualCtx } from "../../kernel/context.ts";
+import { incoming } from "../../kernel/body.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { defineManualOperation } from "../../kernel/operation.ts";
 import { loadCustomFields } from "../custom-values.ts";
@@ -78,7 +79,8 @@ export const createImport = defineManualOperation({
     let bytes = 0;
     let seq = 0;
     try {
-      for await (const piece of pieces(request.body as unknown as AsyncIterable<Uint8Array>, PIECE_BYTES)) {
+      const body = incoming(request, { maxBytes: Infinity, idleMs: ctx.config.bodyTimeoutMs });
+      for await (const piece of pieces(body, PIECE_BYTES)) {
         if (sample === null) {
           refuseBinary(piece);
           sample = piece.slice(0, SAMPLE_BYTES);
