@@ -20,7 +20,10 @@ const QUESTIONS: Record<"list" | "filter" | "search", Question[]> = {
     ["by status", () => "/contacts?limit=50&status=customer"],
     ["by country", () => filter({ field: "country", op: "eq", value: "DE" })],
     ["by rare tag", () => filter({ field: "tags", op: "any", value: ["vip"] })],
-    ["by company domain", ({ n }) => filter({ field: "company.domain", op: "eq", value: `c${1 + (n % 400)}.example.com` })],
+    [
+      "by company domain",
+      ({ n }) => filter({ field: "company.domain", op: "eq", value: `c${1 + (n % 400)}.example.com` }),
+    ],
   ],
   search: [
     ["address", ({ n }) => `/contacts?limit=50&search=p${1 + n * 37}%40c`],
@@ -48,8 +51,16 @@ export const contacts = (many = 1_000_000, few = 10_000, rounds = 40): Promise<F
         detail[name] = { p95_large_ms: tenth(percentile(l, 0.95)), p95_small_ms: tenth(percentile(s, 0.95)) };
       }
       const [l, s] = [percentile(all.large, 0.95), percentile(all.small, 0.95)];
-      figures.push(valueFigure(`contacts_${kind}`, l, "ms p95", "< 50", { people: many, seeded_in_s: seeded.seconds, ...detail }));
-      figures.push(ratioFigure(`contacts_${kind}_growth`, l / s, "<= 2", { p95_large_ms: tenth(l), p95_small_ms: tenth(s), people: [many, few] }));
+      figures.push(
+        valueFigure(`contacts_${kind}`, l, "ms p95", "< 50", { people: many, seeded_in_s: seeded.seconds, ...detail }),
+      );
+      figures.push(
+        ratioFigure(`contacts_${kind}_growth`, l / s, "<= 2", {
+          p95_large_ms: tenth(l),
+          p95_small_ms: tenth(s),
+          people: [many, few],
+        }),
+      );
     }
     return figures;
   });

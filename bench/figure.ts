@@ -31,7 +31,13 @@ export const ratioFigure = (bench: string, ratio: number, target: string, detail
   detail,
 });
 
-export const valueFigure = (bench: string, value: number, unit: string, target: string | undefined, detail: Record<string, unknown> = {}): Figure => ({
+export const valueFigure = (
+  bench: string,
+  value: number,
+  unit: string,
+  target: string | undefined,
+  detail: Record<string, unknown> = {},
+): Figure => ({
   bench,
   value: round(value),
   unit,

@@ -7,7 +7,13 @@ import { inWorld, type World } from "./world.ts";
 /** Importing a CSV through the product, against COPY of the same rows into the same table with the same indexes. */
 
 const COLUMNS = ["email", "first_name", "last_name", "title", "country"];
-const row = (n: number, mark: string) => [`p${n}@${mark}.example.com`, `First${n % 3000}`, `Last${n}`, "Head of Sales", "DE"];
+const row = (n: number, mark: string) => [
+  `p${n}@${mark}.example.com`,
+  `First${n % 3000}`,
+  `Last${n}`,
+  "Head of Sales",
+  "DE",
+];
 
 export const imports = (rows = 20_000): Promise<Figure[]> =>
   inWorld({}, async (world) => {
@@ -18,21 +24,34 @@ export const imports = (rows = 20_000): Promise<Figure[]> =>
       if (round > 0) (times.ours.push(ours), times.copy.push(copy));
     }
     const [ours, copy] = [median(times.ours), median(times.copy)];
-    return [ratioFigure("import", copy / ours, ">= 0.25", { rows, ours_rows_per_s: Math.round(rows / ours), copy_rows_per_s: Math.round(rows / copy) })];
+    return [
+      ratioFigure("import", copy / ours, ">= 0.25", {
+        rows,
+        ours_rows_per_s: Math.round(rows / ours),
+        copy_rows_per_s: Math.round(rows / copy),
+      }),
+    ];
   });
 
 async function throughTheProduct({ kernel, team, call }: World, rows: number): Promise<number> {
   const me = await team("Import");
   const mark = me.id.slice(-8);
-  const csv = ["Email,First name,Last name,Job title,Country", ...Array.from({ length: rows }, (_, n) => row(n, mark).join(","))].join("\n");
+  const csv = [
+    "Email,First name,Last name,Job title,Country",
+    ...Array.from({ length: rows }, (_, n) => row(n, mark).join(",")),
+  ].join("\n");
   const consumer = kernel.registry.consumers.find((c) => c.queue === "contacts_import")!;
   const took = await seconds(async () => {
     const job = await call(me, "POST", "/imports?file_name=bench.csv", csv, { "content-type": "text/csv" });
-    await call(me, "PUT", `/imports/${job.id}/mapping`, { mapping: job.detected.suggested_mapping, options: { on_duplicate: "skip" } });
+    await call(me, "PUT", `/imports/${job.id}/mapping`, {
+      mapping: job.detected.suggested_mapping,
+      options: { on_duplicate: "skip" },
+    });
     await call(me, "POST", `/imports/${job.id}/start`);
     while ((await drainOnce(kernel, consumer)) > 0);
     const end = await call(me, "GET", `/imports/${job.id}`);
-    if (end.status !== "done" || end.created !== rows) throw new Error(`The import ended as ${end.status} with ${end.created} of ${rows} rows.`);
+    if (end.status !== "done" || end.created !== rows)
+      throw new Error(`The import ended as ${end.status} with ${end.created} of ${rows} rows.`);
   });
   return took;
 }

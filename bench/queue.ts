@@ -35,7 +35,9 @@ export const queue = (messages = 20_000): Promise<Figure[]> =>
       };
       const bare = async () => {
         for (;;) {
-          const rows = await admin<{ msg_id: string }[]>`select msg_id, message from pgmq.read('bench_drain', 60, ${BATCH})`;
+          const rows = await admin<
+            { msg_id: string }[]
+          >`select msg_id, message from pgmq.read('bench_drain', 60, ${BATCH})`;
           if (rows.length === 0) return;
           await admin`select pgmq.delete('bench_drain', ${rows.map((r) => r.msg_id)}::bigint[])`;
         }
@@ -56,7 +58,12 @@ export const queue = (messages = 20_000): Promise<Figure[]> =>
       if (left!.n !== 0) throw new Error(`${left!.n} messages are left on the queue.`);
       const perSecond = (name: keyof typeof times) => Math.round(messages / median(times[name]));
       return [
-        ratioFigure("queue", median(times.bare) / median(times.ours), ">= 0.7", { messages, batch: BATCH, ours_per_s: perSecond("ours"), bare_pgmq_per_s: perSecond("bare") }),
+        ratioFigure("queue", median(times.bare) / median(times.ours), ">= 0.7", {
+          messages,
+          batch: BATCH,
+          ours_per_s: perSecond("ours"),
+          bare_pgmq_per_s: perSecond("bare"),
+        }),
       ];
     },
     [bench],

@@ -7,11 +7,23 @@ type Bench = { says: string; run: () => Promise<Figure[]> };
 
 const benches: Record<string, Bench> = {
   queue: { says: "draining a queue against a bare pgmq loop", run: async () => (await import("./queue.ts")).queue() },
-  bullmq: { says: "draining a queue against BullMQ, where a Redis is present", run: async () => (await import("./bullmq.ts")).bullmq() },
-  send: { says: "sending into the sandbox against bare HTTP calls", run: async () => (await import("./send.ts")).send() },
+  bullmq: {
+    says: "draining a queue against BullMQ, where a Redis is present",
+    run: async () => (await import("./bullmq.ts")).bullmq(),
+  },
+  send: {
+    says: "sending into the sandbox against bare HTTP calls",
+    run: async () => (await import("./send.ts")).send(),
+  },
   import: { says: "CSV import against COPY", run: async () => (await import("./imports.ts")).imports() },
-  contacts: { says: "lists, filters and searches at a million people against ten thousand", run: async () => (await import("./contacts.ts")).contacts() },
-  webhooks: { says: "acknowledging 500 webhooks a second", run: async () => (await import("./webhooks.ts")).webhooks() },
+  contacts: {
+    says: "lists, filters and searches at a million people against ten thousand",
+    run: async () => (await import("./contacts.ts")).contacts(),
+  },
+  webhooks: {
+    says: "acknowledging 500 webhooks a second",
+    run: async () => (await import("./webhooks.ts")).webhooks(),
+  },
   api: { says: "API at 100 connections", run: async () => (await import("./load.ts")).api() },
   load: { says: "100 people for 30 seconds", run: async () => (await import("./load.ts")).load() },
   start: { says: "warm start, and memory of the idle stack", run: async () => (await import("./start.ts")).start() },
@@ -60,7 +72,9 @@ else if (positionals[0] === "seed") {
       }
     } catch (error) {
       missed++;
-      console.log(JSON.stringify({ bench: name, unit: "error", ok: false, detail: { error: (error as Error).message } }));
+      console.log(
+        JSON.stringify({ bench: name, unit: "error", ok: false, detail: { error: (error as Error).message } }),
+      );
     }
   }
   process.exitCode = missed > 0 ? 1 : 0;

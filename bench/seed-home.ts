@@ -7,7 +7,11 @@ import { startStack } from "../supabase/embedded/stack.ts";
 import { seedTenant, type Sizes } from "./seed.ts";
 
 /** Seeds a home that is not running: the named one, or a new one that is kept so that it can be started. */
-export async function seedHome({ home, tenant, ...sizes }: Sizes & { home?: string | undefined; tenant?: string | undefined }): Promise<void> {
+export async function seedHome({
+  home,
+  tenant,
+  ...sizes
+}: Sizes & { home?: string | undefined; tenant?: string | undefined }): Promise<void> {
   const folder = home ? resolve(home) : mkdtempSync(join(tmpdir(), "overture-seeded-"));
   const stack = await startStack({ home: folder, gateway: false, yes: false });
   const admin = postgres(stack.adminDbUrl, { max: 3, onnotice: () => {} });
@@ -18,11 +22,21 @@ export async function seedHome({ home, tenant, ...sizes }: Sizes & { home?: stri
       if (!known) throw new Error(`--tenant ${id}: there is no such team in ${folder}.`);
     } else {
       const owner = uuid7();
-      const [made] = await admin<{ id: string }[]>`select (private.create_tenant('Seeded', ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
+      const [made] = await admin<
+        { id: string }[]
+      >`select (private.create_tenant('Seeded', ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
       id = made!.id;
     }
     const seeded = await seedTenant(admin, id, sizes, (line) => console.error(`  ${line} …`));
-    console.log(JSON.stringify({ bench: "seed", value: seeded.seconds, unit: "s", ok: true, detail: { home: folder, tenant: id, ...seeded } }));
+    console.log(
+      JSON.stringify({
+        bench: "seed",
+        value: seeded.seconds,
+        unit: "s",
+        ok: true,
+        detail: { home: folder, tenant: id, ...seeded },
+      }),
+    );
   } finally {
     await admin.end({ timeout: 5 });
     await stack.stop();

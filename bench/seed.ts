@@ -9,10 +9,16 @@ import { uuid7 } from "../modules/kernel/ids.ts";
 export type Sizes = { contacts: number; messages?: number; events?: number };
 export type Seeded = { companies: number; contacts: number; messages: number; events: number; seconds: number };
 
-const STATUSES = "array['new','new','new','new','contacted','contacted','replied','interested','not_interested','customer']";
+const STATUSES =
+  "array['new','new','new','new','contacted','contacted','replied','interested','not_interested','customer']";
 const COUNTRIES = "array['DE','FR','US','GB','IT','ES','NL','PL','SE','AT']";
 
-export async function seedTenant(admin: Sql, tenantId: string, sizes: Sizes, say: (line: string) => void = () => {}): Promise<Seeded> {
+export async function seedTenant(
+  admin: Sql,
+  tenantId: string,
+  sizes: Sizes,
+  say: (line: string) => void = () => {},
+): Promise<Seeded> {
   const started = performance.now();
   const { contacts, messages = 0, events = 0 } = sizes;
   for (const [name, n] of Object.entries({ contacts, messages, events })) {
@@ -41,17 +47,25 @@ export async function seedTenant(admin: Sql, tenantId: string, sizes: Sizes, say
       await reserved.unsafe(`analyze public.${table}`);
     };
 
-    await fill("companies", companies, `
+    await fill(
+      "companies",
+      companies,
+      `
       insert into public.companies (tenant_id, id, name, domain, country)
       select '${tenantId}', pg_temp.id7(n), initcap(substr(md5(n::text), 1, 8)) || ' ' || n, 'c' || n || '.example.com', (${COUNTRIES})[1 + n % 10]
-      from generate_series(1, ${companies}) n`);
-    await fill("contacts", contacts, `
+      from generate_series(1, ${companies}) n`,
+    );
+    await fill(
+      "contacts",
+      contacts,
+      `
       insert into public.contacts (tenant_id, id, email, first_name, last_name, title, country, status, company_id, tags, custom, created_at)
       select '${tenantId}', pg_temp.id7(n), 'p' || n || '@c' || (n % ${companies}) || '.example.com', initcap(substr(md5('f' || n % 5000), 1, 6)), initcap(substr(md5('l' || n), 1, 9)),
         (array['CEO','CTO','Head of Sales','Buyer','Engineer','Founder'])[1 + n % 6], (${COUNTRIES})[1 + n % 10], (${STATUSES})[1 + n % 10],
         pg_temp.id7(1 + n % ${companies}), case when n % 1000 = 0 then array['vip', 't' || n % 50] else array['t' || n % 50] end,
         jsonb_build_object('plan', 'p' || n % 200), now() - make_interval(secs => n)
-      from generate_series(1, ${contacts}) n`);
+      from generate_series(1, ${contacts}) n`,
+    );
 
     if (messages > 0) {
       await reserved.unsafe(`
@@ -60,17 +74,25 @@ export async function seedTenant(admin: Sql, tenantId: string, sizes: Sizes, say
         insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id, started_at) values ('${tenantId}', '${campaignId}', 'Seeded', 'done', '${senderId}', '${connectionId}', now());
         insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values ('${tenantId}', '${stepId}', '${campaignId}', 1, 'Hello', 'Dear')`);
       const enrolled = Math.min(contacts, messages);
-      await fill("enrollments", enrolled, `
+      await fill(
+        "enrollments",
+        enrolled,
+        `
         insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status, step, finished_at)
-        select '${tenantId}', pg_temp.id7(n), '${campaignId}', pg_temp.id7(n), 'finished', 1, now() from generate_series(1, ${enrolled}) n`);
-      await fill("messages", messages, `
+        select '${tenantId}', pg_temp.id7(n), '${campaignId}', pg_temp.id7(n), 'finished', 1, now() from generate_series(1, ${enrolled}) n`,
+      );
+      await fill(
+        "messages",
+        messages,
+        `
         insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
           body_text, rfc_message_id, thread_id, provider_message_id, sent_at, delivered_at, opened_at, created_at, updated_at)
         select '${tenantId}', pg_temp.id7(n), case when n % 50 = 0 then 'in' else 'out' end, pg_temp.id7(1 + n % ${contacts}), '${campaignId}',
           case when n <= ${contacts} then pg_temp.id7(n) end, '${stepId}', 1, '${senderId}', '${connectionId}', case when n % 50 = 0 then 'received' else 'sent' end, 1,
           'sam@seeded.example', 'p' || (1 + n % ${contacts}) || '@c' || (1 + n % ${contacts}) % ${companies} || '.example.com', 'Hello', 'Dear reader, this is message ' || n,
           '<' || n || '@seeded.example>', pg_temp.id7(1 + n % ${contacts}), 'seed-' || n, t.at, t.at, case when n % 3 = 0 then t.at end, t.at, t.at
-        from generate_series(1, ${messages}) n cross join lateral (select now() - make_interval(secs => n * 0.5) as at) t`);
+        from generate_series(1, ${messages}) n cross join lateral (select now() - make_interval(secs => n * 0.5) as at) t`,
+      );
     }
     if (events > 0) {
       // The months of the events, so that they land in partitions of their own and not in the default one.
@@ -80,13 +102,19 @@ export async function seedTenant(admin: Sql, tenantId: string, sizes: Sizes, say
         select '${tenantId}', gen_random_uuid(), pg_temp.id7(1), 'sent', 'seed-month-' || m, t.at, date_trunc('month', t.at at time zone 'UTC')::date
         from generate_series(1, ${monthsBack}) m cross join lateral (select now() - make_interval(months => m) as at) t
         where to_regclass('private.message_events_' || to_char(t.at at time zone 'UTC', 'YYYY_MM')) is null;
+        set role postgres;
         select private.ensure_partitions();
+        reset role;
         delete from public.message_events where tenant_id = '${tenantId}' and event_key like 'seed-month-%'`);
-      await fill("message_events", events, `
+      await fill(
+        "message_events",
+        events,
+        `
         insert into public.message_events (tenant_id, id, message_id, kind, event_key, at, month)
         select '${tenantId}', pg_temp.id7(n), pg_temp.id7(1 + n % ${messages}), (array['sent','delivered','opened','clicked'])[1 + (n / ${messages})::int % 4], 'seed:' || n,
           t.at, date_trunc('month', t.at at time zone 'UTC')::date
-        from generate_series(1, ${events}) n cross join lateral (select now() - make_interval(secs => (1 + n % ${messages}) * 0.5) as at) t`);
+        from generate_series(1, ${events}) n cross join lateral (select now() - make_interval(secs => (1 + n % ${messages}) * 0.5) as at) t`,
+      );
       await reserved.unsafe("analyze public.message_events");
     }
     await reserved`set session_replication_role = origin`;
@@ -102,7 +130,8 @@ export async function seedTenant(admin: Sql, tenantId: string, sizes: Sizes, say
     reserved.release();
   }
   // Hint bits and the visibility map, as any table that has stood for a while has them.
-  for (const table of ["companies", "contacts", "enrollments", "messages", "message_events"]) await admin.unsafe(`vacuum (analyze) public.${table}`);
+  for (const table of ["companies", "contacts", "enrollments", "messages", "message_events"])
+    await admin.unsafe(`vacuum (analyze) public.${table}`);
   return { companies, contacts, messages, events, seconds: Math.round((performance.now() - started) / 100) / 10 };
 }
 

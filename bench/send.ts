@@ -30,11 +30,22 @@ async function once({ kernel, admin, team, call, stack }: World, people: number)
   const key = crypto.randomUUID();
   const base = `${stack.env.OVERTURE_SANDBOX_URL}/postmark`;
   // Faster than any real account allows: the rate must not be what is measured.
-  const connection = await call(me, "POST", "/connections", { provider: "postmark", name: "Sandbox", credentials: { server_token: key }, base_url: base, settings: { per_second: 1_000 } });
+  const connection = await call(me, "POST", "/connections", {
+    provider: "postmark",
+    name: "Sandbox",
+    credentials: { server_token: key },
+    base_url: base,
+    settings: { per_second: 1_000 },
+  });
   await call(me, "POST", `/connections/${connection.id}/check`);
   // Without a webhook the recipients' acts do not come back and take time from either side.
   await admin`update public.connections set status = 'active', webhook_registered = true where id = ${connection.id}`;
-  const sender = await call(me, "POST", "/senders", { connection_id: connection.id, from_email: "sam@outreach.example", from_name: "Sam", daily_cap: 100_000 });
+  const sender = await call(me, "POST", "/senders", {
+    connection_id: connection.id,
+    from_email: "sam@outreach.example",
+    from_name: "Sam",
+    daily_cap: 100_000,
+  });
   const list = await call(me, "POST", "/lists", { name: "Audience" });
   await admin`
     with people as (insert into public.contacts (tenant_id, email, first_name, last_name) select ${me.id}, 'p' || n || '@example.com', 'Pia', 'N' || n from generate_series(1, ${people}) n returning id)
@@ -45,7 +56,13 @@ async function once({ kernel, admin, team, call, stack }: World, people: number)
     sender_id: sender.id,
     list_id: list.id,
     settings: { time_zone: "UTC", window: null, track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: [{ wait_hours: 0, subject: "Hello {{firstName}}", body: "Dear {{firstName}},\n\nplease look at https://example.com/offer\n\nSam" }],
+    steps: [
+      {
+        wait_hours: 0,
+        subject: "Hello {{firstName}}",
+        body: "Dear {{firstName}},\n\nplease look at https://example.com/offer\n\nSam",
+      },
+    ],
   });
   await call(me, "POST", `/campaigns/${campaign.id}/start`);
   const consumer = (queue: string) => kernel.registry.consumers.find((c) => c.queue === queue)!;
@@ -65,7 +82,8 @@ async function once({ kernel, admin, team, call, stack }: World, people: number)
       'Headers', (select jsonb_agg(jsonb_build_object('Name', h.key, 'Value', h.value)) from jsonb_each_text(headers) h)) as body
     from public.messages where tenant_id = ${me.id}`;
   const open = sent.filter((m) => m.status !== "sent").length;
-  if (sent.length !== people || open > 0) throw new Error(`${sent.length} of ${people} messages were planned, ${open} of them not sent.`);
+  if (sent.length !== people || open > 0)
+    throw new Error(`${sent.length} of ${people} messages were planned, ${open} of them not sent.`);
 
   const token = crypto.randomUUID();
   const bare = await seconds(async () => {
@@ -80,7 +98,12 @@ async function once({ kernel, admin, team, call, stack }: World, people: number)
       if (!response.ok || bad) throw new Error(`The bare loop was refused: ${response.status} ${JSON.stringify(bad)}`);
     }
   });
-  const stats = async (account: string) => (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${account}`)).json()) as { accepted: number };
-  for (const account of [key, token]) if ((await stats(account)).accepted !== people) throw new Error(`The sandbox accepted ${(await stats(account)).accepted} of ${people}.`);
+  const stats = async (account: string) =>
+    (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${account}`)).json()) as {
+      accepted: number;
+    };
+  for (const account of [key, token])
+    if ((await stats(account)).accepted !== people)
+      throw new Error(`The sandbox accepted ${(await stats(account)).accepted} of ${people}.`);
   return { plan, ours, bare };
 }

@@ -43,7 +43,9 @@ export async function openWorld(options: StackOptions = {}, also: readonly Modul
     async team(name) {
       const userId = uuid7();
       const email = `owner-${userId}@example.com`;
-      const [row] = await admin<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
+      const [row] = await admin<
+        { id: string }[]
+      >`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
       const token = await new SignJWT({ role: "authenticated", email })
         .setProtectedHeader({ alg: "HS256" })
         .setSubject(userId)
@@ -57,7 +59,12 @@ export async function openWorld(options: StackOptions = {}, also: readonly Modul
       const json = body !== undefined && typeof body !== "string";
       const response = await app.request(`/api/v1${path}`, {
         method,
-        headers: { authorization: `Bearer ${team.token}`, "x-tenant-id": team.id, ...(json ? { "content-type": "application/json" } : {}), ...headers },
+        headers: {
+          authorization: `Bearer ${team.token}`,
+          "x-tenant-id": team.id,
+          ...(json ? { "content-type": "application/json" } : {}),
+          ...headers,
+        },
         ...(body === undefined ? {} : { body: json ? JSON.stringify(body) : body }),
       } as RequestInit);
       const text = await response.text();
@@ -73,7 +80,11 @@ export async function openWorld(options: StackOptions = {}, also: readonly Modul
 }
 
 /** Opens a world, runs `fn`, closes it whatever happens. */
-export async function inWorld<T>(options: StackOptions, fn: (world: World) => Promise<T>, also: readonly ModuleDef[] = []): Promise<T> {
+export async function inWorld<T>(
+  options: StackOptions,
+  fn: (world: World) => Promise<T>,
+  also: readonly ModuleDef[] = [],
+): Promise<T> {
   const world = await openWorld(options, also);
   try {
     return await fn(world);

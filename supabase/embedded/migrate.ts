@@ -20,6 +20,8 @@ export interface MigrateOptions {
   /** Apply breaking migrations to a database that holds data without asking. */
   yes?: boolean;
   onApply?: (migration: Migration) => void;
+  /** Called once before anything pending is applied to a database that has migrations already: the time for a backup. */
+  beforeUpgrade?: (pending: Migration[]) => Promise<void>;
 }
 
 /** Migration files in the order in which they apply. */
@@ -81,9 +83,10 @@ export async function migrate(options: MigrateOptions): Promise<Migration[]> {
     const breaking = pending.find((migration) => migration.breaking);
     if (breaking && applied.size > 0 && !options.yes) {
       throw new StartError(
-        `Migration ${basename(breaking.file)} changes existing data in a way that cannot be taken back. Back up the data folder, then start with --yes.`,
+        `Migration ${basename(breaking.file)} changes existing data in a way that cannot be taken back. A backup is made first; start with --yes.`,
       );
     }
+    if (applied.size > 0 && pending.length > 0) await options.beforeUpgrade?.(pending);
     for (const migration of pending) {
       options.onApply?.(migration);
       await apply(sql, migration);

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { backup } from "./backup.ts";
 import { Child, type ChildOptions } from "./child.ts";
 import {
   freePortBase,
@@ -130,6 +131,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       folder: options.migrationsFolder,
       yes: options.yes ?? throwAway,
       onApply: (migration) => step(`Migration ${migration.version} ${migration.name}`),
+      beforeUpgrade: async ([first]) => {
+        if (throwAway) return;
+        const stamp = new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19);
+        const file = join(home, "backups", `before-${first!.version}-${stamp}.overture`);
+        step(`Backup before the upgrade: ${file}`);
+        await backup({ adminUrl: adminDbUrl, file, home });
+      },
     });
 
     if (options.install !== false && options.migrationsFolder === undefined) await applySeeds(dbUrl);
