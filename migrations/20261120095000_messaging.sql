@@ -666,6 +666,15 @@ begin
   return awake;
 end $$;
 
+-- Wake messages of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this a
+-- team whose planner left a hundred of them would hold every worker for as long as they last.
+create function private.drop_wakes() returns void
+language sql volatile security definer set search_path = '' as $$
+  delete from pgmq.q_messaging_send q where q.msg_id in (
+    select w.msg_id from pgmq.q_messaging_send w
+    where w.vt <= pg_catalog.clock_timestamp() and w.message ->> 'tenant_id' = kernel.tenant()::text for update skip locked)
+$$;
+
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Their places in the day are given back; the claim takes new ones.
 create function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
@@ -728,4 +737,5 @@ grant execute on function private.in_window(jsonb, timestamptz), private.end_enr
   private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb, int), private.after_sent(uuid[])
   to overture_user, overture_worker;
 grant execute on function private.claim_messages(int, int, uuid), private.apply_events(uuid, jsonb), private.receive_email(uuid, jsonb, boolean),
-  private.cancel_unsendable(), private.ask_again(uuid[], double precision) to overture_worker;
+  private.cancel_unsendable(), private.ask_again(uuid[], double precision),
+  private.drop_wakes() to overture_worker;

@@ -78,22 +78,31 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
       where m.tenant_id = ${ctx.tenantId} and m.connection_id = ${connectionId} and m.status = 'unknown'
       order by a.started_at limit ${BATCH}`,
   );
-  for (const m of unknown) {
-    if (ctx.signal.aborted) return "more";
-    // Oldest first: the others are younger still.
-    if (m.age_seconds < SEARCH_AFTER_SECONDS) return "too young";
-    const found = await provider.findMessage!(m.id, connection, ctx.http);
-    const outcome = found
-      ? { id: m.id, attempt: m.attempts, outcome: "sent", provider_message_id: found.provider_message_id }
-      : {
-          id: m.id,
-          attempt: m.attempts,
-          outcome: "retry",
-          code: "not_found",
-          detail: "The provider never got it.",
-          after_seconds: 0,
-        };
-    await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json([outcome])})`);
+  const outcomes: Record<string, unknown>[] = [];
+  let left: Left = unknown.length === BATCH ? "more" : "nothing";
+  try {
+    for (const { id, attempts: attempt, age_seconds } of unknown) {
+      // Oldest first: the others are younger still.
+      if (age_seconds < SEARCH_AFTER_SECONDS) left = "too young";
+      if (ctx.signal.aborted || left === "too young") break;
+      const found = await provider.findMessage!(id, connection, ctx.http);
+      outcomes.push(
+        found
+          ? { id, attempt, outcome: "sent", provider_message_id: found.provider_message_id }
+          : {
+              id,
+              attempt,
+              outcome: "retry",
+              code: "not_found",
+              detail: "The provider never got it.",
+              after_seconds: 0,
+            },
+      );
+    }
+  } finally {
+    // What was found out counts, also when the provider stops answering half-way.
+    if (outcomes.length > 0)
+      await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json(outcomes as never)})`);
   }
-  return unknown.length === BATCH ? "more" : "nothing";
+  return left;
 }

@@ -76,8 +76,6 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
   afterAll(async () => {
     await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
     for (const end of ends) await end();
-    if (process.env.DBG)
-      (await import("node:fs")).cpSync(join(stack.home, "logs"), process.env.DBG, { recursive: true });
     await stack.stop();
     if (home) rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   });

@@ -85,6 +85,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
   "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
+  "private.drop_wakes()": [worker, `queues are closed to everybody; deletes wake messages only; ${ofThisTenant}`],
   "private.is_awake(text,uuid)": [nobody, "looks into a queue for wake_tenants"],
   "private.expire_leases()": [nobody, "schedule: marks messages whose worker died, of all tenants"],
   "private.finish_campaigns()": [nobody, "schedule: ends campaigns that are through, of all tenants"],
