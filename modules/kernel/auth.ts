@@ -30,7 +30,7 @@ export function createAuthenticator(kernel: Kernel) {
   /** Only `sub` and `role` decide anything: claims go stale, membership is looked up. */
   async function person(token: string): Promise<Person> {
     try {
-      const options = { clockTolerance: 5, requiredClaims: ["sub", "exp"] };
+      const options = { clockTolerance: 5, requiredClaims: ["sub", "exp"], audience: "authenticated" };
       const symmetric =
         JSON.parse(atob((token.split(".")[0] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).alg === "HS256";
       const { payload } =
@@ -64,12 +64,11 @@ export function createAuthenticator(kernel: Kernel) {
           suggestion: "Send `Authorization: Bearer <access token or API key>`.",
         });
       }
-      const scope = { role: "overture_worker", tenantId: null } as const;
+      // One statement without a transaction around it: these functions find the tenant, so they need none.
       if (credential.kind === "api_key") {
         const hash = await sha256Hex(credential.value);
-        const [row] = await kernel.database.tx(
-          scope,
-          (tx) => tx<
+        const [row] = await kernel.database.once(
+          (sql) => sql<
             {
               tenant_id: string;
               key_id: string;
@@ -91,9 +90,8 @@ export function createAuthenticator(kernel: Kernel) {
       const who = await person(credential.value);
       const wanted = headers.get("x-tenant-id");
       if (wanted !== null && !UUID.test(wanted)) throw new AppError("bad_request", "X-Tenant-Id is not a UUID.");
-      const [row] = await kernel.database.tx(
-        scope,
-        (tx) => tx<{ tenant_id: string; role: Role; taken: boolean; remaining: number; retry_after: number }[]>`
+      const [row] = await kernel.database.once(
+        (sql) => sql<{ tenant_id: string; role: Role; taken: boolean; remaining: number; retry_after: number }[]>`
           select * from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits[0]}, ${limits[1]})`,
       );
       if (!row) {

@@ -65,6 +65,8 @@ export function isPublicAddress(address: string): boolean {
   if (parsed.kind() === "ipv6") {
     const v6 = parsed as ipaddr.IPv6;
     if (v6.isIPv4MappedAddress()) parsed = v6.toIPv4Address();
+    // Only 2000::/3 is handed out for the internet; the rest holds old ways to write an IPv4 address, such as ::127.0.0.1.
+    else if ((v6.parts[0]! & 0xe000) !== 0x2000) return false;
   }
   return parsed.range() === "unicast";
 }
