@@ -11,8 +11,10 @@ export type Credentials = {
   tenantId: () => string | null;
   /** Called on a 401 with a token: true when a fresh token is at hand and the call is worth repeating. */
   renew: () => Promise<boolean>;
+  /** Called on a 403. */
+  refused: () => void;
 };
-let credentials: Credentials = { token: async () => null, tenantId: () => null, renew: async () => false };
+let credentials: Credentials = { token: async () => null, tenantId: () => null, renew: async () => false, refused: () => undefined };
 export function useCredentials(given: Credentials): void {
   credentials = given;
 }
@@ -71,6 +73,8 @@ async function call<T>(method: Method, path: string, options: AnyOptions = {}): 
     let result = await send();
     if (result.response.status === 401 && (await credentials.token()) && (await credentials.renew()))
       result = await send();
+    // Asking who we are must not ask who we are.
+    if (result.response.status === 403 && path !== "/auth/me") credentials.refused();
     if (!result.response.ok) throw problemFrom(result.response, result.error);
     return result.data as T;
   } catch (thrown) {

@@ -53,6 +53,10 @@ class Session {
     useCredentials({
       token: async () => (await this.supabase.auth.getSession()).data.session?.access_token ?? null,
       tenantId: () => this.tenantId,
+      refused: () => {
+        // The role may have changed under us: what it no longer allows must vanish.
+        if (this.signedIn) void this.loadMe().catch(() => undefined);
+      },
       renew: async () => {
         const { data } = await this.supabase.auth.refreshSession();
         if (!data.session) await this.#forget();
@@ -106,7 +110,6 @@ class Session {
   }
 
   async signOut(): Promise<void> {
-    await api.post("/auth/logout").catch(() => undefined);
     await this.#forget();
   }
 

@@ -1,0 +1,84 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { addContacts, connectSandbox, expect, test } from "./support.ts";
+
+/** Serious and critical findings of axe (WCAG 2.2 A and AA), one line each. */
+async function faults(page: Page, rules?: string[]): Promise<string[]> {
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (
+    rules ? axe.withRules(rules) : axe.withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+  ).analyze();
+  return violations
+    .filter((v) => v.impact === "serious" || v.impact === "critical")
+    .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.any[0]?.message ?? v.help}`));
+}
+
+test("the main pages have no serious accessibility faults, light and dark", async ({ page, account }) => {
+  test.setTimeout(150_000);
+  const list = await account.api("POST", "/lists", { name: "Leads" });
+  const [id] = await addContacts(account, [
+    { email: "open+anna@example.com", first_name: "Anna", last_name: "Berg", title: "CFO", company_name: "Acme", tags: ["vip"], lists: [list.id] },
+    { email: "bounce+bob@example.com", first_name: "Bob", last_name: "Cole", lists: [list.id] },
+  ]);
+  const { senderId } = await connectSandbox(account);
+  await account.api("POST", "/suppressions", { channel: "email", address: "gone@example.com", reason: "manual" });
+  const campaign = await account.api("POST", "/campaigns", {
+    name: "Spring",
+    sender_id: senderId,
+    list_id: list.id,
+    settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
+    steps: [{ kind: "email", wait_hours: 0, subject: "Hello {{firstName}}", body: "Hi" }],
+  });
+  const draft = await account.api("POST", `/campaigns/${campaign.id}/clone`);
+  await account.api("POST", `/campaigns/${campaign.id}/start`);
+
+  const pages = [
+    "/",
+    "/contacts",
+    `/contacts?panel=${id}`,
+    "/contacts?panel=new",
+    `/contacts/${id}`,
+    "/contacts/import",
+    "/companies",
+    "/lists",
+    "/lists/segments/new",
+    "/campaigns",
+    `/campaigns/${campaign.id}`,
+    `/campaigns/${campaign.id}?tab=people`,
+    `/campaigns/${draft.id}/edit`,
+    `/campaigns/${draft.id}/check`,
+    "/inbox",
+    "/inbox?tab=messages",
+    "/providers",
+    "/providers?tab=senders",
+    "/providers?new=postmark&tab=catalogue",
+    "/queues",
+    "/queues?tab=schedules",
+    "/settings",
+    "/settings?tab=keys",
+    "/settings?tab=suppressions",
+    "/settings?tab=audit",
+    "/settings?tab=workspace",
+  ];
+  // Panels slide in; what is half transparent has no fair contrast.
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  const found: string[] = [];
+  for (const path of pages) {
+    await page.goto(path);
+    await expect(page.getByRole("heading").first()).toBeVisible();
+    await expect(page.locator("[role=status][aria-label^=Loading]")).toHaveCount(0);
+    found.push(...(await faults(page)).map((f) => `light ${path}: ${f}`));
+    // Only colours change with the scheme.
+    await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    found.push(...(await faults(page, ["color-contrast", "link-in-text-block"])).map((f) => `dark ${path}: ${f}`));
+  }
+  expect(found).toEqual([]);
+});
+
+test("the doors have no serious accessibility faults", async ({ signedOut: page }) => {
+  for (const path of ["/login", "/register", "/claim?token=wrong", "/invite?token=wrong"]) {
+    await page.goto(path);
+    await expect(page.getByRole("heading").first()).toBeVisible();
+    expect(await faults(page), path).toEqual([]);
+  }
+});
