@@ -2,7 +2,9 @@ import { counter, expect, test } from "./support.ts";
 
 /** What a newcomer lives in the first two minutes. */
 
-test("the claim link makes the owner's account once, and the demo moves live without a reload", async ({ signedOut: page }) => {
+test("the claim link makes the owner's account once, and the demo moves live without a reload", async ({
+  signedOut: page,
+}) => {
   test.setTimeout(90_000);
   const claim = process.env.E2E_CLAIM_URL!;
 
@@ -39,7 +41,9 @@ test("the claim link makes the owner's account once, and the demo moves live wit
     await expect.poll(() => counter(page, "Contacts"), { timeout: 30_000 }).toBe(240);
     for (const label of ["Sent today", "Delivered", "Opened", "Replied"])
       await expect.poll(() => counter(page, label), { timeout: 40_000, message: label }).toBeGreaterThan(0);
-    await expect.poll(() => page.evaluate(() => (globalThis as any).states.length), { timeout: 30_000 }).toBeGreaterThan(3);
+    await expect
+      .poll(() => page.evaluate(() => (globalThis as any).states.length), { timeout: 30_000 })
+      .toBeGreaterThan(3);
     await expect(page.getByRole("region", { name: "Activity" }).getByRole("listitem").first()).toBeVisible();
     await expect(page.getByText("Live", { exact: true })).toBeVisible();
   });

@@ -11,7 +11,10 @@ const people = (count: number, domain: string) =>
     tags: n % 5 ? [] : ["vip"],
   }));
 
-test("search and filters live in the address, survive a reload, and select exactly what they show", async ({ page, account }) => {
+test("search and filters live in the address, survive a reload, and select exactly what they show", async ({
+  page,
+  account,
+}) => {
   await addContacts(account, [
     ...people(130, "acme.example"),
     { email: "yo.al@acme.example", first_name: "Yo", last_name: "Al" },

@@ -1,7 +1,10 @@
 import { addContacts, expect, test, toast } from "./support.ts";
 
 /** From an empty team to a first answer, the way a person does it. */
-test("a provider is connected, a sequence is written, checked, launched, watched and put to rest", async ({ page, account }) => {
+test("a provider is connected, a sequence is written, checked, launched, watched and put to rest", async ({
+  page,
+  account,
+}) => {
   test.setTimeout(150_000);
   const list = await account.api("POST", "/lists", { name: "Finance leads" });
   const [first] = await addContacts(account, [
@@ -130,7 +133,9 @@ test("a provider is connected, a sequence is written, checked, launched, watched
   });
 
   await test.step("somebody is added while it runs", async () => {
-    await addContacts(account, [{ email: "silent+eve@example.com", first_name: "Eve", last_name: "Late", company_name: "Acme" }]);
+    await addContacts(account, [
+      { email: "silent+eve@example.com", first_name: "Eve", last_name: "Late", company_name: "Acme" },
+    ]);
     await page.getByRole("button", { name: "Add people" }).click();
     const dialog = page.getByRole("dialog", { name: "Add people" });
     await dialog.getByLabel("Who").selectOption("people");
@@ -143,14 +148,20 @@ test("a provider is connected, a sequence is written, checked, launched, watched
 
   await test.step("a message and its events; the answer in the inbox, as text", async () => {
     await page.getByRole("navigation", { name: "Campaign" }).getByRole("link", { name: "Messages" }).click();
-    await page.getByRole("row", { name: /Anna Berg/ }).getByRole("button", { name: "Hello Anna" }).click();
+    await page
+      .getByRole("row", { name: /Anna Berg/ })
+      .getByRole("button", { name: "Hello Anna" })
+      .click();
     const panel = page.getByRole("dialog", { name: "Hello Anna" });
     await expect(panel.getByRole("heading", { name: "Events" })).toBeVisible();
     await expect(panel.getByRole("heading", { name: "Attempts" })).toBeVisible();
     await page.keyboard.press("Escape");
 
     const { data } = await account.api("GET", `/messages?contact_id=${first}`);
-    expect(data.some((m: { direction: string }) => m.direction === "in"), "the reply became a message").toBe(true);
+    expect(
+      data.some((m: { direction: string }) => m.direction === "in"),
+      "the reply became a message",
+    ).toBe(true);
     await page.getByRole("link", { name: "Inbox" }).click();
     await page.getByRole("link", { name: /Anna Berg/ }).click();
     await expect(page.getByRole("article").getByText("wrote")).toBeVisible();

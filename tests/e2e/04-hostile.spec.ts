@@ -28,13 +28,16 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
   });
   await account.api("POST", `/campaigns/${campaign.id}/start`);
   const sent = await until(
-    async () => (await account.api("GET", `/messages?campaign_id=${campaign.id}`)).data.find((m: any) => m.status === "sent"),
+    async () =>
+      (await account.api("GET", `/messages?campaign_id=${campaign.id}`)).data.find((m: any) => m.status === "sent"),
     { what: "the message to be sent", timeoutMs: 30_000, everyMs: 250 },
   );
 
   // The reply a stranger writes: nothing but markup, in both of its parts.
   const { messages } = await (
-    await fetch(`${process.env.E2E_SANDBOX_URL}/_sandbox/messages?to=${encodeURIComponent("open+mallory@example.com")}&limit=1`)
+    await fetch(
+      `${process.env.E2E_SANDBOX_URL}/_sandbox/messages?to=${encodeURIComponent("open+mallory@example.com")}&limit=1`,
+    )
   ).json();
   const original = messages[0];
   const delivered = await fetch(`${process.env.E2E_SANDBOX_URL}/_sandbox/deliver`, {
@@ -48,7 +51,9 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
       subject: `Re: ${SCRIPT}`,
       text: `Yes ${SCRIPT} please ${IMAGE}`,
       html: `<p>Yes</p>${SCRIPT}${IMAGE}`,
-      headers: original.rfc_message_id ? { "In-Reply-To": original.rfc_message_id, References: original.rfc_message_id } : {},
+      headers: original.rfc_message_id
+        ? { "In-Reply-To": original.rfc_message_id, References: original.rfc_message_id }
+        : {},
     }),
   });
   expect(delivered.status, await delivered.text()).toBe(201);
@@ -56,13 +61,35 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
   expect(sent.id).toBeTruthy();
 
   await page.goto("/inbox");
-  await expect(page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first()).toBeVisible({ timeout: 30_000 });
+  await expect(page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first()).toBeVisible({
+    timeout: 30_000,
+  });
   await page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first().click();
   await expect(page.getByText(`Yes ${SCRIPT} please ${IMAGE}`).last()).toBeVisible();
 
-  for (const path of ["/", "/contacts", `/contacts/${id}`, "/companies", "/lists", "/campaigns", `/campaigns/${campaign.id}`, `/campaigns/${campaign.id}?tab=people`, `/campaigns/${campaign.id}?tab=messages`, "/inbox?tab=messages"]) {
+  for (const path of [
+    "/",
+    "/contacts",
+    `/contacts/${id}`,
+    "/companies",
+    "/lists",
+    "/campaigns",
+    `/campaigns/${campaign.id}`,
+    `/campaigns/${campaign.id}?tab=people`,
+    `/campaigns/${campaign.id}?tab=messages`,
+    "/inbox?tab=messages",
+  ]) {
     await page.goto(path);
-    await expect(page.getByText(/<img src=x onerror|<script>alert/).filter({ visible: true }).first(), `${path} shows the markup as text`).toBeVisible();
-    expect(await page.locator("img[src=x], script:not([src]):text('alert'), svg[onload]").count(), `${path} made no element of it`).toBe(0);
+    await expect(
+      page
+        .getByText(/<img src=x onerror|<script>alert/)
+        .filter({ visible: true })
+        .first(),
+      `${path} shows the markup as text`,
+    ).toBeVisible();
+    expect(
+      await page.locator("img[src=x], script:not([src]):text('alert'), svg[onload]").count(),
+      `${path} made no element of it`,
+    ).toBe(0);
   }
 });

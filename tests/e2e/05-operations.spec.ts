@@ -2,7 +2,10 @@ import postgres from "postgres";
 import { expect, test, toast } from "./support.ts";
 import { until } from "../support/until.ts";
 
-test("a message no retry can help becomes a dead letter, is read, tried again and thrown away", async ({ page, account }) => {
+test("a message no retry can help becomes a dead letter, is read, tried again and thrown away", async ({
+  page,
+  account,
+}) => {
   const sql = postgres(process.env.E2E_DB_URL!, { max: 1, onnotice: () => {} });
   try {
     // It names no import, so the worker can only put it aside.
@@ -10,11 +13,22 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     const enqueue = () => sql`select pgmq.send('contacts_import', ${sql.json(payload)})`;
     const dead = async () => (await account.api("GET", "/dead-letters")).data as { id: string; died_at: string }[];
     await enqueue();
-    const [one] = await until(async () => { const d = await dead(); return d.length > 0 && d; }, { what: "the dead letter", timeoutMs: 30_000, everyMs: 200 });
+    const [one] = await until(
+      async () => {
+        const d = await dead();
+        return d.length > 0 && d;
+      },
+      { what: "the dead letter", timeoutMs: 30_000, everyMs: 200 },
+    );
 
     await page.goto("/queues");
-    await expect(page.getByRole("table", { name: "Queues" }).getByRole("row", { name: /contacts_import/ })).toBeVisible();
-    await page.getByRole("row", { name: /contacts_import/ }).getByRole("link", { name: "1" }).click();
+    await expect(
+      page.getByRole("table", { name: "Queues" }).getByRole("row", { name: /contacts_import/ }),
+    ).toBeVisible();
+    await page
+      .getByRole("row", { name: /contacts_import/ })
+      .getByRole("link", { name: "1" })
+      .click();
     const table = page.getByRole("table", { name: "Dead letters" });
     await expect(table.getByRole("row")).toHaveCount(2);
     await table.getByRole("row").nth(1).getByRole("button").click();
@@ -24,7 +38,11 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     await expect(toast(page, "1 message back in the queue")).toBeVisible();
 
     // Tried again, it fails again and comes back under another id.
-    await until(async () => (await dead()).some((d) => d.id !== one!.id), { what: "the second death", timeoutMs: 30_000, everyMs: 200 });
+    await until(async () => (await dead()).some((d) => d.id !== one!.id), {
+      what: "the second death",
+      timeoutMs: 30_000,
+      everyMs: 200,
+    });
     await enqueue();
     await until(async () => (await dead()).length === 2, { what: "two dead letters", timeoutMs: 30_000, everyMs: 200 });
     await page.reload();

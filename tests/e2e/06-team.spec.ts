@@ -1,9 +1,16 @@
 import { addContacts, contextFor, expect, register, test, toast, Watch } from "./support.ts";
 
-test("a viewer joins by a link, sees everything and is offered nothing to change", async ({ page, account, browser }) => {
+test("a viewer joins by a link, sees everything and is offered nothing to change", async ({
+  page,
+  account,
+  browser,
+}) => {
   await addContacts(account, [{ email: "anna@example.com", first_name: "Anna", last_name: "Berg" }]);
   await account.api("POST", "/lists", { name: "Leads" });
-  await account.api("POST", "/campaigns", { name: "Quiet", steps: [{ kind: "email", wait_hours: 0, subject: "Hi", body: "Hello" }] });
+  await account.api("POST", "/campaigns", {
+    name: "Quiet",
+    steps: [{ kind: "email", wait_hours: 0, subject: "Hi", body: "Hello" }],
+  });
   const link = await test.step("the invitation", async () => {
     await page.goto("/settings");
     await page.getByRole("button", { name: "Invite someone" }).click();
@@ -31,16 +38,39 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
   });
 
   await test.step("and offers no way to write", async () => {
-    const writes = /^(new|import|export csv|invite|edit|delete|save|connect|suppress|add|launch|check and launch|pause|resume|stop|requeue|throw away|rename|revoke|lift|withdraw)\b/i;
+    const writes =
+      /^(new|import|export csv|invite|edit|delete|save|connect|suppress|add|launch|check and launch|pause|resume|stop|requeue|throw away|rename|revoke|lift|withdraw)\b/i;
     const nav = viewer.getByRole("navigation", { name: "Main" });
     await expect(nav.getByRole("link", { name: "Queues" })).toHaveCount(0);
     const { data } = await account.api("GET", "/campaigns");
-    for (const path of ["/", "/contacts", "/companies", "/lists", "/lists?tab=segments", "/lists?tab=fields", "/campaigns", `/campaigns/${data[0].id}`, "/providers", "/providers?tab=catalogue", "/providers?tab=senders", "/inbox", "/settings", "/settings?tab=suppressions", "/settings?tab=workspace"]) {
+    for (const path of [
+      "/",
+      "/contacts",
+      "/companies",
+      "/lists",
+      "/lists?tab=segments",
+      "/lists?tab=fields",
+      "/campaigns",
+      `/campaigns/${data[0].id}`,
+      "/providers",
+      "/providers?tab=catalogue",
+      "/providers?tab=senders",
+      "/inbox",
+      "/settings",
+      "/settings?tab=suppressions",
+      "/settings?tab=workspace",
+    ]) {
       await viewer.goto(path);
       await expect(viewer.getByRole("heading", { level: 1 })).toBeVisible();
       await expect(viewer.locator("main [role=status][aria-label=Loading]")).toHaveCount(0);
-      await expect(viewer.locator("main").getByRole("button", { name: writes }), `${path} offers no button`).toHaveCount(0);
-      await expect(viewer.locator("main").getByRole("link", { name: /^(import|new|edit|check and launch|connect)\b/i }), `${path} offers no link`).toHaveCount(0);
+      await expect(
+        viewer.locator("main").getByRole("button", { name: writes }),
+        `${path} offers no button`,
+      ).toHaveCount(0);
+      await expect(
+        viewer.locator("main").getByRole("link", { name: /^(import|new|edit|check and launch|connect)\b/i }),
+        `${path} offers no link`,
+      ).toHaveCount(0);
     }
     await viewer.goto("/queues");
     await expect(viewer.getByRole("heading", { name: "Your role does not include queues" })).toBeVisible();
@@ -104,7 +134,12 @@ test("an API key works with its scopes until it is revoked", async ({ page, acco
   await expect(page.getByRole("heading", { name: "No API keys" })).toBeVisible();
   expect((await call("GET", "/contacts")).status).toBe(401);
   await page.goto("/settings?tab=audit");
-  await expect(page.getByRole("cell", { name: "api_keys.revoke" }).or(page.getByRole("cell", { name: "api_keys.delete" })).first()).toBeVisible();
+  await expect(
+    page
+      .getByRole("cell", { name: "api_keys.revoke" })
+      .or(page.getByRole("cell", { name: "api_keys.delete" }))
+      .first(),
+  ).toBeVisible();
   expect(account.tenantId).toBeTruthy();
 });
 
@@ -137,11 +172,16 @@ test("signing out and in; every workspace keeps its own", async ({ page, account
   await expect(page.getByRole("button", { name: /now Second team/ })).toBeVisible();
 });
 
-test("suppressions go in by the handful, and tracking is switched off for the whole team", async ({ page, account }) => {
+test("suppressions go in by the handful, and tracking is switched off for the whole team", async ({
+  page,
+  account,
+}) => {
   await page.goto("/settings?tab=suppressions");
   await page.getByRole("button", { name: "Suppress addresses" }).click();
   const dialog = page.getByRole("dialog", { name: "Suppress addresses" });
-  await dialog.getByLabel("Email addresses").fill("one@example.com, TWO@example.com;\n<three@example.com>\nnot-an-address");
+  await dialog
+    .getByLabel("Email addresses")
+    .fill("one@example.com, TWO@example.com;\n<three@example.com>\nnot-an-address");
   await dialog.getByRole("button", { name: "Suppress" }).click();
   await expect(toast(page, "3 addresses suppressed")).toBeVisible();
   await expect(dialog.getByRole("alert")).toContainText("not-an-address is not an e-mail address");

@@ -32,7 +32,12 @@ test("everything can be reached by keyboard", async ({ page, account, watch }) =
   watch.allowed.push(/status of 409/);
   await form.getByLabel("Email").fill("anna@example.com");
   await page.keyboard.press("Enter");
-  await expect(form.getByRole("alert").or(form.getByText(/already|exists|taken/i)).first()).toBeVisible();
+  await expect(
+    form
+      .getByRole("alert")
+      .or(form.getByText(/already|exists|taken/i))
+      .first(),
+  ).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page).toHaveURL(/\/contacts$/);
 });
@@ -49,17 +54,51 @@ test("the dark scheme is chosen, kept, and there before the first paint", async 
 });
 
 test("on a narrow screen nothing is cut off and the navigation opens", async ({ browser, account }) => {
-  await addContacts(account, [{ email: "a.rather.long.address.of.somebody@a-long-domain-name.example", first_name: "Maximiliane", last_name: "von Hohenstein-Rosenberg", title: "Director of International Partnerships" }]);
-  await account.api("POST", "/campaigns", { name: "A campaign with quite a long name that goes on", steps: [{ kind: "email", wait_hours: 0, subject: "Hi", body: "Hello" }] });
+  await addContacts(account, [
+    {
+      email: "a.rather.long.address.of.somebody@a-long-domain-name.example",
+      first_name: "Maximiliane",
+      last_name: "von Hohenstein-Rosenberg",
+      title: "Director of International Partnerships",
+    },
+  ]);
+  await account.api("POST", "/campaigns", {
+    name: "A campaign with quite a long name that goes on",
+    steps: [{ kind: "email", wait_hours: 0, subject: "Hi", body: "Hello" }],
+  });
   const { data } = await account.api("GET", "/campaigns");
-  const context = await contextFor(browser, account, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const context = await contextFor(browser, account, {
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  });
   const watch = new Watch(context);
   const page = await context.newPage();
-  for (const path of ["/", "/contacts", "/companies", "/lists", "/lists/segments/new", "/campaigns", `/campaigns/${data[0].id}`, `/campaigns/${data[0].id}/edit`, `/campaigns/${data[0].id}/check`, "/inbox", "/providers", "/providers?tab=catalogue", "/queues", "/settings", "/settings?tab=keys", "/contacts/import"]) {
+  for (const path of [
+    "/",
+    "/contacts",
+    "/companies",
+    "/lists",
+    "/lists/segments/new",
+    "/campaigns",
+    `/campaigns/${data[0].id}`,
+    `/campaigns/${data[0].id}/edit`,
+    `/campaigns/${data[0].id}/check`,
+    "/inbox",
+    "/providers",
+    "/providers?tab=catalogue",
+    "/queues",
+    "/settings",
+    "/settings?tab=keys",
+    "/contacts/import",
+  ]) {
     await page.goto(path);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await expect(page.locator("main [role=status][aria-label^=Loading]")).toHaveCount(0);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth), `${path} does not scroll sideways`).toBeLessThanOrEqual(390);
+    expect(
+      await page.evaluate(() => document.documentElement.scrollWidth),
+      `${path} does not scroll sideways`,
+    ).toBeLessThanOrEqual(390);
   }
   await page.getByRole("button", { name: "Open navigation" }).click();
   await page.getByRole("dialog").getByRole("link", { name: "Campaigns" }).click();
@@ -75,7 +114,14 @@ test("when the server fails, the page says so and tries again", async ({ page, a
   const problem = {
     status: 503,
     contentType: "application/problem+json",
-    body: JSON.stringify({ title: "The database is not reachable", status: 503, code: "unavailable", detail: "It did not answer in time.", suggestion: "Try again in a moment.", request_id: "req-1" }),
+    body: JSON.stringify({
+      title: "The database is not reachable",
+      status: 503,
+      code: "unavailable",
+      detail: "It did not answer in time.",
+      suggestion: "Try again in a moment.",
+      request_id: "req-1",
+    }),
   };
 
   await test.step("a refused list names the fault and the request", async () => {
@@ -90,7 +136,9 @@ test("when the server fails, the page says so and tries again", async ({ page, a
   });
 
   await test.step("a write that fails keeps what was typed", async () => {
-    await page.route("**/api/v1/contacts", (route) => (route.request().method() === "POST" ? route.abort() : route.fallback()));
+    await page.route("**/api/v1/contacts", (route) =>
+      route.request().method() === "POST" ? route.abort() : route.fallback(),
+    );
     await page.getByRole("button", { name: "New contact" }).click();
     const form = page.getByRole("dialog", { name: "New contact" });
     await form.getByLabel("First name").fill("Berta");

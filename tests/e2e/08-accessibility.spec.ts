@@ -17,7 +17,15 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
   test.setTimeout(150_000);
   const list = await account.api("POST", "/lists", { name: "Leads" });
   const [id] = await addContacts(account, [
-    { email: "open+anna@example.com", first_name: "Anna", last_name: "Berg", title: "CFO", company_name: "Acme", tags: ["vip"], lists: [list.id] },
+    {
+      email: "open+anna@example.com",
+      first_name: "Anna",
+      last_name: "Berg",
+      title: "CFO",
+      company_name: "Acme",
+      tags: ["vip"],
+      lists: [list.id],
+    },
     { email: "bounce+bob@example.com", first_name: "Bob", last_name: "Cole", lists: [list.id] },
   ]);
   const { senderId } = await connectSandbox(account);

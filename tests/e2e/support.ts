@@ -163,8 +163,8 @@ export class Watch {
 type Fixtures = { account: Account; page: Page; watch: Watch; signedOut: Page };
 
 export const test = base.extend<Fixtures>({
-  baseURL: async ({}, use) => use(origin()),
-  account: async ({}, use) => use(await register()),
+  baseURL: async ({ browserName: _ }, use) => use(origin()),
+  account: async ({ browserName: _ }, use) => use(await register()),
   watch: async ({ context }, use) => {
     const watch = new Watch(context);
     await use(watch);

@@ -36,7 +36,7 @@ const aliases: Record<string, string> = {
 
 /** How one kind of event looks and reads; kinds come bare (`opened`) or qualified (`message.opened`). */
 export function lookOf(kind: string): Look & { label: string } {
-  const bare = kind.split(/[.:]/).at(-1) ?? kind;
+  const bare = (kind.split(/[.:]/).at(-1) ?? kind).replace(/^(email|message)_/, "");
   const name = aliases[bare] ?? bare;
   return {
     ...(looks[name] ?? { icon: Dot, tone: "text-ink-3", verb: humanise(name).toLowerCase() }),

@@ -14,7 +14,12 @@ export type Credentials = {
   /** Called on a 403. */
   refused: () => void;
 };
-let credentials: Credentials = { token: async () => null, tenantId: () => null, renew: async () => false, refused: () => undefined };
+let credentials: Credentials = {
+  token: async () => null,
+  tenantId: () => null,
+  renew: async () => false,
+  refused: () => undefined,
+};
 export function useCredentials(given: Credentials): void {
   credentials = given;
 }
