@@ -24,6 +24,7 @@ const steps: [name: string, command: string, args: string[], cwd?: string][] = [
   ],
   ["console", "npm", ["run", "-s", "check:web"]],
   ["rules", node, ["scripts/check.ts"]],
+  ["dependency audit", node, ["scripts/audit.ts"]],
   ["generated files", node, ["scripts/generate.ts", "--check"]],
 ];
 
@@ -51,5 +52,6 @@ await Promise.all(
   }),
 );
 for (const r of results) console.log(`${r.ok ? "ok  " : "FAIL"} ${r.name} (${r.seconds.toFixed(1)} s)`);
+for (const r of results) for (const [note] of r.output.matchAll(/^NOT AUDITED.*$/gm)) console.warn(note);
 for (const r of results.filter((x) => !x.ok)) console.error(`\n--- ${r.name}\n${r.output.trim()}`);
 process.exit(results.every((r) => r.ok) ? 0 : 1);

@@ -59,7 +59,10 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new AppError("request_timeout", "The body came too slowly.", { suggestion: "Send it again in one go." })),
+      () =>
+        reject(
+          new AppError("request_timeout", "The body came too slowly.", { suggestion: "Send it again in one go." }),
+        ),
       Math.max(0, ms),
     );
   });

@@ -64,7 +64,8 @@ function checkJson(value: unknown, depth: number): void {
 
 function checkText(text: string): void {
   if (text.includes("\u0000")) throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
-  if (!text.isWellFormed()) throw new AppError("invalid", "Text contains half of a surrogate pair, which is no character.");
+  if (!text.isWellFormed())
+    throw new AppError("invalid", "Text contains half of a surrogate pair, which is no character.");
 }
 
 /** Answers stay small whatever came: a caller mends the first faults and sees the next. */

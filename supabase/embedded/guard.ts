@@ -37,10 +37,17 @@ export class Guard {
         body = await readBody(request, { maxBytes: MAX_BYTES, idleMs: this.#timeoutMs, totalMs: this.#timeoutMs });
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
-        return Response.json({ code: error.status, error_code: error.code, msg: error.message }, { status: error.status });
+        return Response.json(
+          { code: error.status, error_code: error.code, msg: error.message },
+          { status: error.status },
+        );
       }
     }
-    if (request.method === "POST" && GUARDED.test(url.pathname) && url.searchParams.get("grant_type") !== "refresh_token") {
+    if (
+      request.method === "POST" &&
+      GUARDED.test(url.pathname) &&
+      url.searchParams.get("grant_type") !== "refresh_token"
+    ) {
       const wait = this.#wait(url.pathname, addressOf(request, peer), emailIn(body));
       if (wait > 0) {
         return Response.json(

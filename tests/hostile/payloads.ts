@@ -41,18 +41,19 @@ export const NUMBERS: Record<string, unknown> = {
   "over 53 bits": new Raw("9007199254740993"),
   "1e309": new Raw("1e309"),
   "-1e309": new Raw("-1e309"),
-  "tiny": 5e-324,
+  tiny: 5e-324,
   "number as text": "1e309",
 };
 
+// `__proto__` in brackets: as a plain key of a literal it would be the prototype.
 export const KINDS: Record<string, unknown> = {
   null: null,
   true: true,
   "empty list": [],
   "empty object": {},
   "list of lists": [[[["x"]]]],
-  "object for a value": { toString: "x", valueOf: 1, length: 1e9, then: "x" },
-  "__proto__": new Raw('{"__proto__":{"polluted":true,"id":"x","role":"owner"}}'),
+  "object for a value": { toString: "x", valueOf: 1, length: 1e9, toJSON: "x" },
+  ["__proto__"]: new Raw('{"__proto__":{"polluted":true,"id":"x","role":"owner"}}'),
   constructor: new Raw('{"constructor":{"prototype":{"polluted":true}}}'),
   "deep, 40": nested(40),
   "deep, 5000": nested(5000),
@@ -68,9 +69,9 @@ export const EXTRA: Record<string, unknown> = {
   role: "owner",
   created_at: "1970-01-01T00:00:00Z",
   credentials_set: ["x"],
-  "__proto__": new Raw('{"polluted":true,"limit":1}'),
+  ["__proto__"]: new Raw('{"polluted":true,"limit":1}'),
   constructor: new Raw('{"prototype":{"polluted":true}}'),
-  "$where": "1=1",
+  $where: "1=1",
   "": "empty name",
 };
 
@@ -94,7 +95,8 @@ export const QUERIES: Record<string, string> = {
   brackets: "limit[]=1&search[$ne]=x&filter[all]=1",
   proto: "__proto__=x&__proto__[limit]=1&constructor=x&hasOwnProperty=1&toString=1",
   "U+0000": "search=%00&cursor=%00&status=%00&tag=%00&channel=%00&action=%00&queue=%00&file_name=%00&token=%00",
-  "U+0000 inside": "search=a%00b&action=a%00b&queue=a%00b&channel=a%00b&reason=a%00b&file_name=a%00b&tag=a%00b&token=a%00b",
+  "U+0000 inside":
+    "search=a%00b&action=a%00b&queue=a%00b&channel=a%00b&reason=a%00b&file_name=a%00b&tag=a%00b&token=a%00b",
   "broken escape": "search=%&cursor=%zz&status=%f&tag=%ff%fe",
   numbers: "limit=1e309",
   negative: "limit=-1",

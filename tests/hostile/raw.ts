@@ -34,7 +34,11 @@ export function exchange(
     const timer = setTimeout(() => {
       stop.abort();
       socket.destroy();
-      reject(new Error(`the server neither answered nor closed the connection in ${timeoutMs} ms; so far: ${text.slice(0, 200)}`));
+      reject(
+        new Error(
+          `the server neither answered nor closed the connection in ${timeoutMs} ms; so far: ${text.slice(0, 200)}`,
+        ),
+      );
     }, timeoutMs);
     socket.setMaxListeners(0);
     socket.setEncoding("utf8");
@@ -67,6 +71,7 @@ export const pour = (url: string, lines: readonly string[], most: number) =>
     socket.write(`${lines.join("\r\n")}\r\nTransfer-Encoding: chunked\r\n\r\n`);
     const chunk = `10000\r\n${"x".repeat(65536)}\r\n`;
     for (let sent = 0; sent < most && !stop.aborted && !socket.destroyed; sent += 65536) {
-      if (!socket.write(chunk)) await new Promise<void>((resume) => (socket.once("drain", resume), socket.once("close", () => resume())));
+      if (!socket.write(chunk))
+        await new Promise<void>((resume) => (socket.once("drain", resume), socket.once("close", () => resume())));
     }
   });

@@ -20,8 +20,14 @@ const throwing = defineOperation({
   input: z.object({}),
   output: z.object({}),
   handle() {
-    const error = new TypeError(`select * from public.contacts failed for ${PERSON.local}@${DOMAIN} with Bearer ovk_${SECRET} at postgresql://postgres:${SECRET}@db/x`);
-    throw Object.assign(error, { detail: `Key (email)=(${PERSON.local}@${DOMAIN})`, parameters: [SECRET], email: `${PERSON.local}@${DOMAIN}` });
+    const error = new TypeError(
+      `select * from public.contacts failed for ${PERSON.local}@${DOMAIN} with Bearer ovk_${SECRET} at postgresql://postgres:${SECRET}@db/x`,
+    );
+    throw Object.assign(error, {
+      detail: `Key (email)=(${PERSON.local}@${DOMAIN})`,
+      parameters: [SECRET],
+      email: `${PERSON.local}@${DOMAIN}`,
+    });
   },
 });
 
@@ -34,7 +40,15 @@ const t = testKernel(
 const app = createApp(t.kernel);
 const operations = t.kernel.registry.operations.filter((o) => o !== throwing);
 /** Calls the auth server, whose password hash is slow on purpose: fewer cases. */
-const SLOW = new Set(["auth.register", "auth.signup", "auth.login", "auth.refresh", "auth.claim", "auth.invitation_accept", "auth.logout"]);
+const SLOW = new Set([
+  "auth.register",
+  "auth.signup",
+  "auth.login",
+  "auth.refresh",
+  "auth.claim",
+  "auth.invitation_accept",
+  "auth.logout",
+]);
 /** Each operation's sample; over a hundred operations every payload is met dozens of times. */
 const CASES = 45;
 const SLOW_CASES = 25;
@@ -58,7 +72,8 @@ function* cases(op: AnyOperation, ids: Ids): Generator<Case> {
     const all = validInput(op, ids, random);
     return Object.fromEntries(Object.entries(all).filter(([k]) => !params.includes(k)));
   };
-  const send = (name: string, input: Record<string, unknown>): Case => (queried ? { name, query: queryOf(input) } : { name, body: toJson(input) });
+  const send = (name: string, input: Record<string, unknown>): Case =>
+    queried ? { name, query: queryOf(input) } : { name, body: toJson(input) };
 
   yield send("valid", valid());
   yield send("nothing", {});
@@ -76,31 +91,53 @@ function* cases(op: AnyOperation, ids: Ids): Generator<Case> {
   }
   for (const [name, payload] of Object.entries(EXTRA)) yield send(`extra ${name}`, { ...valid(), [name]: payload });
   const full = valid();
-  for (const key of Object.keys(full)) yield send(`without ${key}`, withValue(full, [key], undefined) as Record<string, unknown>);
-  for (const [at, id] of places(full).flatMap((p) => (/ids?$/.test(String(p.findLast((x) => typeof x === "string"))) ? [[p, victim.ids.contacts!] as const] : []))) {
+  for (const key of Object.keys(full))
+    yield send(`without ${key}`, withValue(full, [key], undefined) as Record<string, unknown>);
+  for (const [at, id] of places(full).flatMap((p) =>
+    /ids?$/.test(String(p.findLast((x) => typeof x === "string"))) ? [[p, victim.ids.contacts!] as const] : [],
+  )) {
     yield send(`foreign id at /${at.join("/")}`, withValue(full, at, id) as Record<string, unknown>);
   }
-  for (const [name, query] of Object.entries(QUERIES)) yield { name: `query ${name}`, query, ...(queried ? {} : { body: toJson(valid()) }) };
+  for (const [name, query] of Object.entries(QUERIES))
+    yield { name: `query ${name}`, query, ...(queried ? {} : { body: toJson(valid()) }) };
   if (!queried) for (const [name, body] of Object.entries(BODIES)) yield { name: `body ${name}`, body };
   if (op.body === "binary") for (const [name, body] of Object.entries(BODIES)) yield { name: `file ${name}`, body };
   for (const param of params) {
-    for (const [name, text] of Object.entries(IDS)) yield { name: `{${param}} ${name}`, path: pathOf(op, (p) => (p === param ? text : idFor(op, p, ids))), ...(queried ? {} : { body: toJson(valid()) }) };
-    yield { name: `{${param}} foreign`, path: pathOf(op, (p) => idFor(op, p, p === param ? victim.ids : ids)), ...(queried ? {} : { body: toJson(valid()) }) };
+    for (const [name, text] of Object.entries(IDS))
+      yield {
+        name: `{${param}} ${name}`,
+        path: pathOf(op, (p) => (p === param ? text : idFor(op, p, ids))),
+        ...(queried ? {} : { body: toJson(valid()) }),
+      };
+    yield {
+      name: `{${param}} foreign`,
+      path: pathOf(op, (p) => idFor(op, p, p === param ? victim.ids : ids)),
+      ...(queried ? {} : { body: toJson(valid()) }),
+    };
   }
 }
 
-const pathOf = (op: AnyOperation, id: (param: string) => string) => op.path.replace(/\{(\w+)\}/g, (_, p: string) => id(p));
+const pathOf = (op: AnyOperation, id: (param: string) => string) =>
+  op.path.replace(/\{(\w+)\}/g, (_, p: string) => id(p));
 
 const queryOf = (input: Record<string, unknown>) =>
   Object.entries(input)
-    .map(([k, v]) => `${encodeURIComponent(k)}=${encodeURIComponent((typeof v === "string" ? v : toJson(v)).toWellFormed())}`)
+    .map(
+      ([k, v]) =>
+        `${encodeURIComponent(k)}=${encodeURIComponent((typeof v === "string" ? v : toJson(v)).toWellFormed())}`,
+    )
     .join("&")
     .slice(0, 100_000);
 
 /** Seconds the slowest request took, and which it was: a pattern that backtracks shows here. */
 let slowest: [number, string] = [0, ""];
 let address = 0;
-async function send(op: AnyOperation, ids: Ids, c: Case, headers: Record<string, string>): Promise<{ status: number; type: string; text: string }> {
+async function send(
+  op: AnyOperation,
+  ids: Ids,
+  c: Case,
+  headers: Record<string, string>,
+): Promise<{ status: number; type: string; text: string }> {
   const path = c.path ?? pathOf(op, (p) => idFor(op, p, ids));
   const body = c.body ?? (op.body === "binary" ? "Email\nzoe@example.com\n" : undefined);
   const response = await app.request(`http://api.test/api/v1${path}${c.query ? `?${c.query}` : ""}`, {
@@ -121,9 +158,15 @@ async function attack(op: AnyOperation): Promise<{ wrong: string[]; statuses: Re
   const tenant = await t.tenant(`Attackers of ${op.id}`);
   const ids = await fillTenant(t.sql, tenant.id);
   // A connection that works, so that what calls the provider gets as far as the provider.
-  const account = { provider: "postmark", name: "Rehearsal", credentials: { server_token: PROVIDER_KEY }, base_url: `${t.env.OVERTURE_SANDBOX_URL}/postmark` };
+  const account = {
+    provider: "postmark",
+    name: "Rehearsal",
+    credentials: { server_token: PROVIDER_KEY },
+    base_url: `${t.env.OVERTURE_SANDBOX_URL}/postmark`,
+  };
   const made = (await tenant.api("POST", "/connections", account)).body.id as string;
-  for (const table of ["senders", "webhook_deliveries"]) await t.sql`update public.${t.sql(table)} set connection_id = ${made} where tenant_id = ${tenant.id}`;
+  for (const table of ["senders", "webhook_deliveries"])
+    await t.sql`update public.${t.sql(table)} set connection_id = ${made} where tenant_id = ${tenant.id}`;
   await t.sql`delete from public.connections where tenant_id = ${tenant.id} and id <> ${made}`;
   ids.connections = made;
   const random = seeded(seedOf(op.id) ^ 0x5eed);
@@ -136,7 +179,10 @@ async function attack(op: AnyOperation): Promise<{ wrong: string[]; statuses: Re
   let before = await state(tenant.id);
   for (const c of chosen) {
     const person = op.auth === "user" ? await t.sign(uuid7(), `${PERSON.local}@${DOMAIN}`) : tenant.owner.token;
-    const headers: Record<string, string> = op.auth === "public" ? {} : { authorization: `Bearer ${person}`, ...(op.auth === "tenant" ? { "x-tenant-id": tenant.id } : {}) };
+    const headers: Record<string, string> =
+      op.auth === "public"
+        ? {}
+        : { authorization: `Bearer ${person}`, ...(op.auth === "tenant" ? { "x-tenant-id": tenant.id } : {}) };
     const fault = (what: string) => wrong.push(`${op.id}, ${c.name}: ${what}`);
     const started = performance.now();
     const { status, type, text } = await send(op, ids, c, headers);
@@ -162,7 +208,10 @@ async function attack(op: AnyOperation): Promise<{ wrong: string[]; statuses: Re
 
 const isProblem = (text: string, status: number): boolean => {
   const problem = JSON.parse(text) as Record<string, unknown>;
-  return problem.status === status && [problem.type, problem.title, problem.detail, problem.request_id].every((v) => typeof v === "string" && v !== "");
+  return (
+    problem.status === status &&
+    [problem.type, problem.title, problem.detail, problem.request_id].every((v) => typeof v === "string" && v !== "")
+  );
 };
 
 function shuffled<T>(list: T[], random: ReturnType<typeof seeded>): T[] {
@@ -175,36 +224,51 @@ function shuffled<T>(list: T[], random: ReturnType<typeof seeded>): T[] {
 }
 
 describe("hostile input on every route", () => {
-  test("is answered 2xx or 4xx with a problem document, gives nothing away and writes nothing when refused", { timeout: 180_000 }, async () => {
-    const untouched = await state(victim.tenant.id);
-    const polluted = () => "polluted" in {} || "limit" in {};
-    const wrong: string[] = [];
-    const totals: Record<number, number> = {};
-    // Two at a time: teams do not meet, and the database has a core of its own.
-    const queue = [...operations];
-    await Promise.all(
-      [0, 1].map(async () => {
-        for (let op = queue.shift(); op; op = queue.shift()) {
-          const result = await attack(op);
-          wrong.push(...result.wrong);
-          for (const [status, n] of Object.entries(result.statuses)) totals[Number(status)] = (totals[Number(status)] ?? 0) + n;
-          expect(polluted(), op.id).toBe(false);
-        }
-      }),
-    );
-    expect(wrong.slice(0, 40), `${wrong.length} findings`).toEqual([]);
-    expect(await state(victim.tenant.id)).toBe(untouched);
-    // The inputs reached the handlers: a fuzz that is only ever turned away at the door proves nothing.
-    const asked = Object.values(totals).reduce((a, b) => a + b, 0);
-    const succeeded = Object.entries(totals).reduce((n, [status, count]) => n + (Number(status) < 300 ? count : 0), 0);
-    expect(asked).toBeGreaterThan(operations.length * 20);
-    expect(succeeded / asked).toBeGreaterThan(0.1);
-    expect(slowest[0], slowest[1]).toBeLessThan(10);
-  });
+  test(
+    "is answered 2xx or 4xx with a problem document, gives nothing away and writes nothing when refused",
+    { timeout: 180_000 },
+    async () => {
+      const untouched = await state(victim.tenant.id);
+      const polluted = () => "polluted" in {} || "limit" in {};
+      const wrong: string[] = [];
+      const totals: Record<number, number> = {};
+      // Two at a time: teams do not meet, and the database has a core of its own.
+      const queue = [...operations];
+      await Promise.all(
+        [0, 1].map(async () => {
+          for (let op = queue.shift(); op; op = queue.shift()) {
+            const result = await attack(op);
+            wrong.push(...result.wrong);
+            for (const [status, n] of Object.entries(result.statuses))
+              totals[Number(status)] = (totals[Number(status)] ?? 0) + n;
+            expect(polluted(), op.id).toBe(false);
+          }
+        }),
+      );
+      expect(wrong.slice(0, 40), `${wrong.length} findings`).toEqual([]);
+      expect(await state(victim.tenant.id)).toBe(untouched);
+      // The inputs reached the handlers: a fuzz that is only ever turned away at the door proves nothing.
+      const asked = Object.values(totals).reduce((a, b) => a + b, 0);
+      const succeeded = Object.entries(totals).reduce(
+        (n, [status, count]) => n + (Number(status) < 300 ? count : 0),
+        0,
+      );
+      expect(asked).toBeGreaterThan(operations.length * 20);
+      expect(succeeded / asked).toBeGreaterThan(0.1);
+      expect(slowest[0], slowest[1]).toBeLessThan(10);
+    },
+  );
 
   test("leaves no secret, no person and no error in the log", () => {
     const own = logged.filter((line) => !line.includes("hostile.throws"));
-    const telling = own.filter((line) => line.toLowerCase().includes(PERSON.local) || line.includes(PERSON.last) || line.includes(SECRET) || line.includes(PROVIDER_KEY) || leakIn(line, t.env) !== null);
+    const telling = own.filter(
+      (line) =>
+        line.toLowerCase().includes(PERSON.local) ||
+        line.includes(PERSON.last) ||
+        line.includes(SECRET) ||
+        line.includes(PROVIDER_KEY) ||
+        leakIn(line, t.env) !== null,
+    );
     expect(telling).toEqual([]);
     expect(own.filter((line) => (JSON.parse(line) as { level: string }).level === "error")).toEqual([]);
   });

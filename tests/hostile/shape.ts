@@ -18,7 +18,8 @@ export function seeded(seed: number): Random {
   return { next, int, pick: (list) => list[int(list.length)]! };
 }
 
-export const seedOf = (text: string): number => [...text].reduce((h, c) => (Math.imul(h, 31) + c.codePointAt(0)!) >>> 0, 7);
+export const seedOf = (text: string): number =>
+  [...text].reduce((h, c) => (Math.imul(h, 31) + c.codePointAt(0)!) >>> 0, 7);
 
 type Json = {
   type?: string | string[];
@@ -108,11 +109,14 @@ export function validInput(op: AnyOperation, ids: Record<string, string>, random
     const type = Array.isArray(s.type) ? s.type.find((t) => t !== "null") : s.type;
     if (type === "object" || s.properties || s.additionalProperties) {
       const out: Record<string, unknown> = {};
-      for (const [key, value] of Object.entries(s.properties ?? {})) if (s.required?.includes(key) || random.next() < 0.6) out[key] = make(value, key, depth + 1);
-      if (!s.properties && typeof s.additionalProperties === "object") out.field = make(s.additionalProperties, name, depth + 1);
+      for (const [key, value] of Object.entries(s.properties ?? {}))
+        if (s.required?.includes(key) || random.next() < 0.6) out[key] = make(value, key, depth + 1);
+      if (!s.properties && typeof s.additionalProperties === "object")
+        out.field = make(s.additionalProperties, name, depth + 1);
       return out;
     }
-    if (type === "array") return Array.from({ length: Math.max(1, s.minItems ?? 1) }, () => make(s.items ?? {}, name, depth + 1));
+    if (type === "array")
+      return Array.from({ length: Math.max(1, s.minItems ?? 1) }, () => make(s.items ?? {}, name, depth + 1));
     if (type === "integer" || type === "number") return Math.max(s.minimum ?? 1, 1);
     if (type === "boolean") return random.next() < 0.5;
     if (type === "null") return null;
@@ -135,7 +139,9 @@ export function idFor(op: AnyOperation, name: string, ids: Record<string, string
 /** Paths to every value inside an input, outermost first. */
 export function places(value: unknown, at: (string | number)[] = []): (string | number)[][] {
   if (typeof value !== "object" || value === null) return at.length ? [at] : [];
-  const inner = (Array.isArray(value) ? value.map((v, i) => [i, v] as const) : Object.entries(value)).flatMap(([k, v]) => places(v, [...at, k]));
+  const inner = (Array.isArray(value) ? value.map((v, i) => [i, v] as const) : Object.entries(value)).flatMap(
+    ([k, v]) => places(v, [...at, k]),
+  );
   return at.length ? [at, ...inner] : inner;
 }
 

@@ -13,7 +13,9 @@ const canary = net.createServer((socket) => {
   socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 });
 /** A host the installation allows, which sends everybody on to the canary. */
-const redirector = http.createServer((_, res) => void res.writeHead(307, { location: `http://127.0.0.1:${port(canary)}/` }).end());
+const redirector = http.createServer(
+  (_, res) => void res.writeHead(307, { location: `http://127.0.0.1:${port(canary)}/` }).end(),
+);
 const port = (server: net.Server) => (server.address() as AddressInfo).port;
 const listen = (server: net.Server) => new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
 await Promise.all([listen(canary), listen(redirector)]);
@@ -27,7 +29,10 @@ afterAll(() => {
 const lookup: Lookup = (host, _, callback) => {
   const addresses = resolveName(host);
   if (!addresses) return callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: "ENOTFOUND" }), []);
-  callback(null, addresses.map((address) => ({ address, family: net.isIP(address) })));
+  callback(
+    null,
+    addresses.map((address) => ({ address, family: net.isIP(address) })),
+  );
 };
 
 const allow = `${inject("stackEnv").OVERTURE_ALLOW_PRIVATE_HOSTS},127.0.0.1:${port(redirector)}`;
@@ -80,7 +85,26 @@ describe("a connection's base URL", () => {
 
   test("with tricks around the host name, or of another scheme, is refused", async () => {
     const p = port(canary);
-    for (const url of [`https://example.com@127.0.0.1:${p}/`, `https://127.0.0.1:${p}#@example.com/`, `https://example.com\\@127.0.0.1:${p}/`, `https://127.0.0.1:${p}\\@example.com/`, `https://127.0.0.1:${p}?@example.com`, "file:///etc/passwd", `gopher://127.0.0.1:${p}/_x`, "javascript:alert(1)", "data:text/html,x", "ftp://127.0.0.1/", "unix:/run/x.sock", "http+unix://x", `//127.0.0.1:${p}/`, "https://", "https://[", "https://exa mple.com", `\thttps://127.0.0.1:${p}`, `smtp://127.0.0.1:${p}`]) {
+    for (const url of [
+      `https://example.com@127.0.0.1:${p}/`,
+      `https://127.0.0.1:${p}#@example.com/`,
+      `https://example.com\\@127.0.0.1:${p}/`,
+      `https://127.0.0.1:${p}\\@example.com/`,
+      `https://127.0.0.1:${p}?@example.com`,
+      "file:///etc/passwd",
+      `gopher://127.0.0.1:${p}/_x`,
+      "javascript:alert(1)",
+      "data:text/html,x",
+      "ftp://127.0.0.1/",
+      "unix:/run/x.sock",
+      "http+unix://x",
+      `//127.0.0.1:${p}/`,
+      "https://",
+      "https://[",
+      "https://exa mple.com",
+      `\thttps://127.0.0.1:${p}`,
+      `smtp://127.0.0.1:${p}`,
+    ]) {
       // `\\` is `/` to every URL parser we use: the host is then example.com, and nobody disagrees about it.
       expect(await tryOut(connection(url)), url).toMatch(/^422 |^checked: dns .*example\.com/);
     }
@@ -88,7 +112,18 @@ describe("a connection's base URL", () => {
   });
 
   test("whose name resolves inwards is refused when it is used, whichever of its addresses is private", async () => {
-    for (const host of ["localhost", "localhost.", "LOCALHOST", "loopback.evil.example", "v6.evil.example", "mapped.evil.example", "metadata.google.internal", "both.evil.example", "both-reversed.evil.example", "cgnat.evil.example"]) {
+    for (const host of [
+      "localhost",
+      "localhost.",
+      "LOCALHOST",
+      "loopback.evil.example",
+      "v6.evil.example",
+      "mapped.evil.example",
+      "metadata.google.internal",
+      "both.evil.example",
+      "both-reversed.evil.example",
+      "cgnat.evil.example",
+    ]) {
       for (const scheme of ["https", "http"]) {
         const outcome = await tryOut(connection(`${scheme}://${host}:${port(canary)}`));
         expect(outcome, host).toMatch(/^checked: blocked |^422 .*unencrypted/);
@@ -104,7 +139,9 @@ describe("a connection's base URL", () => {
 
   test("cannot be changed to a private address afterwards either", async () => {
     const made = await team.api("POST", "/connections", connection("https://api.example.com"));
-    const changed = await team.api("PATCH", `/connections/${made.body.id}`, { base_url: `http://127.0.0.1:${port(canary)}` });
+    const changed = await team.api("PATCH", `/connections/${made.body.id}`, {
+      base_url: `http://127.0.0.1:${port(canary)}`,
+    });
     expect(changed.status).toBe(422);
     expect((await team.api("GET", `/connections/${made.body.id}`)).body.base_url).toBe("https://api.example.com");
   });
@@ -115,20 +152,52 @@ const NOT_REACHED = /^422 |^checked: \w+ .*(private or special address|ENOTFOUND
 
 describe("an SMTP server", () => {
   test("of a private address, by its host setting or by base URL, is never connected to", async () => {
-    const hosts = [...LITERALS.map((h) => h.replace(/^\[|\]$/g, "")), "localhost", "localhost.", "loopback.evil.example", "v6.evil.example", "both.evil.example"];
+    const hosts = [
+      ...LITERALS.map((h) => h.replace(/^\[|\]$/g, "")),
+      "localhost",
+      "localhost.",
+      "loopback.evil.example",
+      "v6.evil.example",
+      "both.evil.example",
+    ];
     for (const host of hosts) {
       for (const security of ["starttls", "none"]) {
-        const outcome = await tryOut({ ...connection(""), provider: "smtp", credentials: {}, base_url: null, settings: { host, port: port(canary), security, timeout_seconds: 5 } });
+        const outcome = await tryOut({
+          ...connection(""),
+          provider: "smtp",
+          credentials: {},
+          base_url: null,
+          settings: { host, port: port(canary), security, timeout_seconds: 5 },
+        });
         expect(outcome, `${host} ${security}`).toMatch(NOT_REACHED);
       }
     }
-    for (const host of LITERALS) expect(await tryOut(connection(`smtp://${host}:${port(canary)}`, "smtp")), host).toMatch(NOT_REACHED);
+    for (const host of LITERALS)
+      expect(await tryOut(connection(`smtp://${host}:${port(canary)}`, "smtp")), host).toMatch(NOT_REACHED);
     expect(touched).toBe(0);
   });
 
   test("setting that is no host name is refused or leads nowhere", async () => {
-    for (const host of ["", "a b", "127.0.0.1:25", "x\r\nRCPT TO:<a@b.c>", "x\u0000y", "../socket", "a".repeat(5000), "-oProxyCommand=x"]) {
-      expect(await tryOut({ ...connection(""), provider: "smtp", credentials: {}, base_url: null, settings: { host, port: port(canary), timeout_seconds: 5 } }), host.slice(0, 20)).toMatch(/^422 |^checked: (?!ok)/);
+    for (const host of [
+      "",
+      "a b",
+      "127.0.0.1:25",
+      "x\r\nRCPT TO:<a@b.c>",
+      "x\u0000y",
+      "../socket",
+      "a".repeat(5000),
+      "-oProxyCommand=x",
+    ]) {
+      expect(
+        await tryOut({
+          ...connection(""),
+          provider: "smtp",
+          credentials: {},
+          base_url: null,
+          settings: { host, port: port(canary), timeout_seconds: 5 },
+        }),
+        host.slice(0, 20),
+      ).toMatch(/^422 |^checked: (?!ok)/);
     }
     expect(touched).toBe(0);
   });
@@ -142,7 +211,11 @@ describe("a name that changes its mind", () => {
       callback(null, [{ address: asked === 1 ? "8.8.8.8" : "127.0.0.1", family: 4 }]);
     };
     const client = createHttpClient({ allowPrivateHosts: [], userAgent: "test", lookup: rebinding });
-    const attempt = () => client.request({ method: "POST", url: `http://rebind.evil.example:${port(canary)}/`, timeoutMs: 300 }).then(() => "answered", (e: HttpError) => e.kind);
+    const attempt = () =>
+      client.request({ method: "POST", url: `http://rebind.evil.example:${port(canary)}/`, timeoutMs: 300 }).then(
+        () => "answered",
+        (e: HttpError) => e.kind,
+      );
     expect(["timeout", "connect"]).toContain(await attempt());
     expect(asked).toBe(1);
     expect(await attempt()).toBe("blocked");

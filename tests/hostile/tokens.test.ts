@@ -23,8 +23,16 @@ const anonymous = () => {
 };
 
 describe("access tokens", () => {
-  const encode = (value: object) => btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  const claims = () => ({ sub: team.owner.userId, email: team.owner.email, role: "authenticated", aud: "authenticated", iat: now(), exp: now() + 3600 });
+  const encode = (value: object) =>
+    btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const claims = () => ({
+    sub: team.owner.userId,
+    email: team.owner.email,
+    role: "authenticated",
+    aud: "authenticated",
+    iat: now(),
+    exp: now() + 3600,
+  });
   const now = () => Math.floor(Date.now() / 1000);
   const hs256 = (payload: Record<string, unknown>, secret = t.env.SUPABASE_JWT_SECRET!) =>
     new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(new TextEncoder().encode(secret));
@@ -39,11 +47,17 @@ describe("access tokens", () => {
       "signed with the publishable key": await hs256(claims(), t.env.SUPABASE_PUBLISHABLE_KEY!),
       "signed with an empty key's stand-in": await hs256(claims(), "\0".repeat(32)),
       "signed with the secret key": await hs256(claims(), t.env.SUPABASE_SECRET_KEY!),
-      "a key pair of the attacker's": await new SignJWT(claims()).setProtectedHeader({ alg: "ES256", kid: "x" }).sign(privateKey),
-      "pointing to the attacker's keys": await new SignJWT(claims()).setProtectedHeader({ alg: "ES256", jku: "https://evil.example/jwks.json", kid: "../../../../dev/null" }).sign(privateKey),
+      "a key pair of the attacker's": await new SignJWT(claims())
+        .setProtectedHeader({ alg: "ES256", kid: "x" })
+        .sign(privateKey),
+      "pointing to the attacker's keys": await new SignJWT(claims())
+        .setProtectedHeader({ alg: "ES256", jku: "https://evil.example/jwks.json", kid: "../../../../dev/null" })
+        .sign(privateKey),
       "claiming RS256 over an HMAC": `${encode({ alg: "RS256" })}.${(await hs256(claims())).split(".").slice(1).join(".")}`,
-      HS512: await new SignJWT(claims()).setProtectedHeader({ alg: "HS512" }).sign(new TextEncoder().encode(t.env.SUPABASE_JWT_SECRET)),
-      "service_role": await hs256({ ...claims(), role: "service_role" }),
+      HS512: await new SignJWT(claims())
+        .setProtectedHeader({ alg: "HS512" })
+        .sign(new TextEncoder().encode(t.env.SUPABASE_JWT_SECRET)),
+      service_role: await hs256({ ...claims(), role: "service_role" }),
       anon: await hs256({ ...claims(), role: "anon" }),
       "no role": await hs256(without("role")),
       "a role as a list": await hs256({ ...claims(), role: ["authenticated"] }),
@@ -54,7 +68,10 @@ describe("access tokens", () => {
       "not yet valid": await hs256({ ...claims(), nbf: now() + 3600 }),
       "without a person": await hs256(without("sub")),
       "a person that is SQL": await hs256({ ...claims(), sub: "' or 1=1 --" }),
-      "a payload of another": (await hs256(claims())).replace(/\.[^.]+\./, `.${encode({ ...claims(), sub: uuid7() })}.`),
+      "a payload of another": (await hs256(claims())).replace(
+        /\.[^.]+\./,
+        `.${encode({ ...claims(), sub: uuid7() })}.`,
+      ),
       "very long": `${await hs256(claims())}${"A".repeat(100_000)}`,
       "no JWT": "x.y.z",
       dots: "....",
@@ -71,9 +88,19 @@ describe("access tokens", () => {
     const { body } = await team.api("POST", "/api-keys", { name: "k", scopes: ["contacts:read"] });
     const key = body.key as string;
     expect((await t.call(key)("GET", "/contacts")).status).toBe(200);
-    for (const bad of [`${key}x`, key.slice(0, -1), key.toUpperCase(), `ovk_${"a".repeat(43)}`, "ovk_", t.env.SUPABASE_SECRET_KEY!, t.env.SUPABASE_PUBLISHABLE_KEY!]) {
+    for (const bad of [
+      `${key}x`,
+      key.slice(0, -1),
+      key.toUpperCase(),
+      `ovk_${"a".repeat(43)}`,
+      "ovk_",
+      t.env.SUPABASE_SECRET_KEY!,
+      t.env.SUPABASE_PUBLISHABLE_KEY!,
+    ]) {
       expect((await t.call(bad)("GET", "/contacts")).status, bad.slice(0, 12)).toBe(401);
-      expect((await t.call(null)("GET", "/contacts", undefined, { "x-api-key": bad })).status, bad.slice(0, 12)).toBe(401);
+      expect((await t.call(null)("GET", "/contacts", undefined, { "x-api-key": bad })).status, bad.slice(0, 12)).toBe(
+        401,
+      );
     }
     expect((await t.call(null)("GET", "/contacts", undefined, { "x-api-key": team.owner.token })).status).toBe(401);
     // A person's acts are not open to a program.
@@ -82,9 +109,16 @@ describe("access tokens", () => {
   });
 
   test("the database's own door does not take forged ones either", async () => {
-    const rest = (token: string) => fetch(`${t.env.SUPABASE_URL}/rest/v1/contacts?select=id`, { headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, authorization: `Bearer ${token}` } });
+    const rest = (token: string) =>
+      fetch(`${t.env.SUPABASE_URL}/rest/v1/contacts?select=id`, {
+        headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, authorization: `Bearer ${token}` },
+      });
     const service = { ...claims(), role: "service_role" };
-    for (const token of [await hs256(service, t.env.SUPABASE_PUBLISHABLE_KEY!), `${encode({ alg: "none" })}.${encode(service)}.`, await hs256({ ...service, exp: now() - 60 })]) {
+    for (const token of [
+      await hs256(service, t.env.SUPABASE_PUBLISHABLE_KEY!),
+      `${encode({ alg: "none" })}.${encode(service)}.`,
+      await hs256({ ...service, exp: now() - 60 }),
+    ]) {
       const answer = await rest(token);
       expect(answer.status).toBe(401);
       await answer.body?.cancel();
@@ -102,7 +136,8 @@ describe("tokens in links", () => {
     await t.sql`insert into public.tracked_links (tenant_id, message_id, number, url) values (${by.id}, ${id}, 1, 'https://example.com/')`;
     return id;
   }
-  const make = (purpose: "open" | "click" | "unsubscribe", tenantId: string, messageId: string, number = 0) => linkToken(t.kernel.vault, purpose, { tenantId, messageId, number });
+  const make = (purpose: "open" | "click" | "unsubscribe", tenantId: string, messageId: string, number = 0) =>
+    linkToken(t.kernel.vault, purpose, { tenantId, messageId, number });
 
   test("do one thing each: none opens another door, and no single changed character passes", async () => {
     const id = await message(team);
@@ -111,7 +146,10 @@ describe("tokens in links", () => {
     for (const [door, right] of Object.entries(doors)) {
       for (const purpose of Object.values(doors).filter((p) => p !== right)) {
         const token = await make(purpose, team.id, id, purpose === "click" ? 1 : 0);
-        for (const method of door === "u" ? ["GET", "POST"] : ["GET"]) expect((await links.request(`/links/${door}/${token}`, { method })).status, `${purpose} at ${door}`).toBe(404);
+        for (const method of door === "u" ? ["GET", "POST"] : ["GET"])
+          expect((await links.request(`/links/${door}/${token}`, { method })).status, `${purpose} at ${door}`).toBe(
+            404,
+          );
       }
     }
     const good = await make("unsubscribe", team.id, id);
@@ -119,7 +157,14 @@ describe("tokens in links", () => {
       const changed = `${good.slice(0, i)}${good[i] === "A" ? "B" : "A"}${good.slice(i + 1)}`;
       expect((await links.request(`/links/u/${changed}`, { method: "POST" })).status).toBe(404);
     }
-    for (const odd of [good.slice(0, -1), `${good}A`, encodeURIComponent(`${good}\0`), "A".repeat(88), "%ff", "__proto__"]) {
+    for (const odd of [
+      good.slice(0, -1),
+      `${good}A`,
+      encodeURIComponent(`${good}\0`),
+      "A".repeat(88),
+      "%ff",
+      "__proto__",
+    ]) {
       expect((await links.request(`/links/u/${odd}`, { method: "POST" })).status, odd.slice(0, 20)).toBe(404);
     }
     expect(await state(team.id)).toBe(before);
@@ -129,13 +174,21 @@ describe("tokens in links", () => {
     const other = await t.tenant();
     const theirs = await message(other);
     const before = await state(other.id);
-    const status = async (door: string, token: string, method = "GET") => (await links.request(`/links/${door}/${token}`, { method, headers: { "user-agent": "Mozilla/5.0 (X11) Firefox/140.0" } })).status;
+    const status = async (door: string, token: string, method = "GET") =>
+      (
+        await links.request(`/links/${door}/${token}`, {
+          method,
+          headers: { "user-agent": "Mozilla/5.0 (X11) Firefox/140.0" },
+        })
+      ).status;
     expect(await status("c", await make("click", team.id, theirs, 1))).toBe(410);
     expect(await status("u", await make("unsubscribe", team.id, theirs))).toBe(410);
     await status("u", await make("unsubscribe", team.id, theirs), "POST");
     await status("o", await make("open", team.id, theirs));
     expect(await state(other.id)).toBe(before);
-    expect((await t.sql`select 1 from public.suppressions where tenant_id in (${team.id}, ${other.id})`).length).toBe(0);
+    expect((await t.sql`select 1 from public.suppressions where tenant_id in (${team.id}, ${other.id})`).length).toBe(
+      0,
+    );
   });
 
   test("an invitation is no claim, a claim no invitation, and neither works twice or for two", async () => {
@@ -143,22 +196,50 @@ describe("tokens in links", () => {
     const invited = await team.api("POST", "/invitations", { email, role: "viewer" });
     const token = new URL(invited.body.url as string).searchParams.get("token")!;
     const account = { password: "a long enough password", name: "New" };
-    const claim = await anonymous()("POST", "/auth/claim", { token, email: `${uuid7()}@example.com`, tenant_name: "Mine", ...account });
+    const claim = await anonymous()("POST", "/auth/claim", {
+      token,
+      email: `${uuid7()}@example.com`,
+      tenant_name: "Mine",
+      ...account,
+    });
     expect(claim.status).toBe(410);
     expect((await anonymous()("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: false });
-    for (const odd of [token.toUpperCase(), token.slice(0, -1), token.replace("ovi_", "ovc_"), `${token}\u200b`, "' or true --"]) {
-      expect((await anonymous()("POST", "/auth/invitation/accept", { token: odd, ...account })).status, odd.slice(0, 8)).toBe(410);
+    for (const odd of [
+      token.toUpperCase(),
+      token.slice(0, -1),
+      token.replace("ovi_", "ovc_"),
+      `${token}\u200b`,
+      "' or true --",
+    ]) {
+      expect(
+        (await anonymous()("POST", "/auth/invitation/accept", { token: odd, ...account })).status,
+        odd.slice(0, 8),
+      ).toBe(410);
     }
     expect((await anonymous()("POST", "/auth/invitation/accept", { token, ...account })).status).toBe(200);
     expect((await anonymous()("POST", "/auth/invitation/accept", { token, ...account })).status).toBe(410);
-    expect((await anonymous()("GET", `/auth/invitation?token=${token}`)).body).toEqual({ valid: false, email: null, tenant_name: null, role: null });
-    const members = await t.sql<{ email: string; role: string }[]>`select email, role from public.members where tenant_id = ${team.id} and email = ${email}`;
+    expect((await anonymous()("GET", `/auth/invitation?token=${token}`)).body).toEqual({
+      valid: false,
+      email: null,
+      tenant_name: null,
+      role: null,
+    });
+    const members = await t.sql<
+      { email: string; role: string }[]
+    >`select email, role from public.members where tenant_id = ${team.id} and email = ${email}`;
     expect(members.map((m) => m.role)).toEqual(["viewer"]);
   });
 
   test("a refresh token is no access token, and its use replaces it", async () => {
     const email = `${uuid7()}@example.com`;
-    const session = (await anonymous()("POST", "/auth/register", { email, password: "a long enough password", name: "R", tenant_name: "R" })).body;
+    const session = (
+      await anonymous()("POST", "/auth/register", {
+        email,
+        password: "a long enough password",
+        name: "R",
+        tenant_name: "R",
+      })
+    ).body;
     expect((await t.call(session.refresh_token as string)("GET", "/tenants")).status).toBe(401);
     const next = await anonymous()("POST", "/auth/refresh", { refresh_token: session.refresh_token });
     expect(next.status).toBe(200);
@@ -172,10 +253,16 @@ describe("guessing passwords past the API, at the auth server itself", () => {
     const guess = (to: string) =>
       fetch(`${t.env.SUPABASE_URL}/auth/v1/token?grant_type=password`, {
         method: "POST",
-        headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, "content-type": "application/json", "x-forwarded-for": `2001:db8::${crypto.randomUUID().slice(0, 4)}` },
+        headers: {
+          apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+          "content-type": "application/json",
+          "x-forwarded-for": `2001:db8::${crypto.randomUUID().slice(0, 4)}`,
+        },
         body: JSON.stringify({ email: to, password: "guess guess" }),
       }).then(async (r) => (await r.body?.cancel(), r));
-    const statuses = (await Promise.all(Array.from({ length: 40 }, (_, i) => guess(i % 2 ? email : email.toUpperCase())))).map((r) => r.status);
+    const statuses = (
+      await Promise.all(Array.from({ length: 40 }, (_, i) => guess(i % 2 ? email : email.toUpperCase())))
+    ).map((r) => r.status);
     expect(statuses.filter((s) => s === 429).length).toBeGreaterThan(3);
     expect((await guess(email)).headers.get("retry-after")).toMatch(/^\d+$/);
     expect((await guess(`${uuid7()}@example.com`)).status).toBe(400);
@@ -185,7 +272,14 @@ describe("guessing passwords past the API, at the auth server itself", () => {
     let now = 0;
     const guard = new Guard(1000, () => now);
     const attempt = async (path: string, peer = "203.0.113.9", headers = {}) => {
-      const admitted = await guard.admit(new Request(`http://x${path}`, { method: "POST", headers, body: JSON.stringify({ email: `${uuid7()}@x.example` }) }), peer);
+      const admitted = await guard.admit(
+        new Request(`http://x${path}`, {
+          method: "POST",
+          headers,
+          body: JSON.stringify({ email: `${uuid7()}@x.example` }),
+        }),
+        peer,
+      );
       return admitted instanceof Response ? admitted.status : 200;
     };
     const token = "/auth/v1/token?grant_type=password";

@@ -20,7 +20,8 @@ beforeAll(async () => {
   auth = [host, `Authorization: Bearer ${tenant.owner.token}`, `X-Tenant-Id: ${tenant.id}`];
 });
 
-const rows = async (table: string) => (await t.sql`select count(*)::int as n from public.${t.sql(table)} where tenant_id = ${tenant.id}`)[0]!.n as number;
+const rows = async (table: string) =>
+  (await t.sql`select count(*)::int as n from public.${t.sql(table)} where tenant_id = ${tenant.id}`)[0]!.n as number;
 
 describe("bodies", () => {
   test("too large by their own account are 413 before they are read", async () => {
@@ -30,13 +31,23 @@ describe("bodies", () => {
       ["/api/v1/imports", "text/csv"],
       ["/auth/v1/token?grant_type=password", "application/json"],
     ]) {
-      const answer = await sendRaw(url, [`POST ${path} HTTP/1.1`, ...auth, `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`, `Content-Type: ${type}`, "Content-Length: 99999999999"]);
+      const answer = await sendRaw(url, [
+        `POST ${path} HTTP/1.1`,
+        ...auth,
+        `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`,
+        `Content-Type: ${type}`,
+        "Content-Length: 99999999999",
+      ]);
       expect(answer.status, path).toBe(413);
     }
   });
 
   test("too large without saying so are 413, and no more of them is taken than the limit", async () => {
-    const answer = await pour(url, ["POST /api/v1/lists HTTP/1.1", ...auth, "Content-Type: application/json"], 64 * 1024 * 1024);
+    const answer = await pour(
+      url,
+      ["POST /api/v1/lists HTTP/1.1", ...auth, "Content-Type: application/json"],
+      64 * 1024 * 1024,
+    );
     expect(answer.status).toBe(413);
     const hook = await pour(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host], 64 * 1024 * 1024);
     expect(hook.status).toBe(413);
@@ -57,7 +68,13 @@ describe("bodies", () => {
     const [list, hook, login, rest] = await Promise.all([
       trickle(url, ["POST /api/v1/lists HTTP/1.1", ...auth, json, length]),
       trickle(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host, json, length]),
-      trickle(url, ["POST /auth/v1/token?grant_type=password HTTP/1.1", host, `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`, json, length]),
+      trickle(url, [
+        "POST /auth/v1/token?grant_type=password HTTP/1.1",
+        host,
+        `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`,
+        json,
+        length,
+      ]),
       trickle(url, ["POST /rest/v1/rpc/x HTTP/1.1", host, `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`, json, length]),
     ]);
     for (const answer of [list, hook, login, rest]) {
@@ -70,7 +87,11 @@ describe("bodies", () => {
 
   test("a file that stops coming is given up, and its beginning is removed", { timeout: 40_000 }, async () => {
     const answer = await exchange(url, (socket) => {
-      socket.write(["POST /api/v1/imports HTTP/1.1", ...auth, "Content-Type: text/csv", "Content-Length: 3000000", "", ""].join("\r\n"));
+      socket.write(
+        ["POST /api/v1/imports HTTP/1.1", ...auth, "Content-Type: text/csv", "Content-Length: 3000000", "", ""].join(
+          "\r\n",
+        ),
+      );
       socket.write(`Email\n${"zoe@example.com\n".repeat(80_000)}`);
     });
     expect(answer.status, answer.body).toBe(408);
@@ -79,12 +100,26 @@ describe("bodies", () => {
   });
 
   test("of another media type are 415", async () => {
-    for (const type of ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/html", "application/jsonp"]) {
+    for (const type of [
+      "text/plain",
+      "application/xml",
+      "multipart/form-data; boundary=x",
+      "application/x-www-form-urlencoded",
+      "text/html",
+      "application/jsonp",
+    ]) {
       const answer = await tenant.api("POST", "/lists", '{"name":"x"}', { "content-type": type });
       expect([answer.status, answer.body.code], type).toEqual([415, "unsupported_media_type"]);
     }
     for (const type of ["application/json", "application/zip", "multipart/form-data; boundary=x", "text/csvx", ""]) {
-      expect((await tenant.api("POST", "/imports", new TextEncoder().encode("Email\na@example.com\n"), { "content-type": type })).status, type).toBe(415);
+      expect(
+        (
+          await tenant.api("POST", "/imports", new TextEncoder().encode("Email\na@example.com\n"), {
+            "content-type": type,
+          })
+        ).status,
+        type,
+      ).toBe(415);
     }
     expect(await rows("lists")).toBe(0);
   });
@@ -93,16 +128,38 @@ describe("bodies", () => {
 describe("requests that are not quite HTTP", () => {
   test("with two lengths, or a length and chunks, are refused and cannot hide a second request", async () => {
     const smuggled = "0\r\n\r\nGET /api/v1/me HTTP/1.1\r\nHost: x\r\n\r\n";
-    const both = await sendRaw(url, ["POST /api/v1/lists HTTP/1.1", ...auth, "Content-Type: application/json", `Content-Length: ${smuggled.length}`, "Transfer-Encoding: chunked"], smuggled);
+    const both = await sendRaw(
+      url,
+      [
+        "POST /api/v1/lists HTTP/1.1",
+        ...auth,
+        "Content-Type: application/json",
+        `Content-Length: ${smuggled.length}`,
+        "Transfer-Encoding: chunked",
+      ],
+      smuggled,
+    );
     expect(both.status).toBeGreaterThanOrEqual(400);
-    const two = await sendRaw(url, ["POST /api/v1/lists HTTP/1.1", ...auth, "Content-Type: application/json", "Content-Length: 2", "Content-Length: 40"], "{}");
+    const two = await sendRaw(
+      url,
+      [
+        "POST /api/v1/lists HTTP/1.1",
+        ...auth,
+        "Content-Type: application/json",
+        "Content-Length: 2",
+        "Content-Length: 40",
+      ],
+      "{}",
+    );
     expect(two.status).toBe(400);
     expect(await rows("lists")).toBe(0);
   });
 
   test("with methods nobody offers are 4xx everywhere", async () => {
     const methods = ["TRACE", "PROPFIND", "PUT", "DELETE", "PATCH", "LINK", "get"];
-    const pairs = ["/api/v1/dashboard", "/webhooks/postmark/x", "/links/u/x", "/health", "/"].flatMap((path) => methods.map((method) => [method, path]));
+    const pairs = ["/api/v1/dashboard", "/webhooks/postmark/x", "/links/u/x", "/health", "/"].flatMap((path) =>
+      methods.map((method) => [method, path]),
+    );
     await Promise.all(
       pairs.map(async ([method, path]) => {
         const answer = await sendRaw(url, [`${method} ${path} HTTP/1.1`, ...auth, "Content-Length: 0"]);
@@ -113,14 +170,28 @@ describe("requests that are not quite HTTP", () => {
   });
 
   test("with very long addresses, too many headers or broken escapes are answered, and the server lives", async () => {
-    const targets = [`/${"a".repeat(60_000)}`, `/api/v1/${"a/".repeat(20_000)}`, `/api/v1/contacts?search=${"%41".repeat(15_000)}`, "/api/v1/contacts/%zz", "/%zz", "/%", "/api/v1/contacts/%c0%af", "/links/u/%00", "/webhooks/%00/%00"];
+    const targets = [
+      `/${"a".repeat(60_000)}`,
+      `/api/v1/${"a/".repeat(20_000)}`,
+      `/api/v1/contacts?search=${"%41".repeat(15_000)}`,
+      "/api/v1/contacts/%zz",
+      "/%zz",
+      "/%",
+      "/api/v1/contacts/%c0%af",
+      "/links/u/%00",
+      "/webhooks/%00/%00",
+    ];
     const answers = await Promise.all(targets.map((target) => sendRaw(url, [`GET ${target} HTTP/1.1`, ...auth])));
     for (const [i, target] of targets.entries()) {
       const answer = answers[i]!;
       expect(answer.status, target.slice(0, 40)).toBeLessThan(500);
       expect(leakIn(answer.body, t.env), target.slice(0, 40)).toBeNull();
     }
-    const many = await sendRaw(url, ["GET /api/v1/lists HTTP/1.1", ...auth, ...Array.from({ length: 3000 }, (_, i) => `X-Filler-${i}: ${"y".repeat(100)}`)]);
+    const many = await sendRaw(url, [
+      "GET /api/v1/lists HTTP/1.1",
+      ...auth,
+      ...Array.from({ length: 3000 }, (_, i) => `X-Filler-${i}: ${"y".repeat(100)}`),
+    ]);
     expect([0, 400, 413, 431]).toContain(many.status);
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });
@@ -131,10 +202,20 @@ describe("requests that are not quite HTTP", () => {
       sendRaw(url, ["GET /api/v1/%0d%0aSet-Cookie:%20x=1 HTTP/1.1", ...auth]),
       sendRaw(url, ["GET /%0d%0aSet-Cookie:%20x=1 HTTP/1.1", ...auth]),
       sendRaw(url, ["GET /health%0d%0aSet-Cookie:%20x=1 HTTP/1.1", ...auth]),
-      sendRaw(url, ["OPTIONS /rest/v1/contacts HTTP/1.1", host, "Origin: https://evil.example", "Access-Control-Request-Headers: x%0d%0aSet-Cookie: x=1"]),
+      sendRaw(url, [
+        "OPTIONS /rest/v1/contacts HTTP/1.1",
+        host,
+        "Origin: https://evil.example",
+        "Access-Control-Request-Headers: x%0d%0aSet-Cookie: x=1",
+      ]),
     ];
     for (const answer of await Promise.all(probes)) expect(answer.head).not.toMatch(/^set-cookie/im);
-    const uploaded = await tenant.api("POST", `/imports?file_name=${encodeURIComponent('a".csv\r\nSet-Cookie: x=1\r\n\r\n<script>')}`, new TextEncoder().encode("Email\na@example.com\n"), { "content-type": "text/csv" });
+    const uploaded = await tenant.api(
+      "POST",
+      `/imports?file_name=${encodeURIComponent('a".csv\r\nSet-Cookie: x=1\r\n\r\n<script>')}`,
+      new TextEncoder().encode("Email\na@example.com\n"),
+      { "content-type": "text/csv" },
+    );
     expect(uploaded.status).toBe(201);
     const errors = await tenant.api("GET", `/imports/${uploaded.body.id}/errors.csv`);
     expect(errors.headers.get("set-cookie")).toBeNull();
@@ -142,7 +223,18 @@ describe("requests that are not quite HTTP", () => {
   });
 
   test("naming another host do not change what links say", async () => {
-    const answer = await sendRaw(url, ["POST /api/v1/invitations HTTP/1.1", "Host: evil.example", ...auth.slice(1), "X-Forwarded-Host: evil.example", "Content-Type: application/json", "Content-Length: 46"], '{"email":"new@example.com","role":"member"   }');
+    const answer = await sendRaw(
+      url,
+      [
+        "POST /api/v1/invitations HTTP/1.1",
+        "Host: evil.example",
+        ...auth.slice(1),
+        "X-Forwarded-Host: evil.example",
+        "Content-Type: application/json",
+        "Content-Length: 46",
+      ],
+      '{"email":"new@example.com","role":"member"   }',
+    );
     expect(answer.status, answer.body).toBe(201);
     expect(answer.body).not.toContain("evil.example");
   });
@@ -150,7 +242,19 @@ describe("requests that are not quite HTTP", () => {
 
 describe("the console's files", () => {
   test("are all that is served: no way out of the folder", async () => {
-    const targets = ["/../../package.json", "/%2e%2e/%2e%2e/package.json", "/..%2f..%2fpackage.json", "/_app/../../../package.json", "/_app/%2e%2e%2f%2e%2e%2f%2e%2e%2fpackage.json", "//etc/passwd", "/..%5c..%5cpackage.json", "/%2e%2e%00/package.json", "/_app/..%252f..%252fpackage.json", "/.%2e/.%2e/.env", "http://evil.example/../../package.json"];
+    const targets = [
+      "/../../package.json",
+      "/%2e%2e/%2e%2e/package.json",
+      "/..%2f..%2fpackage.json",
+      "/_app/../../../package.json",
+      "/_app/%2e%2e%2f%2e%2e%2f%2e%2e%2fpackage.json",
+      "//etc/passwd",
+      "/..%5c..%5cpackage.json",
+      "/%2e%2e%00/package.json",
+      "/_app/..%252f..%252fpackage.json",
+      "/.%2e/.%2e/.env",
+      "http://evil.example/../../package.json",
+    ];
     const answers = await Promise.all(targets.map((target) => sendRaw(url, [`GET ${target} HTTP/1.1`, host])));
     for (const [i, target] of targets.entries()) {
       const answer = answers[i]!;
@@ -166,12 +270,20 @@ describe("the console's files", () => {
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).toMatch(/script-src [^;]*'self'/);
     expect(policy).not.toMatch(/script-src[^;]*('unsafe-inline'|'unsafe-eval'|\*)/);
-    const files = (readdirSync(build, { recursive: true }) as string[]).map((f) => join(build, f)).filter((f) => statSync(f).isFile());
+    const files = (readdirSync(build, { recursive: true }) as string[])
+      .map((f) => join(build, f))
+      .filter((f) => statSync(f).isFile());
     expect(files.length).toBeGreaterThan(5);
     for (const file of files) {
       const text = readFileSync(file, "latin1");
-      expect(text.match(/sb_secret_\w{8,}|service_role["']?\s*[:,]|-----BEGIN [A-Z ]*PRIVATE KEY|SUPABASE_SECRET_KEY|postgres(ql)?:\/\/\w+:/)?.[0], file).toBeUndefined();
-      for (const name of ["SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET", "OVERTURE_KEYS"]) expect(text.includes(t.env[name]!), `${name} in ${file}`).toBe(false);
+      expect(
+        text.match(
+          /sb_secret_\w{8,}|service_role["']?\s*[:,]|-----BEGIN [A-Z ]*PRIVATE KEY|SUPABASE_SECRET_KEY|postgres(ql)?:\/\/\w+:/,
+        )?.[0],
+        file,
+      ).toBeUndefined();
+      for (const name of ["SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET", "OVERTURE_KEYS"])
+        expect(text.includes(t.env[name]!), `${name} in ${file}`).toBe(false);
     }
   });
 });
@@ -179,15 +291,39 @@ describe("the console's files", () => {
 describe("browsers of other origins", () => {
   const evil = { origin: "https://evil.example" };
   test("get no permission from the API, its documentation, the links or the webhooks", async () => {
-    for (const path of ["/api/v1/lists", "/api/v1/openapi.json", "/api/v1/auth/options", "/auth/login", "/links/u/x", "/webhooks/postmark/x", "/metrics", "/"]) {
+    for (const path of [
+      "/api/v1/lists",
+      "/api/v1/openapi.json",
+      "/api/v1/auth/options",
+      "/auth/login",
+      "/links/u/x",
+      "/webhooks/postmark/x",
+      "/metrics",
+      "/",
+    ]) {
       for (const method of ["GET", "OPTIONS"]) {
-        const answer = await fetch(url + path, { method, headers: { ...evil, "access-control-request-method": "POST", "access-control-request-headers": "authorization" } });
-        expect([path, method, answer.headers.get("access-control-allow-origin"), answer.headers.get("access-control-allow-credentials")]).toEqual([path, method, null, null]);
+        const answer = await fetch(url + path, {
+          method,
+          headers: {
+            ...evil,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization",
+          },
+        });
+        expect([
+          path,
+          method,
+          answer.headers.get("access-control-allow-origin"),
+          answer.headers.get("access-control-allow-credentials"),
+        ]).toEqual([path, method, null, null]);
         await answer.body?.cancel();
       }
     }
     for (const origin of ["null", `${url}.evil.example`, url.replace("http:", "https:")]) {
-      expect((await fetch(`${url}/api/v1/auth/options`, { headers: { origin } })).headers.get("access-control-allow-origin"), origin).toBeNull();
+      expect(
+        (await fetch(`${url}/api/v1/auth/options`, { headers: { origin } })).headers.get("access-control-allow-origin"),
+        origin,
+      ).toBeNull();
     }
   });
 
@@ -198,7 +334,9 @@ describe("browsers of other origins", () => {
   });
 
   test("may call Supabase's own part, where a key decides; never with cookies", async () => {
-    const answer = await fetch(`${url}/rest/v1/contacts`, { headers: { ...evil, apikey: t.env.SUPABASE_PUBLISHABLE_KEY! } });
+    const answer = await fetch(`${url}/rest/v1/contacts`, {
+      headers: { ...evil, apikey: t.env.SUPABASE_PUBLISHABLE_KEY! },
+    });
     expect(answer.headers.get("access-control-allow-origin")).toBe("*");
     expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
     expect(answer.headers.get("set-cookie")).toBeNull();
@@ -208,9 +346,14 @@ describe("browsers of other origins", () => {
 test("answers carry the headers that keep a browser from guessing, framing and remembering", async () => {
   for (const path of ["/api/v1/lists", "/api/v1/auth/options", "/api/v1/nowhere", "/api/v1/docs"]) {
     const { headers } = await fetch(url + path);
-    expect([path, headers.get("x-content-type-options"), headers.get("x-frame-options")]).toEqual([path, "nosniff", "DENY"]);
+    expect([path, headers.get("x-content-type-options"), headers.get("x-frame-options")]).toEqual([
+      path,
+      "nosniff",
+      "DENY",
+    ]);
     expect(headers.get("x-powered-by")).toBeNull();
   }
   expect((await fetch(`${url}/api/v1/lists`)).headers.get("cache-control")).toBe("no-store");
-  for (const path of ["/links/u/x", "/webhooks/postmark/x"]) expect((await fetch(url + path)).headers.get("x-content-type-options"), path).toBe("nosniff");
+  for (const path of ["/links/u/x", "/webhooks/postmark/x"])
+    expect((await fetch(url + path)).headers.get("x-content-type-options"), path).toBe("nosniff");
 });

@@ -12,7 +12,10 @@ export async function stateReader(t: TestKernel): Promise<(tenantId: string) => 
       ({ name, key }) =>
         `select '${name}' as name, count(*)::text || ':' || coalesce(sum(hashtextextended(x::text, 0)::numeric), 0)::text as state from public."${name}" x where "${key}" = $1`,
     ),
-    ...queues.map(({ queue_name }) => `select 'queue ${queue_name}', count(*)::text from pgmq."q_${queue_name}" q where q.message ->> 'tenant_id' = $1::text`),
+    ...queues.map(
+      ({ queue_name }) =>
+        `select 'queue ${queue_name}', count(*)::text from pgmq."q_${queue_name}" q where q.message ->> 'tenant_id' = $1::text`,
+    ),
   ];
   const statement = parts.join(" union all ").replaceAll("= $1::text", "= $2");
   return async (tenantId) => {
@@ -24,7 +27,10 @@ export async function stateReader(t: TestKernel): Promise<(tenantId: string) => 
 /** The first line two states differ in. */
 export const difference = (before: string, after: string): string => {
   const old = new Set(before.split("\n"));
-  return after.split("\n").filter((line) => !old.has(line)).join(", ");
+  return after
+    .split("\n")
+    .filter((line) => !old.has(line))
+    .join(", ");
 };
 
 /** Stack frames, file names, SQL and the database's own sentences. No answer may contain one. */

@@ -50,7 +50,11 @@ export type TestKernel = {
 };
 
 /** `also` adds modules of the test's own, such as an operation that throws half-way; `host` takes the log or the name lookup. */
-export function testKernel(extraEnv: Record<string, string> = {}, also: readonly ModuleDef[] = [], host: Host = {}): TestKernel {
+export function testKernel(
+  extraEnv: Record<string, string> = {},
+  also: readonly ModuleDef[] = [],
+  host: Host = {},
+): TestKernel {
   const env = { ...inject("stackEnv"), ...extraEnv };
   const kernel = createKernel(env, [...modules, ...also], host);
   const app = createApp(kernel);
