@@ -19,7 +19,7 @@ const QUESTIONS: Record<"list" | "filter" | "search", Question[]> = {
   filter: [
     ["by status", () => "/contacts?limit=50&status=customer"],
     ["by country", () => filter({ field: "country", op: "eq", value: "DE" })],
-    ["by rare tag", () => filter({ field: "tags", op: "any", value: ["vip"] })],
+    ["by rare tag", () => "/contacts?limit=50&tag=vip"],
     [
       "by company domain",
       ({ n }) => filter({ field: "company.domain", op: "eq", value: `c${1 + (n % 400)}.example.com` }),

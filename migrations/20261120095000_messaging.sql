@@ -87,6 +87,8 @@ create index messages_by_contact on public.messages (tenant_id, contact_id, crea
 create index messages_by_thread on public.messages (tenant_id, thread_id, created_at);
 create index messages_by_created on public.messages (tenant_id, created_at desc, id desc);
 create index messages_unknown on public.messages (tenant_id, updated_at) where status = 'unknown';
+-- The rare ones that people look for; the usual ones are found on the way through messages_by_created.
+create index messages_by_rare_status on public.messages (tenant_id, status, created_at desc, id desc) where status in ('failed', 'cancelled');
 create index messages_sent on public.messages (tenant_id, sent_at) where sent_at is not null;
 select kernel.protect('public.messages');
 
@@ -472,8 +474,9 @@ begin
   into rows
   from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text, at timestamptz,
     bounce text, is_bot boolean, detail jsonb)
-  left join public.messages own on own.tenant_id = me and own.direction = 'out' and (connection is null or own.connection_id = connection)
-    and own.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end
+  -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
+  left join lateral (select m.id from public.messages m where m.tenant_id = me and m.direction = 'out' and (connection is null or m.connection_id = connection)
+    and m.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end limit 1) own on true
   left join lateral (select m.id from public.messages m where own.id is null and m.tenant_id = me and m.direction = 'out'
     and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true;
 

@@ -1,0 +1,208 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openWorld, type Team, type World } from "../../bench/world.ts";
+import { seedTenant } from "../../bench/seed.ts";
+import { drainOnce } from "../../modules/kernel/drain.ts";
+import { isRead, pathParams } from "../../modules/kernel/operation.ts";
+import { until } from "../support/until.ts";
+import { readPlans, wholeScans } from "./plans.ts";
+
+// Nothing the product does every day may read a big table from end to end. The server itself writes down the plan of every
+// statement, also of those inside functions, while the real operations run.
+
+/** Tables and partitions with more rows than anybody should read for one answer; which those are, the catalog says. */
+let big: Set<string>;
+const MANY = 5_000;
+let world: World;
+let team: Team;
+let log: string;
+const ids: Record<string, string> = {};
+
+beforeAll(async () => {
+  world = await openWorld();
+  team = await world.team("Grown");
+  const other = await world.team("Neighbour");
+  for (const t of [team, other])
+    await seedTenant(world.admin, t.id, { contacts: 40_000, messages: 40_000, events: 60_000 });
+  const one = async (table: string, where = "true") =>
+    (
+      await world.admin.unsafe<{ id: string }[]>(
+        `select id from public.${table} where tenant_id = '${team.id}' and ${where} limit 1`,
+      )
+    )[0]!.id;
+  ids.contacts = await one("contacts");
+  ids.companies = await one("companies");
+  ids.campaigns = await one("campaigns");
+  ids.messages = await one("messages", "direction = 'out'");
+  ids.threads = (
+    await world.admin<
+      { thread_id: string }[]
+    >`select thread_id from public.messages where tenant_id = ${team.id} limit 1`
+  )[0]!.thread_id;
+  ids.connections = await one("connections");
+  ids.senders = await one("senders");
+  ids.lists = (await world.call(team, "POST", "/lists", { name: "Few" })).id;
+  await world.admin`insert into public.list_contacts (tenant_id, list_id, contact_id) select tenant_id, ${ids.lists!}, id from public.contacts where tenant_id = ${team.id} limit 300`;
+  ids.segments = (
+    await world.call(team, "POST", "/segments", {
+      name: "Customers",
+      filter: { field: "status", op: "eq", value: "customer" },
+    })
+  ).id;
+
+  await world.admin`update public.senders set daily_cap = 1000 where tenant_id = ${team.id}`;
+  const grown = await world.admin<{ name: string }[]>`
+    select relname as name from pg_class where relkind = 'r' and relnamespace::regnamespace::text in ('public', 'private') and reltuples > ${MANY}`;
+  big = new Set(grown.map((r) => r.name));
+  for (const name of ["contacts", "messages", "enrollments"]) expect(big).toContain(name);
+  expect([...big].some((name) => name.startsWith("message_events_20"))).toBe(true);
+
+  for (const setting of [
+    "session_preload_libraries = 'auto_explain'",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_nested_statements = on",
+    "auto_explain.log_format = json",
+  ]) {
+    await world.admin.unsafe(`alter database postgres set ${setting}`);
+  }
+  // Sessions that stand already have no such library: everybody signs in again.
+  await world.admin`select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`;
+  // The first call after that finds its connection closed.
+  const answers = () => world.kernel.database.once((sql) => sql`select 1`).then(() => true);
+  for (let n = 0; n < 20; n++) await until(answers, { what: "new sessions" });
+  log = join(world.stack.home, "logs", "postgres.log");
+}, 120_000);
+afterAll(() => world?.close());
+
+/** Runs `act` and returns the whole-table scans that happened meanwhile. */
+async function scansOf(act: () => Promise<unknown>): Promise<string[]> {
+  const from = statSync(log).size;
+  await act();
+  // A last statement that is easy to find: when it is in the log, so is everything before it.
+  const mark = `mark_${crypto.randomUUID().replaceAll("-", "")}`;
+  await until(() => world.kernel.database.once((sql) => sql.unsafe(`select 1 as ${mark}`)).then(() => true), {
+    what: "the mark",
+  });
+  const plans = await until(
+    () => {
+      const read = readPlans(log, from);
+      return read.some((p) => p.query.includes(mark)) ? read : null;
+    },
+    { what: "the plans in the log" },
+  );
+  expect(plans.length).toBeGreaterThan(0);
+  return wholeScans(plans, big);
+}
+
+test("the watcher sees a scan, also inside a function", async () => {
+  await world.admin`create or replace function private.scan_it() returns bigint language plpgsql as $$ begin return (select count(*) from public.messages where body_text = 'x'); end $$`;
+  expect(await scansOf(() => world.kernel.database.once((sql) => sql`select 1`))).toEqual([]);
+  const seen = await scansOf(async () => {
+    const { default: postgres } = await import("postgres");
+    const sql = postgres(world.stack.adminDbUrl, { max: 1, onnotice: () => {} });
+    await sql`select private.scan_it()`;
+    await sql.end();
+  });
+  expect(seen).toEqual([expect.stringMatching(/^messages where /)]);
+  await world.admin`drop function private.scan_it()`;
+});
+
+describe("no whole-table scan in", () => {
+  test("any list or page of the API", async () => {
+    const reading = world.kernel.registry.operations.filter(
+      (o) => o.auth === "tenant" && isRead(o) && !/export|csv/.test(o.path),
+    );
+    const paths = reading.flatMap((o) => {
+      const [param] = pathParams(o.path);
+      if (!param) return [o.path];
+      const table = o.path.split(`/{${param}}`)[0]!.split("/").pop()!;
+      return ids[table] ? [o.path.replace(`{${param}}`, ids[table]!)] : [];
+    });
+    expect(paths.length).toBeGreaterThan(25);
+    for (const path of paths) expect(await scansOf(() => world.call(team, "GET", path)), path).toEqual([]);
+  }, 60_000);
+
+  test("a further page, a filter or a search", async () => {
+    const cursor = async (path: string) =>
+      `${path}&cursor=${encodeURIComponent((await world.call(team, "GET", path)).next_cursor)}`;
+    const filter = (tree: unknown) => `/contacts?filter=${encodeURIComponent(JSON.stringify(tree))}`;
+    for (const path of [
+      await cursor("/contacts?limit=100"),
+      await cursor("/contacts?limit=100&sort=email"),
+      await cursor("/messages?limit=100"),
+      await cursor(`/campaigns/${ids.campaigns}/leads?limit=100`),
+      await cursor("/activity?limit=100"),
+      "/contacts?status=customer",
+      "/contacts?search=p123%40",
+      "/contacts?search=zzzzzq",
+      filter({ field: "country", op: "eq", value: "DE" }),
+      filter({ field: "company.domain", op: "eq", value: "c7.example.com" }),
+      `/messages?campaign_id=${ids.campaigns}`,
+      `/messages?contact_id=${ids.contacts}`,
+      `/messages?direction=in`,
+      `/messages?status=failed`,
+      `/campaigns/${ids.campaigns}/leads?status=finished`,
+    ]) {
+      expect(await scansOf(() => world.call(team, "GET", path)), path).toEqual([]);
+    }
+  }, 60_000);
+
+  test("taking in an audience, planning, claiming, settling and what webhooks tell", async () => {
+    const drain = async (queue: string) => {
+      const consumer = world.kernel.registry.consumers.find((c) => c.queue === queue)!;
+      while ((await drainOnce(world.kernel, consumer)) > 0);
+    };
+    const run = <T>(fn: Parameters<typeof world.kernel.run<T>>[1]) =>
+      world.kernel.run({ actor: { kind: "job", name: "growth" }, tenantId: team.id }, fn);
+    const campaign = await world.call(team, "POST", "/campaigns", {
+      name: "Growing",
+      sender_id: ids.senders,
+      list_id: ids.lists,
+      settings: { time_zone: "UTC", window: null },
+      steps: [{ wait_hours: 0, subject: "Hello", body: "Dear" }],
+    });
+    const acts: Record<string, () => Promise<unknown>> = {
+      start: () => world.call(team, "POST", `/campaigns/${campaign.id}/start`),
+      "take in": () => drain("campaigns_enroll"),
+      plan: () => drain("campaigns_plan"),
+      cancel: () => run((ctx) => ctx.db`select private.cancel_unsendable()`),
+      "claim and settle": () =>
+        run(async (ctx) => {
+          const claimed = await ctx.db<
+            { id: string }[]
+          >`select id from private.claim_messages(300, 60, ${ids.connections!})`;
+          expect(claimed.length).toBe(300);
+          await ctx.db`select private.settle_messages(${ctx.db.json(claimed.map(({ id }) => ({ id, outcome: "sent", provider_message_id: `growth-${id}` })))})`;
+        }),
+      "apply events": () =>
+        run(async (ctx) => {
+          const events = ["delivered", "opened", "bounced", "unsubscribed"].map((kind, n) => ({
+            kind,
+            event_key: `growth:${kind}`,
+            provider_message_id: `seed-${n + 1}`,
+            at: new Date().toISOString(),
+            bounce: "permanent",
+          }));
+          await ctx.db`select private.apply_events(${ids.connections!}, ${ctx.db.json(events)})`;
+        }),
+      "receive a reply": () =>
+        run(
+          (ctx) =>
+            ctx.db`select private.receive_email(${ids.connections!}, ${ctx.db.json({ from_email: "p5@c5.example.com", to_email: "sam@seeded.example", references: ["<5@seeded.example>"], provider_inbound_id: "growth", text: "Hi" })}, false)`,
+        ),
+    };
+    for (const [name, act] of Object.entries(acts)) expect(await scansOf(act), name).toEqual([]);
+  }, 60_000);
+
+  test("any schedule", async () => {
+    const { default: postgres } = await import("postgres");
+    const sql = postgres(world.stack.dbUrl, { max: 1, onnotice: () => {} });
+    try {
+      for (const { name, sql: statement } of world.kernel.registry.schedules)
+        expect(await scansOf(() => sql.unsafe(statement)), name).toEqual([]);
+    } finally {
+      await sql.end();
+    }
+  }, 60_000);
+});
