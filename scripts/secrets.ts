@@ -24,7 +24,7 @@ const OURS: [what: string, pattern: RegExp][] = [
   ["a key ring", /\bk\d+:[A-Za-z0-9+/]{43}=/],
   [
     "a database URL with a password",
-    /\bpostgres(ql)?:\/\/\w+:(?!\$|<|password|postgres\b|\[)[^\s@/"'`$]{6,}@(?!127\.|localhost|host|db\b)[\w.-]+/,
+    /\bpostgres(ql)?:\/\/\w+:(?!\$|<|password|postgres\b|\[)[^\s@/"'`$]{6,}@(?!127\.|localhost|host|db[:/])[\w.-]+/,
   ],
 ];
 
