@@ -35,7 +35,7 @@ export const messagingReconcile = defineManualConsumer({
           select from public.message_events e where e.tenant_id = m.tenant_id and e.message_id = m.id and e.kind not in ('failed', 'sent'))`;
       const rows = await tx.db<{ id: string }[]>`
         select distinct connection_id as id from public.messages
-        where tenant_id = ${ctx.tenantId} and status = 'unknown' and connection_id is not null`;
+        where tenant_id = ${ctx.tenantId} and status = 'unknown' and connection_id is not null order by 1`;
       return rows.map((r) => r.id);
     });
     // Each by itself: one in trouble, or one whose messages only a person can settle, must not hold back the others.

@@ -127,11 +127,11 @@ test(
     const m = await ready(3);
     await world.sandbox("POST", "/faults", { kind: "reset", account: m.account, accepted: true });
     await send();
-    // Sixty older ones on an SMTP connection, and one on a connection whose provider refuses to answer.
+    // Sixty older ones on a connection that comes first and cannot even be opened.
     const tenant = m.tenant.id;
     await sql`
-    with c as (insert into public.connections (tenant_id, provider, channel, name, status, credentials, webhook_registered)
-      values (${tenant}, 'smtp', 'email', 'Mail', 'active', 'v1.unused', true) returning id)
+    with c as (insert into public.connections (tenant_id, id, provider, channel, name, status, credentials, webhook_registered)
+      values (${tenant}, '00000000-0000-7000-8000-000000000000', 'smtp', 'email', 'Mail', 'active', 'v1.unused', true) returning id)
     insert into public.messages (tenant_id, direction, connection_id, status, attempts, from_email, to_email, thread_id, updated_at)
     select ${tenant}, 'out', c.id, 'unknown', 1, 'a@us.example', 'p' || n || '@example.com', gen_random_uuid(), kernel.now() - interval '1 hour'
     from c, generate_series(1, 60) n`;

@@ -80,6 +80,23 @@ test("eight claimers at once take every message once, and never more than the da
   expect(await reserved(campaign.senderId)).toBe(50);
 });
 
+test("twelve claimers in a race for single messages: each is taken once, whoever looked while another one took it", async () => {
+  const { tenant, campaign } = await planned(300);
+  const taken: Taken[] = [];
+  await Promise.all(
+    Array.from({ length: 12 }, async () => {
+      // The look and the lock are one statement; only many of them side by side meet in between.
+      for (let mine = await claim(tenant, campaign.connectionId, 1); mine.length > 0;) {
+        taken.push(...mine);
+        mine = await claim(tenant, campaign.connectionId, 1);
+      }
+    }),
+  );
+  expect(new Set(taken.map((m) => m.id)).size).toBe(taken.length);
+  expect(taken.every((m) => m.attempts === 1)).toBe(true);
+  expect(taken.length).toBeGreaterThan(250);
+});
+
 test("suppression and claim in every order: none is claimed after the suppression committed", async () => {
   const { tenant, campaign, emails } = await planned(160);
   const suppressedAt = new Map<string, number>();
