@@ -115,10 +115,14 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await expect(page.getByRole("button", { name: "Pause" })).toBeVisible();
   });
 
-  const stage = (label: string) => page.getByRole("listitem").filter({ hasText: new RegExp(`^\\s*${label}`) });
+  const stage = (label: string) =>
+    page
+      .getByRole("region", { name: "From sent to answered" })
+      .locator("dt", { hasText: label })
+      .locator("xpath=following-sibling::dd[2]");
   await test.step("sent, delivered, opened and replied arrive live", async () => {
     for (const label of ["Sent", "Delivered", "Opened", "Replied"])
-      await expect(stage(label).first(), label).toContainText(/[1-9]/, { timeout: 40_000 });
+      await expect(stage(label), label).toContainText(/[1-9]/, { timeout: 40_000 });
   });
 
   await test.step("who lacks a value is blocked, is filled in, and goes on", async () => {
@@ -150,7 +154,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("navigation", { name: "Campaign" }).getByRole("link", { name: "Messages" }).click();
     await page
       .getByRole("row", { name: /Anna Berg/ })
-      .getByRole("button", { name: "Hello Anna" })
+      .getByRole("button", { name: "Hello Anna", exact: true })
       .click();
     const panel = page.getByRole("dialog", { name: "Hello Anna" });
     await expect(panel.getByRole("heading", { name: "Events" })).toBeVisible();

@@ -6,7 +6,7 @@ const SCRIPT = "<script>alert(2)</script>";
 
 test("markup in a name, a company, a subject and a reply is shown as the text it is", async ({ page, account }) => {
   const list = await account.api("POST", "/lists", { name: `List ${IMAGE}` });
-  const { connectionId, senderId } = await connectSandbox(account);
+  const { senderId } = await connectSandbox(account);
   const [id] = await addContacts(account, [
     {
       email: "open+mallory@example.com",
@@ -27,7 +27,7 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
     steps: [{ kind: "email", wait_hours: 0, subject: "Hello {{firstName}}", body: "Dear {{fullName}}" }],
   });
   await account.api("POST", `/campaigns/${campaign.id}/start`);
-  const sent = await until(
+  await until(
     async () =>
       (await account.api("GET", `/messages?campaign_id=${campaign.id}`)).data.find((m: any) => m.status === "sent"),
     { what: "the message to be sent", timeoutMs: 30_000, everyMs: 250 },
@@ -57,8 +57,6 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
     }),
   });
   expect(delivered.status, await delivered.text()).toBe(201);
-  expect(connectionId).toBeTruthy();
-  expect(sent.id).toBeTruthy();
 
   await page.goto("/inbox");
   await expect(page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first()).toBeVisible({

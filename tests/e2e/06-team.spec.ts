@@ -107,7 +107,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
   await other.close();
 });
 
-test("an API key works with its scopes until it is revoked", async ({ page, account }) => {
+test("an API key works with its scopes until it is revoked", async ({ page }) => {
   await page.goto("/settings?tab=keys");
   await page.getByRole("button", { name: "New key" }).click();
   const dialog = page.getByRole("dialog", { name: "New API key" });
@@ -140,7 +140,6 @@ test("an API key works with its scopes until it is revoked", async ({ page, acco
       .or(page.getByRole("cell", { name: "api_keys.delete" }))
       .first(),
   ).toBeVisible();
-  expect(account.tenantId).toBeTruthy();
 });
 
 test("signing out and in; every workspace keeps its own", async ({ page, account, watch }) => {
@@ -199,7 +198,7 @@ test("suppressions go in by the handful, and tracking is switched off for the wh
   expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false, track_clicks: true });
 });
 
-test("another team's pages answer as if they did not exist", async ({ page, account, browser, watch }) => {
+test("another team's pages answer as if they did not exist", async ({ page, account, browser }) => {
   const [id] = await addContacts(account, [{ email: "mine@example.com", first_name: "Mine" }]);
   const stranger = await register("Stan Stranger", "Elsewhere");
   const context = await contextFor(browser, stranger);
@@ -213,5 +212,4 @@ test("another team's pages answer as if they did not exist", async ({ page, acco
   await context.close();
   await page.goto(`/contacts/${id}`);
   await expect(page.getByText("mine@example.com")).toBeVisible();
-  expect(watch).toBeTruthy();
 });

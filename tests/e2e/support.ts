@@ -163,12 +163,13 @@ export class Watch {
 type Fixtures = { account: Account; page: Page; watch: Watch; signedOut: Page };
 
 export const test = base.extend<Fixtures>({
-  baseURL: async ({ browserName: _ }, use) => use(origin()),
-  account: async ({ browserName: _ }, use) => use(await register()),
+  // Playwright wants the braces, even around nothing.
+  // oxlint-disable-next-line no-empty-pattern
+  baseURL: async ({}, use) => use(origin()),
+  // oxlint-disable-next-line no-empty-pattern
+  account: async ({}, use) => use(await register()),
   watch: async ({ context }, use) => {
-    const watch = new Watch(context);
-    await use(watch);
-    await watch.check();
+    await use(new Watch(context));
   },
   context: async ({ browser, account }, use) => {
     const context = await contextFor(browser, account);
@@ -176,7 +177,10 @@ export const test = base.extend<Fixtures>({
     await context.close();
   },
   // Through the watch, so that no test forgets it.
-  page: async ({ context, watch: _ }, use) => use(await context.newPage()),
+  page: async ({ context, watch }, use) => {
+    await use(await context.newPage());
+    await watch.check();
+  },
   signedOut: async ({ browser }, use) => {
     const context = await browser.newContext({ baseURL: origin(), viewport: { width: 1360, height: 900 } });
     const watch = new Watch(context);
