@@ -17,6 +17,8 @@ create table public.connections (
   sent bigint not null default 0,
   failed bigint not null default 0,
   consecutive_failures int not null default 0,
+  -- Messages refused since the last one that was taken.
+  consecutive_rejections int not null default 0,
   last_success_at timestamptz,
   last_error text,
   last_error_at timestamptz,

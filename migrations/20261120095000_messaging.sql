@@ -360,7 +360,7 @@ create type private.settling as (id uuid, outcome text, provider_message_id text
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an
 -- attempt says nothing about a later one, except that the message was sent.
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
-create function private.settle_messages(outcomes jsonb, max_attempts int default 8) returns int
+create function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   me uuid := kernel.tenant();
@@ -379,13 +379,16 @@ begin
   select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- An earlier call of it may have gone through.
-      else case when l.attempts < max_attempts then 'queued' when l.ask_until is not null then 'unknown' else 'failed' end end,
+      -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
+      else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued' when l.ask_until is not null then 'unknown' else 'failed' end end,
     l.attempts, l.connection_id, l.sender_id, a.day)::private.settling), '{}')
   into rows
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text, after_seconds double precision)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
-  left join public.attempts a on a.tenant_id = me and a.message_id = l.id and a.number = l.attempts;
+  left join lateral (
+    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.day) filter (where x.number = l.attempts) as day
+    from public.attempts x where x.tenant_id = me and x.message_id = l.id) a on true;
 
   update public.messages m set
     status = s.final,
@@ -422,16 +425,19 @@ begin
       'failed', 'The provider refused the message.');
   end if;
 
-  -- Health, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person.
+  -- Health, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and so
+  -- does one that refuses everything: going on would spend the whole audience on one wrong setting.
   update public.connections c set
     sent = c.sent + g.ok, failed = c.failed + g.bad,
     consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
+    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
     last_success_at = case when g.ok > 0 then ts else c.last_success_at end,
     last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then ts else c.last_error_at end,
-    status = case when g.broken then 'issue' else c.status end,
+    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
     open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then ts + interval '1 minute' else null end
   from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
           pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
+          pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
           pg_catalog.bool_or(s.outcome = 'broken') as broken,
           pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
         from pg_catalog.unnest(rows) s group by 1) g
@@ -737,7 +743,7 @@ begin
 end $$;
 
 grant execute on function private.in_window(jsonb, timestamptz), private.end_enrollments(uuid[], text, text),
-  private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb, int), private.after_sent(uuid[])
+  private.suppress(text[], text, text, text), private.advance_enrollments(uuid[]), private.settle_messages(jsonb), private.after_sent(uuid[])
   to overture_user, overture_worker;
 grant execute on function private.claim_messages(int, int, uuid), private.apply_events(uuid, jsonb), private.receive_email(uuid, jsonb, boolean),
   private.cancel_unsendable(), private.ask_again(uuid[], double precision),

@@ -76,7 +76,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
     `its operators are not leakproof, so policies keep them from the indexes; ${ofThisTenant}`,
   ],
   "private.estimate_contacts()": [both, `reads the planner's statistics; ${ofThisTenant}`],
-  "private.settle_messages(jsonb,integer)": [
+  "private.settle_messages(jsonb)": [
     both,
     `people who decide an unknown outcome may not write attempts, usage or health themselves; ${ofThisTenant}`,
   ],

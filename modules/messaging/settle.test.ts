@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { uuid7 } from "../kernel/ids.ts";
+
+const t = testKernel();
+
+/** Messages of one connection as a claim leaves them: sending, with an attempt that began so long ago. */
+async function claimed(team: TestTenant, count: number, begun = "0 seconds") {
+  const made = await team.api("POST", "/connections", {
+    provider: "postmark",
+    name: `Sandbox ${uuid7()}`,
+    credentials: { server_token: crypto.randomUUID() },
+    base_url: `${t.env.OVERTURE_SANDBOX_URL}/postmark`,
+  });
+  const connection = made.body.id as string;
+  await t.sql`update public.connections set status = 'active' where id = ${connection}`;
+  const ids = Array.from({ length: count }, () => uuid7());
+  await t.sql`
+    insert into public.messages (tenant_id, id, direction, status, lease_until, attempts, connection_id, from_email, to_email, subject, thread_id)
+    select ${team.id}::uuid, x, 'out', 'sending', now() + interval '1 hour', 1, ${connection}::uuid, 'me@example.com', 'you-' || x || '@example.com', 'Hi', x
+    from unnest(${ids}::uuid[]) x`;
+  await t.sql`
+    insert into public.attempts (tenant_id, message_id, number, started_at)
+    select ${team.id}::uuid, x, 1, clock_timestamp() - ${begun}::text::interval from unnest(${ids}::uuid[]) x`;
+  return { connection, ids };
+}
+
+const settle = (team: TestTenant, ids: string[], outcome: Record<string, unknown>) =>
+  team.run(
+    (ctx) => ctx.db`select private.settle_messages(${ctx.db.json(ids.map((id) => ({ id, ...outcome })) as never)})`,
+  );
+const statuses = async (ids: string[]) => [
+  ...new Set(
+    (await t.sql<{ status: string }[]>`select status from public.messages where id = any(${ids}::uuid[])`).map(
+      (r) => r.status,
+    ),
+  ),
+];
+const stateOf = async (connection: string) =>
+  (await t.sql<{ status: string }[]>`select status from public.connections where id = ${connection}`)[0]!.status;
+
+test("a message that may still be taken is tried again for a day, however often, and then given up", async () => {
+  const team = await t.tenant();
+  const retry = { outcome: "retry", code: "rate_limited", detail: "later" };
+  const young = await claimed(team, 1, "23 hours");
+  await t.sql`update public.messages set attempts = 40 where id = any(${young.ids}::uuid[])`;
+  await settle(team, young.ids, retry);
+  expect(await statuses(young.ids)).toEqual(["queued"]);
+  const old = await claimed(team, 1, "25 hours");
+  await settle(team, old.ids, retry);
+  expect(await statuses(old.ids)).toEqual(["failed"]);
+});
+
+test("a provider that refuses fifty messages in a row waits for a person; one taken in between starts the count again", async () => {
+  const team = await t.tenant();
+  const rejected = { outcome: "rejected", code: "300", detail: "Invalid 'From' address." };
+  const first = await claimed(team, 60);
+  await settle(team, first.ids.slice(0, 49), rejected);
+  expect(await stateOf(first.connection)).toBe("active");
+  await settle(team, first.ids.slice(49, 50), { outcome: "sent", provider_message_id: "x" });
+  await settle(team, first.ids.slice(50, 52), rejected);
+  expect(await stateOf(first.connection)).toBe("active");
+  const second = await claimed(team, 50);
+  await settle(team, second.ids, rejected);
+  expect(await stateOf(second.connection)).toBe("issue");
+});
