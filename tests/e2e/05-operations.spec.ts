@@ -13,13 +13,11 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     const enqueue = () => sql`select pgmq.send('contacts_import', ${sql.json(payload)})`;
     const dead = async () => (await account.api("GET", "/dead-letters")).data as { id: string; died_at: string }[];
     await enqueue();
-    const [one] = await until(
-      async () => {
-        const d = await dead();
-        return d.length > 0 && d;
-      },
-      { what: "the dead letter", timeoutMs: 30_000, everyMs: 200 },
-    );
+    const one = await until(async () => (await dead())[0], {
+      what: "the dead letter",
+      timeoutMs: 30_000,
+      everyMs: 200,
+    });
 
     await page.goto("/queues");
     await expect(
@@ -38,7 +36,7 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     await expect(toast(page, "1 message back in the queue")).toBeVisible();
 
     // Tried again, it fails again and comes back under another id.
-    await until(async () => (await dead()).some((d) => d.id !== one!.id), {
+    await until(async () => (await dead()).some((d) => d.id !== one.id), {
       what: "the second death",
       timeoutMs: 30_000,
       everyMs: 200,
