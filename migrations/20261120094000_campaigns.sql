@@ -40,7 +40,7 @@ create table public.campaign_steps (
   position int not null check (position between 1 and 20),
   kind text not null default 'email' check (kind in ('email')),
   -- Hours after the step before was sent; the first step's wait counts from enrollment.
-  wait_hours numeric(8, 2) not null default 0 check (wait_hours >= 0 and wait_hours <= 8760),
+  wait_hours numeric(10, 4) not null default 0 check (wait_hours >= 0 and wait_hours <= 8760),
   -- Empty on a follow-up: it answers the first message in its thread.
   subject text not null default '' check (length(subject) <= 500 and subject !~ '[\r\n]'),
   body text not null check (length(body) <= 100000),
