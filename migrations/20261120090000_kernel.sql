@@ -572,6 +572,13 @@ begin
     timeout_milliseconds := 30000);
 end $$;
 
+-- The newest applied migration whose header says that older code does not survive it; empty when there is none.
+create function kernel.breaking_version() returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return coalesce((select pg_catalog.max(m.version) from supabase_migrations.schema_migrations m where m.statements[1] ~ '(?n)^--.*\mbreaking:\s*yes\M'), '');
+end $$;
+
 -- Housekeeping of the kernel's own tables.
 create function kernel.prune() returns void
 language sql volatile set search_path = '' as $$
@@ -593,5 +600,5 @@ grant execute on function
   kernel.enqueue(text, jsonb[], int), kernel.list_dead_letters(text, uuid, int), kernel.requeue_dead_letters(uuid[]),
   kernel.purge_dead_letters(uuid[]), kernel.queue_metrics(), kernel.schedule_health()
   to overture_user, overture_worker;
-grant execute on function kernel.dequeue(text, int, int), kernel.settle(text, jsonb), kernel.extend_visibility(text, bigint[], int) to overture_worker;
+grant execute on function kernel.breaking_version(), kernel.dequeue(text, int, int), kernel.settle(text, jsonb), kernel.extend_visibility(text, bigint[], int) to overture_worker;
 

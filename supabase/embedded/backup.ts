@@ -109,6 +109,9 @@ async function copyOut(tx: TransactionSql, writer: BackupWriter, table: Table) {
     for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) rows++;
     await writer.write(piece);
   }
+  // The driver pauses its socket behind a full stream and wakes it when the stream is read again, which an ended one never is:
+  // rows and end in one packet would leave the connection asleep for good.
+  stream._read(0);
   await writer.write("\\.\n");
   return { rows, sha256: hash.digest("hex") };
 }
