@@ -42,7 +42,9 @@ export async function bullmq(messages = 20_000): Promise<Figure[]> {
           while ((await drainOnce(world.kernel, benchConsumer)) > 0);
         });
         const theirs = await drainBull(bull, connection, id, messages);
-        if (round > 0) (times.ours.push(ours), times.theirs.push(theirs));
+        if (round === 0) continue;
+        times.ours.push(ours);
+        times.theirs.push(theirs);
       }
       const perSecond = (name: keyof typeof times) => Math.round(messages / median(times[name]));
       return [

@@ -21,7 +21,9 @@ export const imports = (rows = 20_000): Promise<Figure[]> =>
     for (let round = 0; round < 4; round++) {
       const ours = await throughTheProduct(world, rows);
       const copy = await copied(world, rows);
-      if (round > 0) (times.ours.push(ours), times.copy.push(copy));
+      if (round === 0) continue;
+      times.ours.push(ours);
+      times.copy.push(copy);
     }
     const [ours, copy] = [median(times.ours), median(times.copy)];
     return [

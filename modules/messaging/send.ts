@@ -33,7 +33,12 @@ type Claimed = {
   rfc_message_id: string;
 };
 
-const TOO_LATE: SendOutcome = { outcome: "retry", code: "too_late", detail: "The worker stood still after taking the message.", after_seconds: 0 };
+const TOO_LATE: SendOutcome = {
+  outcome: "retry",
+  code: "too_late",
+  detail: "The worker stood still after taking the message.",
+  after_seconds: 0,
+};
 
 type Opened = { provider: AnyProvider; connection: Connection<Record<string, unknown>> };
 

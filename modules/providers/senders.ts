@@ -26,7 +26,7 @@ const TimeZone = z
   .regex(/^(UTC|[A-Za-z_]+(\/[A-Za-z0-9_+-]+){1,2})$/, "is not an IANA time zone such as Europe/Berlin")
   .refine((zone) => {
     try {
-      return new Intl.DateTimeFormat("en", { timeZone: zone }) !== null;
+      return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== "";
     } catch {
       return false;
     }

@@ -71,15 +71,13 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     for (let at = 0; at < people.length; at += BATCH) {
       await invoke(bulkContacts, tx, {
         on_duplicate: "skip",
-        contacts: people
-          .slice(at, at + BATCH)
-          .map((p) => ({
-            ...p,
-            lists: [list.id],
-            tags: ["demo"],
-            consent_source: "Demo data",
-            lawful_basis: "consent",
-          })),
+        contacts: people.slice(at, at + BATCH).map((p) => ({
+          ...p,
+          lists: [list.id],
+          tags: ["demo"],
+          consent_source: "Demo data",
+          lawful_basis: "consent",
+        })),
       });
     }
     const campaign = await invoke<{ id: string }>(createCampaign, tx, {

@@ -106,7 +106,7 @@ test("suppression and claim in every order: none is claimed after the suppressio
     return () => ((a = (Math.imul(a, 1103515245) + 12345) >>> 0), a / 2 ** 32);
   })();
   const shuffled = emails.toSorted(() => random() - 0.5).slice(0, 80);
-  let over = false;
+  const over = new AbortController();
   const suppressor = async (own: string[]) => {
     for (const email of own) {
       await suppress(tenant, [email]);
@@ -114,7 +114,7 @@ test("suppression and claim in every order: none is claimed after the suppressio
     }
   };
   const claimer = async () => {
-    while (!over) {
+    while (!over.signal.aborted) {
       const began = performance.now();
       for (const m of await claim(tenant, campaign.connectionId, 3)) claimedFrom.set(m.to_email, began);
     }
@@ -124,7 +124,7 @@ test("suppression and claim in every order: none is claimed after the suppressio
   await until(async () => (await messagesOf(t, campaign.id)).every((m) => m.status !== "queued"), {
     what: "nothing left to claim",
   });
-  over = true;
+  over.abort();
   await claimers;
   const wrong = [...suppressedAt].filter(([email, at]) => (claimedFrom.get(email) ?? 0) > at);
   expect(wrong).toEqual([]);
