@@ -53,7 +53,7 @@ const MIX = [
   "/contacts?limit=50&status=customer",
   "/activity",
   "/contacts?limit=50&search=sales",
-  "/auth/me",
+  "/lists",
 ];
 
 export const api = (): Promise<Figure[]> =>
