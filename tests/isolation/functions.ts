@@ -52,6 +52,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "kernel.requeue_dead_letters(uuid[])": [both, ofThisTenant],
   "kernel.purge_dead_letters(uuid[])": [both, ofThisTenant],
   "private.dead_letter_counts()": [both, ofThisTenant],
+  "kernel.breaking_version()": [worker, "reads the history of the migrations, which is nobody's data"],
   "kernel.enter_as_user(uuid,uuid,double precision,double precision)": [
     worker,
     "finds the tenant of a caller who has none yet; the token was checked before",
