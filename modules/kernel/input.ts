@@ -52,21 +52,27 @@ function parseJson(text: string, contentType: string | undefined): Record<string
 }
 
 /** Depth, and what Postgres cannot store: U+0000 and halves of surrogate pairs. */
-function checkJson(value: unknown, depth: number): void {
+function checkJson(value: unknown, depth: number, pointer = ""): void {
   if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  if (typeof value === "string") checkText(value);
+  if (typeof value === "string") checkText(value, pointer);
   if (typeof value !== "object" || value === null) return;
   for (const [key, inner] of Object.entries(value)) {
-    checkText(key);
-    checkJson(inner, depth + 1);
+    checkText(key, pointer || "/");
+    checkJson(inner, depth + 1, `${pointer}/${segment(key)}`);
   }
 }
 
-function checkText(text: string): void {
-  if (text.includes("\u0000")) throw new AppError("invalid", "Text contains U+0000, which cannot be stored.");
-  if (!text.isWellFormed())
-    throw new AppError("invalid", "Text contains half of a surrogate pair, which is no character.");
+function checkText(text: string, pointer: string): void {
+  const fault = text.includes("\u0000")
+    ? "Text contains U+0000, which cannot be stored."
+    : text.isWellFormed()
+      ? null
+      : "Text contains half of a surrogate pair, which is no character.";
+  if (fault) throw new AppError("invalid", fault, { errors: [{ pointer: short(pointer), detail: fault }] });
 }
+
+/** One step of a JSON pointer (RFC 6901). */
+const segment = (key: PropertyKey): string => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
 
 /** Answers stay small whatever came: a caller mends the first faults and sees the next. */
 const MAX_ERRORS = 100;
@@ -78,7 +84,7 @@ export function parseInput(op: AnyOperation, raw: unknown): never {
   if (parsed.success) return parsed.data as never;
   const { issues } = parsed.error;
   const errors: FieldError[] = issues.slice(0, MAX_ERRORS).map((i) => ({
-    pointer: short(`/${i.path.map((p) => String(p).replaceAll("~", "~0").replaceAll("/", "~1")).join("/")}`),
+    pointer: short(`/${i.path.map(segment).join("/")}`),
     detail: short(i.message),
   }));
   const first = errors[0]!;
