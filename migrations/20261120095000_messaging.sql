@@ -150,8 +150,28 @@ language sql stable set search_path = '' as $$
   select coalesce((select greatest(1, (s.value #>> '{}')::int) from kernel.settings s where s.key = 'events_keep_months'), 24)
 $$;
 
+-- What adding or dropping a partition locks, all at once or not at all: settling goes from messages to events and webhooks the
+-- other way, so whoever waited for the second lock while holding the first would end in a deadlock with one of them.
+create function private.lock_events() returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  for attempt in 1..50 loop
+    begin
+      perform pg_catalog.set_config('lock_timeout', '500ms', true);
+      lock table public.messages in share row exclusive mode;
+      perform pg_catalog.set_config('lock_timeout', '200ms', true);
+      lock table public.message_events in access exclusive mode;
+      return;
+    exception when lock_not_available then
+      -- The exception gave back what was locked.
+      perform pg_catalog.pg_sleep(0.1);
+    end;
+  end loop;
+  raise exception 'events are in use; the next run tries again' using errcode = 'lock_not_available';
+end $$;
+
 -- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
--- holds rows of; those move over. Returns how many were made. Idempotent; a lock not had in five seconds is left to the next run.
+-- holds rows of; those move over. Returns how many were made. Idempotent.
 create function private.ensure_partitions() returns int
 language plpgsql volatile set search_path = '' set lock_timeout = '5s' as $$
 declare
@@ -170,6 +190,7 @@ begin
   loop
     part := 'message_events_' || pg_catalog.to_char(wanted, 'YYYY_MM');
     continue when pg_catalog.to_regclass('private.' || part) is not null;
+    if made = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
     execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
     execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
@@ -198,6 +219,7 @@ begin
       and pg_catalog.to_date(pg_catalog.right(c.relname, 7), 'YYYY_MM') < oldest
     order by c.relname
   loop
+    if gone = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('drop table private.%I', part.name);
     gone := gone + 1;
   end loop;

@@ -142,3 +142,40 @@ describe("partitions", () => {
     await expect(t.sql`select private.drop_partitions(0)`).rejects.toThrow(/keep_months must be at least 1/);
   });
 });
+
+test("making and dropping a month while events and settlements go on costs nobody an error", async () => {
+  const tenant = await t.tenant();
+  const ids = await Promise.all(Array.from({ length: 4 }, () => message(tenant)));
+  let working = true;
+  const faults: unknown[] = [];
+  // One side writes events and then messages, the other messages and then events.
+  const work = ids.map(async (id, lane) => {
+    for (let n = 0; working; n++) {
+      const act =
+        lane % 2 === 0
+          ? tell(tenant, id, "opened", `open-${id}-${n}`, now.toISOString())
+          : tenant.run(async (ctx) => {
+              await ctx.db`update public.messages set error = ${String(n)} where tenant_id = ${tenant.id} and id = ${id}`;
+              await ctx.db`select count(*) from public.message_events where tenant_id = ${tenant.id} and message_id = ${id}`;
+            });
+      await act.catch((error: unknown) => faults.push(error));
+    }
+  });
+  const far = ids[0]!;
+  await tell(tenant, far, "delivered", `far-${far}`, "2002-02-14T00:00:00Z");
+  let made = 0;
+  try {
+    for (let round = 0; round < 5; round++) {
+      await undone(async (tx) => {
+        await tx`insert into kernel.settings (key, value) values ('events_keep_months', '600') on conflict (key) do update set value = excluded.value`;
+        made += (await tx`select private.ensure_partitions() as n`)[0]!.n;
+        await tx`select private.drop_partitions(24)`;
+      });
+    }
+  } finally {
+    working = false;
+    await Promise.all(work);
+  }
+  expect(made).toBeGreaterThanOrEqual(5);
+  expect(faults).toEqual([]);
+}, 60_000);

@@ -108,6 +108,7 @@ export const invokers: Record<string, string> = {
   "kernel.add_analyst(name,uuid)": nobody,
   "private.set_claim(text)": nobody,
   "private.events_keep_months()": nobody,
+  "private.lock_events()": nobody,
   "private.ensure_partitions()": nobody,
   "private.drop_partitions(integer)": nobody,
   "private.in_window(jsonb,timestamp with time zone)": both,
