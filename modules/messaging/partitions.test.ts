@@ -146,11 +146,11 @@ describe("partitions", () => {
 test("making and dropping a month while events and settlements go on costs nobody an error", async () => {
   const tenant = await t.tenant();
   const ids = await Promise.all(Array.from({ length: 4 }, () => message(tenant)));
-  let working = true;
+  const over = new AbortController();
   const faults: unknown[] = [];
   // One side writes events and then messages, the other messages and then events.
   const work = ids.map(async (id, lane) => {
-    for (let n = 0; working; n++) {
+    for (let n = 0; !over.signal.aborted; n++) {
       const act =
         lane % 2 === 0
           ? tell(tenant, id, "opened", `open-${id}-${n}`, now.toISOString())
@@ -173,7 +173,7 @@ test("making and dropping a month while events and settlements go on costs nobod
       });
     }
   } finally {
-    working = false;
+    over.abort();
     await Promise.all(work);
   }
   expect(made).toBeGreaterThanOrEqual(5);
