@@ -57,7 +57,8 @@ export function createApp(kernel: Kernel): Hono {
     }),
   );
   app.route("/api/v1", base());
-  app.mount("/api/webhooks", (request) => createWebhooks(kernel).fetch(aliasRequest(request)));
+  const webhooks = createWebhooks(kernel);
+  app.mount("/api/webhooks", (request) => webhooks.fetch(aliasRequest(request)));
   app.route("/api", base());
   app.notFound((c) =>
     problemResponse(

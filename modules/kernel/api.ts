@@ -105,7 +105,7 @@ async function answer(
     await limitCaller(kernel, actor);
   }
 
-  const { raw, bodyText } = await readInput(op, c, kernel.config.bodyTimeoutMs);
+  const raw = await readInput(op, c, kernel.config.bodyTimeoutMs);
   const input = parseInput(op, raw);
   const scope: RunScope = { actor, tenantId: tenantId ?? "", requestId, action: op.id, signal: request.signal };
 
@@ -124,7 +124,7 @@ async function answer(
       : {
           scope: tenantId ?? callerId(actor),
           key,
-          hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}\n${bodyText.length}`),
+          hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}`),
         };
 
   if (op.auth === "tenant") {

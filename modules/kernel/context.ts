@@ -52,7 +52,7 @@ export type Ctx = Services & {
 };
 
 /** For work that must not hold a transaction while it calls the outside: opens one per step. */
-export type ManualCtx = Omit<Ctx, "db" | "now"> & {
+export type ManualCtx = Omit<Ctx, "db" | "now" | "audit"> & {
   tx<T>(fn: (ctx: Ctx) => Promise<T>): Promise<T>;
 };
 

@@ -9,12 +9,8 @@ import { type AnyOperation, pathParams } from "./operation.ts";
 const MAX_JSON_BYTES = 2 * 1024 * 1024;
 const MAX_DEPTH = 32;
 
-/** Path, query and JSON body (which may take `timeoutMs` to arrive) as one object, and the body's text for the idempotency hash. */
-export async function readInput(
-  op: AnyOperation,
-  c: HonoContext,
-  timeoutMs: number,
-): Promise<{ raw: Record<string, unknown>; bodyText: string }> {
+/** Path, query and JSON body (which may take `timeoutMs` to arrive) as one object. */
+export async function readInput(op: AnyOperation, c: HonoContext, timeoutMs: number): Promise<Record<string, unknown>> {
   // Without a prototype: a body's `__proto__` is then a key like any other.
   const raw = Object.create(null) as Record<string, unknown>;
   for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
@@ -24,7 +20,7 @@ export async function readInput(
   // The path wins: a body cannot redirect an operation to another row.
   for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
   checkJson(raw, 0);
-  return { raw, bodyText };
+  return raw;
 }
 
 async function readText(request: Request, timeoutMs: number): Promise<string> {

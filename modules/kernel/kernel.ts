@@ -2,7 +2,6 @@ import { loadConfig, type Config } from "./config.ts";
 import type { AnyConsumer } from "./consumer.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
 import { type Database, openDatabase, scopeOf, type Tx } from "./db.ts";
-import { AppError } from "./errors.ts";
 import { createHttpClient, type Lookup } from "./http.ts";
 import { uuid7 } from "./ids.ts";
 import { createLog } from "./log.ts";
@@ -108,10 +107,6 @@ export function createKernel(
         tx: (fn) => run({ ...scope, requestId }, fn),
         enqueue: (consumer, payloads, options) =>
           run({ ...scope, requestId }, (ctx) => ctx.enqueue(consumer, payloads as never, options)),
-        // Outside a transaction there is nothing to be atomic with: the note is a transaction of its own.
-        audit: () => {
-          throw new AppError("internal", "audit() needs a transaction: call it on the ctx that tx() passes.");
-        },
       };
     },
     async close() {

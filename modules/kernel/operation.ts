@@ -61,11 +61,9 @@ export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z
 
 export type AnyOperation = TenantOperation | ManualOperation | OpenOperation | OpenManualOperation;
 
-type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
-
 /** The usual operation: inside a tenant, one transaction. */
 export const defineOperation = <I extends z.ZodObject, O extends z.ZodType>(
-  def: Optional<Omit<TenantOperation<I, O>, "auth" | "transaction">, never>,
+  def: Omit<TenantOperation<I, O>, "auth" | "transaction">,
 ): AnyOperation => ({ ...def, auth: "tenant", transaction: "one" }) as unknown as AnyOperation;
 
 /** For operations that call the outside: the handler opens transactions itself with `ctx.tx`. */
