@@ -51,7 +51,7 @@ describe("suppressions", () => {
     expect(await stateOf(t, m.enrollmentId, m.contactId)).toMatchObject({ enrollment: "unsubscribed" });
     const [entry] =
       await k.sql`select detail from public.audit_log where tenant_id = ${t.id} and action = 'suppressions.delete'`;
-    expect(entry!.detail).toMatchObject({ address: m.email, reason: "unsubscribe" });
+    expect(entry!.detail).toMatchObject({ address: m.email.replace(/^(.).*@/, "$1***@"), reason: "unsubscribe" });
   });
 
   test("bulk answers per address: added, existing, rejected, and a repeated one counts once", async () => {

@@ -77,14 +77,14 @@ async function answer(
   if (op.auth === "tenant") {
     const entered = await authenticator.enter(request.headers);
     ({ actor, tenantId } = entered);
-    const { limit, remaining, retryAfter } = entered.rate;
-    headers["ratelimit-policy"] = `"tenant";q=${limit};w=${Math.ceil(limit / kernel.config.apiRate)}`;
-    headers["ratelimit"] =
-      `"tenant";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / kernel.config.apiRate)}`;
+    const { policy, limit, perSecond, remaining, retryAfter } = entered.rate;
+    headers["ratelimit-policy"] = `"${policy}";q=${limit};w=${Math.ceil(limit / perSecond)}`;
+    headers["ratelimit"] = `"${policy}";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / perSecond)}`;
     if (retryAfter > 0) {
+      const who = policy === "key" ? "This API key" : "Your team";
       const refused = problemResponse(
         kernel,
-        new AppError("rate_limited", "Your team sends requests too fast.", { retryAfter }),
+        new AppError("rate_limited", `${who} sends requests too fast.`, { retryAfter }),
         requestId,
       );
       for (const name of ["ratelimit", "ratelimit-policy"]) refused.headers.set(name, headers[name]!);
@@ -112,8 +112,7 @@ async function answer(
   if (op.auth === "tenant" && op.transaction === "manual") {
     const ctx = kernel.manual(scope);
     const result = await op.handle(ctx, input, request);
-    if (!isRead(op))
-      await kernel.run(scope, async (inner) => inner.audit({ input: auditable(input) }, targetOf(op, input)));
+    if (!isRead(op)) await kernel.run(scope, async (inner) => inner.audit({ input }, targetOf(op, input)));
     return respond(op, result, headers);
   }
 
@@ -133,7 +132,7 @@ async function answer(
       if (replayed) return replayed;
       const result = await op.handle(ctx, input, request);
       // The audit row of every act, with its input; handlers may add facts of their own.
-      if (!isRead(op)) ctx.audit({ input: auditable(input) }, targetOf(op, input));
+      if (!isRead(op)) ctx.audit({ input }, targetOf(op, input));
       const response = respond(op, result, headers);
       if (idempotency) await keep(ctx.db, op, idempotency, response);
       return response;
@@ -213,19 +212,6 @@ function respond(op: AnyOperation, result: unknown, headers: Record<string, stri
     status,
     headers: { ...headers, "content-type": "application/json" },
   });
-}
-
-/** The input for the audit row: secrets masked, long text cut, bulk arrays counted. */
-function auditable(input: unknown): unknown {
-  const mask = (value: unknown, key: string): unknown => {
-    if (/pass(word)?|secret|token|credential|api_?key/i.test(key)) return "[secret]";
-    if (typeof value === "string") return value.length > 200 ? `${value.slice(0, 200)}…` : value;
-    if (Array.isArray(value)) return value.length > 20 ? `[${value.length} items]` : value.map((v) => mask(v, key));
-    if (typeof value === "object" && value !== null)
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mask(v, k)]));
-    return value;
-  };
-  return mask(input, "");
 }
 
 const targetOf = (op: AnyOperation, input: unknown): string | undefined => {

@@ -7,7 +7,14 @@ import { sha256Hex } from "./signatures.ts";
 /** Who calls: a signed-in person (Supabase's JWT), a program (API key), or nobody. */
 
 export type Person = { userId: string; email: string };
-export type RateLimit = { limit: number; remaining: number; retryAfter: number };
+/** `policy`: whose bucket this is about; of an API key's two the one with less left. */
+export type RateLimit = {
+  policy: "tenant" | "key";
+  limit: number;
+  perSecond: number;
+  remaining: number;
+  retryAfter: number;
+};
 export type Entered = { actor: Actor; tenantId: string; rate: RateLimit };
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -25,7 +32,10 @@ export function createAuthenticator(kernel: Kernel) {
   const { config } = kernel;
   const secret = config.jwtSecret ? new TextEncoder().encode(config.jwtSecret) : null;
   const jwks = createRemoteJWKSet(new URL(`${config.supabaseUrl}/auth/v1/.well-known/jwks.json`));
-  const limits = [config.apiBurst, config.apiRate] as const;
+  const limits = {
+    tenant: { limit: config.apiBurst, perSecond: config.apiRate },
+    key: { limit: config.apiKeyBurst, perSecond: config.apiKeyRate },
+  };
 
   /** Only `sub` and `role` decide anything: claims go stale, membership is looked up. */
   async function person(token: string): Promise<Person> {
@@ -47,8 +57,10 @@ export function createAuthenticator(kernel: Kernel) {
     }
   }
 
-  const rateOf = (row: { taken: boolean; remaining: number; retry_after: number }): RateLimit => ({
-    limit: config.apiBurst,
+  type Bucket = { taken: boolean; remaining: number; retry_after: number };
+  const rateOf = (policy: RateLimit["policy"], row: Bucket): RateLimit => ({
+    policy,
+    ...limits[policy],
     remaining: Math.floor(row.remaining),
     retryAfter: row.taken ? 0 : Math.max(1, Math.ceil(row.retry_after)),
   });
@@ -56,7 +68,7 @@ export function createAuthenticator(kernel: Kernel) {
   return {
     person,
 
-    /** The caller inside a tenant, with one token of the tenant's rate limit taken. One round trip. */
+    /** The caller inside a tenant, with one token of its rate limits (the tenant's, the key's) taken. One round trip. */
     async enter(headers: Headers): Promise<Entered> {
       const credential = credentialOf(headers);
       if (!credential) {
@@ -76,15 +88,16 @@ export function createAuthenticator(kernel: Kernel) {
               taken: boolean;
               remaining: number;
               retry_after: number;
+              policy: RateLimit["policy"];
             }[]
           >`
-            select * from kernel.enter_as_key(${hash}, ${limits[0]}, ${limits[1]})`,
+            select * from kernel.enter_as_key(${hash}, ${limits.tenant.limit}, ${limits.tenant.perSecond}, ${limits.key.limit}, ${limits.key.perSecond})`,
         );
         if (!row) throw new AppError("unauthenticated", "The API key is unknown, revoked or expired.");
         return {
           actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes },
           tenantId: row.tenant_id,
-          rate: rateOf(row),
+          rate: rateOf(row.policy, row),
         };
       }
       const who = await person(credential.value);
@@ -92,7 +105,7 @@ export function createAuthenticator(kernel: Kernel) {
       if (wanted !== null && !UUID.test(wanted)) throw new AppError("bad_request", "X-Tenant-Id is not a UUID.");
       const [row] = await kernel.database.once(
         (sql) => sql<{ tenant_id: string; role: Role; taken: boolean; remaining: number; retry_after: number }[]>`
-          select * from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits[0]}, ${limits[1]})`,
+          select * from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits.tenant.limit}, ${limits.tenant.perSecond})`,
       );
       if (!row) {
         throw new AppError(
@@ -103,7 +116,7 @@ export function createAuthenticator(kernel: Kernel) {
           },
         );
       }
-      return { actor: { kind: "user", ...who, role: row.role }, tenantId: row.tenant_id, rate: rateOf(row) };
+      return { actor: { kind: "user", ...who, role: row.role }, tenantId: row.tenant_id, rate: rateOf("tenant", row) };
     },
   };
 }

@@ -42,6 +42,16 @@ const Env = z.object({
   OVERTURE_SIGNUP: z.enum(["open", "invite"]).default("open").describe("Whether anybody may register a new team"),
   OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
   OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
+  OVERTURE_API_KEY_RATE: z.coerce
+    .number()
+    .positive()
+    .optional()
+    .describe("API requests per second and API key, sustained; default half of the tenant's, so that people get in"),
+  OVERTURE_API_KEY_BURST: z.coerce
+    .number()
+    .positive()
+    .optional()
+    .describe("API requests an API key may make at once; default half of the tenant's"),
   OVERTURE_BODY_TIMEOUT: z.coerce
     .number()
     .positive()
@@ -77,6 +87,8 @@ export type Config = {
   signup: "open" | "invite";
   apiRate: number;
   apiBurst: number;
+  apiKeyRate: number;
+  apiKeyBurst: number;
   bodyTimeoutMs: number;
   sandboxUrl: string | null;
   sandboxSmtp: string | null;
@@ -135,6 +147,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     signup: e.OVERTURE_SIGNUP,
     apiRate: e.OVERTURE_API_RATE,
     apiBurst: e.OVERTURE_API_BURST,
+    apiKeyRate: e.OVERTURE_API_KEY_RATE ?? e.OVERTURE_API_RATE / 2,
+    apiKeyBurst: e.OVERTURE_API_KEY_BURST ?? Math.max(1, e.OVERTURE_API_BURST / 2),
     bodyTimeoutMs: e.OVERTURE_BODY_TIMEOUT * 1000,
     sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
     sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,

@@ -1,3 +1,4 @@
+import { auditable } from "./audit-mask.ts";
 import { loadConfig, type Config } from "./config.ts";
 import type { AnyConsumer } from "./consumer.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
@@ -131,7 +132,7 @@ const actorId = (actor: Actor): string =>
 
 /** One audit row per act, in the transaction of the act. */
 export async function writeAudit(tx: Tx, scope: RunScope, requestId: string, notes: AuditNote[]): Promise<void> {
-  const detail = Object.assign({}, ...notes.map((n) => n.detail)) as Record<string, unknown>;
+  const detail = auditable(Object.assign({}, ...notes.map((n) => n.detail)));
   const target = notes.find((n) => n.target)?.target ?? null;
   const kind = scope.actor.kind === "anonymous" ? "user" : scope.actor.kind;
   await tx`

@@ -4,7 +4,7 @@ import type { TenantOperation } from "../kernel/operation.ts";
 import { scopesAllow } from "../kernel/registry.ts";
 import { sha256Hex } from "../kernel/signatures.ts";
 
-const t = testKernel();
+const t = testKernel({ OVERTURE_API_BURST: "1000" });
 const keyOf = async (tenant: TestTenant, scopes: string[], more: object = {}) => {
   const { status, body } = await tenant.api("POST", "/api-keys", { name: "Robot", scopes, ...more });
   expect(status).toBe(201);

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import postgres from "postgres";
+import { redact } from "../../modules/kernel/log.ts";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
 import { Guard } from "./guard.ts";
@@ -18,6 +19,13 @@ const root = required("EMBEDDED_ROOT");
 const port = Number(required("EMBEDDED_PORT"));
 const hostname = env.OVERTURE_HOST || "127.0.0.1";
 const log = (message: string) => console.error(`${new Date().toISOString()} ${message}`);
+// The embedded REST and auth server prints what fails as it is, with rows and addresses. Our own lines, JSON, are masked already.
+for (const name of ["error", "warn", "info", "debug"] as const) {
+  const print = console[name].bind(console);
+  const masked = (part: unknown) =>
+    typeof part !== "string" ? JSON.stringify(redact(part)) : part.startsWith("{") ? part : redact(part);
+  console[name] = (...parts: unknown[]) => print(...parts.map(masked));
+}
 
 const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 5, onnotice: () => {} });
 const keys = {
@@ -75,10 +83,10 @@ async function route(request: Request, peer: string): Promise<Response> {
   const isPart = (name: string) => pathname === `/${name}/v1` || pathname.startsWith(`/${name}/v1/`);
   const supabase = isPart("rest") || isPart("auth") || isPart("realtime") || isPart("functions");
   if (supabase && request.method === "OPTIONS") return preflight(request);
-  if (isPart("realtime")) return shared(request, await realtime.fetch(request));
-  if (isPart("rest") || isPart("auth")) {
+  if (isPart("rest") || isPart("auth") || isPart("realtime")) {
     const admitted = await guard.admit(request, peer);
-    return shared(request, admitted instanceof Response ? admitted : await lite.fetch(admitted, peer));
+    if (admitted instanceof Response) return shared(request, admitted);
+    return shared(request, isPart("realtime") ? await realtime.fetch(admitted) : await lite.fetch(admitted, peer));
   }
   if (isPart("storage") || isPart("graphql")) {
     return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });

@@ -2,18 +2,23 @@ import { readBody } from "../../modules/kernel/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
 
 /**
- * What stands before the embedded REST and auth server, which bounds nothing itself: bodies of bounded size and time, and,
- * as GoTrue does, a limit on attempts with a password. Without it the API's own limit could be walked around.
+ * What stands before the embedded REST, auth and realtime servers, which bound nothing themselves: bodies of bounded size
+ * and time, and, as GoTrue does, a limit on attempts with a password. Without it the API's own limit could be walked around.
  */
 
-const MAX_BYTES = 2 * 1024 * 1024;
+const MAX_BYTES = 3_000_000;
 /** Attempts at once, and per second after that. Twice the API's own limits: its calls arrive here too. */
 const PER_ADDRESS = { capacity: 120, perSecond: 2 };
 const PER_EMAIL = { capacity: 30, perSecond: 2 / 15 };
+/** Refreshing is no guessing of passwords, and an office behind one address does a lot of it; guessing tokens is still bounded. */
+const REFRESHES = { capacity: 600, perSecond: 10 };
 /** Buckets kept; beyond, the ones longest unused are forgotten. */
 const MOST_BUCKETS = 50_000;
 
-const GUARDED = /^\/auth\/v1\/(token|signup|recover|otp|magiclink|verify|resend)$/;
+/** The auth server has no address that needs escapes, and decodes them: /auth/v1/%74oken would be /auth/v1/token uncounted. */
+const PLAIN = /^[\w./-]*$/;
+/** What is no attempt; everything else that is posted to the auth server counts as one. /admin wants the secret key. */
+const FREE = /^\/auth\/v1\/(logout|admin\/.*)$/;
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
 type Bucket = { tokens: number; at: number };
@@ -31,6 +36,10 @@ export class Guard {
   /** The request with its body read, or the answer that refuses it. */
   async admit(request: Request, peer: string): Promise<Request | Response> {
     const url = new URL(request.url);
+    const isAuth = url.pathname.startsWith("/auth/v1");
+    if (isAuth && !PLAIN.test(url.pathname)) {
+      return Response.json({ code: 404, error_code: "not_found", msg: "There is no such address." }, { status: 404 });
+    }
     let body: Uint8Array<ArrayBuffer> | null = null;
     if (request.body) {
       try {
@@ -43,12 +52,13 @@ export class Guard {
         );
       }
     }
-    if (
-      request.method === "POST" &&
-      GUARDED.test(url.pathname) &&
-      url.searchParams.get("grant_type") !== "refresh_token"
-    ) {
-      const wait = this.#wait(url.pathname, addressOf(request, peer), emailIn(body));
+    if (isAuth && request.method === "POST" && !FREE.test(url.pathname)) {
+      const grants = url.searchParams.getAll("grant_type");
+      const refreshing = url.pathname === "/auth/v1/token" && grants.length === 1 && grants[0] === "refresh_token";
+      const address = addressOf(request, peer);
+      const wait = refreshing
+        ? this.#take(`refresh ${address}`, REFRESHES)
+        : this.#wait(url.pathname, address, emailIn(body));
       if (wait > 0) {
         return Response.json(
           { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },

@@ -38,6 +38,9 @@ const settings = (port: number, durable: boolean): Record<string, string | numbe
   jit: "off",
   password_encryption: "scram-sha-256",
   log_min_messages: "warning",
+  // Details and statements quote rows: a duplicate address would stand in the log. The code and the constraint are enough.
+  log_error_verbosity: "terse",
+  log_min_error_statement: "panic",
   log_line_prefix: "%m [%p] %u ",
   TimeZone: "UTC",
   log_timezone: "UTC",

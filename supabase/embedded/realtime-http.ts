@@ -64,7 +64,7 @@ async function readMessages(request: Request): Promise<Message[]> {
   const single = /^\/realtime\/v1\/api\/broadcast\/([^/]+)\/events\/([^/]+)$/.exec(pathname);
   if (single) {
     const binary = request.headers.get("content-type")?.startsWith("application/octet-stream");
-    const [topic, event] = [decodeURIComponent(single[1]!), decodeURIComponent(single[2]!)];
+    const [topic, event] = [decoded(single[1]!), decoded(single[2]!)];
     return [
       check({ topic, event, payload: binary ? body : json(body), private: searchParams.get("private") === "true" }, 0),
     ];
@@ -85,6 +85,14 @@ function check(message: Message, index: number): Message {
   }
   if (message.payload === undefined) throw new Invalid(422, `messages[${index}].payload is missing`);
   return message;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Invalid(400, "The address has a broken escape");
+  }
 }
 
 function json(body: Uint8Array): unknown {

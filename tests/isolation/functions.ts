@@ -57,7 +57,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
     worker,
     "finds the tenant of a caller who has none yet; the token was checked before",
   ],
-  "kernel.enter_as_key(text,double precision,double precision)": [worker, "finds the tenant of an API key by its hash"],
+  "kernel.enter_as_key(text,double precision,double precision,double precision,double precision)": [
+    worker,
+    "finds the tenant of an API key by its hash",
+  ],
   "private.create_tenant(text,uuid,text,text,text)": [worker, "makes the tenant it would need to be inside of"],
   "private.free_slug(text)": [nobody, "must see the slugs of all tenants; called by create_tenant"],
   "private.check_claim(text,boolean)": [worker, "the single-use claim belongs to the installation, not to a tenant"],
