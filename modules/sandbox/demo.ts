@@ -10,6 +10,7 @@ import { defineOpenOperation, invoke, invokeManual } from "../kernel/operation.t
 import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
+import { requireFounder } from "../tenancy/tenants.ts";
 import { DEMO_STEPS, demoPeople } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
@@ -111,10 +112,11 @@ export const startDemo = defineOpenOperation({
     const name = "Demo team";
     // The lock makes two clicks one team.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
-    const [mine] = await ctx.db<
-      { id: string }[]
-    >`select id from private.my_teams(${userId}) where name = ${name} and role = 'owner' limit 1`;
+    const teams = await ctx.db<{ id: string; name: string; role: string }[]>`
+      select id, name, role from private.my_teams(${userId})`;
+    const mine = teams.find((t) => t.name === name && t.role === "owner");
     if (mine) return { tenant_id: mine.id, name };
+    requireFounder(ctx, teams);
     const [made] = await ctx.db<
       { id: string }[]
     >`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;

@@ -82,6 +82,8 @@ describe("registering", () => {
     ).toBe(403);
     const stranger = await t.sign(crypto.randomUUID(), "stranger@example.com");
     expect((await invite.call(stranger)("POST", "/tenants", { name: "X" })).status).toBe(403);
+    // The demo's team is one as well, and its owner could make more.
+    expect((await invite.call(stranger)("POST", "/demo", {})).status).toBe(403);
     const owner = await t.tenant();
     expect((await invite.call(owner.owner.token)("POST", "/tenants", { name: "Second" })).status).toBe(201);
   });

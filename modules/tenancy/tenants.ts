@@ -12,6 +12,15 @@ const personOf = (ctx: OpenCtx) => {
   return ctx.actor;
 };
 
+/** Where teams are by invitation only who leads one may make another; throws `forbidden`. For every way to a new team. */
+export function requireFounder(ctx: Pick<OpenCtx, "config">, teams: readonly { role: string }[]): void {
+  if (ctx.config.signup === "invite" && !teams.some((t) => t.role === "owner" || t.role === "admin")) {
+    throw new AppError("forbidden", "New teams are by invitation here.", {
+      suggestion: "Ask an owner or admin of a team to make it.",
+    });
+  }
+}
+
 export const createTenant = defineOpenOperation({
   id: "tenants.create",
   method: "POST",
@@ -24,11 +33,7 @@ export const createTenant = defineOpenOperation({
   async handle(ctx, { name }, request) {
     const { userId, email } = personOf(ctx);
     const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
-    if (ctx.config.signup === "invite" && !teams.some((t) => t.role === "owner" || t.role === "admin")) {
-      throw new AppError("forbidden", "New teams are by invitation here.", {
-        suggestion: "Ask an owner or admin of a team to make it.",
-      });
-    }
+    requireFounder(ctx, teams);
     const token = bearerOf(request);
     const person =
       teams.find((t) => t.person !== "")?.person ?? (token ? ((await auth.userOf(ctx, token))?.name ?? "") : "");

@@ -30,6 +30,7 @@ describe("bodies", () => {
       [`/webhooks/postmark/${uuid7()}`, "application/json"],
       ["/api/v1/imports", "text/csv"],
       ["/auth/v1/token?grant_type=password", "application/json"],
+      ["/realtime/v1/api/broadcast", "application/json"],
     ]) {
       const answer = await sendRaw(url, [
         `POST ${path} HTTP/1.1`,
@@ -51,6 +52,12 @@ describe("bodies", () => {
     expect(answer.status).toBe(413);
     const hook = await pour(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host], 64 * 1024 * 1024);
     expect(hook.status).toBe(413);
+    const live = await pour(
+      url,
+      ["POST /realtime/v1/api/broadcast HTTP/1.1", host, `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`],
+      64 * 1024 * 1024,
+    );
+    expect(live.status).toBe(413);
     let taken = 0;
     const endless = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -65,7 +72,7 @@ describe("bodies", () => {
   test("that trickle in are given up with 408, on every door, and leave nothing", { timeout: 40_000 }, async () => {
     const length = "Content-Length: 100000";
     const json = "Content-Type: application/json";
-    const [list, hook, login, rest] = await Promise.all([
+    const [list, hook, login, rest, live] = await Promise.all([
       trickle(url, ["POST /api/v1/lists HTTP/1.1", ...auth, json, length]),
       trickle(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host, json, length]),
       trickle(url, [
@@ -76,8 +83,15 @@ describe("bodies", () => {
         length,
       ]),
       trickle(url, ["POST /rest/v1/rpc/x HTTP/1.1", host, `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`, json, length]),
+      trickle(url, [
+        "POST /realtime/v1/api/broadcast HTTP/1.1",
+        host,
+        `apikey: ${t.env.SUPABASE_PUBLISHABLE_KEY}`,
+        json,
+        length,
+      ]),
     ]);
-    for (const answer of [list, hook, login, rest]) {
+    for (const answer of [list, hook, login, rest, live]) {
       expect(answer.status, answer.body).toBe(408);
       expect(answer.milliseconds).toBeGreaterThan(4_000);
     }
@@ -180,6 +194,9 @@ describe("requests that are not quite HTTP", () => {
       "/api/v1/contacts/%c0%af",
       "/links/u/%00",
       "/webhooks/%00/%00",
+      "/realtime/v1/api/broadcast/%ff/events/%zz",
+      "/auth/v1/%ff",
+      "/rest/v1/%ff",
     ];
     const answers = await Promise.all(targets.map((target) => sendRaw(url, [`GET ${target} HTTP/1.1`, ...auth])));
     for (const [i, target] of targets.entries()) {
