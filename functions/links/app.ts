@@ -2,12 +2,14 @@ import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
 import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
+import { measured } from "../../modules/kernel/measure.ts";
 import { followLink, openPixel, showUnsubscribe, unsubscribe } from "../../modules/messaging/links.ts";
 
 /** What recipients touch: the open pixel, tracked links and the unsubscribe page. Signed tokens, no cookies, no scripts. */
 export const createApp = (kernel: Kernel): Hono =>
   new Hono()
     .basePath("/links")
+    .use(measured(kernel, "links"))
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
     .notFound((c) =>
       problemResponse(kernel, new AppError("not_found", "No such link."), newRequestId(c.req.header("x-request-id"))),

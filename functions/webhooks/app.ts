@@ -3,6 +3,7 @@ import type { Kernel } from "../../modules/boot.ts";
 import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
 import { readBody } from "../../modules/kernel/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
+import { measured } from "../../modules/kernel/measure.ts";
 import { ingest } from "../../modules/providers/ingest.ts";
 
 /** Inbound mail with attachments is the largest thing a provider posts. */
@@ -12,6 +13,7 @@ const MAX_BYTES = 25 * 1024 * 1024;
 export const createApp = (kernel: Kernel): Hono =>
   new Hono()
     .basePath("/webhooks")
+    .use(measured(kernel, "webhooks"))
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
     .notFound((c) =>
       problemResponse(

@@ -17,6 +17,7 @@ const many = (n: number, one: string, more: string) =>
 
 export async function attention(ctx: Ctx, week: { sent: number; bounced: number }): Promise<Attention[]> {
   return [
+    ...(await alerts(ctx)),
     ...(await connections(ctx)),
     ...(await unknownOutcomes(ctx)),
     ...(await campaigns(ctx)),
@@ -24,6 +25,14 @@ export async function attention(ctx: Ctx, week: { sent: number; bounced: number 
     ...(await deadLetters(ctx)),
     ...(await failedImports(ctx)),
   ];
+}
+
+/** What operations watches; dead letters have a line of their own below. */
+async function alerts(ctx: Ctx): Promise<Attention[]> {
+  const rows = await ctx.db<{ summary: string; href: string | null }[]>`
+    select summary, href from public.alerts where tenant_id = ${ctx.tenantId} and status = 'open' and kind <> 'dead_letters'
+    order by severity, id desc limit ${SHOWN}`;
+  return rows.map((r) => ({ kind: "alert", detail: r.summary, href: r.href ?? "/queues?tab=alerts" }));
 }
 
 async function connections(ctx: Ctx): Promise<Attention[]> {

@@ -14,7 +14,7 @@ const fold = defineSchedule({
 /** Analytics: the dashboard, the activity feed, daily totals and the analysts' views. */
 export const analytics = defineModule({
   name: "analytics",
-  needs: ["contacts", "campaigns", "messaging"],
+  needs: ["contacts", "campaigns", "messaging", "operations"],
   permissions: { "analytics:read": "viewer" },
   operations: [dashboard, activity],
   schedules: [fold],

@@ -7,6 +7,7 @@ import { idempotencyKey, keep, replay } from "./idempotency.ts";
 import { uuid7 } from "./ids.ts";
 import { parseInput, readInput } from "./input.ts";
 import type { Kernel, RunScope } from "./kernel.ts";
+import { measureRequest } from "./measure.ts";
 import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 import { roleAllows, scopesAllow } from "./registry.ts";
 import { sha256Hex } from "./signatures.ts";
@@ -32,15 +33,14 @@ export function mountOperations(app: Api, kernel: Kernel): Api {
         status = response.status;
         return response;
       } finally {
-        kernel.metrics.observe(
-          "overture_http_request_seconds",
-          "Time to answer a request",
-          (performance.now() - started) / 1000,
-          {
-            operation: op.id,
-            status: String(status),
-          },
-        );
+        measureRequest(kernel, {
+          operation: op.id,
+          method: op.method,
+          route: op.path,
+          status,
+          seconds: (performance.now() - started) / 1000,
+          left: c.req.raw.signal.aborted,
+        });
       }
     });
   }

@@ -67,6 +67,22 @@ const Env = z.object({
     .url()
     .optional()
     .describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
+  OVERTURE_ALERT_WEBHOOK_URL: z
+    .url()
+    .optional()
+    .describe("Where alerts are posted when they open and close, as Standard Webhooks"),
+  OVERTURE_ALERT_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, "must be whsec_ and 24 to 64 bytes in base64")
+    .optional()
+    .describe("whsec_<base64>: what those posts are signed with"),
+  OVERTURE_METRICS_PORT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65535)
+    .optional()
+    .describe("Port on which a worker answers /health/live, /health/ready and /metrics; none unless set"),
   WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of names"),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
@@ -93,6 +109,8 @@ export type Config = {
   sandboxUrl: string | null;
   sandboxSmtp: string | null;
   tickUrl: string | null;
+  alertWebhook: { url: string; secret: string } | null;
+  metricsPort: number | null;
   workerType: string;
   logLevel: "debug" | "info" | "warn" | "error" | "silent";
 };
@@ -127,6 +145,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   if (e && !publishableKey) faults.push("SUPABASE_PUBLISHABLE_KEY: is missing");
   if (e && !secretKey) faults.push("SUPABASE_SECRET_KEY: is missing");
   if (e && !dbUrl) faults.push("OVERTURE_DB_URL: is missing (SUPABASE_DB_URL serves as well)");
+  if (e && !e.OVERTURE_ALERT_WEBHOOK_URL !== !e.OVERTURE_ALERT_WEBHOOK_SECRET)
+    faults.push("OVERTURE_ALERT_WEBHOOK_URL, OVERTURE_ALERT_WEBHOOK_SECRET: set both or neither");
   if (faults.length > 0 || !e) throw new ConfigError(faults);
   return {
     productName: e.PRODUCT_NAME,
@@ -153,6 +173,11 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
     sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,
     tickUrl: e.OVERTURE_TICK_URL ?? null,
+    alertWebhook:
+      e.OVERTURE_ALERT_WEBHOOK_URL && e.OVERTURE_ALERT_WEBHOOK_SECRET
+        ? { url: e.OVERTURE_ALERT_WEBHOOK_URL, secret: e.OVERTURE_ALERT_WEBHOOK_SECRET }
+        : null,
+    metricsPort: e.OVERTURE_METRICS_PORT ?? null,
     workerType: e.WORKER_TYPE,
     logLevel: e.LOG_LEVEL,
   };

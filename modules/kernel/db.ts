@@ -24,14 +24,21 @@ export type Database = {
   once<T>(fn: (sql: Sql) => Promise<T>): Promise<T>;
   /** LISTEN on its own connection; `onEvent` also runs after a reconnect, because events may have been missed. */
   listen(channel: string, onEvent: (payload: string) => void): Promise<{ unlisten(): Promise<void> }>;
+  /** Connections of this process's pool: how many work, how many callers wait for one, how many there may be. */
+  pool(): { inUse: number; waiting: number; max: number };
   close(): Promise<void>;
 };
 
-export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">): Database {
+/** Told about every statement's seconds, and about the pool's share in use whenever a transaction begins. */
+export type DatabaseWatch = { query(seconds: number): void; pool(share: number): void };
+
+export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">, watch?: DatabaseWatch): Database {
   const sql = postgres(config.dbUrl, {
     max: config.dbPool,
     idle_timeout: 30,
     connect_timeout: 10,
+    // Seconds before a lost connection is tried again; the driver's own grow to 20, for which a database that is back would wait.
+    backoff: (attempts: number) => (0.5 + Math.random() / 2) * Math.min(3 ** attempts / 100, 2),
     // Transaction poolers do not keep prepared statements between transactions.
     prepare: !/pgbouncer=true|:6543\//.test(config.dbUrl),
     onnotice: () => {},
@@ -42,25 +49,68 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">): Database
       numeric: { to: 1700, from: [1700], parse: (x: string) => Number(x), serialize: (x: number) => String(x) },
     },
   });
+  let callers = 0;
+  /** Counts the caller among those who want a connection; the pool hands out at most `max`. */
+  const counted = async <T>(fn: () => Promise<T>): Promise<T> => {
+    callers++;
+    try {
+      return await fn();
+    } finally {
+      callers--;
+    }
+  };
   return {
     tx: (scope, fn) =>
-      sql.begin(async (tx) => {
-        const claims =
-          scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
-        const [row] = await tx<[{ now: Date }]>`
+      counted(() => {
+        // Not in once(): the samples are written through it, and would keep calling for more of themselves.
+        watch?.pool(Math.min(callers, config.dbPool) / config.dbPool);
+        return sql.begin(async (plain) => {
+          const tx = watch ? timed(plain, watch) : plain;
+          const claims =
+            scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
+          const [row] = await tx<[{ now: Date }]>`
           select kernel.now() as now,
             set_config('request.jwt.claims', ${claims}, true),
             set_config('app.tenant_id', ${scope.tenantId ?? ""}, true),
             set_config('role', ${scope.role}, true)`;
-        return await fn(tx, row.now);
-      }) as Promise<never>,
-    once: (fn) => fn(sql),
+          return await fn(tx, row.now);
+        }) as Promise<never>;
+      }),
+    once: (fn) => counted(() => fn(sql)),
     async listen(channel, onEvent) {
       const { unlisten } = await sql.listen(channel, onEvent, () => onEvent(""));
       return { unlisten };
     },
+    pool: () => ({
+      inUse: Math.min(callers, config.dbPool),
+      waiting: Math.max(0, callers - config.dbPool),
+      max: config.dbPool,
+    }),
     close: () => sql.end({ timeout: 5 }),
   };
+}
+
+type Query = Promise<unknown> & { executed?: boolean; handle?(): Promise<void> };
+
+/** The same transaction with every statement timed from when it is sent. What only becomes part of another is never sent. */
+function timed(tx: Tx, watch: DatabaseWatch): Tx {
+  return new Proxy(tx, {
+    apply(target, self, args) {
+      const query = Reflect.apply(target as never, self, args) as Query;
+      const handle = query?.handle;
+      if (typeof handle !== "function") return query;
+      query.handle = function (this: Query) {
+        if (!this.executed) {
+          const started = performance.now();
+          const done = () => watch.query((performance.now() - started) / 1000);
+          // Past the query's own then(), which would send it.
+          void Promise.prototype.then.call(this, done, done);
+        }
+        return handle.call(this);
+      };
+      return query;
+    },
+  });
 }
 
 /** The database scope an actor works under. */

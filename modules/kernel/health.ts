@@ -1,4 +1,6 @@
 import type { Kernel } from "./kernel.ts";
+import type { Gauge } from "./metrics.ts";
+import { BOUNDS } from "./samples.ts";
 import { equalSecrets } from "./signatures.ts";
 
 /** Liveness, readiness and metrics of this process. */
@@ -44,48 +46,133 @@ export async function ready(kernel: Kernel): Promise<Response> {
   );
 }
 
-/** Prometheus text. Open to this machine; from anywhere else it needs the secret key. */
+/** Prometheus text. Open to this machine; from anywhere else it needs the secret key, as `apikey` or as a bearer token. */
 export async function metricsText(kernel: Kernel, headers: Headers): Promise<Response> {
+  if (!(await mayScrape(kernel, headers)))
+    return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
+  const gauges = [...processGauges(kernel), ...(await installationGauges(kernel))];
+  return metricsAnswer(kernel, gauges);
+}
+
+/** The same for a process beside the API: its own numbers only, since the installation's would be there twice. */
+export async function processMetrics(kernel: Kernel, headers: Headers): Promise<Response> {
+  if (!(await mayScrape(kernel, headers)))
+    return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
+  return metricsAnswer(kernel, processGauges(kernel));
+}
+
+async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
   // Directly from this machine: a proxy in front would have added the address it saw before ours.
-  const local = /^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "");
-  if (!local && !(await equalSecrets(headers.get("apikey") ?? "", kernel.config.secretKey))) {
-    return new Response("Send the installation's secret key in `apikey`.\n", { status: 401 });
-  }
-  const gauges = await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {
-    const queues = await tx<
-      { queue: string; waiting: number; oldest_seconds: number; dead: number }[]
-    >`select * from kernel.queue_metrics()`;
-    const schedules = await tx<
-      { name: string; lag_seconds: number | null }[]
-    >`select name, lag_seconds from kernel.schedule_health()`;
+  if (/^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "")) return true;
+  const given = headers.get("apikey") ?? /^Bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "";
+  return await equalSecrets(given, kernel.config.secretKey);
+}
+
+const metricsAnswer = (kernel: Kernel, gauges: Gauge[]) =>
+  new Response(kernel.metrics.render(gauges), { headers: { "content-type": "text/plain; version=0.0.4" } });
+
+function processGauges(kernel: Kernel): Gauge[] {
+  const { inUse, waiting, max } = kernel.database.pool();
+  const pool = (name: string, help: string, value: number) => ({ name: `overture_db_pool_${name}`, help, value });
+  return [
+    pool("in_use", "Connections of this process's pool that work", inUse),
+    pool("waiting", "Callers that wait for a connection of the pool", waiting),
+    pool("max", "Most connections this process's pool may open", max),
+  ];
+}
+
+type QueueRow = {
+  queue: string;
+  waiting: number;
+  visible: number;
+  oldest_seconds: number;
+  dead: number;
+  lag_seconds: number;
+};
+type ScheduleRow = { name: string; lag_seconds: number | null; late: boolean; last_error: string | null };
+type TotalRow = { name: string; n: number; errors: number; total: number; buckets: number[] };
+
+/** What the database knows: the same from whichever process is asked, and kept when all of them restart. */
+async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
+  return await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {
+    const queues = await tx<QueueRow[]>`
+      select queue, waiting, visible, oldest_seconds, dead, lag_seconds from kernel.queue_metrics() join kernel.queue_lags() using (queue)`;
+    const schedules = await tx<ScheduleRow[]>`select name, lag_seconds, late, last_error from kernel.schedule_health()`;
+    const [connections] = await tx<
+      { used: number; allowed: number }[]
+    >`select used, allowed from kernel.connection_use()`;
+    const totals = await tx<
+      TotalRow[]
+    >`select name, n, errors, total, buckets from kernel.read_samples('total', 'epoch', null) where kind = 'http'`;
+    const alerts = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
+
+    const perQueue = (name: string, help: string, value: (q: QueueRow) => number) =>
+      queues.map((q) => ({ name, help, labels: { queue: q.queue }, value: value(q) }));
+    const perSchedule = (name: string, help: string, value: (s: ScheduleRow) => number | null) =>
+      schedules.flatMap((s) => {
+        const v = value(s);
+        return v === null ? [] : [{ name, help, labels: { schedule: s.name }, value: v }];
+      });
+    const requests = "overture_requests_total";
+    const answered = "Requests answered by all processes since the installation began, by outcome";
     return [
-      ...queues.map((q) => ({
-        name: "overture_queue_waiting",
-        help: "Messages on the queue",
-        labels: { queue: q.queue },
-        value: q.waiting,
+      ...perQueue("overture_queue_waiting", "Messages on the queue", (q) => q.waiting),
+      ...perQueue("overture_queue_visible", "Messages a worker may take now", (q) => q.visible),
+      ...perQueue("overture_queue_oldest_seconds", "Age of the oldest message", (q) => q.oldest_seconds),
+      ...perQueue("overture_queue_lag_seconds", "Since when a message could be taken and is not", (q) => q.lag_seconds),
+      ...perQueue("overture_dead_letters", "Messages no retry can help", (q) => q.dead),
+      ...perSchedule("overture_schedule_lag_seconds", "Seconds since the last run", (s) => s.lag_seconds),
+      ...perSchedule("overture_schedule_late", "1 while more than three runs are missing", (s) => Number(s.late)),
+      ...perSchedule("overture_schedule_failing", "1 while the last run failed", (s) => Number(s.last_error !== null)),
+      { name: "overture_db_connections", help: "Connections to the database", value: connections!.used },
+      { name: "overture_db_connections_max", help: "Connections the database allows", value: connections!.allowed },
+      ...alerts.map((a) => ({
+        name: "overture_alerts_open",
+        help: "Open alerts of all teams",
+        labels: { severity: a.severity },
+        value: a.open,
       })),
-      ...queues.map((q) => ({
-        name: "overture_queue_oldest_seconds",
-        help: "Age of the oldest message",
-        labels: { queue: q.queue },
-        value: q.oldest_seconds,
-      })),
-      ...queues.map((q) => ({
-        name: "overture_dead_letters",
-        help: "Messages no retry can help",
-        labels: { queue: q.queue },
-        value: q.dead,
-      })),
-      ...schedules
-        .filter((s) => s.lag_seconds !== null)
-        .map((s) => ({
-          name: "overture_schedule_lag_seconds",
-          help: "Seconds since the last run",
-          labels: { schedule: s.name },
-          value: s.lag_seconds!,
-        })),
+      ...totals.flatMap((t) => [
+        {
+          name: requests,
+          help: answered,
+          type: "counter" as const,
+          labels: { group: t.name, outcome: "ok" },
+          value: t.n - t.errors,
+        },
+        {
+          name: requests,
+          help: answered,
+          type: "counter" as const,
+          labels: { group: t.name, outcome: "error" },
+          value: t.errors,
+        },
+      ]),
+      ...durationGauges(totals),
     ];
   });
-  return new Response(kernel.metrics.render(gauges), { headers: { "content-type": "text/plain; version=0.0.4" } });
+}
+
+/** A histogram out of stored counts: cumulative, as Prometheus wants it. */
+function durationGauges(totals: TotalRow[]): Gauge[] {
+  const family = "overture_request_duration_seconds";
+  const help = "Time to answer, of all processes since the installation began";
+  return totals.flatMap((t) => {
+    let below = 0;
+    const bucket = (le: string, n: number) => ({
+      name: `${family}_bucket`,
+      family,
+      help,
+      type: "histogram" as const,
+      labels: { group: t.name, le },
+      value: (below += n),
+    });
+    const rest = { family, help, type: "histogram" as const, labels: { group: t.name } };
+    return [
+      ...BOUNDS.http.map((bound, i) => bucket(String(bound), t.buckets[i] ?? 0)),
+      bucket("+Inf", t.buckets[BOUNDS.http.length] ?? 0),
+      { name: `${family}_sum`, ...rest, value: t.total },
+      { name: `${family}_count`, ...rest, value: t.n },
+    ];
+  });
 }

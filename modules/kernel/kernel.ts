@@ -9,11 +9,14 @@ import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ModuleDef } from "./module.ts";
 import { createRegistry } from "./registry.ts";
+import { createSamples, type Samples } from "./samples.ts";
 import { createVault } from "./vault.ts";
 
 /** The running product: configuration, services, database and everything the modules offer. */
 export type Kernel = Services & {
   database: Database;
+  /** What service levels are computed from. */
+  samples: Samples;
   /** Runs `fn` in one transaction as `actor` in a tenant. */
   run<T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T>;
   /** A context without a transaction, for work that calls the outside. */
@@ -69,7 +72,14 @@ export function createKernel(
     metrics: createMetrics(),
     registry,
   };
-  const database = openDatabase(config);
+  const database = openDatabase(config, {
+    query(seconds) {
+      services.metrics.observe("overture_db_query_seconds", "Time of a statement in a transaction", seconds);
+      samples.record("query", "transaction", seconds);
+    },
+    pool: (share) => samples.record("pool", "pool", share),
+  });
+  const samples = createSamples(database, (error) => services.log.warn("samples could not be written yet", { error }));
 
   const context = (scope: RunScope, tx: Tx, now: Date, notes: AuditNote[]): Ctx => ({
     ...services,
@@ -95,6 +105,7 @@ export function createKernel(
   return {
     ...services,
     database,
+    samples,
     signal: stopping.signal,
     run,
     manual(scope) {
@@ -112,6 +123,7 @@ export function createKernel(
     },
     async close() {
       stopping.abort();
+      await samples.close();
       await database.close();
     },
   };

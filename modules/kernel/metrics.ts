@@ -1,6 +1,8 @@
+import { BOUNDS } from "./samples.ts";
+
 /** Counters and histograms in the Prometheus text format (version 0.0.4). Per process; the scraper adds them up. */
 
-const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const BUCKETS = BOUNDS.http;
 
 type Labels = Record<string, string>;
 
@@ -9,11 +11,21 @@ const labelText = (labels: Labels) =>
     .map(([k, v]) => `${k}="${v.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`)
     .join(",");
 
+/** A value read when it is asked for. `family` and `type` where it is a part of something stored, else a gauge of its own name. */
+export type Gauge = {
+  name: string;
+  help: string;
+  labels?: Labels;
+  value: number;
+  type?: "gauge" | "counter" | "histogram";
+  family?: string;
+};
+
 export type Metrics = {
   count(name: string, help: string, labels?: Labels, by?: number): void;
   /** Seconds. */
   observe(name: string, help: string, seconds: number, labels?: Labels): void;
-  render(gauges?: { name: string; help: string; labels?: Labels; value: number }[]): string;
+  render(gauges?: Gauge[]): string;
 };
 
 export function createMetrics(): Metrics {
@@ -59,8 +71,9 @@ export function createMetrics(): Metrics {
       }
       const named = new Set<string>();
       for (const g of gauges) {
-        if (!named.has(g.name)) out.push(`# HELP ${g.name} ${g.help}`, `# TYPE ${g.name} gauge`);
-        named.add(g.name);
+        const family = g.family ?? g.name;
+        if (!named.has(family)) out.push(`# HELP ${family} ${g.help}`, `# TYPE ${family} ${g.type ?? "gauge"}`);
+        named.add(family);
         line(g.name, labelText(g.labels ?? {}), g.value);
       }
       return out.join("\n") + "\n";

@@ -1,12 +1,39 @@
 import { defineModule } from "../kernel/module.ts";
+import { defineSchedule } from "../kernel/schedule.ts";
+import { listAlerts } from "./alerts.ts";
+import { notify } from "./notify.ts";
 import { listDeadLetters, listQueues, purgeDeadLetters, requeueDeadLetters } from "./queues.ts";
 import { listSchedules } from "./schedules.ts";
+import { serviceLevel } from "./service.ts";
 
-/** Operations: what runs behind the scenes — queues, dead letters, schedules. */
+/** Operations: what runs behind the scenes — queues, dead letters, schedules, alerts, service levels. Owns alerts. */
 export const operations = defineModule({
   name: "operations",
   needs: [],
   permissions: { "operations:read": "member", "operations:write": "admin" },
-  operations: [listQueues, listDeadLetters, requeueDeadLetters, purgeDeadLetters, listSchedules],
+  operations: [
+    listQueues,
+    listDeadLetters,
+    requeueDeadLetters,
+    purgeDeadLetters,
+    listSchedules,
+    listAlerts,
+    serviceLevel,
+  ],
+  consumers: [notify],
+  schedules: [
+    defineSchedule({
+      name: "operations.alerts",
+      cron: "* * * * *",
+      everySeconds: 60,
+      sql: "select private.evaluate_alerts()",
+    }),
+    defineSchedule({
+      name: "operations.prune",
+      cron: "47 * * * *",
+      everySeconds: 3600,
+      sql: "select private.prune_operations()",
+    }),
+  ],
   pages: ["/queues"],
 });

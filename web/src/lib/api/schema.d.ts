@@ -17,6 +17,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Alerts that are open, and those that were
+         * @description Newest first. They open and close by themselves; resolved ones are kept for 90 days.
+         */
+        get: operations["alerts.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api-keys": {
         parameters: {
             query?: never;
@@ -846,7 +866,7 @@ export interface paths {
         };
         /**
          * Count people
-         * @description With filters exact up to 100,000, above that «at least» (exact: false). Without filters a large team gets an estimate.
+         * @description With filters exact up to 10,000, above that «at least» (exact: false). Without filters a large team gets an estimate.
          */
         get: operations["contacts.count"];
         put?: never;
@@ -1493,6 +1513,26 @@ export interface paths {
         patch: operations["senders.update"];
         trace?: never;
     };
+    "/service-level": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Availability, errors and answer times against their objectives
+         * @description Of the whole installation, all teams and processes together. Percentiles are merged from histograms, so they are exact to the width of a bucket. What never reached a process, because none ran, is not counted: watch that from outside.
+         */
+        get: operations["service_level.read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/suppressions": {
         parameters: {
             query?: never;
@@ -1669,6 +1709,31 @@ export interface components {
             kind: string;
             /** Format: uuid */
             message_id: string;
+        };
+        Alert: {
+            /** @description Where in the console to look. */
+            href: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections */
+            kind: string;
+            /** Format: date-time */
+            opened_at: string;
+            resolved_at: string | null;
+            /**
+             * @description installation: about what all teams share; only the team that operates it has these.
+             * @enum {string}
+             */
+            scope: "team" | "installation";
+            /** @enum {string} */
+            severity: "warning" | "critical";
+            /** @enum {string} */
+            status: "open" | "resolved";
+            /** @description The queue, schedule or campaign it is about; empty where the kind says it all. */
+            subject: string;
+            summary: string;
+            threshold: number;
+            value: number;
         };
         ApiKey: {
             /** Format: date-time */
@@ -2249,8 +2314,10 @@ export interface components {
             type: "string" | "integer" | "number" | "boolean";
         };
         Queue: {
-            /** @description The team's dead letters. */
+            /** @description The team's dead letters, counted up to 10,000. */
             dead: number;
+            /** @description False above 10,000 messages: `waiting` and `visible` are then the database's estimates. */
+            exact: boolean;
             oldest_seconds: number;
             queue: string;
             /** @description Messages ever sent on it. */
@@ -2416,6 +2483,74 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["Activity"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts.list": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                status?: "open" | "resolved";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Alerts that are open, and those that were */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Alert"][];
                         /** @description Whether a next page exists. */
                         has_more: boolean;
                         /** @description Pass it as `cursor` to get the next page. */
@@ -10032,6 +10167,119 @@ export interface operations {
             };
             /** @description Problem */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "service_level.read": {
+        parameters: {
+            query?: {
+                window?: "1h" | "24h" | "30d";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Availability, errors and answer times against their objectives */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        availability: number | null;
+                        /** @description Share of the allowed errors not used yet; negative when overspent. */
+                        budget_left: number | null;
+                        database: {
+                            connections: number;
+                            connections_max: number;
+                            /** @description Share of a process's connections in use when a transaction began. */
+                            pool_use_p95: number | null;
+                            /** @description Milliseconds; null without requests. */
+                            query_p95_ms: number | null;
+                            statements: number;
+                        };
+                        error_rate: number | null;
+                        /** @description Answers of 500 and above. */
+                        errors: number;
+                        groups: {
+                            availability: number | null;
+                            /** @description Answers of 500 and above. */
+                            errors: number;
+                            group: string;
+                            /** @description Milliseconds; null without requests. */
+                            p95_ms: number | null;
+                            /** @description Milliseconds; null without requests. */
+                            p99_ms: number | null;
+                            requests: number;
+                        }[];
+                        objectives: {
+                            availability: number;
+                            p95_ms: number;
+                            p99_ms: number;
+                            pool_use: number;
+                            query_p95_ms: number;
+                        };
+                        /** @description Milliseconds; null without requests. */
+                        p95_ms: number | null;
+                        /** @description Milliseconds; null without requests. */
+                        p99_ms: number | null;
+                        requests: number;
+                        series: {
+                            /** Format: date-time */
+                            at: string;
+                            availability: number | null;
+                            /** @description Answers of 500 and above. */
+                            errors: number;
+                            /** @description Milliseconds; null without requests. */
+                            p95_ms: number | null;
+                            /** @description Milliseconds; null without requests. */
+                            p99_ms: number | null;
+                            requests: number;
+                        }[];
+                        /** Format: date-time */
+                        since: string;
+                        /** @enum {string} */
+                        window: "1h" | "24h" | "30d";
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

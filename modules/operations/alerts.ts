@@ -1,0 +1,68 @@
+import { z } from "zod";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { defineOperation } from "../kernel/operation.ts";
+
+/** What private.evaluate_alerts() found. Read only: an alert closes when its condition is gone, not when somebody clicks. */
+
+export type AlertRow = {
+  id: string;
+  kind: string;
+  subject: string;
+  scope: "team" | "installation";
+  severity: "warning" | "critical";
+  status: "open" | "resolved";
+  summary: string;
+  href: string | null;
+  value: number;
+  threshold: number;
+  opened_at: Date;
+  resolved_at: Date | null;
+};
+
+export const Alert = z
+  .object({
+    id: z.uuid(),
+    kind: z
+      .string()
+      .describe(
+        "campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections",
+      ),
+    subject: z.string().describe("The queue, schedule or campaign it is about; empty where the kind says it all."),
+    scope: z
+      .enum(["team", "installation"])
+      .describe("installation: about what all teams share; only the team that operates it has these."),
+    severity: z.enum(["warning", "critical"]),
+    status: z.enum(["open", "resolved"]),
+    summary: z.string(),
+    href: z.string().nullable().describe("Where in the console to look."),
+    value: z.number(),
+    threshold: z.number(),
+    opened_at: z.iso.datetime(),
+    resolved_at: z.iso.datetime().nullable(),
+  })
+  .meta({ id: "Alert" });
+
+export const toAlert = (r: AlertRow): z.input<typeof Alert> => ({
+  ...r,
+  opened_at: r.opened_at.toISOString(),
+  resolved_at: r.resolved_at?.toISOString() ?? null,
+});
+
+export const listAlerts = defineOperation({
+  id: "alerts.list",
+  method: "GET",
+  path: "/alerts",
+  summary: "Alerts that are open, and those that were",
+  description: "Newest first. They open and close by themselves; resolved ones are kept for 90 days.",
+  permission: "operations:read",
+  input: z.object({ ...pageParams, status: z.enum(["open", "resolved"]).optional() }),
+  output: pageOf(Alert),
+  async handle(ctx, { status, cursor, limit }) {
+    const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
+    const rows = await ctx.db<AlertRow[]>`
+      select id, kind, subject, scope, severity, status, summary, href, value, threshold, opened_at, resolved_at from public.alerts
+      where tenant_id = ${ctx.tenantId} and ${status ? ctx.db`status = ${status}` : ctx.db`status <> 'pending'`}
+        and (${before}::uuid is null or id < ${before}) order by id desc limit ${limit + 1}`;
+    return toPage(rows, limit, (r) => [r.id], toAlert);
+  },
+});
