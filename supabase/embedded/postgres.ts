@@ -37,10 +37,11 @@ const settings = (port: number, durable: boolean): Record<string, string | numbe
   max_wal_size: "512MB",
   jit: "off",
   password_encryption: "scram-sha-256",
-  log_min_messages: "warning",
-  // Details and statements quote rows: a duplicate address would stand in the log. The code and the constraint are enough.
-  log_error_verbosity: "terse",
+  // What fails in a statement quotes values and rows (a malformed filter, a duplicate address). Whoever sent the statement
+  // gets the error and logs it masked; here stands what concerns the server: in this log LOG ranks above ERROR.
+  log_min_messages: "log",
   log_min_error_statement: "panic",
+  log_error_verbosity: "terse",
   log_line_prefix: "%m [%p] %u ",
   TimeZone: "UTC",
   log_timezone: "UTC",

@@ -1,0 +1,91 @@
+import { createClient, type RealtimeChannel } from "@supabase/supabase-js";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { testKernel, type TestTenant } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
+
+// The team's topic over real sockets, as the console listens to it, and the parts of Supabase that hold nothing of ours.
+
+const t = testKernel();
+let mine: TestTenant;
+let theirs: TestTenant;
+beforeAll(async () => {
+  [mine, theirs] = [await t.tenant("Listeners"), await t.tenant("Victims")];
+});
+
+const clients: ReturnType<typeof createClient>[] = [];
+afterAll(async () => {
+  for (const client of clients) await client.realtime.disconnect();
+});
+
+async function connect(token?: string) {
+  const client = createClient(t.env.SUPABASE_URL!, t.env.SUPABASE_PUBLISHABLE_KEY!, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  clients.push(client);
+  if (token) await client.realtime.setAuth(token);
+  return client;
+}
+
+type Heard = { status: string; events: unknown[]; channel: RealtimeChannel };
+async function listen(token: string | undefined, topic: string, isPrivate = true): Promise<Heard> {
+  const channel = (await connect(token)).channel(topic, { config: { private: isPrivate } });
+  const events: unknown[] = [];
+  channel.on("broadcast", { event: "*" }, (message) => void events.push(message));
+  const status = await new Promise<string>((done) => channel.subscribe((now) => done(now)));
+  return { status, events, channel };
+}
+
+test("members hear that something changed and its id; nobody else hears anything, whatever they join as", async () => {
+  const topic = `tenant:${theirs.id}`;
+  const viewer = await theirs.member("viewer");
+  const [own, other, anonymous, open] = [
+    await listen(viewer.token, topic),
+    await listen(mine.owner.token, topic),
+    await listen(undefined, topic),
+    await listen(mine.owner.token, topic, false),
+  ];
+  expect([own.status, other.status, anonymous.status, open.status]).toEqual([
+    "SUBSCRIBED",
+    "CHANNEL_ERROR",
+    "CHANNEL_ERROR",
+    "SUBSCRIBED",
+  ]);
+  const made = await theirs.api("POST", "/contacts", { email: "heard@example.com", first_name: "Hortense" });
+  await until(() => own.events.length > 0, { what: "the member to hear of it" });
+  expect(JSON.stringify(own.events)).toContain(made.body.id);
+  // Ids only: what a policy would hide is not in a broadcast.
+  expect(JSON.stringify(own.events)).not.toMatch(/Hortense|heard@/);
+  expect([...other.events, ...anonymous.events, ...open.events]).toEqual([]);
+});
+
+test("nobody sends on a team's topic, its members included, over the socket or over HTTP", async () => {
+  const topic = `tenant:${theirs.id}`;
+  const own = await listen(theirs.owner.token, topic);
+  const forger = await listen((await theirs.member("admin")).token, topic);
+  await forger.channel.send({ type: "broadcast", event: "contacts", payload: { forged: "by socket" } });
+  for (const token of [mine.owner.token, theirs.owner.token, t.env.SUPABASE_PUBLISHABLE_KEY!]) {
+    const answer = await fetch(`${t.env.SUPABASE_URL}/realtime/v1/api/broadcast`, {
+      method: "POST",
+      headers: {
+        apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ messages: [{ topic, event: "contacts", payload: { forged: "by HTTP" }, private: true }] }),
+    });
+    await answer.body?.cancel();
+  }
+  // A true message after the forged ones: had they come, they would stand before it.
+  await theirs.api("POST", "/lists", { name: "After" });
+  await until(() => own.events.some((e) => JSON.stringify(e).includes('"lists"')), { what: "the true message" });
+  expect(JSON.stringify(own.events)).not.toContain("forged");
+});
+
+test("of Supabase's storage nothing is used: no bucket, no file, no policy of ours", async () => {
+  const answer = await fetch(`${t.env.SUPABASE_URL}/storage/v1/bucket`, {
+    headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, authorization: `Bearer ${mine.owner.token}` },
+  });
+  await answer.body?.cancel();
+  expect(answer.status).toBe(501);
+  expect(await t.sql`select from pg_policies where schemaname = 'storage'`).toHaveLength(0);
+});
