@@ -57,3 +57,42 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     await sql.end();
   }
 });
+
+test("an alert appears by itself, leads to its cause, and closes by itself; the service level counts what we do", async ({
+  page,
+  account,
+}) => {
+  const sql = postgres(process.env.E2E_DB_URL!, { max: 1, onnotice: () => {} });
+  try {
+    await page.goto("/queues?tab=alerts");
+    await expect(page.getByRole("heading", { name: "No alerts" })).toBeVisible();
+    await sql`insert into kernel.dead_letters (queue, tenant_id, message, reason, attempts, enqueued_at)
+      values ('contacts_import', ${account.tenantId}, ${sql.json({ tenant_id: account.tenantId })}, 'broken', 3, now())`;
+    await sql`select private.evaluate_alerts()`;
+    const table = page.getByRole("table", { name: "Alerts" });
+    const row = table.getByRole("row", { name: /1 job of contacts_import failed for good/ });
+    await expect(row.getByText("Warning")).toBeVisible();
+    await row.getByRole("link").click();
+    await expect(page.getByRole("table", { name: "Dead letters" }).getByRole("row", { name: /broken/ })).toBeVisible();
+
+    await sql`delete from kernel.dead_letters where tenant_id = ${account.tenantId}`;
+    await sql`select private.evaluate_alerts()`;
+    await sql`update public.alerts set clear_since = clear_since - interval '3 minutes' where tenant_id = ${account.tenantId}`;
+    await page.getByRole("link", { name: "Alerts" }).click();
+    await expect(row.getByText("Warning")).toBeVisible();
+    await sql`select private.evaluate_alerts()`;
+    await expect(row.getByText("Resolved")).toBeVisible();
+
+    await page.getByRole("link", { name: "Service level" }).click();
+    const figures = page.getByRole("region", { name: "Service level" });
+    await expect(figures.getByText("Objective 99.9%")).toBeVisible();
+    await expect(page.getByRole("table", { name: "Route groups" }).getByRole("row", { name: /^queues / })).toBeVisible({
+      timeout: 30_000,
+    });
+    await page.getByRole("combobox", { name: "Window" }).selectOption("Last 30 days");
+    await expect(page).toHaveURL(/window=30d/);
+    await expect(page.getByRole("table", { name: "Route groups" })).toBeVisible();
+  } finally {
+    await sql.end();
+  }
+});

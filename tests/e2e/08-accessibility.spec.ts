@@ -62,6 +62,8 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     "/providers?new=postmark&tab=catalogue",
     "/queues",
     "/queues?tab=schedules",
+    "/queues?tab=service",
+    "/queues?tab=alerts",
     "/settings",
     "/settings?tab=keys",
     "/settings?tab=suppressions",

@@ -49,6 +49,7 @@ export type AuditEntry = Schemas["AuditEntry"];
 export type QueueMetrics = Schemas["Queue"];
 export type DeadLetter = Schemas["DeadLetter"];
 export type Schedule = Schemas["Schedule"];
+export type Alert = Schemas["Alert"];
 
 export type CustomValue = string | number | boolean | null;
 export type Contact = Schemas["Contact"];
