@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { FilterSchema } from "../contacts/filter.ts";
+import { type Fragment, prepare } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
@@ -45,6 +46,9 @@ type LeadFilter = {
   limit: number;
 };
 
+/** Enrollments read in list order before an index is asked who has that name. */
+const FIRST_STRIDE = 1000;
+
 /** Enrollments of a campaign, newest first. The last event is looked up for the page alone, after it was cut. */
 async function loadLeads(
   ctx: Ctx,
@@ -52,15 +56,14 @@ async function loadLeads(
   { id, status, search, after, limit }: LeadFilter,
 ): Promise<LeadRow[]> {
   const { db, tenantId } = ctx;
-  return await db<LeadRow[]>`
+  const enrolled = db`e.tenant_id = ${tenantId} and e.campaign_id = ${campaignId}
+    ${id ? db`and e.id = ${id}` : db``} ${status ? db`and e.status = ${status}` : db``} ${after ? db`and e.id < ${after}::uuid` : db``}`;
+  const pick = async (enrollments: Fragment, matching: Fragment = db``) =>
+    await db<LeadRow[]>`
     with page as materialized (
       select e.id, e.contact_id, c.email, c.full_name, e.status, e.step, e.next_at, e.reason, e.created_at, e.finished_at
-      from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-      where e.tenant_id = ${tenantId} and e.campaign_id = ${campaignId}
-        ${id ? db`and e.id = ${id}` : db``}
-        ${status ? db`and e.status = ${status}` : db``}
-        ${search ? db`and position(lower(${search}::text) in lower(c.full_name || ' ' || coalesce(c.email, ''))) > 0` : db``}
-        ${after ? db`and e.id < ${after}::uuid` : db``}
+      from ${enrollments} e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+      where ${enrolled} ${matching}
       order by e.id desc limit ${limit}
     )
     select p.*, v.kind as event_kind, v.at as event_at from page p
@@ -69,6 +72,22 @@ async function loadLeads(
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot
       where m.tenant_id = ${tenantId} and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
     order by p.id desc`;
+  if (!search) return await pick(db`public.enrollments`);
+
+  const people = await prepare(db, tenantId, { search, defer: true });
+  const matching = db`and ${people.search(search)}`;
+  // Whatever many match is among the newest; the rest is found from the people's side.
+  const rows = await pick(
+    db`(select * from public.enrollments e where ${enrolled} order by e.id desc limit ${FIRST_STRIDE})`,
+    matching,
+  );
+  if (rows.length >= limit) return rows;
+  // Found inside the statement: there may be hundreds of thousands.
+  const found = db`(select private.find_contacts(${JSON.stringify(people.required)}::text::jsonb, 'created_at', true, null, null, null))::uuid[]`;
+  return await pick(
+    db`(select * from public.enrollments e where ${enrolled} and e.contact_id = any(${found}) offset 0)`,
+    matching,
+  );
 }
 
 export const listLeads = defineOperation({
@@ -81,7 +100,7 @@ export const listLeads = defineOperation({
     ...pageParams,
     id: z.uuid(),
     status: z.enum(ENROLLMENT_STATUS).optional(),
-    search: z.string().trim().max(200).optional(),
+    search: z.string().trim().max(200).optional().describe("As in GET /contacts."),
   }),
   output: pageOf(EnrollmentSchema),
   async handle(ctx, { id, limit, cursor, status, search }) {

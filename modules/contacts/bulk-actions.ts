@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
-import { whereContacts } from "./contact-query.ts";
+import { indexed, whereContacts } from "./contact-query.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS } from "./fields.ts";
 import type { Fragment } from "./filter-sql.ts";
 import { FilterSchema } from "./filter.ts";
@@ -37,7 +37,7 @@ export const bulkActions = defineOperation({
         errors: [{ pointer: "/ids", detail: "either ids or filter is needed" }],
       });
     const wanted = await checkValue(ctx, action, value);
-    const { where: everybody } = await whereContacts(ctx, { tree: filter });
+    const { where: everybody } = await indexed(ctx, await whereContacts(ctx, { tree: filter }));
     const where = ids ? ctx.db`${everybody} and c.id = any(${ids}::uuid[])` : everybody;
     const [row] = await statement(ctx, action, wanted, where);
     if (row!.matched > BULK_MOST) {

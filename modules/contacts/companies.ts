@@ -3,13 +3,16 @@ import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
-import { escapeLike } from "./filter-sql.ts";
+import { escapeLike, type Fragment } from "./filter-sql.ts";
 import { clean, normaliseCountry, normaliseDomain } from "./normalize.ts";
 import { Company, id } from "./schemas.ts";
 
 /** Organisations people work for. */
 
 type CompanyRow = z.input<typeof Company>;
+
+/** Companies read in list order before the index is asked. */
+const STRIDE = 1000;
 
 const name = z.string().trim().min(1).max(200);
 const optional = {
@@ -80,14 +83,28 @@ export const listCompanies = defineOperation({
     const { db, tenantId } = ctx;
     const after = decodeCursor(input.cursor, z.tuple([z.string().max(400), id]));
     const search = input.search?.trim();
-    const rows = await db<(CompanyRow & { sort_key: string })[]>`
-      select ${columns(ctx)}, o.name_sort as sort_key
-      from public.companies o
-      where o.tenant_id = ${tenantId}
-        ${search ? db`and (o.name_sort like lower(${`%${escapeLike(search)}%`}::text) or o.domain = lower(${search}::text))` : db``}
-        ${after ? db`and (o.name_sort, o.id) > (${after[0]}::text, ${after[1]}::text::uuid)` : db``}
-      order by o.name_sort, o.id
-      limit ${input.limit + 1}`;
+    const pattern = `%${escapeLike(search ?? "")}%`;
+    const start = after ? db`and (o.name_sort, o.id) > (${after[0]}::text, ${after[1]}::text::uuid)` : db``;
+    const wanted = input.limit + 1;
+    const pick = async (companies: Fragment) =>
+      await db<(CompanyRow & { sort_key: string })[]>`
+      select ${columns(ctx)}, o.name_sort as sort_key from ${companies} o
+      where o.tenant_id = ${tenantId} ${start}
+        ${search ? db`and (o.name_sort like lower(${pattern}::text) or o.domain = lower(${search}::text))` : db``}
+      order by o.name_sort, o.id limit ${wanted}`;
+    // As for people: the beginning of the list holds what many match; the rest is for the index.
+    let rows = search
+      ? await pick(
+          db`(select * from public.companies o where o.tenant_id = ${tenantId} ${start} order by o.name_sort, o.id limit ${STRIDE})`,
+        )
+      : await pick(db`public.companies`);
+    if (search && rows.length < wanted) {
+      const [found] = await db<{ ids: string[] }[]>`
+        select private.find_companies(${pattern}, ${search}, ${after?.[0] ?? null}::text, ${after?.[1] ?? null}::text::uuid, ${wanted}) as ids`;
+      rows = await pick(
+        db`(select * from public.companies o where o.tenant_id = ${tenantId} and o.id = any(${found!.ids}::uuid[]) offset 0)`,
+      );
+    }
     return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });

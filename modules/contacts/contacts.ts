@@ -3,15 +3,8 @@ import type { Ctx } from "../kernel/context.ts";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
-import {
-  contactFilters,
-  countContacts,
-  getContact,
-  isUnfiltered,
-  pageOfContacts,
-  sortParams,
-  whereContacts,
-} from "./contact-query.ts";
+import { contactFilters, countContacts, getContact, isUnfiltered, whereContacts } from "./contact-query.ts";
+import { pageOfContacts, sortParams } from "./contact-page.ts";
 import { assignments, companyIdOf, resolveCompanies, type WriteRow, writeContacts } from "./contact-write.ts";
 import { loadCustomFields } from "./custom-values.ts";
 import { type ContactGiven, type FieldFault, readContact } from "./fields.ts";
@@ -47,8 +40,9 @@ export const selectContacts = defineOperation({
   output: pageOf(Contact),
   async handle(ctx, { filter, ids, ...page }) {
     if ((filter === undefined) === (ids === undefined)) throw new AppError("invalid", "Give either a filter or ids.");
-    const { where } = await whereContacts(ctx, { tree: filter });
-    return await pageOfContacts(ctx, { where: ids ? ctx.db`${where} and c.id = any(${ids}::uuid[])` : where }, page);
+    const selected = await whereContacts(ctx, { tree: filter });
+    if (ids) selected.where = ctx.db`${selected.where} and c.id = any(${ids}::uuid[])`;
+    return await pageOfContacts(ctx, selected, page);
   },
 });
 
@@ -58,7 +52,7 @@ export const contactCount = defineOperation({
   path: "/contacts/count",
   summary: "Count people",
   description:
-    "With filters exact up to 100,000, above that «at least» (exact: false). Without filters a large team gets an estimate.",
+    "With filters exact up to 10,000, above that «at least» (exact: false). Without filters a large team gets an estimate.",
   permission: "contacts:read",
   input: z.object(contactFilters),
   output: z.object({ count: z.number().int(), exact: z.boolean() }),

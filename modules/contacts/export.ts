@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defineManualOperation } from "../kernel/operation.ts";
-import { contactFilters, type ContactRow, pageOfContacts, sortParams, whereContacts } from "./contact-query.ts";
+import { pageOfContacts, sortParams } from "./contact-page.ts";
+import { contactFilters, type ContactRow, whereContacts } from "./contact-query.ts";
 import { csvResponse, type CsvCell } from "./csv.ts";
 import { loadCustomFields } from "./custom-values.ts";
 

@@ -21,10 +21,12 @@ import { normaliseCountry } from "./normalize.ts";
 
 export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 
-/** Up to so many matches an index probe's ids are joined; above, the condition is common and a plain scan finds a page soon. */
-const PROBE_MOST = 5000;
+/** Up to so many matches an index probe's ids are joined; above, the condition is common. */
+export const PROBE_MOST = 5000;
+const PROBES_MOST = 20;
 
-type Probe = { like: string[] } | { tags: string[] } | { custom: Record<string, unknown> } | { company_like: string };
+export type Probe =
+  { like: string[] } | { tags: string[] } | { custom: Record<string, unknown> } | { company_like: string };
 
 /** `%` and `_` are letters here. */
 export const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&");
@@ -53,12 +55,17 @@ export type Compiler = {
   filter(filter: Filter): Fragment;
   search(text: string): Fragment;
   tag(tag: string): Fragment;
-  /** Every indexed condition that must hold matches more people than a probe returns: a page is found soonest in list order. */
-  common: boolean;
+  /** What an index can answer about everybody selected; asked already unless `defer` was given. */
+  required: Probe[];
+  /** Conditions on everybody selected that the planner itself finds an index for, each perhaps selective. */
+  narrow: Fragment[];
+  /** The required probes alone say who is selected. */
+  exact: boolean;
 };
 
 /**
- * Prepares filters and a search for one query: checks custom fields and asks the indexes, in two round trips at most.
+ * Prepares filters and a search for one query: checks custom fields and asks the indexes, in two round trips at most. With
+ * `defer` what must hold for everybody is left to the caller, who may not need the index at all.
  * Throws a field error under `pointer` when a filter is not valid for this team.
  */
 export async function prepare(
@@ -68,6 +75,7 @@ export async function prepare(
     filters?: readonly { filter: unknown; pointer: string }[];
     search?: string | undefined;
     tag?: string | undefined;
+    defer?: boolean;
   },
 ): Promise<Compiler> {
   const filters = wanted.filters ?? [];
@@ -97,16 +105,17 @@ export async function prepare(
   if (errors.length > 0) throw faulty(errors);
 
   const probes: Probe[] = [];
+  const required: Probe[] = [];
   const ask = new Map<unknown, number>();
-  const add = (owner: unknown, probe: Probe | null) => {
-    if (probe && probes.length < 20) ask.set(owner, probes.push(probe) - 1);
+  const add = (owner: unknown, probe: Probe | null, isRequired: boolean) => {
+    if (!probe || probes.length + required.length >= PROBES_MOST) return;
+    if (isRequired) required.push(probe);
+    if (!(isRequired && wanted.defer)) ask.set(owner, probes.push(probe) - 1);
   };
-  for (const { condition } of conditions) add(condition, probeOf(condition));
-  const required: unknown[] = conditions.filter((c) => c.required).map((c) => c.condition);
-  required.push("search", "tag");
   const patterns = wanted.search ? searchPatterns(wanted.search) : [];
-  if (patterns.length > 0) add("search", { like: patterns });
-  if (wanted.tag !== undefined) add("tag", { tags: [wanted.tag] });
+  if (patterns.length > 0) add("search", { like: patterns }, true);
+  if (wanted.tag !== undefined) add("tag", { tags: [wanted.tag] }, true);
+  for (const { condition, required: isRequired } of conditions) add(condition, probeOf(condition), isRequired);
 
   const found = new Map<number, string[] | null>();
   if (probes.length > 0) {
@@ -137,9 +146,15 @@ export async function prepare(
     return db`(${leaf(filter)})`;
   };
 
-  const asked = required.filter((owner) => ask.has(owner));
   return {
-    common: asked.length > 0 && asked.every((owner) => idsOf(owner) === null),
+    required,
+    narrow: conditions
+      .filter((c) => c.required && isNarrow(c.condition))
+      .map(({ condition }) => db`(${leaf(condition)})`),
+    exact:
+      required.length > 0 &&
+      required.length === conditions.length + Number(patterns.length > 0) + Number(wanted.tag !== undefined) &&
+      filters.every(({ filter }) => isOnlyTags(filter as Filter)),
     filter: compile,
     search() {
       if (patterns.length === 0) return db`true`;
@@ -176,6 +191,17 @@ function* walk(
     for (const [i, part] of filter.any.entries()) yield* walk(part, `${pointer}/any/${i}`, false);
   else if ("not" in filter) yield* walk(filter.not, `${pointer}/not`, false);
   else yield { condition: filter, pointer, required };
+}
+
+/** Conditions that, required, few people may meet and whose index row-level security leaves to the planner. */
+const isNarrow = ({ field, op }: Condition): boolean =>
+  (field === "list" && (op === "eq" || op === "in")) ||
+  (op === "eq" && ["email", "linkedin_url", "company.domain"].includes(field));
+
+/** Whether probes for tags say all that this filter says; other probes are wider than their conditions. */
+function isOnlyTags(filter: Filter): boolean {
+  if ("all" in filter) return filter.all.every(isOnlyTags);
+  return "field" in filter && filter.field === "tag" && probeOf(filter) !== null;
 }
 
 const customKind = (def: CustomDef): Kind =>

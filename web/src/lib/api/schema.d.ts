@@ -4207,6 +4207,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description As in GET /contacts. */
                 search?: string;
                 status?: "waiting" | "sending" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed";
             };
