@@ -47,9 +47,18 @@ export function redact(value: unknown, key = "", depth = 0): unknown {
   return Object.fromEntries(Object.entries(value as object).map(([k, v]) => [k, redact(v, k, depth + 1)]));
 }
 
+/** A full disk takes no lines, and Deno throws then. Who logs an error must not fail of it. */
+function writeLine(line: string): void {
+  try {
+    console.error(line);
+  } catch {
+    // Nowhere left to say so.
+  }
+}
+
 export function createLog(
   level: LogLevel,
-  write: (line: string) => void = (l) => console.error(l),
+  write: (line: string) => void = writeLine,
   base: Record<string, unknown> = {},
 ): Log {
   const at =

@@ -24,7 +24,13 @@ for (const name of ["error", "warn", "info", "debug"] as const) {
   const print = console[name].bind(console);
   const masked = (part: unknown) =>
     typeof part !== "string" ? JSON.stringify(redact(part)) : part.startsWith("{") ? part : redact(part);
-  console[name] = (...parts: unknown[]) => print(...parts.map(masked));
+  console[name] = (...parts: unknown[]) => {
+    try {
+      print(...parts.map(masked));
+    } catch {
+      // A full disk takes no lines, and Deno throws then: the request must not fail of it.
+    }
+  };
 }
 
 const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 5, onnotice: () => {} });

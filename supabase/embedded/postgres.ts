@@ -14,6 +14,10 @@ export interface PostgresOptions {
   superuserPassword: string;
   /** False trades crash safety for speed; only for throw-away homes. */
   durable?: boolean;
+  /** How long it may take until it accepts connections; 60 seconds unless set. */
+  patienceMs?: number;
+  /** Gives up the start. */
+  signal?: AbortSignal;
 }
 
 export interface RunningPostgres {
@@ -79,8 +83,11 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     throw new StartError(`Postgres stopped while starting (exit code ${code}): ${lastLine(logFile)} (see ${logFile})`);
   });
   failed.catch(() => {});
-  await Promise.race([ready(dataDir, port), failed]);
+  const giveUp = () => child.kill("SIGINT");
+  options.signal?.addEventListener("abort", giveUp, { once: true });
+  await Promise.race([ready(dataDir, port, options.patienceMs ?? 60_000), failed]);
 
+  options.signal?.removeEventListener("abort", giveUp);
   return {
     pid: child.pid!,
     exited,
@@ -162,13 +169,15 @@ function commandOf(pid: number): string {
 }
 
 /** Postgres writes "ready" into its pid file once it accepts connections; the port is tried as well. */
-async function ready(dataDir: string, port: number): Promise<void> {
+async function ready(dataDir: string, port: number, patienceMs: number): Promise<void> {
   const pidFile = join(dataDir, "postmaster.pid");
-  for (let waited = 0; waited < 60_000; waited += 20) {
+  for (let waited = 0; waited < patienceMs; waited += 20) {
     if (existsSync(pidFile) && readFileSync(pidFile, "utf8").includes("ready") && (await accepts(port))) return;
     await delay(20);
   }
-  throw new StartError("Postgres did not become ready within 60 seconds; see logs/postgres.log in the data folder.");
+  throw new StartError(
+    `Postgres did not become ready within ${patienceMs / 1000} seconds; see logs/postgres.log in the data folder.`,
+  );
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -132,3 +132,32 @@ test("a folder that cannot be written is one clear line", async () => {
   );
   rmSync(dirname(dirname(home)), { recursive: true, force: true });
 });
+
+test("a database that is killed is started again with its data, and said to be; stop() ends it for good", async () => {
+  const said: string[] = [];
+  const home = closedFolder();
+  const stack = await startStack({
+    home,
+    gateway: false,
+    install: false,
+    restart: true,
+    migrationsFolder: migrations({
+      "20260101000000_first.sql":
+        "-- breaking: no\ncreate table public.kept (id int);\ninsert into public.kept values (7);\n",
+    }),
+    onEvent: (line) => said.push(line),
+  });
+  const pid = stack.pids().postgres!;
+  process.kill(pid, "SIGKILL");
+  await until(() => said.includes("The database runs again."), { what: "the database to be back" });
+  expect(said[0]).toMatch(/^The database ended unexpectedly: exit code null; see .*postgres\.log/);
+  const again = stack.pids().postgres!;
+  expect(again).not.toBe(pid);
+  const sql = postgres(stack.dbUrl, { max: 1 });
+  expect(await sql`select id from public.kept`).toEqual([{ id: 7 }]);
+  await sql.end();
+  await stack.stop();
+  expect(isAlive(again)).toBe(false);
+  expect(said).toHaveLength(2);
+  rmSync(dirname(home), { recursive: true, force: true });
+});

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { backup } from "./backup.ts";
 import { Child, type ChildOptions } from "./child.ts";
+import { Database } from "./database.ts";
 import {
   freePortBase,
   loadSecrets,
@@ -16,7 +17,7 @@ import {
 } from "./home.ts";
 import { migrate } from "./migrate.ts";
 import { applyPlatform } from "./platform.ts";
-import { startPostgres, SUPERUSER } from "./postgres.ts";
+import { SUPERUSER } from "./postgres.ts";
 import { applySeeds } from "./seed.ts";
 import { takeLock } from "./processes.ts";
 
@@ -46,7 +47,7 @@ export interface StackOptions {
   install?: boolean;
   /** Apply breaking migrations without asking. Default: only on throw-away homes. */
   yes?: boolean;
-  /** Start crashed processes again. Default false: a test should see the crash. */
+  /** Start crashed processes again, the database too. Default false: a test should see the crash. */
   restart?: boolean;
   /** Work to do once home and ports are ours, before anything starts. */
   prepare?: () => Promise<void>;
@@ -54,8 +55,6 @@ export interface StackOptions {
   onStep?: (line: string) => void;
   /** Called with what happens after the start, such as a restart. */
   onEvent?: (line: string) => void;
-  /** Called when the database ends although nobody asked it to. */
-  onDatabaseLost?: (code: number | null) => void;
 }
 
 export interface Stack {
@@ -107,16 +106,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const secrets = loadSecrets(home);
 
     step(existsSync(join(home, "pg", "PG_VERSION")) ? "Starting the database" : "Creating the database");
-    const database = await startPostgres({
+    const database = new Database({
       home,
       port: ports.db,
       superuserPassword: secrets.SUPABASE_ADMIN_PASSWORD!,
       durable: !throwAway,
+      restart: options.restart ?? false,
+      onEvent: options.onEvent,
     });
     children.postgres = database;
-    let needed = true;
-    void database.exited.then((code) => needed && options.onDatabaseLost?.(code));
-    undo.push(() => ((needed = false), database.stop()));
+    undo.push(() => database.stop());
+    await database.start();
     const connection = (user: string, password: string) =>
       `postgresql://${user}:${encodeURIComponent(password)}@127.0.0.1:${ports.db}/postgres`;
     const adminDbUrl = connection(SUPERUSER, secrets.SUPABASE_ADMIN_PASSWORD!);

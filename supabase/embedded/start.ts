@@ -29,7 +29,6 @@ OVERTURE_HOME (default .overture) holds data, keys and logs; OVERTURE_PORT_BASE 
 let stack: Stack | undefined;
 let stopping: Promise<void> | undefined;
 let signals = 0;
-let exitCode = 0;
 const building = new AbortController();
 
 try {
@@ -70,11 +69,6 @@ async function start(settings: Settings): Promise<void> {
     },
     onStep: step,
     onEvent: (line) => console.log(`  ${line}`),
-    onDatabaseLost: (code) => {
-      console.error(`  The database ended unexpectedly (code ${code}); see ${join(home, "logs", "postgres.log")}.`);
-      exitCode = 1;
-      void shutDown();
-    },
   });
   stack = running;
   if (stopping) return await running.stop(signals > 1);
@@ -116,7 +110,7 @@ function shutDown(): Promise<void> {
     if (!stack) return;
     await stack.stop();
     console.log("  Stopped.");
-    process.exit(exitCode);
+    process.exit(0);
   })();
   return stopping;
 }

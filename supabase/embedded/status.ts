@@ -1,4 +1,5 @@
 import postgres from "postgres";
+import { isFull } from "./database.ts";
 import { loadSecrets } from "./home.ts";
 import { appliedVersions } from "./migrate.ts";
 import { readLock } from "./processes.ts";
@@ -19,6 +20,7 @@ const report = {
   database: `127.0.0.1:${base + 2}`,
   api: lock ? await answers(`http://127.0.0.1:${base + 1}/health`) : false,
   migration: lock ? await latestMigration(base + 2) : null,
+  disk_full: isFull(existsSync(settings.home) ? settings.home : "/"),
 };
 
 if (process.argv.includes("--json")) console.log(JSON.stringify(report));
@@ -27,7 +29,10 @@ else if (!report.running)
 else {
   console.log(`  ${settings.productName} runs (process ${report.pid}) on ${report.home}`);
   console.log(`  Console    ${report.url}${report.api ? "" : "   (does not answer: npm run doctor)"}`);
-  console.log(`  Database   ${report.database}   (newest migration ${report.migration ?? "unknown"})`);
+  const state = report.migration === null ? "does not answer: npm run doctor" : `newest migration ${report.migration}`;
+  console.log(`  Database   ${report.database}   (${state})`);
+  if (report.disk_full)
+    console.log(`  The disk of ${report.home} is full: free some space, and the database starts again by itself.`);
 }
 process.exit(report.running ? 0 : 1);
 

@@ -36,6 +36,8 @@ export type Mailing = {
 
 export type World = TestKernel & {
   stack: Stack;
+  /** Folder of the world itself: the referee's record and the workers' logs. */
+  own: string;
   worker(env?: Record<string, string>): Promise<Worker>;
   /** Runs before the stack is stopped. */
   onStop(end: () => Promise<void>): void;
@@ -60,16 +62,37 @@ export type World = TestKernel & {
 
 type MailingOptions = { webhooks?: boolean; perSecond?: number; dailyCap?: number; start?: boolean; people?: string };
 
-/** `durable`: as an installation runs, with every commit on disk; throw-away stacks trade that for speed. */
-export async function startWorld(options: { gateway?: boolean; durable?: boolean } = {}): Promise<World> {
-  const home = options.durable ? mkdtempSync(join(tmpdir(), "overture-faults-")) : undefined;
+export type WorldOptions = {
+  gateway?: boolean;
+  /** As an installation runs, with every commit on disk; throw-away stacks trade that for speed. */
+  durable?: boolean;
+  /** The data folder; one of the world's own when absent. Durable. */
+  home?: string;
+  /** As npm start does: a worker beside the gateway, and whatever dies is started again. */
+  supervised?: boolean;
+  /** Told what the supervisor says after the start. */
+  onEvent?: (line: string) => void;
+};
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const own = mkdtempSync(join(tmpdir(), "overture-faults-"));
+  const home = options.home ?? (options.durable ? own : undefined);
   const stack = await startStack({
     home,
     yes: true,
     gateway: options.gateway ?? true,
-    services: { worker: false, sandbox: true, cron: false, functions: true },
-    // The recipients' second is a hundredth of ours. Nobody here measures the API's rate limit.
-    env: { SANDBOX_SPEED: "100", OVERTURE_API_RATE: "1000", OVERTURE_API_BURST: "5000", LOG_LEVEL: "warn" },
+    services: { worker: options.supervised ?? false, sandbox: true, cron: false, functions: true },
+    restart: options.supervised ?? false,
+    onEvent: options.onEvent,
+    env: {
+      // The recipients' second is a hundredth of ours. Nobody here measures the API's rate limit.
+      SANDBOX_SPEED: "100",
+      OVERTURE_API_RATE: "1000",
+      OVERTURE_API_BURST: "5000",
+      LOG_LEVEL: "warn",
+      // The referee's record stands where no fault reaches it.
+      SANDBOX_DATA: join(own, "sandbox.jsonl"),
+    },
   });
   const workers = new Set<Worker>();
   const ends: (() => Promise<void>)[] = [];
@@ -77,7 +100,7 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
     await Promise.all([...workers].map((w) => w.kill("SIGKILL")));
     for (const end of ends) await end();
     await stack.stop();
-    if (home) rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(own, { recursive: true, force: true, maxRetries: 5 });
   });
   const t = testKernel({ ...stack.env, LOG_LEVEL: "silent", OVERTURE_DB_POOL: "10" });
   const { sql } = t;
@@ -85,8 +108,9 @@ export async function startWorld(options: { gateway?: boolean; durable?: boolean
   const world: World = {
     ...t,
     stack,
+    own,
     async worker(env = {}) {
-      const worker = await spawnWorker({ ...stack.env, OVERTURE_DB_POOL: "10", LOG_LEVEL: "info", ...env }, stack.home);
+      const worker = await spawnWorker({ ...stack.env, OVERTURE_DB_POOL: "10", LOG_LEVEL: "info", ...env }, own);
       workers.add(worker);
       void worker.ended.then(() => workers.delete(worker));
       return worker;
@@ -244,8 +268,8 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
   expect(dead!.n).toBe(0);
 }
 
-async function spawnWorker(env: Record<string, string>, home: string): Promise<Worker> {
-  const logFile = join(home, "logs", `worker-${uuid7()}.log`);
+async function spawnWorker(env: Record<string, string>, folder: string): Promise<Worker> {
+  const logFile = join(folder, `worker-${uuid7()}.log`);
   appendFileSync(logFile, "");
   const child: ChildProcess = spawn(denoBinary(), ["run", "-A", "--no-lock", join(ROOT, "functions/worker/index.ts")], {
     cwd: ROOT,
