@@ -23,8 +23,9 @@ export const functionNames = (): string[] =>
 
 /** Members of `Deno` that Deno 2.1 and the edge runtime's user workers have. */
 const ALLOWED = new Set(["serve", "env", "build", "version"]);
-/** The worker is no user worker: it runs under Deno itself and answers signals. */
-const ALLOWED_IN_WORKER = new Set([...ALLOWED, "addSignalListener", "exit"]);
+/** These are no user workers: they run under Deno itself and answer signals. */
+const PROCESSES = new Set(["worker", "server"]);
+const ALLOWED_IN_PROCESS = new Set([...ALLOWED, "addSignalListener", "exit"]);
 
 /** What in a bundle would not run in the edge runtime; empty when it is fit. */
 export async function faultsOf(file: string, name: string): Promise<string[]> {
@@ -43,7 +44,7 @@ export async function faultsOf(file: string, name: string): Promise<string[]> {
     if (code && !specifier.startsWith("node:")) faults.push(`it imports ${specifier}`);
   }
   const text = readFileSync(file, "utf8");
-  const allowed = name === "worker" ? ALLOWED_IN_WORKER : ALLOWED;
+  const allowed = PROCESSES.has(name) ? ALLOWED_IN_PROCESS : ALLOWED;
   for (const member of new Set([...text.matchAll(/\bDeno\s*\??\.\s*([A-Za-z_$][\w$]*)/g)].map((m) => m[1]!))) {
     if (!allowed.has(member))
       faults.push(`it uses Deno.${member}, which is not on the list of what the edge runtime has`);

@@ -19,7 +19,7 @@ const steps: [name: string, command: string, args: string[], cwd?: string][] = [
       "--quiet",
       "--no-lock",
       "supabase/embedded/gateway.ts",
-      ...["api", "webhooks", "links", "tick", "worker", "main"].map((f) => `functions/${f}/index.ts`),
+      ...["api", "webhooks", "links", "tick", "worker", "server", "main"].map((f) => `functions/${f}/index.ts`),
     ],
   ],
   ["console", "npm", ["run", "-s", "check:web"]],

@@ -1,4 +1,5 @@
 import { boot } from "../../modules/boot.ts";
+import { live, processMetrics, ready } from "../../modules/kernel/health.ts";
 import { startWorker } from "../../modules/kernel/worker.ts";
 import { closeSmtpPools } from "../../modules/providers/email/smtp.ts";
 
@@ -6,8 +7,25 @@ import { closeSmtpPools } from "../../modules/providers/email/smtp.ts";
 const kernel = await boot(Deno.env.toObject());
 const worker = await startWorker(kernel);
 
+/** For probes and the scraper; nothing else is served here. */
+const port = kernel.config.metricsPort;
+const server =
+  port === null
+    ? null
+    : Deno.serve({ port, onListen: () => {} }, (request, info) => {
+        const { pathname } = new URL(request.url);
+        if (pathname === "/health/live") return live();
+        if (pathname === "/health/ready") return ready(kernel);
+        if (pathname !== "/metrics") return new Response("Not found\n", { status: 404 });
+        // Who really asks: what the caller says of itself opens nothing.
+        const headers = new Headers(request.headers);
+        headers.set("x-forwarded-for", (info.remoteAddr as Deno.NetAddr).hostname);
+        return processMetrics(kernel, headers);
+      });
+
 const stop = async () => {
   await worker.stop();
+  await server?.shutdown();
   closeSmtpPools();
   await kernel.close();
   Deno.exit(0);

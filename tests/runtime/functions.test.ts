@@ -76,6 +76,15 @@ const expected: Record<string, Expected[]> = {
     { path: "/links/nowhere", status: 404, type: PROBLEM, body: /No such link/ },
     { path: "/links/o/forged", status: 404, type: PROBLEM, body: /"request_id"/ },
   ],
+  server: [
+    { path: "/health/ready", status: 200, type: JSON_TYPE, body: /"name":"database","ok":true/ },
+    { path: "/api/v1/contacts", status: 401, type: PROBLEM, body: /"request_id"/ },
+    { method: "POST", path: "/auth/login", status: 422, type: PROBLEM, body: /"request_id"/ },
+    { method: "POST", path: `/webhooks/resend/${nobody}`, status: 404, type: PROBLEM, body: /"request_id"/ },
+    { path: "/links/o/forged", status: 404, type: PROBLEM, body: /"request_id"/ },
+    { path: "/nothing", status: 404, type: PROBLEM, body: /no GET \/nothing/ },
+    { path: "/metrics", status: 200, type: /^text\/plain/, body: /overture_http_request_seconds_bucket/ },
+  ],
   tick: [
     { method: "POST", path: "/tick", status: 401, type: PROBLEM, body: /secret key/ },
     {
