@@ -13,7 +13,7 @@ type Shot = { paths: string[]; connections: number; seconds: number };
 type Result = autocannon.Result & { p95: number; p99: number };
 
 /** Fires, and keeps every answer's milliseconds: the tool's own table has no 95th percentile. */
-export async function fireAt(options: autocannon.Options): Promise<Result> {
+async function fireAt(options: autocannon.Options): Promise<Result> {
   const times: number[] = [];
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const run = autocannon(options, (error, r) => (error ? reject(error as Error) : resolve(r)));

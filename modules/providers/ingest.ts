@@ -1,9 +1,7 @@
 import { AppError } from "../kernel/errors.ts";
-import { uuid7 } from "../kernel/ids.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { WebhookRequest } from "../kernel/provider.ts";
 import { toOpenConnection } from "./credentials.ts";
-import { webhooksIn } from "./events.ts";
 import { providers } from "./registry.ts";
 import type { ConnectionRow } from "./schemas.ts";
 
@@ -26,10 +24,10 @@ export async function ingest(
 ): Promise<boolean> {
   const provider = providers.find((p) => p.id === providerId);
   if (!provider?.verify || !UUID.test(connectionId)) throw noWebhook();
-  const [target] = await kernel.database.tx(
-    { role: "overture_worker", tenantId: null },
-    (tx) =>
-      tx<
+  // Two statements and no transaction: what a provider waits for is these.
+  const [target] = await kernel.database.once(
+    (sql) =>
+      sql<
         Target[]
       >`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
   );
@@ -43,17 +41,13 @@ export async function ingest(
   if (delivery_id.length === 0 || delivery_id.length > 300)
     throw new AppError("unauthenticated", "The delivery id is not usable.");
 
-  const actor = { kind: "webhook", connectionId: connection.id } as const;
-  const fresh = await kernel.run({ actor, tenantId: target.tenant_id }, async (ctx) => {
-    const id = uuid7();
-    const rows = await ctx.db`
-      insert into public.webhook_deliveries (tenant_id, id, connection_id, delivery_id, body)
-      values (${ctx.tenantId}, ${id}, ${connection.id}, ${delivery_id}, ${request.body as never})
-      on conflict (tenant_id, connection_id, delivery_id) do nothing returning id`;
-    if (rows.length === 0) return false;
-    await ctx.enqueue(webhooksIn, { tenant_id: ctx.tenantId, id });
-    return true;
-  });
+  const [taken] = await kernel.database.once(
+    (sql) =>
+      sql<
+        [{ fresh: boolean }]
+      >`select private.take_delivery(${connection.id}, ${delivery_id}, ${request.body as never}) as fresh`,
+  );
+  const { fresh } = taken;
   kernel.metrics.count("overture_webhooks_total", "Webhooks taken", { provider: providerId, fresh: String(fresh) }, 1);
   return fresh;
 }
