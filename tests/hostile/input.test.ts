@@ -15,7 +15,7 @@ const lists = async () =>
     (r) => r.name,
   );
 
-test("a body's __proto__ is a key like any other: what stands in it is nobody's field", async () => {
+test("a body's prototype is a key like any other: what stands in it is nobody's field", async () => {
   for (const body of [
     '{"__proto__":{"name":"smuggled"}}',
     '{"constructor":{"prototype":{"name":"smuggled"}}}',
