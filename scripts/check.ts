@@ -4,7 +4,9 @@ import { dirname, join, normalize, relative } from "node:path";
 import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
 import { configKeys } from "../modules/kernel/config.ts";
+import { tableFaults } from "./mutations.ts";
 import { secretsIn } from "./secrets.ts";
+import { sinksIn, unusedExceptions } from "./sinks.ts";
 
 /** The rules of this code base that no linter knows. Prints every fault and exits 1 if there is one. */
 
@@ -210,7 +212,38 @@ function secrets() {
   }
 }
 
-for (const rule of [importDirection, hosts, sizes, migrations, dependencies, environment, docs, marks, secrets]) rule();
+/** Text that becomes code, markup, SQL or a process, outside the places with a reason. */
+function sinks() {
+  const files = code.map((path) => [path, read(path)] as const);
+  for (const [path, text] of files) for (const { line, what } of sinksIn(path, text)) fault(`${path}:${line}`, what);
+  faults.push(...unusedExceptions(files));
+}
+
+/** The table of guards and the tests that miss them still fits the files. `npm run mutations` tries it. */
+function mutations() {
+  const known = new Set(tracked);
+  faults.push(
+    ...tableFaults(
+      (path) => (known.has(path) ? read(path) : null),
+      tracked.filter((p) => p.startsWith("migrations/")).sort(),
+    ),
+  );
+}
+
+for (const rule of [
+  importDirection,
+  hosts,
+  sizes,
+  migrations,
+  dependencies,
+  environment,
+  docs,
+  marks,
+  secrets,
+  sinks,
+  mutations,
+])
+  rule();
 await codeBlocks();
 if (faults.length > 0) {
   console.error(faults.join("\n"));

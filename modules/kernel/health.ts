@@ -116,11 +116,19 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
     const requests = "overture_requests_total";
     const answered = "Requests answered by all processes since the installation began, by outcome";
     return [
-      ...perQueue("overture_queue_waiting", "Messages on the queue", (q) => q.waiting),
-      ...perQueue("overture_queue_visible", "Messages a worker may take now", (q) => q.visible),
+      ...perQueue(
+        "overture_queue_waiting",
+        "Messages on the queue; above 10,000 the database's estimate",
+        (q) => q.waiting,
+      ),
+      ...perQueue(
+        "overture_queue_visible",
+        "Messages a worker may take now; above 10,000 an estimate",
+        (q) => q.visible,
+      ),
       ...perQueue("overture_queue_oldest_seconds", "Age of the oldest message", (q) => q.oldest_seconds),
       ...perQueue("overture_queue_lag_seconds", "Since when a message could be taken and is not", (q) => q.lag_seconds),
-      ...perQueue("overture_dead_letters", "Messages no retry can help", (q) => q.dead),
+      ...perQueue("overture_dead_letters", "Messages no retry can help, counted up to 10,000", (q) => q.dead),
       ...perSchedule("overture_schedule_lag_seconds", "Seconds since the last run", (s) => s.lag_seconds),
       ...perSchedule("overture_schedule_late", "1 while more than three runs are missing", (s) => Number(s.late)),
       ...perSchedule("overture_schedule_failing", "1 while the last run failed", (s) => Number(s.last_error !== null)),

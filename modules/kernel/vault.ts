@@ -18,6 +18,9 @@ export type Vault = {
 
 const bytes = (s: string) => new TextEncoder().encode(s);
 
+/** Sealing and opening name the same row, or nothing opens. */
+const bound = (iv: Uint8Array<ArrayBuffer>, aad: string) => ({ name: "AES-GCM", iv, additionalData: bytes(aad) });
+
 export const base64url = (data: Uint8Array): string =>
   btoa(String.fromCharCode(...data))
     .replaceAll("+", "-")
@@ -69,13 +72,13 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
     keyOf: (sealed) => parts(sealed).id,
     async seal(plain, aad) {
       const iv = crypto.getRandomValues(new Uint8Array(12));
-      const algorithm = { name: "AES-GCM", iv, additionalData: bytes(aad) };
+      const algorithm = bound(iv, aad);
       const data = await crypto.subtle.encrypt(algorithm, await aesKey(current.id), bytes(JSON.stringify(plain)));
       return `v1.${current.id}.${base64url(iv)}.${base64url(new Uint8Array(data))}`;
     },
     async open<T>(sealed: string, aad: string) {
       const { id, nonce, data } = parts(sealed);
-      const algorithm = { name: "AES-GCM", iv: fromBase64url(nonce), additionalData: bytes(aad) };
+      const algorithm = bound(fromBase64url(nonce), aad);
       const key = await aesKey(id);
       try {
         const plain = await crypto.subtle.decrypt(algorithm, key, fromBase64url(data));

@@ -21,16 +21,27 @@ export const listQueues = defineOperation({
           visible: z.number().int().describe("Messages a worker may take now."),
           oldest_seconds: z.number().int(),
           total: z.number().int().describe("Messages ever sent on it."),
-          dead: z.number().int().describe("The team's dead letters."),
+          dead: z.number().int().describe("The team's dead letters, counted up to 10,000."),
+          exact: z
+            .boolean()
+            .describe("False above 10,000 messages: `waiting` and `visible` are then the database's estimates."),
         })
         .meta({ id: "Queue" }),
     ),
   }),
   async handle(ctx) {
     const rows = await ctx.db<
-      { queue: string; waiting: number; visible: number; oldest_seconds: number; total: number; dead: number }[]
+      {
+        queue: string;
+        waiting: number;
+        visible: number;
+        oldest_seconds: number;
+        total: number;
+        dead: number;
+        exact: boolean;
+      }[]
     >`
-      select q.queue, q.waiting, q.visible, q.oldest_seconds, q.total, coalesce(d.dead, 0) as dead
+      select q.queue, q.waiting, q.visible, q.oldest_seconds, q.total, coalesce(d.dead, 0) as dead, q.exact
       from kernel.queue_metrics() q left join private.dead_letter_counts() d using (queue) order by q.queue`;
     return { data: [...rows] };
   },

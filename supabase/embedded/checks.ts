@@ -4,6 +4,7 @@ import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { denoBinary } from "./child.ts";
 import { nextRun } from "./cron.ts";
+import { isFull } from "./database.ts";
 import { FUNCTIONS } from "./functions.ts";
 import { isFree, parseEnv, type Ports, type Secrets } from "./home.ts";
 import { appliedVersions, listMigrations } from "./migrate.ts";
@@ -120,7 +121,7 @@ export async function keyChecks({ home }: Subject): Promise<{ checks: Check[]; s
 }
 
 /** Database, migrations, queues and schedules of a running instance. */
-export async function databaseChecks({ ports }: Subject, secrets: Secrets): Promise<Check[]> {
+export async function databaseChecks({ home, ports }: Subject, secrets: Secrets): Promise<Check[]> {
   const password = encodeURIComponent(secrets.POSTGRES_PASSWORD ?? "");
   const sql = postgres(`postgresql://postgres:${password}@127.0.0.1:${ports.db}/postgres`, {
     max: 1,
@@ -134,7 +135,12 @@ export async function databaseChecks({ ports }: Subject, secrets: Secrets): Prom
         (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as connections`;
       return `Postgres ${row!.version}, ${row!.size}, ${row!.connections} connections`;
     });
-    if (!database.ok) return [{ ...database, fix: "npm stop, then npm start; see postgres.log." }];
+    if (!database.ok) {
+      const fix = isFull(home)
+        ? "The disk is full: free some space, and it starts again by itself."
+        : "It is started again by itself; if it does not come back, see postgres.log.";
+      return [{ ...database, fix }];
+    }
     return [
       database,
       await check("migrations", () => migrations(sql)),
@@ -159,8 +165,7 @@ async function migrations(sql: Sql): Promise<Outcome> {
 
 async function queues(sql: Sql): Promise<Outcome> {
   const rows =
-    await sql`select queue_name, queue_visible_length::int as waiting, coalesce(oldest_msg_age_sec, 0)::int as oldest
-    from pgmq.metrics_all()`;
+    await sql`select queue as queue_name, visible::int as waiting, oldest_seconds as oldest from kernel.queue_metrics()`;
   const stuck = rows.filter((row) => row.waiting > 0 && row.oldest > 900);
   if (stuck.length > 0) {
     const names = stuck.map((row) => `${row.queue_name} (${row.waiting} waiting, oldest ${row.oldest} s)`).join(", ");

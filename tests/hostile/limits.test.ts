@@ -53,10 +53,12 @@ test("a key that asks too fast is 429 with Retry-After; the team's people and it
 });
 
 test("what a key is refused costs its team nothing", async () => {
-  const [{ id }] = (await t.sql`select id from public.api_keys where tenant_id = ${team.id} and name = 'one'`) as never;
+  const [key] = await t.sql<
+    { id: string }[]
+  >`select id from public.api_keys where tenant_id = ${team.id} and name = 'one'`;
   const left = async () => Number(/r=(\d+)/.exec((await asPerson(team)).headers.get("ratelimit")!)![1]);
   await until(async () => (await left()) > 190, { what: "the team's bucket to fill again" });
-  await t.sql`select kernel.block_bucket(${`key:${id as string}`}, 60)`;
+  await t.sql`select kernel.block_bucket(${`key:${key!.id}`}, 60)`;
   const before = await left();
   const answers = await Promise.all(Array.from({ length: 60 }, () => asKey(keys[0]!)));
   expect(answers.every((a) => a.status === 429)).toBe(true);

@@ -2,6 +2,7 @@ import { SignJWT, generateKeyPair } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createApp as createLinks } from "../../functions/links/app.ts";
 import { uuid7 } from "../../modules/kernel/ids.ts";
+import { sha256Hex } from "../../modules/kernel/signatures.ts";
 import { linkToken } from "../../modules/messaging/tokens.ts";
 import { Guard } from "../../supabase/embedded/guard.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
@@ -228,6 +229,21 @@ describe("tokens in links", () => {
       { email: string; role: string }[]
     >`select email, role from public.members where tenant_id = ${team.id} and email = ${email}`;
     expect(members.map((m) => m.role)).toEqual(["viewer"]);
+  });
+
+  test("an invitation is for its e-mail and one person, whatever the API in front of it has checked", async () => {
+    const email = `${uuid7()}@example.com`;
+    const invited = await team.api("POST", "/invitations", { email, role: "viewer" });
+    const hash = await sha256Hex(new URL(invited.body.url as string).searchParams.get("token")!);
+    const accept = async (userId: string, as: string) =>
+      (await t.sql<{ id: string | null }[]>`select (private.accept_invitation(${hash}, ${userId}, ${as}, 'X')).id`)[0]!
+        .id;
+    expect(await accept(uuid7(), `not-${email}`)).toBeNull();
+    expect(await accept(uuid7(), email.toUpperCase())).toBe(team.id);
+    expect(await accept(uuid7(), email)).toBeNull();
+    expect(
+      await t.sql`select 1 from public.members where tenant_id = ${team.id} and email like ${`%${email}`}`,
+    ).toHaveLength(1);
   });
 
   test("a refresh token is no access token, and its use replaces it", async () => {

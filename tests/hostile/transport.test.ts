@@ -303,6 +303,17 @@ describe("the console's files", () => {
         expect(text.includes(t.env[name]!), `${name} in ${file}`).toBe(false);
     }
   });
+
+  test("and what the console is told before anybody signed in hold no secret of the installation", async () => {
+    for (const path of ["/", "/api/v1/auth/options", "/api/v1/openapi.json", "/api/v1/docs", "/auth/v1/settings"]) {
+      const answer = await fetch(url + path, { headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY! } });
+      const text = await answer.text();
+      expect(answer.status, path).toBe(200);
+      for (const [name, value] of Object.entries(t.env))
+        if (/SECRET|PASSWORD|KEYS$|DB_URL/.test(name) && value)
+          expect(text.includes(value), `${name} in ${path}`).toBe(false);
+    }
+  });
 });
 
 describe("browsers of other origins", () => {

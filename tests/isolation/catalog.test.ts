@@ -71,6 +71,15 @@ describe("every table in public", () => {
     expect(rows).toEqual([]);
   });
 
+  test("lets nobody the product runs as change or delete what was audited", async () => {
+    const rows = await t.sql`
+      select r.role, p.privilege from (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      cross join (values ('UPDATE'), ('DELETE'), ('TRUNCATE')) p (privilege)
+      where has_table_privilege(r.role, 'public.audit_log', p.privilege)
+        or p.privilege = 'UPDATE' and has_any_column_privilege(r.role, 'public.audit_log', 'UPDATE')`;
+    expect(rows).toEqual([]);
+  });
+
   test("gives the API's roles no way around row-level security: no TRUNCATE, no TRIGGER, no REFERENCES", async () => {
     const rows = await t.sql`
       select c.relname as name, r.role, p.privilege

@@ -125,6 +125,7 @@ export const invokers: Record<string, string> = {
   "kernel.guard_owners()": both,
   "kernel.protect(regclass,text,text,boolean)": nobody,
   "kernel.create_queue(text)": nobody,
+  "kernel.index_queue(text)": nobody,
   "kernel.run_schedule(text)": nobody,
   "kernel.register_schedules(jsonb)": nobody,
   "kernel.wake_functions()": nobody,

@@ -1,4 +1,4 @@
-import { createClient, type RealtimeChannel } from "@supabase/supabase-js";
+import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
@@ -12,7 +12,7 @@ beforeAll(async () => {
   [mine, theirs] = [await t.tenant("Listeners"), await t.tenant("Victims")];
 });
 
-const clients: ReturnType<typeof createClient>[] = [];
+const clients: SupabaseClient[] = [];
 afterAll(async () => {
   for (const client of clients) await client.realtime.disconnect();
 });

@@ -1865,8 +1865,10 @@ export interface components {
             wait_hours: number;
         };
         Company: {
-            /** @description People of this company. */
+            /** @description People of this company, counted up to 1,000. */
             contact_count: number;
+            /** @description False: at least so many. */
+            contact_count_exact: boolean;
             country: string | null;
             /** Format: date-time */
             created_at: string;
@@ -4837,6 +4839,8 @@ export interface operations {
                     "application/json": {
                         /** @description People the list or segment selects now, and whoever else is in the campaign. */
                         audience: number;
+                        /** @description False: at least so many. */
+                        audience_exact: boolean;
                         blocked: number;
                         bounced: number;
                         clicked: number;

@@ -1,0 +1,230 @@
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Mutation } from "../tests/mutations/mutation.ts";
+import { mutations, SECTIONS } from "../tests/mutations/table.ts";
+
+/**
+ * Takes each guard of the table away, in a copy, and demands that the test named for it goes red.
+ *
+ *   npm run mutations                  all of them (more than half an hour)
+ *   npm run mutations -- ssrf "row level"   those whose section, promise or file contains one of the words
+ *   npm run mutations -- --list
+ *
+ * First every named test must be green in the untouched copy: one that is red anyway proves nothing.
+ */
+
+const ROOT = join(import.meta.dirname, "..");
+/** A test that hangs without its guard has noticed, but must not take all evening. */
+const TIMEOUT_MS = 300_000;
+
+const stem = (path: string) =>
+  path
+    .split("/")
+    .at(-1)!
+    .replace(/\.(test|spec)\.ts$/, "");
+const occurrences = (text: string, find: string) => text.split(find).length - 1;
+
+/** What a row of docs/concepts/guarantees.md says of a mutation's test. */
+const testCell = (m: Mutation) => `\`${stem(m.test)}\`: ${m.name}`;
+
+/** What is wrong with the table itself; fast, so that it cannot rot between runs. `read` gives a tracked file's text. */
+export function tableFaults(read: (path: string) => string | null, migrations: readonly string[]): string[] {
+  const faults: string[] = [];
+  const page = (read("docs/concepts/guarantees.md") ?? "").replace(/ +/g, " ");
+  for (const m of mutations) {
+    const fault = (what: string) => faults.push(`tests/mutations: "${m.promise}": ${what}`);
+    const source = read(m.file);
+    if (source === null) fault(`${m.file} does not exist`);
+    else if (occurrences(source, m.find) !== 1)
+      fault(`the text to replace stands ${occurrences(source, m.find)} times in ${m.file}; it must stand once`);
+    else if (m.file.startsWith("migrations/")) {
+      const later = replacedLater(source, m, read, migrations);
+      if (later) fault(`${later} defines this anew, so the replacement has no effect; name that file`);
+    }
+    if (m.replace === m.find) fault("replaces nothing");
+    const test = read(m.test);
+    if (test === null) fault(`${m.test} does not exist`);
+    else if (!test.replace(/\\(["'`])/g, "$1").includes(m.name)) fault(`${m.test} has no test named "${m.name}"`);
+    if (!page.includes(testCell(m).replace(/ +/g, " ")))
+      fault(`docs/concepts/guarantees.md has no row with ${testCell(m)}`);
+    if (SECTIONS.includes(m.section) && !page.includes(`| ${m.promise} |`))
+      fault("docs/concepts/guarantees.md does not make this promise");
+  }
+  return faults;
+}
+
+/** The newer migration that defines the function around the replaced text again, if there is one. */
+function replacedLater(
+  source: string,
+  m: Mutation,
+  read: (path: string) => string | null,
+  migrations: readonly string[],
+) {
+  const before = source.slice(0, source.indexOf(m.find) + m.find.length);
+  const start = [...before.matchAll(/^create (?:or replace )?function ([\w.]+)\s*\(/gim)].at(-1);
+  // Text behind the function's end belongs to no function.
+  if (!start || before.slice(start.index).includes("\nend $$;") || before.slice(start.index).includes("\n$$;"))
+    return null;
+  const again = new RegExp(`^create (or replace )?function ${start[1]!.replaceAll(".", "\\.")}\\s*\\(`, "im");
+  return migrations.find((path) => path > m.file && again.test(read(path) ?? "")) ?? null;
+}
+
+type Verdict = { ok: boolean; detail: string };
+
+/** The vitest pattern of a test's name; what `test.each` fills in may be anything. */
+const pattern = (name: string) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/%[sjidfo]|\\\$\w+/g, ".*");
+
+function runTests(
+  copy: string,
+  file: string,
+  names: readonly string[],
+): { failed: string[]; passed: string[]; output: string } {
+  const report = join(copy, "mutation-report.json");
+  rmSync(report, { force: true });
+  const node = join(ROOT, "node_modules", ".bin", "node");
+  const result = spawnSync(
+    node,
+    [
+      "node_modules/.bin/vitest",
+      "run",
+      file,
+      "-t",
+      names.map(pattern).join("|"),
+      "--reporter=json",
+      `--outputFile=${report}`,
+    ],
+    { cwd: copy, encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGTERM", env: { ...process.env, NO_COLOR: "1" } },
+  );
+  const output = `${result.stdout ?? ""}${result.stderr ?? ""}`;
+  if (!existsSync(report)) return { failed: [], passed: [], output };
+  type Report = { testResults: { assertionResults: { title: string; status: string }[] }[] };
+  const all = (JSON.parse(readFileSync(report, "utf8")) as Report).testResults.flatMap((r) => r.assertionResults);
+  const titles = (status: string) => all.filter((a) => a.status === status).map((a) => a.title);
+  return { failed: titles("failed"), passed: titles("passed"), output };
+}
+
+/** The repository's files as they stand, with the installed packages and the built console of the original. */
+function makeCopy(): string {
+  const copy = mkdtempSync(join(tmpdir(), "overture-mutations-"));
+  const list = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  for (const path of list.stdout.split("\0").filter((p) => p && existsSync(join(ROOT, p)))) {
+    mkdirSync(dirname(join(copy, path)), { recursive: true });
+    if (lstatSync(join(ROOT, path)).isSymbolicLink()) symlinkSync(readlinkSync(join(ROOT, path)), join(copy, path));
+    else copyFileSync(join(ROOT, path), join(copy, path));
+  }
+  symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
+  for (const built of ["web/build", "web/.svelte-kit"])
+    if (existsSync(join(ROOT, built))) cpSync(join(ROOT, built), join(copy, built), { recursive: true });
+  return copy;
+}
+
+function mutate(copy: string, m: Mutation): Verdict {
+  const path = join(copy, m.file);
+  const original = readFileSync(path, "utf8");
+  if (occurrences(original, m.find) !== 1)
+    return { ok: false, detail: `the text to replace is not in ${m.file} (once)` };
+  try {
+    writeFileSync(
+      path,
+      original.replace(m.find, () => m.replace),
+    );
+    if (m.build) {
+      const built = spawnSync(join(ROOT, "node_modules", ".bin", "node"), ["../node_modules/.bin/vite", "build"], {
+        cwd: join(copy, "web"),
+        encoding: "utf8",
+      });
+      if (built.status !== 0) return { ok: false, detail: `the console does not build: ${built.stderr.slice(-300)}` };
+    }
+    const { failed, passed, output } = runTests(copy, m.test, [m.name]);
+    if (failed.length > 0) return { ok: true, detail: "red" };
+    if (passed.length > 0) return { ok: false, detail: "STILL GREEN" };
+    return { ok: false, detail: `no test ran: ${output.trim().slice(-400)}` };
+  } finally {
+    writeFileSync(path, original);
+  }
+}
+
+/** The named tests of each file, untouched; the names of those that are not green. */
+function baseline(copy: string, chosen: readonly Mutation[]): Set<string> {
+  const byFile = Map.groupBy(chosen, (m) => m.test);
+  const bad = new Set<string>();
+  for (const [file, list] of byFile) {
+    const names = [...new Set(list.map((m) => m.name))];
+    const { passed, failed, output } = runTests(copy, file, names);
+    for (const name of names) {
+      const matches = new RegExp(`^${pattern(name)}$`);
+      if (failed.some((title) => matches.test(title)) || !passed.some((title) => matches.test(title))) {
+        bad.add(`${file} ${name}`);
+        console.log(
+          `NOT GREEN before anything was taken away: ${file}: ${name} ${passed.length === 0 ? output.trim().slice(-400) : ""}`,
+        );
+      }
+    }
+  }
+  return bad;
+}
+
+function main(args: readonly string[]): number {
+  const words = args.filter((a) => !a.startsWith("--")).map((w) => w.toLowerCase());
+  const chosen = mutations.filter(
+    (m) =>
+      words.length === 0 ||
+      words.some((w) => `${m.section} ${m.promise} ${m.file} ${m.test}`.toLowerCase().includes(w)),
+  );
+  if (args.includes("--list")) {
+    for (const m of chosen) console.log(`${m.section}: ${m.promise}\n    ${m.file} → ${testCell(m)}`);
+    return 0;
+  }
+  const faults = tableFaults(
+    (path) => (existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), "utf8") : null),
+    readdirSync(join(ROOT, "migrations"))
+      .map((name) => `migrations/${name}`)
+      .sort(),
+  );
+  for (const fault of faults) console.error(fault);
+  if (chosen.length === 0) {
+    console.error(`No mutation has ${words.join(" or ")} in its section, promise or file; --list shows all.`);
+    return 1;
+  }
+  const copy = makeCopy();
+  process.on("SIGINT", () => (rmSync(copy, { recursive: true, force: true }), process.exit(130)));
+  let wrong = faults.length;
+  try {
+    const bad = baseline(copy, chosen);
+    wrong += bad.size;
+    for (const [i, m] of chosen.entries()) {
+      if (bad.has(`${m.test} ${m.name}`)) continue;
+      const started = performance.now();
+      const { ok, detail } = mutate(copy, m);
+      if (!ok) wrong += 1;
+      const seconds = ((performance.now() - started) / 1000).toFixed(0);
+      console.log(
+        `${ok ? "ok  " : "FAIL"} ${i + 1}/${chosen.length} ${m.section}: ${m.promise} — ${detail} (${seconds} s)`,
+      );
+    }
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+  console.log(wrong === 0 ? `every guard is missed when it is gone (${chosen.length})` : `${wrong} faults`);
+  return wrong === 0 ? 0 : 1;
+}
+
+if (import.meta.main) process.exit(main(process.argv.slice(2)));
