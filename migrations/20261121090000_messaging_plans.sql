@@ -1,10 +1,14 @@
 -- messaging: the claim and the settlement cost the same however old the statistics are.
--- owner: modules/messaging   breaking: no   locks: none (functions only)
+-- owner: modules/messaging   breaking: no   locks: messages, share update exclusive, for a moment
 --
 -- The planner looks a constant tenant up in its list of common values. A team that came after the last analyze is not in it, is taken
 -- to own one row, and "read all of the team's rows" then looks as cheap as a look by key: seconds a batch, for as long as the
 -- statistics are old. So the tenant stands in a sub-select, which is a value unknown while planning; and the functions are planned
 -- anew on each call, since a plan made for an empty table would live on while it grows.
+
+-- A message is written three times on its way out and read in lists without its text: texts stand apart and are written once.
+-- For rows from now on.
+alter table public.messages set (toast_tuple_target = 256);
 
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
