@@ -125,6 +125,8 @@ export async function seedTenant(
         from public.messages m cross join lateral (values ('sent', m.sent_at), ('delivered', m.delivered_at), ('opened', m.opened_at)) x (kind, at)
         where m.tenant_id = '${tenantId}' and m.direction = 'out' and x.at is not null group by 1, 2, 3, 4`);
     }
+    say("counts");
+    await reserved`select private.recount(${tenantId})`;
   } finally {
     await reserved.unsafe("reset all").catch(() => {});
     reserved.release();

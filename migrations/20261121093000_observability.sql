@@ -73,6 +73,12 @@ begin
   end loop;
 end $$;
 
+-- Seconds since each schedule began last, or since it was registered: one that never ran must not look as if there were none.
+create function kernel.schedule_lags() returns table (name text, lag_seconds double precision)
+language sql stable security definer set search_path = '' as $$
+  select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision from kernel.schedules s order by s.name
+$$;
+
 -- Alerts --------------------------------------------------------------------------------------------------------------------
 -- An alert is a row from the moment its condition is first seen: pending until it held long enough, open until it was gone
 -- for long enough, resolved from then on. One row per (team, kind, subject) at a time.
@@ -272,5 +278,5 @@ language sql stable security definer set search_path = '' as $$
   from (values ('warning'), ('critical')) s (severity)
 $$;
 
-grant execute on function kernel.read_samples(text, timestamptz, interval), kernel.connection_use(), kernel.queue_lags() to overture_user, overture_worker;
+grant execute on function kernel.read_samples(text, timestamptz, interval), kernel.connection_use(), kernel.queue_lags(), kernel.schedule_lags() to overture_user, overture_worker;
 grant execute on function kernel.add_samples(jsonb), private.alert_counts() to overture_worker;

@@ -8,7 +8,14 @@ const fold = defineSchedule({
   name: "analytics.fold",
   cron: "* * * * *",
   everySeconds: 60,
-  sql: "select private.fold_analytics()",
+  sql: "select private.fold_analytics(); select private.fold_tallies();",
+});
+
+const prune = defineSchedule({
+  name: "analytics.prune_tallies",
+  cron: "17 * * * *",
+  everySeconds: 3600,
+  sql: "select private.prune_tallies()",
 });
 
 /** Analytics: the dashboard, the activity feed, daily totals and the analysts' views. */
@@ -17,6 +24,6 @@ export const analytics = defineModule({
   needs: ["contacts", "campaigns", "messaging", "operations"],
   permissions: { "analytics:read": "viewer" },
   operations: [dashboard, activity],
-  schedules: [fold],
+  schedules: [fold, prune],
   pages: ["/"],
 });

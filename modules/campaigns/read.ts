@@ -3,6 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operation.ts";
+import { type CampaignCounts, campaignCounts } from "./counts.ts";
 import { byId, type Campaign, CAMPAIGN_STATUS, CampaignSchema, type CampaignStatus, type Settings } from "./schemas.ts";
 
 export type CampaignRow = {
@@ -54,16 +55,20 @@ type FullRow = CampaignRow & {
   sender: Campaign["sender"];
   audience_name: string | null;
   steps: Campaign["steps"];
-  enrolled: number;
-  pending: number;
-  blocked: number;
-  sent: number;
-  delivered: number;
-  opened: number;
-  clicked: number;
-  replied: number;
-  bounced: number;
 };
+
+const countsOf = ({ people, enrolled, pending, messages }: CampaignCounts): Campaign["counts"] => ({
+  enrolled,
+  pending,
+  blocked: people.blocked ?? 0,
+  // People, where the rest are messages.
+  replied: people.replied ?? 0,
+  sent: messages.sent,
+  delivered: messages.delivered,
+  opened: messages.opened,
+  clicked: messages.clicked,
+  bounced: messages.bounced,
+});
 
 /** Whole campaigns by id, newest first, in one statement: everything about them is aggregated once per set, not per campaign. */
 async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
@@ -74,10 +79,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
       coalesce(l.name, g.name) as audience_name,
       case when s.id is not null then jsonb_build_object('id', s.id, 'from_email', s.from_email, 'from_name', s.from_name, 'status', s.status,
         'daily_cap', s.daily_cap, 'connection', jsonb_build_object('id', c.id, 'name', c.name, 'provider', c.provider, 'status', c.status)) end as sender,
-      coalesce(st.steps, '[]') as steps,
-      coalesce(e.enrolled, 0) as enrolled, coalesce(e.pending, 0) as pending, coalesce(e.blocked, 0) as blocked, coalesce(e.replied, 0) as replied,
-      coalesce(m.sent, 0) as sent, coalesce(m.delivered, 0) as delivered, coalesce(m.opened, 0) as opened, coalesce(m.clicked, 0) as clicked,
-      coalesce(m.bounced, 0) as bounced
+      coalesce(st.steps, '[]') as steps
     from public.campaigns k
     left join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
     -- What it started with, even if the sender has moved since.
@@ -87,13 +89,8 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     left join (select x.campaign_id, jsonb_agg(jsonb_build_object('id', x.id, 'position', x.position, 'kind', x.kind, 'wait_hours', x.wait_hours,
         'subject', x.subject, 'body', x.body) order by x.position) as steps
       from public.campaign_steps x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) st on st.campaign_id = k.id
-    left join (select x.campaign_id, count(*)::int as enrolled, (count(*) filter (where x.status in ('waiting', 'sending', 'blocked')))::int as pending,
-        (count(*) filter (where x.status = 'blocked'))::int as blocked, (count(*) filter (where x.status = 'replied'))::int as replied
-      from public.enrollments x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) e on e.campaign_id = k.id
-    left join (select x.campaign_id, count(x.sent_at)::int as sent, count(x.delivered_at)::int as delivered, count(x.opened_at)::int as opened,
-        count(x.clicked_at)::int as clicked, count(x.bounced_at)::int as bounced
-      from public.messages x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) and x.direction = 'out' group by 1) m on m.campaign_id = k.id
     where k.tenant_id = ${ctx.tenantId} and k.id = any(${ids}::uuid[]) order by k.id desc`;
+  const all = await campaignCounts(ctx, ids);
   return rows.map((r) => ({
     id: r.id,
     name: r.name,
@@ -103,17 +100,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     tier: r.tier,
     settings: r.settings,
     steps: r.steps,
-    counts: {
-      enrolled: r.enrolled,
-      pending: r.pending,
-      blocked: r.blocked,
-      sent: r.sent,
-      delivered: r.delivered,
-      opened: r.opened,
-      clicked: r.clicked,
-      replied: r.replied,
-      bounced: r.bounced,
-    },
+    counts: countsOf(all.get(r.id)!),
     enrolling: r.enrolling > 0,
     started_at: iso(r.started_at),
     finished_at: iso(r.finished_at),

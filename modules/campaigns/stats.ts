@@ -1,7 +1,11 @@
 import { z } from "zod";
+import { COUNT_MOST } from "../contacts/contact-query.ts";
+import type { Fragment } from "../contacts/filter-sql.ts";
+import type { Ctx } from "../kernel/context.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import { audienceCondition, sourceOf } from "./audience.ts";
-import { campaignRow } from "./read.ts";
+import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
 
 const counters = {
   sent: z.number().int(),
@@ -21,6 +25,7 @@ const more = {
 
 const StatsSchema = z.object({
   audience: z.number().int().describe("People the list or segment selects now, and whoever else is in the campaign."),
+  audience_exact: z.boolean().describe("False: at least so many."),
   enrolled: z.number().int(),
   pending: z.number().int().describe("People still on their way: waiting, sending or blocked."),
   blocked: z.number().int(),
@@ -33,8 +38,9 @@ const StatsSchema = z.object({
   series: z.array(z.object({ at: z.iso.datetime(), ...counters })),
 });
 
-type Counts = Record<keyof typeof counters | keyof typeof more, number>;
-const KEYS = [...Object.keys(counters), ...Object.keys(more)] as (keyof Counts)[];
+const SERIES = Object.keys(counters) as (keyof typeof counters)[];
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 export const campaignStats = defineOperation({
   id: "campaigns.stats",
@@ -55,52 +61,100 @@ export const campaignStats = defineOperation({
     const hourly = range
       ? range === "24h"
       : campaign.started_at === null || ctx.now.getTime() - campaign.started_at.getTime() < 86_400_000;
-    const { people } = await audienceCondition(ctx, sourceOf(campaign));
-    const [enrolled] = await db<{ audience: number; enrolled: number; pending: number; blocked: number }[]>`
-      select (select count(*)::int from public.contacts c where c.tenant_id = ${tenantId} and (${people} or exists (
-          select from public.enrollments e where e.tenant_id = c.tenant_id and e.campaign_id = ${id} and e.contact_id = c.id))) as audience,
-        count(*)::int as enrolled, (count(*) filter (where e.status in ('waiting', 'sending', 'blocked')))::int as pending,
-        (count(*) filter (where e.status = 'blocked'))::int as blocked
-      from public.enrollments e where e.tenant_id = ${tenantId} and e.campaign_id = ${id}`;
-    // Steps without messages too, and messages whose step was removed.
-    const perStep = await db<(Counts & { step_id: string | null; position: number; subject: string })[]>`
-      with told as (
-        select m.step_id, min(m.step) as step, count(m.sent_at)::int as sent, count(m.delivered_at)::int as delivered, count(m.opened_at)::int as opened,
-          count(m.clicked_at)::int as clicked, count(m.replied_at)::int as replied, count(m.bounced_at)::int as bounced,
-          count(m.unsubscribed_at)::int as unsubscribed, count(m.complained_at)::int as complained,
-          (count(*) filter (where m.status = 'failed'))::int as failed, (count(*) filter (where m.status = 'unknown'))::int as unknown,
-          (count(*) filter (where m.status in ('queued', 'sending')))::int as queued
-        from public.messages m where m.tenant_id = ${tenantId} and m.campaign_id = ${id} and m.direction = 'out' group by 1
-      ), steps as (
-        select s.id, s.position, s.subject from public.campaign_steps s where s.tenant_id = ${tenantId} and s.campaign_id = ${id}
-      )
-      select coalesce(s.id, t.step_id) as step_id, coalesce(s.position, t.step, 0) as position, coalesce(s.subject, '(removed)') as subject,
-        coalesce(t.sent, 0) as sent, coalesce(t.delivered, 0) as delivered, coalesce(t.opened, 0) as opened, coalesce(t.clicked, 0) as clicked,
-        coalesce(t.replied, 0) as replied, coalesce(t.bounced, 0) as bounced, coalesce(t.unsubscribed, 0) as unsubscribed,
-        coalesce(t.complained, 0) as complained, coalesce(t.failed, 0) as failed, coalesce(t.unknown, 0) as unknown, coalesce(t.queued, 0) as queued
-      from steps s full join told t on t.step_id = s.id order by s.position nulls last, t.step`;
+    const counts = (await campaignCounts(ctx, [id])).get(id)!;
+    const { audience, exact } = await audienceSize(ctx, campaign, counts.enrolled);
+    const steps = await db<{ id: string; position: number; subject: string }[]>`
+      select id, position, subject from public.campaign_steps where tenant_id = ${tenantId} and campaign_id = ${id} order by position`;
     const unit = hourly ? ("hour" as const) : ("day" as const);
-    const series = await db<({ at: Date } & Record<keyof typeof counters, number>)[]>`
-      with slots as (
-        select generate_series(date_trunc(${unit}::text, kernel.now(), 'UTC') - ${hourly ? "23 hours" : "13 days"}::text::interval,
-          date_trunc(${unit}::text, kernel.now(), 'UTC'), ${`1 ${unit}`}::text::interval) as at
-      ), facts as (
-        select date_trunc(${unit}::text, f.at, 'UTC') as at, f.kind, count(*)::int as n
-        from public.messages m cross join lateral (values ('sent', m.sent_at), ('delivered', m.delivered_at), ('opened', m.opened_at),
-          ('clicked', m.clicked_at), ('replied', m.replied_at), ('bounced', m.bounced_at)) f(kind, at)
-        where m.tenant_id = ${tenantId} and m.campaign_id = ${id} and m.direction = 'out' and f.at >= (select min(s.at) from slots s) group by 1, 2
-      )
-      select s.at, coalesce(sum(f.n) filter (where f.kind = 'sent'), 0)::int as sent, coalesce(sum(f.n) filter (where f.kind = 'delivered'), 0)::int as delivered,
-        coalesce(sum(f.n) filter (where f.kind = 'opened'), 0)::int as opened, coalesce(sum(f.n) filter (where f.kind = 'clicked'), 0)::int as clicked,
-        coalesce(sum(f.n) filter (where f.kind = 'replied'), 0)::int as replied, coalesce(sum(f.n) filter (where f.kind = 'bounced'), 0)::int as bounced
-      from slots s left join facts f on f.at = s.at group by 1 order by 1`;
-    const totals = Object.fromEntries(KEYS.map((k) => [k, perStep.reduce((sum, s) => sum + s[k], 0)])) as Counts;
+    const facts = hourly
+      ? await db<{ at: number; kind: string; n: number }[]>`
+          select split_part(key, '@', 2)::bigint * 1000 as at, split_part(key, '@', 1) as kind, n from private.tally(array['hour'], array[${id}]::uuid[])`
+      : await db<{ at: number; kind: string; n: number }[]>`
+          select (extract(epoch from day) * 1000)::bigint as at, kind, n
+          from private.daily_totals_of(${id}, ${new Date(ctx.now.getTime() - 13 * DAY_MS).toISOString().slice(0, 10)}::date)`;
     return {
-      ...enrolled!,
-      ...totals,
-      per_step: [...perStep],
+      audience,
+      audience_exact: exact,
+      enrolled: counts.enrolled,
+      pending: counts.pending,
+      blocked: counts.people.blocked ?? 0,
+      ...counts.messages,
+      per_step: perStep(steps, counts.steps),
       resolution: unit,
-      series: series.map((s) => ({ ...s, at: s.at.toISOString() })),
+      series: seriesOf(facts, ctx.now, unit),
     };
   },
 });
+
+/** Steps without messages too, and at the end messages whose step was removed. */
+function perStep(steps: readonly { id: string; position: number; subject: string }[], told: readonly StepCounts[]) {
+  const rows = new Map(
+    steps.map((s) => [
+      s.id as string | null,
+      { step_id: s.id as string | null, position: s.position, subject: s.subject, ...noOutcomes() },
+    ]),
+  );
+  for (const { step_id, position, ...outcomes } of [...told].sort((a, b) => a.position - b.position)) {
+    let row = rows.get(step_id);
+    if (!row) rows.set(step_id, (row = { step_id, position, subject: "(removed)", ...noOutcomes() }));
+    addOutcomes(row, outcomes);
+  }
+  return [...rows.values()];
+}
+
+/** The last 24 hours or 14 days, whether or not anything happened in them. */
+function seriesOf(facts: readonly { at: number; kind: string; n: number }[], now: Date, unit: "hour" | "day") {
+  const [length, slots] = unit === "hour" ? [HOUR_MS, 24] : [DAY_MS, 14];
+  const last = Math.floor(now.getTime() / length) * length;
+  const of = new Map(facts.map((f) => [`${f.kind} ${f.at}`, f.n]));
+  return Array.from({ length: slots }, (_, i) => {
+    const at = last - (slots - 1 - i) * length;
+    const n = (kind: string) => of.get(`${kind} ${at}`) ?? 0;
+    return {
+      at: new Date(at).toISOString(),
+      ...(Object.fromEntries(SERIES.map((kind) => [kind, n(kind)])) as Record<keyof typeof counters, number>),
+    };
+  });
+}
+
+/**
+ * Whom the list or segment selects, and whoever else is in the campaign. Where either is large nobody compares them person by
+ * person: at least so many.
+ */
+async function audienceSize(
+  ctx: Ctx,
+  campaign: CampaignRow,
+  enrolled: number,
+): Promise<{ audience: number; exact: boolean }> {
+  const { db, tenantId } = ctx;
+  const source = sourceOf(campaign);
+  if (source === null) return { audience: enrolled, exact: true };
+  const [selected, isMember] =
+    "list_id" in source
+      ? await sizeOfList(ctx, source.list_id)
+      : await sizeOfPeople(ctx, (await audienceCondition(ctx, source)).people);
+  const known = Math.min(selected.n, selected.most);
+  if (selected.n > selected.most || enrolled > COUNT_MOST) return { audience: Math.max(known, enrolled), exact: false };
+  const [others] = await db<{ n: number }[]>`
+    select count(*)::int as n from (
+      select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+      where e.tenant_id = ${tenantId} and e.campaign_id = ${campaign.id} offset 0) c
+    where not coalesce(${isMember}, false)`;
+  return { audience: known + others!.n, exact: true };
+}
+
+type Size = [size: { n: number; most: number }, isMember: Fragment];
+
+async function sizeOfList({ db, tenantId }: Ctx, listId: string): Promise<Size> {
+  const [row] = await db<
+    { n: number }[]
+  >`select coalesce(sum(n), 0)::int as n from private.tally(array['list'], array[${listId}]::uuid[])`;
+  const isMember = db`exists (select from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${listId} and lc.contact_id = c.id)`;
+  return [{ n: row!.n, most: Number.POSITIVE_INFINITY }, isMember];
+}
+
+async function sizeOfPeople({ db, tenantId }: Ctx, people: Fragment): Promise<Size> {
+  const [row] = await db<{ n: number }[]>`
+    select count(*)::int as n from (select from public.contacts c where c.tenant_id = ${tenantId} and ${people} limit ${COUNT_MOST + 1}) x`;
+  return [{ n: row!.n, most: COUNT_MOST }, people];
+}

@@ -11,6 +11,8 @@ import { Company, id } from "./schemas.ts";
 
 type CompanyRow = z.input<typeof Company>;
 
+const PEOPLE_MOST = 1000;
+
 /** Companies read in list order before the index is asked. */
 const STRIDE = 1000;
 
@@ -24,11 +26,17 @@ const optional = {
 
 const columns = (ctx: Ctx) => ctx.db`
   o.id, o.name, o.domain, o.size, o.industry, o.country, o.created_at, o.updated_at,
-  (select count(*)::int from public.contacts c where c.tenant_id = o.tenant_id and c.company_id = o.id) as contact_count`;
+  least(p.n, ${PEOPLE_MOST}) as contact_count, p.n <= ${PEOPLE_MOST} as contact_count_exact`;
+
+/** Beside the company: its people, counted no further than anybody reads. */
+const people = (ctx: Ctx) => ctx.db`
+  cross join lateral (
+    select count(*)::int as n from (
+      select from public.contacts c where c.tenant_id = o.tenant_id and c.company_id = o.id limit ${PEOPLE_MOST + 1}) x) p`;
 
 async function read(ctx: Ctx, companyId: string): Promise<CompanyRow> {
   const [row] = await ctx.db<CompanyRow[]>`
-    select ${columns(ctx)} from public.companies o where o.tenant_id = ${ctx.tenantId} and o.id = ${companyId}`;
+    select ${columns(ctx)} from public.companies o ${people(ctx)} where o.tenant_id = ${ctx.tenantId} and o.id = ${companyId}`;
   if (!row) throw new AppError("not_found", "There is no such company.");
   return { ...row };
 }
@@ -88,7 +96,7 @@ export const listCompanies = defineOperation({
     const wanted = input.limit + 1;
     const pick = async (companies: Fragment) =>
       await db<(CompanyRow & { sort_key: string })[]>`
-      select ${columns(ctx)}, o.name_sort as sort_key from ${companies} o
+      select ${columns(ctx)}, o.name_sort as sort_key from ${companies} o ${people(ctx)}
       where o.tenant_id = ${tenantId} ${start}
         ${search ? db`and (o.name_sort like lower(${pattern}::text) or o.domain = lower(${search}::text))` : db``}
       order by o.name_sort, o.id limit ${wanted}`;

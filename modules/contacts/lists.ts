@@ -14,12 +14,16 @@ const description = z.string().trim().max(500);
 
 const columns = (ctx: Ctx) => ctx.db`
   l.id, l.name, l.description, l.created_at, l.updated_at,
-  (select count(*)::int from public.list_contacts x where x.tenant_id = l.tenant_id and x.list_id = l.id) as contact_count`;
+  coalesce(t.n, 0) as contact_count`;
+
+/** Beside the lists: how many people each has, read once for all of them. */
+const counts = (ctx: Ctx) => ctx.db`
+  left join private.tally(array['list'], array(select x.id from public.lists x where x.tenant_id = ${ctx.tenantId})) t on t.ref = l.id`;
 
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
   const [row] = await ctx.db<
     ListRow[]
-  >`select ${columns(ctx)} from public.lists l where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
+  >`select ${columns(ctx)} from public.lists l ${counts(ctx)} where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
   if (!row) throw new AppError("not_found", "There is no such list.");
   return { ...row };
 }
@@ -42,7 +46,7 @@ export const listLists = defineOperation({
     const after = decodeCursor(input.cursor, z.tuple([cursorTime, id]));
     const rows = await db<(ListRow & { sort_key: string })[]>`
       select ${columns(ctx)}, l.created_at::text as sort_key
-      from public.lists l
+      from public.lists l ${counts(ctx)}
       where l.tenant_id = ${ctx.tenantId} ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by l.created_at desc, l.id desc
       limit ${input.limit + 1}`;

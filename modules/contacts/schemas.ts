@@ -88,7 +88,8 @@ export const Company = z
     size: z.string().nullable(),
     industry: z.string().nullable(),
     country: z.string().nullable(),
-    contact_count: z.number().int().describe("People of this company."),
+    contact_count: z.number().int().describe("People of this company, counted up to 1,000."),
+    contact_count_exact: z.boolean().describe("False: at least so many."),
     created_at: timestamp,
     updated_at: timestamp,
   })

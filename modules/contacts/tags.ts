@@ -3,6 +3,9 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
 import { defineOperation } from "../kernel/operation.ts";
 import { Tag } from "./schemas.ts";
 
+/** Tags have no id: their tallies stand under zeros. */
+const NO_REF = "00000000-0000-0000-0000-000000000000";
+
 /** Tags exist by being used; a tag that nobody has is gone. */
 export const listTags = defineOperation({
   id: "tags.list",
@@ -16,11 +19,10 @@ export const listTags = defineOperation({
     const { db } = ctx;
     const after = decodeCursor(input.cursor, z.tuple([z.string().max(200)]));
     const rows = await db<{ tag: string; contact_count: number }[]>`
-      select t.tag, count(*)::int as contact_count
-      from public.contacts c, unnest(c.tags) as t(tag)
-      where c.tenant_id = ${ctx.tenantId} and c.tags <> '{}' ${after ? db`and t.tag > ${after[0]}::text` : db``}
-      group by t.tag
-      order by t.tag
+      select t.key as tag, t.n as contact_count
+      from private.tally(array['tag'], array[${NO_REF}]::uuid[]) t
+      where t.n > 0 ${after ? db`and t.key > ${after[0]}::text` : db``}
+      order by t.key
       limit ${input.limit + 1}`;
     return toPage(
       rows,

@@ -89,7 +89,7 @@ type QueueRow = {
   dead: number;
   lag_seconds: number;
 };
-type ScheduleRow = { name: string; lag_seconds: number | null; late: boolean; last_error: string | null };
+type ScheduleRow = { name: string; lag_seconds: number; late: boolean; last_error: string | null };
 type TotalRow = { name: string; n: number; errors: number; total: number; buckets: number[] };
 
 /** What the database knows: the same from whichever process is asked, and kept when all of them restart. */
@@ -97,7 +97,9 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
   return await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {
     const queues = await tx<QueueRow[]>`
       select queue, waiting, visible, oldest_seconds, dead, lag_seconds from kernel.queue_metrics() join kernel.queue_lags() using (queue)`;
-    const schedules = await tx<ScheduleRow[]>`select name, lag_seconds, late, last_error from kernel.schedule_health()`;
+    const schedules = await tx<
+      ScheduleRow[]
+    >`select name, l.lag_seconds, h.late, h.last_error from kernel.schedule_health() h join kernel.schedule_lags() l using (name)`;
     const [connections] = await tx<
       { used: number; allowed: number }[]
     >`select used, allowed from kernel.connection_use()`;
@@ -108,11 +110,8 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
 
     const perQueue = (name: string, help: string, value: (q: QueueRow) => number) =>
       queues.map((q) => ({ name, help, labels: { queue: q.queue }, value: value(q) }));
-    const perSchedule = (name: string, help: string, value: (s: ScheduleRow) => number | null) =>
-      schedules.flatMap((s) => {
-        const v = value(s);
-        return v === null ? [] : [{ name, help, labels: { schedule: s.name }, value: v }];
-      });
+    const perSchedule = (name: string, help: string, value: (s: ScheduleRow) => number) =>
+      schedules.map((s) => ({ name, help, labels: { schedule: s.name }, value: value(s) }));
     const requests = "overture_requests_total";
     const answered = "Requests answered by all processes since the installation began, by outcome";
     return [
@@ -129,7 +128,11 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
       ...perQueue("overture_queue_oldest_seconds", "Age of the oldest message", (q) => q.oldest_seconds),
       ...perQueue("overture_queue_lag_seconds", "Since when a message could be taken and is not", (q) => q.lag_seconds),
       ...perQueue("overture_dead_letters", "Messages no retry can help, counted up to 10,000", (q) => q.dead),
-      ...perSchedule("overture_schedule_lag_seconds", "Seconds since the last run", (s) => s.lag_seconds),
+      ...perSchedule(
+        "overture_schedule_lag_seconds",
+        "Seconds since the last run, or since there is the schedule",
+        (s) => s.lag_seconds,
+      ),
       ...perSchedule("overture_schedule_late", "1 while more than three runs are missing", (s) => Number(s.late)),
       ...perSchedule("overture_schedule_failing", "1 while the last run failed", (s) => Number(s.last_error !== null)),
       { name: "overture_db_connections", help: "Connections to the database", value: connections!.used },

@@ -47,6 +47,8 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "belongs to dequeue: the messages of one batch may be of several tenants",
   ],
   "kernel.queue_metrics()": [both, "depth of the installation's queues, no contents"],
+  "kernel.slow_clock()": [both, "one row of the installation's: what time it is"],
+  "kernel.fast_clock()": [both, "one row of the installation's: what time it is"],
   "kernel.schedule_health()": [both, "runs of the installation's schedules, no contents"],
   "kernel.add_samples(jsonb)": [worker, "adds the process's own counts to a table without tenants"],
   "kernel.read_samples(text,timestamp with time zone,interval)": [
@@ -54,6 +56,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "service levels of the installation: counts by route group, no contents",
   ],
   "kernel.connection_use()": [both, "two numbers about the server's connections"],
+  "kernel.schedule_lags()": [both, "age of the last runs of the installation's schedules, no contents"],
   "kernel.queue_lags()": [both, "age of what waits on the installation's queues, no contents"],
   "kernel.list_dead_letters(text,uuid,integer)": [both, ofThisTenant],
   "kernel.requeue_dead_letters(uuid[])": [both, ofThisTenant],
@@ -103,6 +106,16 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.evaluate_alerts()": [nobody, "schedule: opens and closes the alerts of all tenants"],
   "private.prune_operations()": [nobody, "schedule: removes old samples and resolved alerts of all tenants"],
   "private.alert_counts()": [worker, "how many alerts are open in the installation, for the metrics; no contents"],
+  ...Object.fromEntries(
+    ["contacts", "enrollments", "list_contacts", "messages"].flatMap((table) =>
+      ["insert", "update", "delete"].map((act): [string, [string, string]] => [
+        `private.tally_${table}_${act}()`,
+        [nobody, "trigger: whoever may change rows need not write counts"],
+      ]),
+    ),
+  ),
+  "private.fold_tallies()": [nobody, "schedule: folds the counts of all tenants"],
+  "private.prune_tallies()": [nobody, "schedule: forgets old counts of all tenants"],
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
   "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
@@ -125,6 +138,8 @@ export const invokers: Record<string, string> = {
   "kernel.guard_owners()": both,
   "kernel.protect(regclass,text,text,boolean)": nobody,
   "kernel.create_queue(text)": nobody,
+  "kernel.clock_step()": nobody,
+  "kernel.tick()": nobody,
   "kernel.index_queue(text)": nobody,
   "kernel.run_schedule(text)": nobody,
   "kernel.register_schedules(jsonb)": nobody,
@@ -156,4 +171,7 @@ export const invokers: Record<string, string> = {
   "private.receive_email(uuid,jsonb,boolean)": worker,
   "private.cancel_unsendable()": worker,
   "private.daily_totals(date)": both,
+  "private.daily_totals_of(uuid,date)": both,
+  "private.tally(text[],uuid[])": both,
+  "private.recount(uuid)": nobody,
 };

@@ -1,5 +1,5 @@
 import postgres, { type Sql, type TransactionSql } from "postgres";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { uuid7 } from "../../modules/kernel/ids.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { fillTenant, type Table, tenantTables } from "./rows.ts";
@@ -14,6 +14,7 @@ let mine: TestTenant;
 let theirs: TestTenant;
 let myViewer: string;
 let theirViewer: string;
+let holding: postgres.ReservedSql;
 
 type Actor = { role: string; userId?: string; tenantId?: string };
 
@@ -88,8 +89,18 @@ beforeAll(async () => {
   [mine, theirs] = [await t.tenant("Attackers"), await t.tenant("Victims")];
   await fillTenant(t.sql, mine.id);
   await fillTenant(t.sql, theirs.id);
+  // Other tests fold deltas of all teams at the same time; these are held until the end.
+  holding = await t.sql.reserve();
+  await holding`begin`;
+  for (const table of ["analytics_deltas", "tally_deltas"])
+    await holding`select from public.${t.sql(table)} where tenant_id in (${mine.id}, ${theirs.id}) for update`;
   myViewer = (await mine.member("viewer")).userId;
   theirViewer = (await theirs.member("viewer")).userId;
+});
+
+afterAll(async () => {
+  await holding`rollback`;
+  holding.release();
 });
 
 test("every table has rows of both teams, so that none goes untested", async () => {

@@ -1,0 +1,68 @@
+import type { Ctx } from "../kernel/context.ts";
+import type { ENROLLMENT_STATUS } from "./schemas.ts";
+
+/** What became of a campaign's people and messages, from the running tallies: as cheap for a million as for ten. */
+
+export const OUTCOMES = [
+  "sent",
+  "delivered",
+  "opened",
+  "clicked",
+  "replied",
+  "bounced",
+  "unsubscribed",
+  "complained",
+  "failed",
+  "unknown",
+  "queued",
+] as const;
+export type Outcomes = Record<(typeof OUTCOMES)[number], number>;
+
+export type StepCounts = Outcomes & { step_id: string | null; position: number };
+
+export type CampaignCounts = {
+  people: Partial<Record<(typeof ENROLLMENT_STATUS)[number], number>>;
+  enrolled: number;
+  /** Still on their way: waiting, sending or blocked. */
+  pending: number;
+  /** One per step and place it had when the messages were written, removed steps included. */
+  steps: StepCounts[];
+  messages: Outcomes;
+};
+
+export const noOutcomes = (): Outcomes => Object.fromEntries(OUTCOMES.map((k) => [k, 0])) as Outcomes;
+
+export function addOutcomes(to: Outcomes, more: Outcomes): void {
+  for (const key of OUTCOMES) to[key] += more[key];
+}
+
+/** Counts of these campaigns; one that nothing happened in has zeros. */
+export async function campaignCounts(ctx: Ctx, ids: readonly string[]): Promise<Map<string, CampaignCounts>> {
+  const all = new Map<string, CampaignCounts>(
+    ids.map((id) => [id, { people: {}, enrolled: 0, pending: 0, steps: [], messages: noOutcomes() }]),
+  );
+  const rows = await ctx.db<{ kind: "people" | "step"; ref: string; key: string; n: number }[]>`
+    select kind, ref, key, n from private.tally(array['people', 'step'], ${[...ids]}::uuid[])`;
+  const steps = new Map<string, StepCounts>();
+  for (const { kind, ref, key, n } of rows) {
+    const counts = all.get(ref)!;
+    if (kind === "people") {
+      const status = key as (typeof ENROLLMENT_STATUS)[number];
+      counts.people[status] = n;
+      counts.enrolled += n;
+      if (status === "waiting" || status === "sending" || status === "blocked") counts.pending += n;
+      continue;
+    }
+    const [step, position, outcome] = key.split("/") as [string, string, keyof Outcomes];
+    const name = `${ref}/${step}/${position}`;
+    let of = steps.get(name);
+    if (!of) {
+      of = { ...noOutcomes(), step_id: step === "" ? null : step, position: Number(position) };
+      steps.set(name, of);
+      counts.steps.push(of);
+    }
+    of[outcome] += n;
+    counts.messages[outcome] += n;
+  }
+  return all;
+}
