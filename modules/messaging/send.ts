@@ -15,6 +15,8 @@ const LEASE_SECONDS = 120;
 const BUDGET_MS = 15_000;
 /** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
 const LANES = 2;
+/** Calls side by side at a provider that takes one message a call; more would only wait for each other. */
+const MAX_CALLS = 100;
 /** Waiting for a rate longer than this is left to the next wake. */
 const MAX_WAIT_SECONDS = 3;
 
@@ -87,7 +89,8 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
   const connectionId = opened.connection.id;
   const perSecond = ratePerSecond(opened);
   // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
-  const size = provider.limits.batch > 1 ? provider.limits.batch : Math.max(1, Math.floor(perSecond));
+  const size =
+    provider.limits.batch > 1 ? provider.limits.batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
   const calls = provider.limits.batch > 1 ? 1 : size;
   const bucket = `connection:${connectionId}`;
   let wait = 0;
