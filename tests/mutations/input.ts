@@ -5,7 +5,6 @@ const KEY_LIMITS = "migrations/20261121094000_api_key_limits.sql";
 const LOGS = "of a working day nothing personal and nothing secret is in any process's log, nor in the audit log";
 const FORGED = "what is forged, stale, altered or meant for another connection is 401 and leaves nothing";
 const TRICKLE = "that trickle in are given up with 408, on every door, and leave nothing";
-const MARKUP = "cannot make markup, links or headers";
 const PROCESSED = "has no header, recipient or markup that a name, a field, a subject or a sender smuggled in";
 
 export const input: readonly Mutation[] = of("hostile input", [
@@ -155,8 +154,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A callback that comes again is known",
-    file: "modules/providers/ingest.ts",
-    find: "    if (rows.length === 0) return false;\n",
+    file: "migrations/20261121090500_webhook_intake.sql",
+    find: "  if stored is null then return false; end if;\n",
     replace: "",
     test: hostile("webhooks"),
     name: "a replay inside the five minutes is taken once",
