@@ -4,13 +4,13 @@ import { inWorld, type Team, type World } from "./world.ts";
 
 /** What the people page does, for a team with a million people and for one with ten thousand, on the same database. */
 
-type Question = [name: string, path: (page: Page) => string];
-type Page = { n: number; cursor: string };
+export type Question = [name: string, path: (page: Page) => string];
+export type Page = { n: number; cursor: string };
 
-const filter = (tree: unknown) => `/contacts?limit=50&filter=${encodeURIComponent(JSON.stringify(tree))}`;
-const letters = (n: number) => (n * 7919).toString(16).padStart(4, "0").slice(0, 4);
+export const filter = (tree: unknown) => `/contacts?limit=50&filter=${encodeURIComponent(JSON.stringify(tree))}`;
+export const letters = (n: number) => (n * 7919).toString(16).padStart(4, "0").slice(0, 4);
 
-const QUESTIONS: Record<"list" | "filter" | "search", Question[]> = {
+export const QUESTIONS: Record<"list" | "filter" | "search", Question[]> = {
   list: [
     ["first page", () => "/contacts?limit=50"],
     ["by e-mail", () => "/contacts?limit=50&sort=email"],
@@ -65,10 +65,16 @@ export const contacts = (many = 1_000_000, few = 10_000, rounds = 40): Promise<F
     return figures;
   });
 
-const tenth = (n: number) => Math.round(n * 10) / 10;
+export const percentile95 = (times: readonly number[]) => percentile(times, 0.95);
+export const tenth = (n: number) => Math.round(n * 10) / 10;
 
 /** Milliseconds of each request: the whole way through the API in this process, without the network. */
-async function measure({ call }: World, team: Team, path: (page: Page) => string, rounds: number): Promise<number[]> {
+export async function measure(
+  { call }: World,
+  team: Team,
+  path: (page: Page) => string,
+  rounds: number,
+): Promise<number[]> {
   let cursor = (await call(team, "GET", "/contacts?limit=50")).next_cursor as string;
   const times: number[] = [];
   for (let n = -5; n < rounds; n++) {

@@ -1,9 +1,12 @@
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import type { Sizes as AllSizes } from "./seed.ts";
+
+type Sizes = Partial<AllSizes>;
 
 /** `npm run bench`: all figures; `npm run bench -- NAME …`: these; `npm run bench -- seed …`: fill a home. One JSON line per figure. */
 
-type Bench = { says: string; run: () => Promise<Figure[]> };
+type Bench = { says: string; run: (sizes: Sizes) => Promise<Figure[]>; apart?: boolean };
 
 const benches: Record<string, Bench> = {
   queue: { says: "draining a queue against a bare pgmq loop", run: async () => (await import("./queue.ts")).queue() },
@@ -20,6 +23,11 @@ const benches: Record<string, Bench> = {
     says: "lists, filters and searches at a million people against ten thousand",
     run: async () => (await import("./contacts.ts")).contacts(),
   },
+  growth: {
+    says: "every list, count, claim and schedule with millions of messages and events beside a small team",
+    run: async (sizes) => (await import("./growth.ts")).growth(sizes, values.home),
+    apart: true,
+  },
   webhooks: {
     says: "acknowledging 500 webhooks a second",
     run: async () => (await import("./webhooks.ts")).webhooks(),
@@ -35,8 +43,11 @@ ${Object.entries(benches)
   .map(([name, { says }]) => `  ${name.padEnd(10)}${says}`)
   .join("\n")}
 
-npm run bench -- seed [--home FOLDER] [--tenant ID] --contacts N [--messages N] [--events N]
-  fills a team of the home (a throw-away one without --home) and says how long it took`;
+npm run bench -- seed [--home FOLDER] [--tenant ID] --contacts N [--messages N] [--events N] [--queued N] [--months N]
+  fills a team of the home (a throw-away one without --home) and says how long it took
+npm run bench -- growth [--home FOLDER] [--contacts N] [--messages N] [--events N] [--queued N] [--months N]
+  only when named; 100,000 people, 200,000 messages and 400,000 events unless told otherwise;
+  a home is kept and measured again by the next run`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -44,9 +55,11 @@ const { values, positionals } = parseArgs({
     help: { type: "boolean", default: false },
     home: { type: "string" },
     tenant: { type: "string" },
-    contacts: { type: "string", default: "10000" },
-    messages: { type: "string", default: "0" },
-    events: { type: "string", default: "0" },
+    contacts: { type: "string" },
+    messages: { type: "string" },
+    events: { type: "string" },
+    queued: { type: "string" },
+    months: { type: "string" },
   },
 });
 
@@ -55,18 +68,24 @@ const fail = (message: string): never => {
   process.exit(1);
 };
 
+const sizes: Sizes = {};
+for (const name of ["contacts", "messages", "events", "queued", "months"] as const)
+  if (values[name] !== undefined) sizes[name] = Number(values[name]);
+
 if (values.help) console.log(usage);
 else if (positionals[0] === "seed") {
   const { seedHome } = await import("./seed-home.ts");
-  const sizes = { contacts: Number(values.contacts), messages: Number(values.messages), events: Number(values.events) };
-  await seedHome({ home: values.home, tenant: values.tenant, ...sizes }).catch((error: Error) => fail(error.message));
+  await seedHome({ home: values.home, tenant: values.tenant, contacts: 10_000, ...sizes }).catch((error: Error) =>
+    fail(error.message),
+  );
 } else {
   const unknown = positionals.find((name) => !benches[name]);
   if (unknown) fail(`There is no bench ${unknown}.\n\n${usage}`);
+  const all = Object.keys(benches).filter((name) => !benches[name]!.apart);
   let missed = 0;
-  for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) {
+  for (const name of positionals.length > 0 ? positionals : all) {
     try {
-      for (const figure of await benches[name]!.run()) {
+      for (const figure of await benches[name]!.run(sizes)) {
         console.log(JSON.stringify(figure));
         if (!figure.ok) missed++;
       }

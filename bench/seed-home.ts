@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import postgres from "postgres";
 import { uuid7 } from "../modules/kernel/ids.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
-import { seedTenant, type Sizes } from "./seed.ts";
+import { databaseBytes, seedTenant, type Sizes } from "./seed.ts";
 
 /** Seeds a home that is not running: the named one, or a new one that is kept so that it can be started. */
 export async function seedHome({
@@ -27,6 +27,7 @@ export async function seedHome({
       >`select (private.create_tenant('Seeded', ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
       id = made!.id;
     }
+    const before = await databaseBytes(admin);
     const seeded = await seedTenant(admin, id, sizes, (line) => console.error(`  ${line} …`));
     console.log(
       JSON.stringify({
@@ -34,7 +35,12 @@ export async function seedHome({
         value: seeded.seconds,
         unit: "s",
         ok: true,
-        detail: { home: folder, tenant: id, ...seeded },
+        detail: {
+          home: folder,
+          tenant: id,
+          ...seeded,
+          disk_mb: Math.round(((await databaseBytes(admin)) - before) / 1e6),
+        },
       }),
     );
   } finally {

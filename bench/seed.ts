@@ -6,8 +6,16 @@ import { uuid7 } from "../modules/kernel/ids.ts";
  * secondary indexes built afterwards: the speed of COPY. Never on a database that works for somebody at the same time.
  */
 
-export type Sizes = { contacts: number; messages?: number; events?: number };
-export type Seeded = { companies: number; contacts: number; messages: number; events: number; seconds: number };
+export type Sizes = {
+  contacts: number;
+  messages?: number;
+  events?: number;
+  /** Of further messages that are due and wait in a running campaign. */
+  queued?: number;
+  /** The messages go back so far; without it, half a second lies between one and the next. */
+  months?: number;
+};
+export type Seeded = Record<"companies" | "contacts" | "messages" | "events" | "queued" | "seconds", number>;
 
 const STATUSES =
   "array['new','new','new','new','contacted','contacted','replied','interested','not_interested','customer']";
@@ -20,14 +28,20 @@ export async function seedTenant(
   say: (line: string) => void = () => {},
 ): Promise<Seeded> {
   const started = performance.now();
-  const { contacts, messages = 0, events = 0 } = sizes;
-  for (const [name, n] of Object.entries({ contacts, messages, events })) {
+  const { contacts, messages = 0, events = 0, queued = 0, months = 0 } = sizes;
+  for (const [name, n] of Object.entries({ contacts, messages, events, queued, months })) {
     if (!Number.isInteger(n) || n < 0) throw new Error(`--${name} takes a whole number, got ${n}.`);
   }
+  if (months > 24) throw new Error("--months takes at most 24: older events are dropped.");
+  if (queued > contacts) throw new Error("--queued needs as many --contacts: nobody is written to twice at once.");
+  if (queued > 0 && messages === 0) throw new Error("--queued needs --messages.");
   if (messages > 0 && contacts === 0) throw new Error("--messages needs --contacts: every message goes to somebody.");
   if (events > 0 && messages === 0) throw new Error("--events needs --messages: every event is of a message.");
   const companies = Math.max(1, Math.round(contacts / 20));
+  /** Seconds between one message and the next. */
+  const gap = months > 0 && messages > 0 ? (months * 30 * 86_400) / messages : 0.5;
   const [senderId, connectionId, campaignId, stepId] = [uuid7(), uuid7(), uuid7(), uuid7()];
+  const [waitingId, waitingStepId] = [uuid7(), uuid7()];
   const reserved = await admin.reserve();
   try {
     // Foreign keys and triggers off for this session only; what is written here keeps them by construction.
@@ -61,11 +75,14 @@ export async function seedTenant(
       `
       insert into public.contacts (tenant_id, id, email, first_name, last_name, title, country, status, company_id, tags, custom, created_at)
       select '${tenantId}', pg_temp.id7(n), 'p' || n || '@c' || (n % ${companies}) || '.example.com', initcap(substr(md5('f' || n % 5000), 1, 6)), initcap(substr(md5('l' || n), 1, 9)),
-        (array['CEO','CTO','Head of Sales','Buyer','Engineer','Founder'])[1 + n % 6], (${COUNTRIES})[1 + n % 10], (${STATUSES})[1 + n % 10],
-        pg_temp.id7(1 + n % ${companies}), case when n % 1000 = 0 then array['vip', 't' || n % 50] else array['t' || n % 50] end,
-        jsonb_build_object('plan', 'p' || n % 200), now() - make_interval(secs => n)
+        -- The oldest fiftieth share a word and a tag.
+        case when n <= ${contacts} / 50 then 'Pioneer' else (array['CEO','CTO','Head of Sales','Buyer','Engineer','Founder'])[1 + n % 6] end, (${COUNTRIES})[1 + n % 10], (${STATUSES})[1 + n % 10],
+        pg_temp.id7(1 + n % ${companies}), array['t' || n % 50] || case when n % 1000 = 0 then array['vip'] else '{}' end || case when n <= ${contacts} / 50 then array['early'] else '{}' end,
+        jsonb_build_object('plan', 'p' || n % 200), now() - make_interval(secs => ${contacts} - n)
       from generate_series(1, ${contacts}) n`,
     );
+    await reserved`
+      insert into public.custom_fields (tenant_id, key, label, type) values (${tenantId}, 'plan', 'Plan', 'text') on conflict do nothing`;
 
     if (messages > 0) {
       await reserved.unsafe(`
@@ -91,12 +108,36 @@ export async function seedTenant(
           case when n <= ${contacts} then pg_temp.id7(n) end, '${stepId}', 1, '${senderId}', '${connectionId}', case when n % 50 = 0 then 'received' else 'sent' end, 1,
           'sam@seeded.example', 'p' || (1 + n % ${contacts}) || '@c' || (1 + n % ${contacts}) % ${companies} || '.example.com', 'Hello', 'Dear reader, this is message ' || n,
           '<' || n || '@seeded.example>', pg_temp.id7(1 + n % ${contacts}), 'seed-' || n, t.at, t.at, case when n % 3 = 0 then t.at end, t.at, t.at
-        from generate_series(1, ${messages}) n cross join lateral (select now() - make_interval(secs => n * 0.5) as at) t`,
+        from generate_series(1, ${messages}) n cross join lateral (select now() - make_interval(secs => (${messages} - n) * ${gap}) as at) t`,
+      );
+    }
+    if (queued > 0) {
+      await reserved.unsafe(`
+        insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id, started_at) values ('${tenantId}', '${waitingId}', 'Seeded, waiting', 'running', '${senderId}', '${connectionId}', now());
+        insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values ('${tenantId}', '${waitingStepId}', '${waitingId}', 1, 'Hello', 'Dear')`);
+      // Ids after those of the messages above.
+      const id = `pg_temp.id7(${messages} + n)`;
+      await fill(
+        "enrollments",
+        queued,
+        `
+        insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status, step)
+        select '${tenantId}', ${id}, '${waitingId}', pg_temp.id7(n), 'sending', 1 from generate_series(1, ${queued}) n`,
+      );
+      await fill(
+        "messages",
+        queued,
+        `
+        insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, due_at, from_email, to_email, subject,
+          body_text, rfc_message_id, thread_id)
+        select '${tenantId}', ${id}, 'out', pg_temp.id7(n), '${waitingId}', ${id}, '${waitingStepId}', 1, '${senderId}', '${connectionId}', 'queued', now(),
+          'sam@seeded.example', 'p' || n || '@c' || n % ${companies} || '.example.com', 'Hello', 'Dear reader', '<q' || n || '@seeded.example>', ${id}
+        from generate_series(1, ${queued}) n`,
       );
     }
     if (events > 0) {
       // The months of the events, so that they land in partitions of their own and not in the default one.
-      const monthsBack = Math.ceil((messages * 0.5) / 86_400 / 28) + 1;
+      const monthsBack = Math.min(24, Math.ceil((messages * gap) / 86_400 / 28) + 1);
       await reserved.unsafe(`
         insert into private.message_events_default (tenant_id, id, message_id, kind, event_key, at, month)
         select '${tenantId}', gen_random_uuid(), pg_temp.id7(1), 'sent', 'seed-month-' || m, t.at, date_trunc('month', t.at at time zone 'UTC')::date
@@ -111,9 +152,10 @@ export async function seedTenant(
         events,
         `
         insert into public.message_events (tenant_id, id, message_id, kind, event_key, at, month)
-        select '${tenantId}', pg_temp.id7(n), pg_temp.id7(1 + n % ${messages}), (array['sent','delivered','opened','clicked'])[1 + (n / ${messages})::int % 4], 'seed:' || n,
-          t.at, date_trunc('month', t.at at time zone 'UTC')::date
-        from generate_series(1, ${events}) n cross join lateral (select now() - make_interval(secs => (1 + n % ${messages}) * 0.5) as at) t`,
+        select '${tenantId}', pg_temp.id7(n), pg_temp.id7(1 + n % ${messages}), (array['sent','delivered','opened','clicked'])[1 + (n / ${messages})::int % 4],
+          -- Padded: in the order of its index.
+          'seed:' || lpad(n::text, 9, '0'), t.at, date_trunc('month', t.at at time zone 'UTC')::date
+        from generate_series(1, ${events}) n cross join lateral (select now() - make_interval(secs => (${messages} - 1 - n % ${messages}) * ${gap}) as at) t`,
       );
       await reserved.unsafe("analyze public.message_events");
     }
@@ -134,7 +176,20 @@ export async function seedTenant(
   // Hint bits and the visibility map, as any table that has stood for a while has them.
   for (const table of ["companies", "contacts", "enrollments", "messages", "message_events"])
     await admin.unsafe(`vacuum (analyze) public.${table}`);
-  return { companies, contacts, messages, events, seconds: Math.round((performance.now() - started) / 100) / 10 };
+  return {
+    companies,
+    contacts,
+    messages,
+    events,
+    queued,
+    seconds: Math.round((performance.now() - started) / 100) / 10,
+  };
+}
+
+/** What the database takes on the disk, in bytes. */
+export async function databaseBytes(admin: Sql): Promise<number> {
+  const [row] = await admin<{ n: string }[]>`select pg_database_size(current_database())::text as n`;
+  return Number(row!.n);
 }
 
 /** Drops what is no constraint; returns the statements that make it again. */

@@ -16,7 +16,8 @@ export type World = {
   kernel: Kernel;
   /** As the superuser: for filling tables and for the bare side of a comparison. */
   admin: postgres.Sql;
-  team(name: string): Promise<Team>;
+  /** Makes a team. In a kept home `reuse` takes the one of that name from before. */
+  team(name: string, options?: { reuse?: boolean }): Promise<Team>;
   /** Calls the API in this process; throws on anything but 2xx. */
   call<T = any>(team: Team, method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
   close(): Promise<void>;
@@ -40,12 +41,16 @@ export async function openWorld(options: StackOptions = {}, also: readonly Modul
     stack,
     kernel,
     admin,
-    async team(name) {
-      const userId = uuid7();
-      const email = `owner-${userId}@example.com`;
-      const [row] = await admin<
-        { id: string }[]
-      >`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
+    async team(name, { reuse = false } = {}) {
+      const [known] = reuse
+        ? await admin<{ id: string; user_id: string; email: string }[]>`
+            select t.id, m.user_id, m.email from public.tenants t join public.members m on m.tenant_id = t.id where t.name = ${name} limit 1`
+        : [];
+      const userId = known?.user_id ?? uuid7();
+      const email = known?.email ?? `owner-${userId}@example.com`;
+      const [row] = known
+        ? [known]
+        : await admin<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
       const token = await new SignJWT({ role: "authenticated", email })
         .setProtectedHeader({ alg: "HS256" })
         .setSubject(userId)

@@ -6,6 +6,7 @@ import { defineSchedule } from "./schedule.ts";
 
 const own = [
   defineSchedule({ name: "kernel.prune", cron: "17 * * * *", everySeconds: 3600, sql: "select kernel.prune()" }),
+  defineSchedule({ name: "kernel.tick", cron: "10 seconds", everySeconds: 60, sql: "select kernel.tick()" }),
   defineSchedule({
     name: "kernel.wake_functions",
     cron: "10 seconds",

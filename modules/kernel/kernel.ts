@@ -40,10 +40,12 @@ const hostOf = (url: string) => {
   return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
 };
 
-/** Our own Supabase and, where configured, the sandbox: private addresses that the installation itself chose. */
+/**
+ * Private addresses a tenant's URLs may lead to: the sandbox and what the installation lists. Not our own Supabase: a
+ * connection that led there would speak to it from this machine, which it trusts more than strangers.
+ */
 const trustedHosts = (config: Config): string[] =>
   [
-    hostOf(config.supabaseUrl),
     ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),
     ...(config.sandboxSmtp ? [config.sandboxSmtp] : []),
   ].concat(config.allowPrivateHosts);

@@ -36,8 +36,10 @@ export async function underFault(
       await accept();
       return neverAnswer();
     case "slow": {
+      const pause = () => sleep(fault.delay_ms ?? 3000);
+      if (fault.accepted === false) return pause().then(accept);
       const response = await accept();
-      await sleep(fault.delay_ms ?? 3000);
+      await pause();
       return response;
     }
     default:

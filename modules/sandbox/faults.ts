@@ -25,7 +25,7 @@ export const Fault = z.strictObject({
   retry_after: z.number().int().min(0).optional(),
   /** Milliseconds of `slow`. */
   delay_ms: z.number().int().min(0).max(120_000).optional(),
-  /** `server_error` and `reset` after the message was taken, as some providers do. */
+  /** `server_error` and `reset` after the message was taken, as some providers do; `slow` before it is taken when false. */
   accepted: z.boolean().optional(),
 });
 export type Fault = z.infer<typeof Fault>;

@@ -47,6 +47,7 @@ async function call(
   try {
     response = await ctx.http.json({
       method,
+      own: true,
       url: `${ctx.config.supabaseUrl}/auth/v1${path}`,
       headers: {
         apikey: ctx.config.publishableKey,

@@ -17,7 +17,7 @@ const MOST_BUCKETS = 50_000;
 
 /** The auth server has no address that needs escapes, and decodes them: /auth/v1/%74oken would be /auth/v1/token uncounted. */
 const PLAIN = /^[\w./-]*$/;
-/** What is no attempt; everything else that is posted to the auth server counts as one. /admin wants the secret key. */
+/** What is no attempt; everything else that is posted to the auth server counts as one, and so does following a link in a mail. /admin wants the secret key. */
 const FREE = /^\/auth\/v1\/(logout|admin\/.*)$/;
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
@@ -52,7 +52,8 @@ export class Guard {
         );
       }
     }
-    if (isAuth && request.method === "POST" && !FREE.test(url.pathname)) {
+    const isAttempt = request.method === "POST" ? !FREE.test(url.pathname) : url.pathname === "/auth/v1/verify";
+    if (isAuth && isAttempt) {
       const grants = url.searchParams.getAll("grant_type");
       const refreshing = url.pathname === "/auth/v1/token" && grants.length === 1 && grants[0] === "refresh_token";
       const address = addressOf(request, peer);

@@ -179,7 +179,7 @@ test("a settled message stays as it is, and a lapsed attempt's answer does not t
   expect(await byId(a!.id)).toMatchObject({ status: "sent", attempts: 1 });
 
   // The first worker is taken for dead, the provider does not know the message, a second worker has it in hand.
-  await t.sql`update public.messages set lease_until = clock_timestamp() - interval '1 second' where id = ${b!.id}`;
+  await t.sql`update public.messages set lease_until = kernel.slow_clock() - interval '1 second' where id = ${b!.id}`;
   await t.sql`select private.expire_leases()`;
   expect(await byId(b!.id)).toMatchObject({ status: "unknown", error_code: "worker_lost" });
   expect(await claim(tenant, campaign.connectionId, 10)).toEqual([]);
@@ -207,7 +207,7 @@ test("asked again with the same key only while the provider remembers it; then a
       async (ctx) =>
         (await ctx.db<{ n: number }[]>`select private.ask_again(${[a!.id, b!.id]}::uuid[], 82800) as n`)[0]!.n,
     );
-  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '22 hours' where message_id = ${a!.id}`;
+  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '22 hours', fast_at = kernel.fast_clock() - interval '22 hours' where message_id = ${a!.id}`;
   expect(await again()).toBe(2);
   // Their places are free again, so that the cap of two does not stop them; and no cap, pause or window lengthens a memory.
   expect(await reserved(campaign.senderId)).toBe(0);
@@ -217,7 +217,7 @@ test("asked again with the same key only while the provider remembers it; then a
   expect(await byId(a!.id)).toMatchObject({ status: "unknown", error_code: "key_expired" });
   // A second unknown attempt does not start the memory anew: the first call is the one that may have been accepted.
   await settle(tenant, [{ id: b!.id, attempt: 2, outcome: "unknown" }]);
-  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '24 hours' where message_id = any(${[a!.id, b!.id]}::uuid[]) and number = 1`;
+  await t.sql`update public.attempts set started_at = clock_timestamp() - interval '24 hours', fast_at = kernel.fast_clock() - interval '24 hours' where message_id = any(${[a!.id, b!.id]}::uuid[]) and number = 1`;
   expect(await again()).toBe(0);
   expect(await byId(b!.id)).toMatchObject({ status: "unknown" });
 });

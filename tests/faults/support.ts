@@ -50,7 +50,7 @@ export type World = TestKernel & {
   mailing(provider: "postmark" | "resend", size: number, options?: MailingOptions): Promise<Mailing>;
   /** Takes in the audience and plans it, in this process, so that every message is there before the first worker. */
   planned(mailing: Mailing): Promise<void>;
-  /** One round of the schedules of campaigns and messaging. */
+  /** One round of the schedules of clocks, campaigns and messaging. */
   tick(): Promise<void>;
   /** Messages of a tenant by status. */
   states(mailing: Mailing): Promise<Record<string, number>>;
@@ -104,6 +104,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   const t = testKernel({ ...stack.env, LOG_LEVEL: "silent", OVERTURE_DB_POOL: "10" });
   const { sql } = t;
+
+  /** These attempts began five minutes earlier, by every clock. */
+  const older = (which: ReturnType<typeof sql>) => sql`
+    update public.attempts set started_at = started_at - interval '5 minutes', slow_at = slow_at - interval '5 minutes',
+      fast_at = fast_at - interval '5 minutes' where ${which}`;
 
   const world: World = {
     ...t,
@@ -184,7 +189,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       expect(await world.states(mailing)).toEqual({ queued: mailing.size });
     },
     async tick() {
-      await sql`select private.wake_tenants('campaigns_plan'), private.wake_tenants('messaging_send'),
+      await sql`select kernel.tick(), private.wake_tenants('campaigns_plan'), private.wake_tenants('messaging_send'),
         private.expire_leases(), private.wake_tenants('messaging_reconcile')`;
     },
     async states({ tenant }) {
@@ -193,8 +198,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       return Object.fromEntries(rows.map((r) => [r.status, r.n]));
     },
     async timePasses({ tenant }) {
-      await sql`update public.messages set lease_until = clock_timestamp() - interval '1 second' where tenant_id = ${tenant.id} and status = 'sending'`;
-      await sql`update public.attempts set started_at = started_at - interval '5 minutes' where tenant_id = ${tenant.id}`;
+      await sql`update public.messages set lease_until = kernel.slow_clock() - interval '1 second' where tenant_id = ${tenant.id} and status = 'sending'`;
+      await older(sql`tenant_id = ${tenant.id}`);
       // What a dead worker had read from a queue is visible again after a minute or two.
       for (const queue of ["campaigns_enroll", "campaigns_plan", "messaging_send", "messaging_reconcile"]) {
         await sql`update ${sql(`pgmq.q_${queue}`)} set vt = clock_timestamp() where message ->> 'tenant_id' = ${tenant.id}`;
@@ -208,7 +213,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await until(
         async () => {
           if (turn++ % 10 === 0) {
-            await sql`update public.attempts set started_at = started_at - interval '5 minutes' where tenant_id = ${mailing.tenant.id} and outcome = 'unknown'`;
+            await older(sql`tenant_id = ${mailing.tenant.id} and outcome = 'unknown'`);
             await sql`update public.connections set open_until = null where tenant_id = ${mailing.tenant.id}`;
             await sql`update public.messages set due_at = kernel.now() where tenant_id = ${mailing.tenant.id} and status = 'queued'`;
           }

@@ -109,6 +109,17 @@ describe("the limit on attempts in front of the auth server", () => {
       expect(await exhausted(new Guard(1000, () => 0), `/auth/v1/${door}`, "203.0.113.1"), door).toBe(120);
   });
 
+  test("counts guessing the token of a link in a mail as well", async () => {
+    const guard = new Guard(1000, () => 0);
+    const follow = async () => {
+      const request = new Request(`http://x/auth/v1/verify?type=recovery&token=${crypto.randomUUID()}`);
+      const admitted = await guard.admit(request, "203.0.113.1");
+      return admitted instanceof Response ? admitted.status : 200;
+    };
+    for (let i = 0; i < 120; i++) expect(await follow()).toBe(200);
+    expect(await follow()).toBe(429);
+  });
+
   test("is wide for refreshing, and there all the same: a token is not to be guessed either", async () => {
     const guard = new Guard(1000, () => 0);
     expect(await exhausted(guard, "/auth/v1/token?grant_type=refresh_token", "203.0.113.1")).toBe(600);

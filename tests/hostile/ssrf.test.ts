@@ -132,6 +132,15 @@ describe("a connection's base URL", () => {
     expect(touched).toBe(0);
   });
 
+  test("is not the installation itself, which trusts calls from its own machine more than others", async () => {
+    for (const path of ["", "/metrics", "/auth/v1", "/rest/v1", "/functions/v1/tick"]) {
+      for (const host of ["127.0.0.1", "localhost"]) {
+        const own = t.env.SUPABASE_URL!.replace("127.0.0.1", host);
+        expect(await tryOut(connection(`${own}${path}`)), own + path).toMatch(/^422 |^checked: blocked /);
+      }
+    }
+  });
+
   test("that redirects inwards is not followed", async () => {
     expect(await tryOut(connection(`http://127.0.0.1:${port(redirector)}`))).toMatch(/^checked: (?!ok)/);
     expect(touched).toBe(0);

@@ -89,6 +89,8 @@ test("what is forged, stale, altered or meant for another connection is 401 and 
     },
     "another connection's secret": await signed({ secret: OTHER_SECRET }),
     "a body of another": await signed({ body: `${BODY} `, signedBody: BODY }),
+    "a body of the same length": await signed({ body: BODY.replace("zebulon", "zebulun"), signedBody: BODY }),
+    "the same JSON in other bytes": await signed({ body: JSON.stringify(JSON.parse(BODY), null, 1), signedBody: BODY }),
     "ten minutes old": await signed({ at: now() - 600 }),
     "from the future": await signed({ at: now() + 600 }),
     "a time that is no number": { ...good, headers: { ...good.headers, "svix-timestamp": "now" } },

@@ -129,6 +129,16 @@ describe("roles", () => {
     expect(rows).toEqual([]);
   });
 
+  test("nobody has the database call an address for them, or reads what it fetched", async () => {
+    const rows = await t.sql`
+      select r.role, p.oid::regprocedure::text as name from pg_proc p
+      cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      where p.pronamespace in (select oid from pg_namespace where nspname in ('net', 'http', 'dblink'))
+        and has_schema_privilege(r.role, p.pronamespace, 'USAGE') and has_function_privilege(r.role, p.oid, 'EXECUTE')`;
+    expect(rows).toEqual([]);
+    expect(await t.sql`select 1 from pg_proc where oid::regprocedure::text like 'net.http_post(%'`).toHaveLength(1);
+  });
+
   test("nobody may create anything in the product's schemas", async () => {
     const rows = await t.sql`
       select n.nspname as schema, r.role from pg_namespace n cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)

@@ -5,7 +5,6 @@ const KEY_LIMITS = "migrations/20261121094000_api_key_limits.sql";
 const LOGS = "of a working day nothing personal and nothing secret is in any process's log, nor in the audit log";
 const FORGED = "what is forged, stale, altered or meant for another connection is 401 and leaves nothing";
 const TRICKLE = "that trickle in are given up with 408, on every door, and leave nothing";
-const MARKUP = "cannot make markup, links or headers";
 const PROCESSED = "has no header, recipient or markup that a name, a field, a subject or a sender smuggled in";
 
 export const input: readonly Mutation[] = of("hostile input", [
@@ -155,8 +154,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A callback that comes again is known",
-    file: "modules/providers/ingest.ts",
-    find: "    if (rows.length === 0) return false;\n",
+    file: "migrations/20261121090500_webhook_intake.sql",
+    find: "  if stored is null then return false; end if;\n",
     replace: "",
     test: hostile("webhooks"),
     name: "a replay inside the five minutes is taken once",
@@ -174,8 +173,16 @@ export const input: readonly Mutation[] = of("hostile input", [
     file: "modules/kernel/http.ts",
     find: "else if ((v6.parts[0]! & 0xe000) !== 0x2000) return false;",
     replace: "",
-    test: "modules/kernel/http.test.ts",
-    name: "only plain unicast addresses are public",
+    test: hostile("ssrf"),
+    name: "over %s reaches no private address in any spelling",
+  },
+  {
+    promise: "A tenant's address does not lead to the installation itself",
+    file: "modules/kernel/kernel.ts",
+    find: "  [\n    ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),",
+    replace: "  [\n    hostOf(config.supabaseUrl),\n    ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),",
+    test: hostile("ssrf"),
+    name: "is not the installation itself, which trusts calls from its own machine more than others",
   },
   {
     promise: "A name that resolves inwards is refused",
@@ -196,9 +203,9 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "The address that was checked is the one connected to",
     file: "modules/kernel/http.ts",
-    find: "lookup: guardedLookup(port),",
+    find: "{ lookup: guardedLookup(port) }",
     replace:
-      "lookup: ((h: string, o: object, cb: never) => (resolve(h, { ...o, all: true }, () => {}), (guarded => guarded(h, { ...o, all: true }, () => resolve(h, { ...o, all: true }, cb)))(guardedLookup(port)))) as never,",
+      "{ lookup: ((h: string, o: never, done: never) => guardedLookup(port)(h, o, (e) => (e ? (done as (e: Error) => void)(e) : resolve(h, { ...(o as object), all: true }, done)))) as never }",
     test: hostile("ssrf"),
     name: "is asked once per connection, and what it said then is what is connected to",
   },
@@ -236,11 +243,11 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A header is one line",
-    file: "modules/campaigns/render.ts",
-    find: '    .replace(/[\\s\\u0000-\\u001f\\u007f-\\u009f]+/g, " ")\n',
-    replace: "",
-    test: "modules/campaigns/render.test.ts",
-    name: MARKUP,
+    file: "modules/campaigns/schemas.ts",
+    find: "    .max(500)\n    .transform(oneLine)",
+    replace: "    .max(500)",
+    test: "modules/campaigns/campaigns.test.ts",
+    name: "a subject cannot carry a header",
   },
   {
     promise: "… in a sender's name too, in the table itself",
@@ -274,14 +281,6 @@ export const input: readonly Mutation[] = of("hostile input", [
     replace: "]",
     test: hostile("transport"),
     name: "hold no secret, and come with a policy that runs only our scripts",
-  },
-  {
-    promise: "Only the console's folder is served",
-    file: "supabase/embedded/static-site.ts",
-    find: 'path.includes("\\0") || path.split(sep).includes("..") ? null : path',
-    replace: "path",
-    test: hostile("transport"),
-    name: "are all that is served: no way out of the folder",
   },
   {
     promise: "Browsers of other origins get no answer of the API",
@@ -379,6 +378,14 @@ export const input: readonly Mutation[] = of("hostile input", [
     replace: "const FREE = /^\\/auth\\/v1\\/(?!token|signup|otp|recover|verify)/;",
     test: hostile("sessions"),
     name: "cannot be avoided by spelling the address otherwise",
+  },
+  {
+    promise: "… also for the tokens of links in mails",
+    file: "supabase/embedded/guard.ts",
+    find: 'url.pathname === "/auth/v1/verify"',
+    replace: "false",
+    test: hostile("sessions"),
+    name: "counts guessing the token of a link in a mail as well",
   },
   {
     promise: "A refresh token is used up",

@@ -237,6 +237,14 @@ export const isolation: readonly Mutation[] = of("isolation", [
     name: ANALYST,
   },
   {
+    promise: "… and has nobody fetch an address for it",
+    file: "supabase/embedded/platform/60-net.sql",
+    find: "revoke usage on schema net from public;",
+    replace: "grant usage on schema net to public;",
+    test: CATALOG,
+    name: "nobody has the database call an address for them, or reads what it fetched",
+  },
+  {
     promise: "A powerful role cannot be made an analyst",
     file: ANALYTICS,
     find: "\n      and not r.rolsuper and not r.rolbypassrls and not r.rolcreaterole)",

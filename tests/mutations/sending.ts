@@ -2,6 +2,7 @@ import { of, type Mutation } from "./mutation.ts";
 
 const TENANCY = "migrations/20261120091000_tenancy.sql";
 const MESSAGING = "migrations/20261120095000_messaging.sql";
+const PLANS = "migrations/20261121090000_messaging_plans.sql";
 const LEDGER = "tests/faults/ledger.test.ts";
 
 export const sending: readonly Mutation[] = of("sending", [
@@ -15,7 +16,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "Two workers never take the same message",
-    file: MESSAGING,
+    file: PLANS,
     find: "    for update of m skip locked\n  ), wanted",
     replace: "  ), wanted",
     test: LEDGER,
@@ -23,7 +24,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… also when it changed between look and lock",
-    file: MESSAGING,
+    file: PLANS,
     find: "m.id = any(array(select c.id from candidates c)) and m.status = 'queued'",
     replace: "m.id = any(array(select c.id from candidates c))",
     test: LEDGER,
@@ -31,7 +32,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No worker waits for what another one holds",
-    file: MESSAGING,
+    file: PLANS,
     find: "    for update of m skip locked\n  ), wanted",
     replace: "    for update of m\n  ), wanted",
     test: LEDGER,
@@ -47,7 +48,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… not even after the provider forgot the key",
-    file: MESSAGING,
+    file: PLANS,
     find: "      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())\n",
     replace: "",
     test: LEDGER,
@@ -79,15 +80,15 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A settled message stays as it is",
-    file: MESSAGING,
-    find: "    where m.tenant_id = me and m.status in ('sending', 'unknown')\n      and m.id in",
-    replace: "    where m.tenant_id = me\n      and m.id in",
+    file: PLANS,
+    find: "    where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')\n      and m.id = any",
+    replace: "    where m.tenant_id = (select kernel.tenant())\n      and m.id = any",
     test: LEDGER,
     name: "a settled message stays as it is, and a lapsed attempt's answer does not touch the attempt after it",
   },
   {
     promise: "The answer to a lapsed attempt says nothing about the next one",
-    file: MESSAGING,
+    file: PLANS,
     find: " and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')",
     replace: "",
     test: LEDGER,
@@ -103,7 +104,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No message to a suppressed address is claimed once the suppression is committed",
-    file: MESSAGING,
+    file: PLANS,
     find: "      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)\n      -- Once",
     replace: "      -- Once",
     test: LEDGER,
@@ -111,7 +112,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "Any number of workers keep to the day's cap",
-    file: MESSAGING,
+    file: PLANS,
     find: "m.id = w.id and w.nth <= g.n",
     replace: "m.id = w.id",
     test: LEDGER,

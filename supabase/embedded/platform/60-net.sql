@@ -96,6 +96,9 @@ create or replace function net.http_delete(
   select net._enqueue('DELETE', $1, $3, $2, convert_to($5::text, 'UTF8'), $4)
 $$;
 
-grant usage on schema net to public;
+-- pg_net lets everybody call it. Whoever may would have this server fetch any address for them, its own network's included:
+-- an analyst's login is somebody. Only who runs schedules needs it.
+revoke usage on schema net from public;
+grant usage on schema net to postgres, service_role;
 grant all on all tables in schema net to postgres with grant option;
 grant all on all sequences in schema net to postgres with grant option;
