@@ -1,5 +1,5 @@
 -- messaging: the claim and the settlement cost the same however old the statistics are.
--- owner: modules/messaging   breaking: no   locks: messages, share update exclusive, for a moment
+-- owner: modules/messaging   breaking: no   locks: messages, enrollments, contacts, for a moment
 --
 -- The planner looks a constant tenant up in its list of common values. A team that came after the last analyze is not in it, is taken
 -- to own one row, and "read all of the team's rows" then looks as cheap as a look by key: seconds a batch, for as long as the
@@ -9,6 +9,14 @@
 -- A message is written three times on its way out and read in lists without its text: texts stand apart and are written once.
 -- For rows from now on.
 alter table public.messages set (toast_tuple_target = 256);
+
+-- What changes thousands of rows says itself when, once a statement; the trigger would ask for the time once a row.
+create or replace trigger touch before update on public.messages for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+create or replace trigger touch before update on public.enrollments for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+create or replace trigger touch before update on public.contacts for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
@@ -68,7 +76,7 @@ language sql volatile set search_path = '' as $$
     returning u.sender_id, u.granted as n
   ), taken as (
     update public.messages m
-    set status = 'sending', attempts = m.attempts + 1, lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+    set updated_at = (select kernel.now()), status = 'sending', attempts = m.attempts + 1, lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
     from wanted w join reserved g on g.sender_id = w.sender_id
     where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
     returning m.*
@@ -119,9 +127,10 @@ language sql volatile set search_path = '' as $$
     where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.status = 'sent' and m.enrollment_id is not null
   )
   update public.enrollments e set
+    updated_at = (select kernel.now()),
     status = case when g.wait_hours is null then 'finished' else 'waiting' end,
     next_at = case when g.wait_hours is null then null else g.sent_at + pg_catalog.make_interval(secs => g.wait_hours * 3600) end,
-    finished_at = case when g.wait_hours is null then kernel.now() end,
+    finished_at = case when g.wait_hours is null then (select kernel.now()) end,
     reason = null,
     thread_message_ids = e.thread_message_ids || coalesce(array[g.rfc_message_id], '{}'),
     thread_subject = coalesce(e.thread_subject, g.subject)
@@ -158,12 +167,13 @@ $$;
 create function private.record_outcomes(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
+    updated_at = (select kernel.now()),
     status = s.final,
     lease_until = null,
     provider_message_id = coalesce(s.provider_message_id, m.provider_message_id),
     rfc_message_id = coalesce(s.rfc_message_id, m.rfc_message_id),
-    sent_at = case when s.final = 'sent' then coalesce(m.sent_at, kernel.now()) else m.sent_at end,
-    due_at = case when s.final = 'queued' then kernel.now() + pg_catalog.make_interval(secs => coalesce(s.after_seconds,
+    sent_at = case when s.final = 'sent' then coalesce(m.sent_at, (select kernel.now())) else m.sent_at end,
+    due_at = case when s.final = 'queued' then (select kernel.now()) + pg_catalog.make_interval(secs => coalesce(s.after_seconds,
       case when s.outcome = 'broken' then 60 else least(3600, 2 ^ s.attempt) * (1 + pg_catalog.random() * 0.25) end)) end,
     error_code = s.code,
     error = s.detail
@@ -178,10 +188,10 @@ language sql volatile set search_path = '' as $$
         from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed') group by 1, 2) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.day = g.day;
 
-  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
-  select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date,
+  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
+  select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
     case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
-  from pg_catalog.unnest(rows) s cross join (select kernel.now() as at) t where s.final in ('sent', 'failed')
+  from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final in ('sent', 'failed')
   on conflict (tenant_id, event_key, month) do nothing;
 $$;
 
@@ -227,7 +237,7 @@ language sql volatile set search_path = '' as $$
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.contact_id is not null
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
-  update public.contacts c set last_interaction_at = kernel.now(),
+  update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = (select kernel.now()),
     status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved') then 'contacted' else c.status end
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids)
     and c.tenant_id = (select kernel.tenant()) and c.id = m.contact_id;
@@ -326,8 +336,9 @@ $$;
 create function private.add_events(rows private.incoming[]) returns private.incoming[]
 language sql volatile set search_path = '' as $$
   with added as (
-    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, is_bot, detail)
-    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date, i.is_bot, i.detail
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+      (select kernel.now()), i.is_bot, i.detail
     from pg_catalog.unnest(rows) i where i.target is not null
       -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
       and not exists (select from public.message_events e where e.tenant_id = (select kernel.tenant()) and e.event_key = i.event_key)
@@ -343,6 +354,7 @@ $$;
 create function private.mark_messages(rows private.incoming[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
+    updated_at = (select kernel.now()),
     delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),

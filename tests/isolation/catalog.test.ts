@@ -148,9 +148,9 @@ describe("roles", () => {
 });
 
 describe("functions in kernel, private and public", () => {
-  type Row = { name: string; definer: boolean; config: string[] | null; roles: string[] };
+  type Row = { name: string; definer: boolean; config: string[] | null; parsed: boolean; roles: string[] };
   const functions = () => t.sql<Row[]>`
-    select p.oid::regprocedure::text as name, p.prosecdef as definer, p.proconfig as config,
+    select p.oid::regprocedure::text as name, p.prosecdef as definer, p.proconfig as config, p.prosqlbody is not null as parsed,
       array(select r.rolname::text from pg_roles r where r.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst')
         and has_function_privilege(r.oid, p.oid, 'EXECUTE') order by 1) as roles
     from pg_proc p where p.pronamespace::regnamespace::text in ('kernel', 'private', 'public') order by 1`;
@@ -172,6 +172,8 @@ describe("functions in kernel, private and public", () => {
   });
 
   test("every one pins an empty search_path, so that no caller's object is taken for ours", async () => {
-    expect((await functions()).filter((f) => !f.config?.includes('search_path=""')).map((f) => f.name)).toEqual([]);
+    // What was parsed when it was written has its objects already.
+    const open = (await functions()).filter((f) => !f.config?.includes('search_path=""') && (f.definer || !f.parsed));
+    expect(open.map((f) => f.name)).toEqual([]);
   });
 });
