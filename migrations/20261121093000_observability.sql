@@ -79,6 +79,14 @@ language sql stable security definer set search_path = '' as $$
   select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision from kernel.schedules s order by s.name
 $$;
 
+-- How old the newest scheduled backup is (or its plan, where there is none yet) and how often one is planned; nothing where none is.
+create function kernel.backup_age() returns table (age_seconds double precision, every_seconds double precision)
+language sql stable security definer set search_path = '' as $$
+  select extract(epoch from pg_catalog.now() - coalesce(s.value ->> 'last_at', s.value ->> 'planned_at')::timestamptz)::double precision,
+    (s.value ->> 'every_seconds')::double precision
+  from kernel.settings s where s.key = 'backup'
+$$;
+
 -- Alerts --------------------------------------------------------------------------------------------------------------------
 -- An alert is a row from the moment its condition is first seen: pending until it held long enough, open until it was gone
 -- for long enough, resolved from then on. One row per (team, kind, subject) at a time.
@@ -208,6 +216,11 @@ language sql stable security definer set search_path = '' as $$
   from operator o cross join (select pg_catalog.sum(h.n) as n, pg_catalog.sum(h.slow) as slow from http h where h.at >= pg_catalog.now() - interval '15 minutes') l
   where l.n >= 100 and l.slow / l.n > 0.05
   union all
+  select o.id, 'backup_late', '', 'installation', 'critical',
+    pg_catalog.format('The last backup is %s hours old, although one is planned every %s hours.', pg_catalog.round(b.age_seconds / 3600), pg_catalog.round(b.every_seconds / 3600)),
+    null, b.age_seconds, 2 * b.every_seconds, 60
+  from operator o cross join kernel.backup_age() b where b.age_seconds > 2 * b.every_seconds
+  union all
   select o.id, 'connections', '', 'installation', case when c.used > 0.95 * c.allowed then 'critical' else 'warning' end,
     pg_catalog.format('%s of the database''s %s connections are in use.', c.used, c.allowed), '/queues?tab=service', c.used::double precision / c.allowed, x.most, 60
   from operator o cross join kernel.connection_use() c cross join (select private.alert_limit('connection_share', 0.8) as most) x where c.used > x.most * c.allowed
@@ -278,5 +291,5 @@ language sql stable security definer set search_path = '' as $$
   from (values ('warning'), ('critical')) s (severity)
 $$;
 
-grant execute on function kernel.read_samples(text, timestamptz, interval), kernel.connection_use(), kernel.queue_lags(), kernel.schedule_lags() to overture_user, overture_worker;
+grant execute on function kernel.read_samples(text, timestamptz, interval), kernel.connection_use(), kernel.queue_lags(), kernel.schedule_lags(), kernel.backup_age() to overture_user, overture_worker;
 grant execute on function kernel.add_samples(jsonb), private.alert_counts() to overture_worker;

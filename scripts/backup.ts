@@ -1,25 +1,27 @@
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { readPassphrase } from "../supabase/embedded/backup-file.ts";
 import { backup } from "../supabase/embedded/backup.ts";
 import { freePortBase, loadSecrets, portsFrom, StartError } from "../supabase/embedded/home.ts";
 import { startPostgres, SUPERUSER } from "../supabase/embedded/postgres.ts";
 import { readLock, takeLock } from "../supabase/embedded/processes.ts";
 import { loadSettings } from "../supabase/embedded/settings.ts";
 
-/** `npm run backup [-- FILE] [--without-keys]`: of a running installation without stopping it, or of one that stands still. */
+/** `npm run backup [-- FILE] [--without-keys] [--passphrase-file FILE]`: of a running installation without stopping it, or of one that stands still. */
 
-const args = process.argv.slice(2);
-const flags = args.filter((a) => a.startsWith("--"));
-const [given, ...surplus] = args.filter((a) => !a.startsWith("--"));
+const USAGE = "Usage: npm run backup [-- FILE] [--without-keys] [--passphrase-file FILE]";
 
 try {
-  const unknown = flags.find((f) => f !== "--without-keys") ?? surplus[0];
-  if (unknown) throw new StartError(`${unknown} is not known. Usage: npm run backup [-- FILE] [--without-keys]`);
+  const { positionals, values } = parse();
   const { home } = loadSettings();
+  const passphraseFile = values["passphrase-file"] ?? process.env.OVERTURE_BACKUP_PASSPHRASE_FILE;
+  const passphrase = passphraseFile ? readPassphrase(passphraseFile) : undefined;
   if (!existsSync(join(home, "pg", "PG_VERSION")))
     throw new StartError(`${home} holds no database. Is OVERTURE_HOME right?`);
   const stamp = new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19);
-  const file = resolve(given ?? join(home, "backups", `${stamp}.overture`));
+  const ending = passphrase === undefined ? "overture" : "overture.age";
+  const file = resolve(positionals[0] ?? join(home, "backups", `${stamp}.${ending}`));
   const secrets = loadSecrets(home);
   const lock = readLock(home);
   const portBase = lock?.portBase ?? (await freePortBase());
@@ -28,13 +30,15 @@ try {
   const server = lock ? null : await startPostgres({ home, port, superuserPassword: secrets.SUPABASE_ADMIN_PASSWORD! });
   try {
     const adminUrl = `postgresql://${SUPERUSER}:${encodeURIComponent(secrets.SUPABASE_ADMIN_PASSWORD!)}@127.0.0.1:${port}/postgres`;
-    const keys = !flags.includes("--without-keys");
-    const { tables, rows } = await backup({ adminUrl, file, ...(keys ? { home } : {}) });
+    const keys = !values["without-keys"];
+    const { tables, rows } = await backup({ adminUrl, file, passphrase, ...(keys ? { home } : {}) });
     console.log(`  ${file}: ${rows} rows of ${tables} tables, ${(statSync(file).size / 1_048_576).toFixed(1)} MB.`);
     console.log(
-      keys
-        ? "  It holds the installation's keys as well (secrets.env), unencrypted: keep it as you keep those."
-        : "  It holds no keys: keep secrets.env apart, nothing encrypted can be read without it.",
+      !keys
+        ? "  It holds no keys: keep secrets.env apart, nothing encrypted can be read without it."
+        : passphrase === undefined
+          ? "  It holds the installation's keys as well (secrets.env), unencrypted: keep it as you keep those."
+          : "  It holds the installation's keys as well (secrets.env) and is encrypted: without the passphrase it is lost.",
     );
   } finally {
     await server?.stop();
@@ -43,4 +47,17 @@ try {
 } catch (error) {
   console.error(`\n  ${error instanceof StartError ? error.message : ((error as Error).stack ?? error)}\n`);
   process.exit(1);
+}
+
+function parse() {
+  try {
+    const parsed = parseArgs({
+      allowPositionals: true,
+      options: { "without-keys": { type: "boolean" }, "passphrase-file": { type: "string" } },
+    });
+    if (parsed.positionals.length > 1) throw new Error(`${parsed.positionals[1]} is one too many.`);
+    return parsed;
+  } catch (error) {
+    throw new StartError(`${(error as Error).message} ${USAGE}`);
+  }
 }

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -29,6 +29,7 @@ import { mutations, SECTIONS } from "../tests/mutations/table.ts";
  */
 
 const ROOT = join(import.meta.dirname, "..");
+const NODE = join(ROOT, "node_modules", ".bin", "node");
 /** A test that hangs without its guard has noticed, but must not take all evening. */
 const TIMEOUT_MS = 300_000;
 
@@ -89,28 +90,29 @@ type Verdict = { ok: boolean; detail: string };
 /** The vitest pattern of a test's name; what `test.each` fills in may be anything. */
 const pattern = (name: string) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/%[sjidfo]|\\\$\w+/g, ".*");
 
-function runTests(
-  copy: string,
-  file: string,
-  names: readonly string[],
-): { failed: string[]; passed: string[]; output: string } {
+let running: ChildProcess | null = null;
+
+/** Runs a program to its end, or to the end of our patience. */
+function run(command: string, args: readonly string[], cwd: string): Promise<{ code: number | null; output: string }> {
+  return new Promise((done) => {
+    let output = "";
+    const child = spawn(command, args, { cwd, timeout: TIMEOUT_MS, env: { ...process.env, NO_COLOR: "1" } });
+    running = child;
+    child.stdout.on("data", (data) => (output += data));
+    child.stderr.on("data", (data) => (output += data));
+    child.on("error", (error) => done({ code: null, output: error.message }));
+    child.on("close", (code) => ((running = null), done({ code, output })));
+  });
+}
+
+type Ran = { failed: string[]; passed: string[]; output: string };
+
+async function runTests(copy: string, file: string, names: readonly string[]): Promise<Ran> {
   const report = join(copy, "mutation-report.json");
   rmSync(report, { force: true });
-  const node = join(ROOT, "node_modules", ".bin", "node");
-  const result = spawnSync(
-    node,
-    [
-      "node_modules/.bin/vitest",
-      "run",
-      file,
-      "-t",
-      names.map(pattern).join("|"),
-      "--reporter=json",
-      `--outputFile=${report}`,
-    ],
-    { cwd: copy, encoding: "utf8", timeout: TIMEOUT_MS, killSignal: "SIGTERM", env: { ...process.env, NO_COLOR: "1" } },
-  );
-  const output = `${result.stdout ?? ""}${result.stderr ?? ""}`;
+  const only = names.map(pattern).join("|");
+  const vitest = ["node_modules/.bin/vitest", "run", file, "-t", only, "--reporter=json", `--outputFile=${report}`];
+  const { output } = await run(NODE, vitest, copy);
   if (!existsSync(report)) return { failed: [], passed: [], output };
   type Report = { testResults: { assertionResults: { title: string; status: string }[] }[] };
   const all = (JSON.parse(readFileSync(report, "utf8")) as Report).testResults.flatMap((r) => r.assertionResults);
@@ -136,7 +138,7 @@ function makeCopy(): string {
   return copy;
 }
 
-function mutate(copy: string, m: Mutation): Verdict {
+async function mutate(copy: string, m: Mutation): Promise<Verdict> {
   const path = join(copy, m.file);
   const original = readFileSync(path, "utf8");
   if (occurrences(original, m.find) !== 1)
@@ -147,13 +149,10 @@ function mutate(copy: string, m: Mutation): Verdict {
       original.replace(m.find, () => m.replace),
     );
     if (m.build) {
-      const built = spawnSync(join(ROOT, "node_modules", ".bin", "node"), ["../node_modules/.bin/vite", "build"], {
-        cwd: join(copy, "web"),
-        encoding: "utf8",
-      });
-      if (built.status !== 0) return { ok: false, detail: `the console does not build: ${built.stderr.slice(-300)}` };
+      const built = await run(NODE, ["../node_modules/.bin/vite", "build"], join(copy, "web"));
+      if (built.code !== 0) return { ok: false, detail: `the console does not build: ${built.output.slice(-300)}` };
     }
-    const { failed, passed, output } = runTests(copy, m.test, [m.name]);
+    const { failed, passed, output } = await runTests(copy, m.test, [m.name]);
     if (failed.length > 0) return { ok: true, detail: "red" };
     if (passed.length > 0) return { ok: false, detail: "STILL GREEN" };
     return { ok: false, detail: `no test ran: ${output.trim().slice(-400)}` };
@@ -163,12 +162,12 @@ function mutate(copy: string, m: Mutation): Verdict {
 }
 
 /** The named tests of each file, untouched; the names of those that are not green. */
-function baseline(copy: string, chosen: readonly Mutation[]): Set<string> {
+async function baseline(copy: string, chosen: readonly Mutation[]): Promise<Set<string>> {
   const byFile = Map.groupBy(chosen, (m) => m.test);
   const bad = new Set<string>();
   for (const [file, list] of byFile) {
     const names = [...new Set(list.map((m) => m.name))];
-    const { passed, failed, output } = runTests(copy, file, names);
+    const { passed, failed, output } = await runTests(copy, file, names);
     for (const name of names) {
       const matches = new RegExp(`^${pattern(name)}$`);
       if (failed.some((title) => matches.test(title)) || !passed.some((title) => matches.test(title))) {
@@ -182,7 +181,7 @@ function baseline(copy: string, chosen: readonly Mutation[]): Set<string> {
   return bad;
 }
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const words = args.filter((a) => !a.startsWith("--")).map((w) => w.toLowerCase());
   const chosen = mutations.filter(
     (m) =>
@@ -205,15 +204,21 @@ function main(args: readonly string[]): number {
     return 1;
   }
   const copy = makeCopy();
-  process.on("SIGINT", () => (rmSync(copy, { recursive: true, force: true }), process.exit(130)));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      running?.kill("SIGTERM");
+      rmSync(copy, { recursive: true, force: true });
+      process.exit(130);
+    });
+  }
   let wrong = faults.length;
   try {
-    const bad = baseline(copy, chosen);
+    const bad = await baseline(copy, chosen);
     wrong += bad.size;
     for (const [i, m] of chosen.entries()) {
       if (bad.has(`${m.test} ${m.name}`)) continue;
       const started = performance.now();
-      const { ok, detail } = mutate(copy, m);
+      const { ok, detail } = await mutate(copy, m);
       if (!ok) wrong += 1;
       const seconds = ((performance.now() - started) / 1000).toFixed(0);
       console.log(
@@ -227,4 +232,4 @@ function main(args: readonly string[]): number {
   return wrong === 0 ? 0 : 1;
 }
 
-if (import.meta.main) process.exit(main(process.argv.slice(2)));
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

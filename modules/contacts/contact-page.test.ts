@@ -42,7 +42,7 @@ beforeAll(async () => {
         'Every' || case when n % 20 = 0 then ' Twentieth' else '' end || case when n % 100 = 7 then ' Hundredth' else '' end
           || case when n > ${PEOPLE} * 0.75 then ' Oldie' else '' end || case when n < 40 then ' Newbie' else '' end || case when n = 4321 then ' Unicorn' else '' end,
         -- Many have the same: the id decides among them.
-        'Name' || n % 7, case when n % 2 = 0 then '100%' else 'Under_score' end, case when n % 3 = 0 then 'DE' end, case when n % 50 = 0 then 'customer' else 'new' end,
+        'Name' || n % 7, case when n > 5950 then 'Everyday ' else '' end || case when n % 2 = 0 then '100%' else 'Under_score' end, case when n % 3 = 0 then 'DE' end, case when n % 50 = 0 then 'customer' else 'new' end,
         (select m.id from made m where m.domain = 'c' || n % 100 || '.com'),
         array['t' || n % 2] || case when n > 5900 then array['ancient'] else '{}' end || case when n % 500 = 0 then array['rare'] else '{}' end,
         jsonb_build_object('plan', 'p' || n % 300), '2026-01-01'::timestamptz - make_interval(mins => n / 3)
@@ -117,7 +117,8 @@ const parts = (): Part[] => [
   where("country", "eq", "DE", (p) => p.country === "DE"),
   where("tag", "eq", "ancient", (p) => p.tags.includes("ancient")),
   where("title", "contains", "OLDIE", () => false),
-  where("title", "contains", "every", () => false),
+  // Everybody has the word, and only the last of the list have it there.
+  where("title", "contains", "every", (p) => p.title.includes("Every")),
   where("first_name", "contains", "Oldie", (p) => p.first_name.includes("Oldie")),
   where("company.domain", "eq", "c7.com", (p) => p.seen % 100 === 7),
   where("company.name", "starts_with", "acme 4", (p) =>
@@ -180,7 +181,7 @@ describe("pages are exactly the people that a filter selects, in order", () => {
     // The same sequence every time: a failure can be repeated.
     let state = 12345;
     const random = (n: number) => (state = (state * 1103515245 + 12345) % 2147483648) % n;
-    for (let round = 0; round < 120; round++) {
+    for (let round = 0; round < 80; round++) {
       const all = parts();
       const chosen = Array.from({ length: 2 + random(2) }, () => all[random(all.length)]!);
       // A parameter given twice is one: the last.

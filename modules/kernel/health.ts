@@ -106,6 +106,9 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
     const totals = await tx<
       TotalRow[]
     >`select name, n, errors, total, buckets from kernel.read_samples('total', 'epoch', null) where kind = 'http'`;
+    const backups = await tx<
+      { age_seconds: number; every_seconds: number }[]
+    >`select age_seconds, every_seconds from kernel.backup_age()`;
     const alerts = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
 
     const perQueue = (name: string, help: string, value: (q: QueueRow) => number) =>
@@ -137,6 +140,10 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
       ...perSchedule("overture_schedule_failing", "1 while the last run failed", (s) => Number(s.last_error !== null)),
       { name: "overture_db_connections", help: "Connections to the database", value: connections!.used },
       { name: "overture_db_connections_max", help: "Connections the database allows", value: connections!.allowed },
+      ...backups.flatMap((b) => [
+        { name: "overture_backup_age_seconds", help: "Age of the newest scheduled backup", value: b.age_seconds },
+        { name: "overture_backup_every_seconds", help: "How often one is planned", value: b.every_seconds },
+      ]),
       ...alerts.map((a) => ({
         name: "overture_alerts_open",
         help: "Open alerts of all teams",

@@ -248,6 +248,23 @@ test("a burning error budget is an alert, and so are slow answers; without reque
   await expect(look).rejects.toBe(undone);
 });
 
+test("a backup that does not come is an alert; where none is planned there is none", async () => {
+  const undone = new Error("undone");
+  const look = t.sql.begin(async (sql) => {
+    const found = () => sql`select kind, summary from private.installation_findings() where kind = 'backup_late'`;
+    expect(await found()).toEqual([]);
+    await sql`insert into kernel.settings (key, value)
+      values ('backup', jsonb_build_object('every_seconds', 86400, 'planned_at', now() - interval '9 days', 'last_at', now() - interval '47 hours'))`;
+    expect(await found()).toEqual([]);
+    await sql`update kernel.settings set value = value || jsonb_build_object('last_at', now() - interval '50 hours') where key = 'backup'`;
+    expect(await found()).toEqual([
+      { kind: "backup_late", summary: "The last backup is 50 hours old, although one is planned every 24 hours." },
+    ]);
+    throw undone;
+  });
+  await expect(look).rejects.toBe(undone);
+});
+
 test("opening and closing are each posted once, signed as Standard Webhooks, and tried again under the same id until taken", async () => {
   const team = await t.tenant();
   await t.drain("operations_notify");

@@ -25,7 +25,7 @@ export const Alert = z
     kind: z
       .string()
       .describe(
-        "campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections",
+        "campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late",
       ),
     subject: z.string().describe("The queue, schedule or campaign it is about; empty where the kind says it all."),
     scope: z

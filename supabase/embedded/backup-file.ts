@@ -1,11 +1,20 @@
 import { once } from "node:events";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream } from "node:stream/web";
 import { createGunzip, createGzip } from "node:zlib";
+import { Decrypter, Encrypter } from "age-encryption";
+import { StartError } from "./home.ts";
 
 /**
  * The form of a backup: gzipped lines that `zcat` shows. First the manifest as JSON; then per table `#table <JSON>`, its rows in
  * COPY's text format and `\.`; last `#end <JSON>` with the sequences and each table's rows and digest, so that a file that was
  * cut off or changed is known for it.
+ *
+ * With a passphrase the whole of it is an age file (age-encryption.org: scrypt, then ChaCha20-Poly1305 in authenticated pieces), which
+ * `age -d FILE | zcat` opens without this program.
  */
 
 export const FORMAT = 1;
@@ -36,18 +45,49 @@ export interface End {
   digests: Record<string, { rows: number; sha256: string }>;
 }
 
+const AGE = "age-encryption.org/v1";
+
+/** The passphrase in a file's first line. Throws for one that is empty or short enough to be tried out. */
+export function readPassphrase(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new StartError(`The passphrase file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  const passphrase = text.split(/\r?\n/)[0]!;
+  if (passphrase.length < 12)
+    throw new StartError(`The first line of ${file} must be a passphrase of at least 12 characters.`);
+  return passphrase;
+}
+
+export async function isEncrypted(file: string): Promise<boolean> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(AGE.length), 0, AGE.length, 0);
+    return buffer.subarray(0, bytesRead).toString("latin1") === AGE;
+  } finally {
+    await handle.close();
+  }
+}
+
 export class BackupWriter {
   #gzip = createGzip({ level: 6 });
   #closed: Promise<unknown>;
 
   /** The file must not exist yet; only its owner may read it. */
-  constructor(file: string) {
+  constructor(file: string, passphrase?: string) {
     const sink = createWriteStream(file, { flags: "wx", mode: 0o600 });
-    this.#closed = Promise.race([once(sink, "close"), once(sink, "error").then(([error]) => Promise.reject(error))]);
+    this.#closed = passphrase === undefined ? pipeline(this.#gzip, sink) : this.#encrypt(passphrase, sink);
     // Awaited in close(); a disk that fills up earlier must not end the process.
-    this.#closed.catch(() => {});
-    this.#gzip.pipe(sink);
-    sink.once("error", () => this.#gzip.destroy());
+    this.#closed.catch(() => this.#gzip.destroy());
+  }
+
+  async #encrypt(passphrase: string, sink: NodeJS.WritableStream): Promise<void> {
+    const encrypter = new Encrypter();
+    encrypter.setPassphrase(passphrase);
+    const sealed = await encrypter.encrypt(Readable.toWeb(this.#gzip) as never);
+    await pipeline(Readable.fromWeb(sealed as unknown as ReadableStream), sink);
   }
 
   async write(bytes: Buffer | string): Promise<void> {
@@ -66,11 +106,9 @@ export class BackupReader {
   #source: AsyncIterator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(file: string) {
-    const raw = createReadStream(file);
-    const plain = createGunzip();
-    raw.once("error", (error) => plain.destroy(error));
-    this.#source = raw.pipe(plain)[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  /** A passphrase is not looked at where the file is not encrypted. */
+  constructor(file: string, passphrase?: string) {
+    this.#source = plainPieces(file, passphrase);
   }
 
   /** The next line without its end; null at the end of the file. */
@@ -120,3 +158,34 @@ export class BackupReader {
 
 const END_OF_ROWS = Buffer.from("\\.\n");
 const LINE_AND_END = Buffer.from("\n\\.\n");
+
+async function* plainPieces(file: string, passphrase: string | undefined): AsyncGenerator<Buffer> {
+  const raw = createReadStream(file);
+  const packed = (await isEncrypted(file)) ? await decrypted(raw, file, passphrase) : raw;
+  const plain = createGunzip();
+  packed.once("error", (error: Error) => plain.destroy(error));
+  try {
+    yield* packed.pipe(plain) as AsyncIterable<Buffer>;
+  } finally {
+    plain.destroy();
+    raw.destroy();
+  }
+}
+
+async function decrypted(raw: Readable, file: string, passphrase: string | undefined): Promise<Readable> {
+  if (passphrase === undefined) {
+    raw.destroy();
+    throw new StartError(`${file} is encrypted: name the file with its passphrase, --passphrase-file FILE.`);
+  }
+  const decrypter = new Decrypter();
+  decrypter.addPassphrase(passphrase);
+  try {
+    const opened = await decrypter.decrypt(Readable.toWeb(raw) as never);
+    return Readable.fromWeb(opened as unknown as ReadableStream);
+  } catch (error) {
+    raw.destroy();
+    throw new StartError(`${file} does not open: the passphrase is another one, or the file is damaged.`, {
+      cause: error,
+    });
+  }
+}

@@ -15,6 +15,8 @@ export interface BackupOptions {
   file: string;
   /** The home whose keys and small files go along; without one the data alone. */
   home?: string;
+  /** Encrypts the file. */
+  passphrase?: string;
 }
 
 export interface BackupResult {
@@ -26,7 +28,7 @@ export interface BackupResult {
 /** What says that the demo was set up already. */
 const FILES = ["demo.done"];
 
-export async function backup({ adminUrl, file, home }: BackupOptions): Promise<BackupResult> {
+export async function backup({ adminUrl, file, home, passphrase }: BackupOptions): Promise<BackupResult> {
   const sql = postgres(adminUrl, { max: 1, onnotice: () => {} });
   const unfinished = `${file}.part`;
   if (existsSync(file)) throw new StartError(`${file} exists already; choose another name.`);
@@ -34,7 +36,7 @@ export async function backup({ adminUrl, file, home }: BackupOptions): Promise<B
   rmSync(unfinished, { force: true });
   try {
     const migrations = await appliedVersions(sql);
-    const writer = new BackupWriter(unfinished);
+    const writer = new BackupWriter(unfinished, passphrase);
     const result = (await sql.begin("isolation level repeatable read read only", async (tx) => {
       const tables = await listTables(tx);
       const [server] = await tx<{ version: string }[]>`select current_setting('server_version') as version`;

@@ -20,8 +20,9 @@ export async function restoreHome(
   file: string,
   home: string,
   onStep: (line: string) => void = () => {},
+  passphrase?: string,
 ): Promise<Manifest> {
-  const manifest = await readManifest(file);
+  const manifest = await readManifest(file, passphrase);
   if (existsSync(join(home, "pg"))) {
     throw new StartError(
       `${home} holds a database already. Stop it and move the folder away, or set OVERTURE_HOME to a new one.`,
@@ -54,7 +55,7 @@ export async function restoreHome(
     onStep(`Migrations up to ${manifest.migrations.at(-1) ?? "none"}`);
     await migrateTo(url("postgres", secrets.POSTGRES_PASSWORD!), manifest.migrations);
     onStep(`${manifest.tables} tables`);
-    await restoreData(file, adminUrl);
+    await restoreData(file, adminUrl, passphrase);
     for (const [name, content] of Object.entries(manifest.files)) writeAtomically(join(home, basename(name)), content);
     return manifest;
   } catch (error) {
@@ -91,9 +92,9 @@ export async function migrateTo(
   }
 }
 
-export async function readManifest(file: string): Promise<Manifest> {
+export async function readManifest(file: string, passphrase?: string): Promise<Manifest> {
   if (!existsSync(file)) throw new StartError(`There is no file ${file}.`);
-  const reader = new BackupReader(file);
+  const reader = new BackupReader(file, passphrase);
   try {
     return await manifestOf(reader, file);
   } finally {
@@ -105,8 +106,9 @@ async function manifestOf(reader: BackupReader, file: string): Promise<Manifest>
   let manifest: Partial<Manifest> | undefined;
   try {
     manifest = JSON.parse((await reader.line()) ?? "") as Partial<Manifest>;
-  } catch {
-    // Not ours, said below.
+  } catch (error) {
+    // A passphrase that is missing or wrong is said as it is; the rest is not ours, said below.
+    if (error instanceof StartError) throw error;
   }
   if (typeof manifest?.format !== "number" || !Array.isArray(manifest.migrations))
     throw new StartError(`${file} is not a backup made by npm run backup.`);
@@ -115,10 +117,70 @@ async function manifestOf(reader: BackupReader, file: string): Promise<Manifest>
   return manifest as Manifest;
 }
 
+/** Reads a backup to its end and compares every table's digest: what a restore would find wrong. Returns the number of rows. */
+export async function verifyBackup(file: string, passphrase?: string): Promise<{ rows: number; tables: number }> {
+  const reader = new BackupReader(file, passphrase);
+  try {
+    await manifestOf(reader, file);
+    const digests: End["digests"] = {};
+    let end: End | undefined;
+    for (let line = await reader.line(); line !== null; line = await reader.line()) {
+      if (line.startsWith("#table ")) {
+        const table = JSON.parse(line.slice(7)) as Table;
+        const watch = watched(reader);
+        for await (const _ of watch.pieces);
+        digests[`${table.schema}.${table.name}`] = watch.digest();
+      } else if (line.startsWith("#end ")) end = JSON.parse(line.slice(5)) as End;
+      else throw new StartError(`${file} is damaged: it holds a line that means nothing here.`);
+    }
+    compare(file, end, digests);
+    const all = Object.values(digests);
+    return { rows: all.reduce((sum, d) => sum + d.rows, 0), tables: all.length };
+  } catch (error) {
+    throw asDamage(file, error);
+  } finally {
+    await reader.close().catch(() => {});
+  }
+}
+
+function compare(file: string, end: End | undefined, digests: End["digests"]): asserts end is End {
+  if (!end) throw new StartError(`${file} is cut off: its end is missing. Nothing was restored.`);
+  for (const [name, wanted] of Object.entries(end.digests)) {
+    if (digests[name]?.sha256 !== wanted.sha256 || digests[name].rows !== wanted.rows)
+      throw new StartError(`${file} is damaged: ${name} is not what was backed up. Nothing was restored.`);
+  }
+}
+
+/** The rows of one table, counted and digested as they pass. */
+function watched(reader: BackupReader) {
+  const hash = createHash("sha256");
+  let rows = 0;
+  const pieces = async function* () {
+    for await (const piece of reader.rows()) {
+      hash.update(piece);
+      for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) rows++;
+      yield piece;
+    }
+  };
+  return { pieces: pieces(), digest: () => ({ rows, sha256: hash.digest("hex") }) };
+}
+
+/** What unpacking or decrypting says about a file, in our words. */
+function asDamage(file: string, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const broken =
+    code?.startsWith("Z_") ||
+    code === "ERR_STREAM_PREMATURE_CLOSE" ||
+    /middle of a table|invalid tag|poly1305|final chunk|decrypt|end of (file|stream)|stream ended/i.test(message);
+  return broken && !(error instanceof StartError)
+    ? new StartError(`${file} is damaged or cut off (${message}). Nothing was restored.`, { cause: error })
+    : error;
+}
+
 /** Replaces the contents of a database that has the backup's migrations. One transaction: a broken file changes nothing. */
-export async function restoreData(file: string, adminUrl: string): Promise<void> {
+export async function restoreData(file: string, adminUrl: string, passphrase?: string): Promise<void> {
   const sql = postgres(adminUrl, { max: 1, onnotice: () => {} });
-  const reader = new BackupReader(file);
+  const reader = new BackupReader(file, passphrase);
   try {
     const manifest = await manifestOf(reader, file);
     await sql.begin(async (tx) => {
@@ -133,11 +195,7 @@ export async function restoreData(file: string, adminUrl: string): Promise<void>
         } else if (line.startsWith("#end ")) end = JSON.parse(line.slice(5)) as End;
         else throw new StartError(`${file} is damaged: it holds a line that means nothing here.`);
       }
-      if (!end) throw new StartError(`${file} is cut off: its end is missing. Nothing was restored.`);
-      for (const [name, wanted] of Object.entries(end.digests)) {
-        if (digests[name]?.sha256 !== wanted.sha256 || digests[name].rows !== wanted.rows)
-          throw new StartError(`${file} is damaged: ${name} is not what was backed up. Nothing was restored.`);
-      }
+      compare(file, end, digests);
       for (const s of end.sequences) {
         const name = `${quoteIdentifier(s.schema)}.${quoteIdentifier(s.name)}`;
         await tx`select setval(c.oid::regclass, ${s.value}::bigint, ${s.called}) from pg_class c where c.oid = to_regclass(${name})`;
@@ -156,11 +214,7 @@ export async function restoreData(file: string, adminUrl: string): Promise<void>
     });
     await sql`analyze`;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code?.startsWith("Z_") || code === "ERR_STREAM_PREMATURE_CLOSE" || /middle of a table/.test(message)) {
-      throw new StartError(`${file} is damaged or cut off (${message}). Nothing was restored.`, { cause: error });
-    }
-    throw error;
+    throw asDamage(file, error);
   } finally {
     await reader.close().catch(() => {});
     await sql.end({ timeout: 5 });
@@ -175,18 +229,10 @@ async function copyIn(tx: TransactionSql, reader: BackupReader, table: Table) {
     throw new StartError(`The backup has a table ${name} that this version of the program does not make.`);
   // Migrations write rows of their own; the backup has them as they were last.
   await tx.unsafe(`delete from ${name}`);
-  const hash = createHash("sha256");
-  let rows = 0;
-  const watched = async function* () {
-    for await (const piece of reader.rows()) {
-      hash.update(piece);
-      for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) rows++;
-      yield piece;
-    }
-  };
+  const watch = watched(reader);
   const sink = await tx.unsafe(`copy ${name} (${table.columns.map(quoteIdentifier).join(", ")}) from stdin`).writable();
-  await pipeline(Readable.from(watched()), sink);
-  return { rows, sha256: hash.digest("hex") };
+  await pipeline(Readable.from(watch.pieces), sink);
+  return watch.digest();
 }
 
 /** A queue that no migration makes, such as one of a module that is not here any more. */

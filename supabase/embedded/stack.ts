@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { backup } from "./backup.ts";
+import { backupPlan } from "./backup-schedule.ts";
 import { Child, type ChildOptions } from "./child.ts";
 import { Database } from "./database.ts";
 import {
@@ -134,9 +135,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       beforeUpgrade: async ([first]) => {
         if (throwAway) return;
         const stamp = new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19);
-        const file = join(home, "backups", `before-${first!.version}-${stamp}.overture`);
+        const { folder, passphrase } = backupPlan(process.env, home);
+        const file = join(
+          folder,
+          `before-${first!.version}-${stamp}.overture${passphrase === undefined ? "" : ".age"}`,
+        );
         step(`Backup before the upgrade: ${file}`);
-        await backup({ adminUrl: adminDbUrl, file, home });
+        await backup({ adminUrl: adminDbUrl, file, home, passphrase });
       },
     });
 
@@ -178,7 +183,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (options.gateway !== false) {
       await launch(
         "gateway",
-        ["run", "-A", "--no-lock", ...(process.env.GWI ? ["--inspect=127.0.0.1:9333"] : []), "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")],
+        [
+          "run",
+          "-A",
+          "--no-lock",
+          ...(process.env.GWI ? ["--inspect=127.0.0.1:9333"] : []),
+          "--unstable-no-legacy-abort",
+          join(ROOT, "supabase", "embedded", "gateway.ts"),
+        ],
         "announced",
         {
           ...env,

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
+import { type BackupPlan, backupPlan, runBackups } from "./backup-schedule.ts";
 import { buildConsole, isConsoleFresh } from "./console-build.ts";
 import { isFree, StartError } from "./home.ts";
 import { listMigrations } from "./migrate.ts";
@@ -30,6 +31,7 @@ let stack: Stack | undefined;
 let stopping: Promise<void> | undefined;
 let signals = 0;
 const building = new AbortController();
+const backups = new AbortController();
 
 try {
   for (const argument of process.argv.slice(2)) {
@@ -52,6 +54,8 @@ async function start(settings: Settings): Promise<void> {
   const started = Date.now();
   watchSignals();
   const { home, portBase } = settings;
+  // Before anything is started: a wrong setting is said at once.
+  const plan = backupPlan(process.env, home);
   const running = await startStack({
     home,
     portBase,
@@ -72,10 +76,16 @@ async function start(settings: Settings): Promise<void> {
   });
   stack = running;
   if (stopping) return await running.stop(signals > 1);
-  banner(settings, running, Date.now() - started);
+  void runBackups(plan, { adminUrl: running.adminDbUrl, home }, backups.signal, (line) => console.error(`  ${line}`));
+  banner(settings, running, plan, Date.now() - started);
 }
 
-function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claimUrl }: Stack, tookMs: number): void {
+function banner(
+  { productName, home }: Settings,
+  { url, dbUrl, ports, env, claimUrl }: Stack,
+  plan: BackupPlan,
+  tookMs: number,
+): void {
   const lines = [
     ["Console", claimUrl ? `${claimUrl}   (opens once, for the first owner)` : env.OVERTURE_PUBLIC_URL!],
     ["API", `${url}/api/v1   (docs: ${url}/api/v1/docs)`],
@@ -85,6 +95,12 @@ function banner({ productName, home }: Settings, { url, dbUrl, ports, env, claim
     ],
     ["Sandbox", `http://127.0.0.1:${ports.sandbox}   (plays the providers; nothing leaves this machine)`],
     ["Logs", join(home, "logs")],
+    [
+      "Backups",
+      plan.everyHours === null
+        ? "off (OVERTURE_BACKUP_EVERY)"
+        : `${plan.folder}   (every ${plan.everyHours} h, ${plan.keep} kept${plan.passphrase === undefined ? ", not encrypted" : ", encrypted"})`,
+    ],
   ];
   console.log(`\n  ${productName} runs (${(tookMs / 1000).toFixed(1)} s). Ctrl-C stops it; data is kept.\n`);
   for (const [name, value] of lines) console.log(`  ${name!.padEnd(10)}${value}`);
@@ -106,6 +122,7 @@ function watchSignals(): void {
 function shutDown(): Promise<void> {
   stopping ??= (async () => {
     building.abort();
+    backups.abort();
     // While the start is still under way, it sees `stopping` and undoes itself.
     if (!stack) return;
     await stack.stop();

@@ -57,6 +57,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   ],
   "kernel.connection_use()": [both, "two numbers about the server's connections"],
   "kernel.schedule_lags()": [both, "age of the last runs of the installation's schedules, no contents"],
+  "kernel.backup_age()": [both, "age and plan of the installation's backups, no contents"],
   "kernel.queue_lags()": [both, "age of what waits on the installation's queues, no contents"],
   "kernel.list_dead_letters(text,uuid,integer)": [both, ofThisTenant],
   "kernel.requeue_dead_letters(uuid[])": [both, ofThisTenant],

@@ -101,6 +101,8 @@ describe("a running installation", () => {
     const server = await runDeno([...ISOLATED, join(out, "server", "index.js")], env, port);
     world.onStop(async () => void (await server.stop()));
     await world.worker({ OVERTURE_METRICS_PORT: String(port + 1) });
+    // As the schedule of the embedded default notes it.
+    await world.sql`insert into kernel.settings (key, value) values ('backup', jsonb_build_object('planned_at', now(), 'every_seconds', 86400))`;
     const mailing = await world.mailing("postmark", 20);
     await world.settle(mailing);
     const key = { authorization: `Bearer ${world.stack.env.SUPABASE_SECRET_KEY}` };

@@ -16,7 +16,7 @@ import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { backup } from "../../supabase/embedded/backup.ts";
 import { freePortBase, loadSecrets, ROOT } from "../../supabase/embedded/home.ts";
-import { restoreHome } from "../../supabase/embedded/restore.ts";
+import { restoreHome, verifyBackup } from "../../supabase/embedded/restore.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
 import { migrationsFolder } from "../../supabase/embedded/testing.ts";
 import { contentOf } from "./content.ts";
@@ -178,3 +178,60 @@ test("a start that would migrate a home with data makes a backup first, which ca
   expect(text).toContain('#table {"schema":"public","name":"kept","columns":["id"]}\n7\n\\.\n');
   for (const path of [begin, next]) rmSync(path, { recursive: true });
 }, 60_000);
+
+describe("an encrypted backup", () => {
+  const sealed = join(folder, "sealed.overture.age");
+  const words = join(folder, "passphrase");
+  const wrong = join(folder, "other-passphrase");
+
+  test("says nothing to who has no passphrase, and is restored by who has it", async () => {
+    writeFileSync(words, "correct horse battery staple\n");
+    writeFileSync(wrong, "incorrect horse battery staple\n");
+    const taken = run("backup.ts", first, sealed, "--passphrase-file", words);
+    expect(taken.status, taken.out).toBe(0);
+    expect(taken.out).toContain("is encrypted");
+    const bytes = readFileSync(sealed);
+    expect(bytes.subarray(0, 21).toString()).toBe("age-encryption.org/v1");
+    expect(() => gunzipSync(bytes)).toThrow();
+    for (const clear of [loadSecrets(first).OVERTURE_KEYS!, "Ada of the backup", "secrets"])
+      expect(bytes.includes(clear)).toBe(false);
+
+    expect(run("restore.ts", join(folder, "shut"), sealed).out).toMatch(/is encrypted: name the file/);
+    expect(run("restore.ts", join(folder, "shut"), sealed, "--passphrase-file", wrong).out).toMatch(/does not open/);
+    expect(existsSync(join(folder, "shut", "pg"))).toBe(false);
+
+    const home = join(folder, "opened");
+    const restored = run("restore.ts", home, sealed, "--passphrase-file", words);
+    expect(restored.status, restored.out).toBe(0);
+    const [mine, theirs] = await Promise.all([
+      verifyBackup(sealed, "correct horse battery staple"),
+      connected(stack.adminDbUrl, contentOf),
+    ]);
+    expect(mine.tables).toBe(Object.keys(theirs).length);
+    expect(readFileSync(join(home, "secrets.env"), "utf8")).toBe(readFileSync(join(first, "secrets.env"), "utf8"));
+  }, 120_000);
+
+  test("that was cut off or changed is refused, wherever the fault is", async () => {
+    const other = join(folder, "sealed-damaged");
+    const bytes = readFileSync(sealed);
+    const attempt = async (content: Buffer) => {
+      writeFileSync(other, content);
+      return await verifyBackup(other, "correct horse battery staple").then(
+        () => "it was taken",
+        (e: Error) => `${e.name}: ${e.message}`,
+      );
+    };
+    for (const at of [0.5, 0.9]) {
+      expect(await attempt(bytes.subarray(0, Math.floor(bytes.length * at)))).toMatch(/StartError.*(damaged|cut off)/);
+      const changed = Buffer.from(bytes);
+      changed[Math.floor(bytes.length * at)]! ^= 1;
+      expect(await attempt(changed)).toMatch(/StartError.*(damaged|does not open)/);
+    }
+  }, 120_000);
+
+  test("takes no passphrase that can be guessed", () => {
+    writeFileSync(words, "short\n");
+    const taken = run("backup.ts", first, join(folder, "never"), "--passphrase-file", words);
+    expect(taken).toMatchObject({ status: 1, out: expect.stringContaining("at least 12 characters") });
+  });
+});

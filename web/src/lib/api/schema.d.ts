@@ -1715,7 +1715,7 @@ export interface components {
             href: string | null;
             /** Format: uuid */
             id: string;
-            /** @description campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections */
+            /** @description campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late */
             kind: string;
             /** Format: date-time */
             opened_at: string;
