@@ -55,3 +55,19 @@ test(
     await verdict(world, k);
   },
 );
+
+test("a clock that was set back blocks no limit: what was used in the future counts as used now", async () => {
+  const bucket = `test:${crypto.randomUUID()}`;
+  const take = async (n: number) => (await sql`select * from kernel.take_tokens(${bucket}, 10, 1, ${n})`)[0]!;
+  expect(await take(4)).toMatchObject({ taken: true });
+  await sql`update kernel.buckets set at = at + interval '1 hour' where key = ${bucket}`;
+  expect(await take(6)).toMatchObject({ taken: true, retry_after: 0 });
+  const refused = await take(5);
+  expect(refused.taken).toBe(false);
+  expect(refused.retry_after).toBeLessThanOrEqual(5);
+  // A provider's wait is told apart from that, and counts in full; after it the bucket fills from nothing.
+  await sql`select kernel.block_bucket(${bucket}, 600)`;
+  expect((await take(1)).retry_after).toBeGreaterThan(590);
+  await sql`update kernel.buckets set at = at - interval '1 hour', blocked_until = clock_timestamp() where key = ${bucket}`;
+  expect((await take(5)).taken).toBe(false);
+});

@@ -3,7 +3,12 @@ import { of, type Mutation } from "./mutation.ts";
 const TENANCY = "migrations/20261120091000_tenancy.sql";
 const MESSAGING = "migrations/20261120095000_messaging.sql";
 const PLANS = "migrations/20261121090000_messaging_plans.sql";
+const QUEUES = "migrations/20261121092000_queues.sql";
 const LEDGER = "tests/faults/ledger.test.ts";
+const DISK_FULL =
+  "a full disk in mid-send: the database gives up and comes back, the workers live, nobody was called without a record: 0 duplicates, 0 lost";
+const BIG_QUEUE =
+  "a queue with 1,000,000 messages: reads, settlements and metrics stay small, other queues are served, a campaign goes through";
 
 export const sending: readonly Mutation[] = of("sending", [
   {
@@ -133,6 +138,46 @@ export const sending: readonly Mutation[] = of("sending", [
     replace: "2 ** 31 - 1,",
     test: "modules/kernel/drain.test.ts",
     name: "a handler slower than its visibility keeps its message; stop() waits for it",
+  },
+  {
+    promise: "A database whose disk is full comes back by itself when there is room",
+    file: "supabase/embedded/database.ts",
+    find: "if (this.#options.restart) this.#recovery",
+    replace: "if (false) this.#recovery",
+    test: "tests/faults/disk-full.test.ts",
+    name: DISK_FULL,
+  },
+  {
+    promise: "… and a log that cannot be written ends no process",
+    file: "modules/kernel/log.ts",
+    find: "  try {\n    console.error(line);\n  } catch {\n    // Nowhere left to say so.\n  }\n",
+    replace: "  console.error(line);\n",
+    test: "tests/faults/disk-full.test.ts",
+    name: DISK_FULL,
+  },
+  {
+    promise: "A million messages on a queue slow nobody who reads it",
+    file: QUEUES,
+    find: "where q.vt <= $1 order by q.vt, q.msg_id limit $2",
+    replace: "where q.vt <= $1 order by q.msg_id limit $2",
+    test: "tests/faults/big-queue.test.ts",
+    name: BIG_QUEUE,
+  },
+  {
+    promise: "… nor those who look at its depth",
+    file: QUEUES,
+    find: "most constant int := 10000;",
+    replace: "most constant int := 10000000;",
+    test: "tests/faults/big-queue.test.ts",
+    name: BIG_QUEUE,
+  },
+  {
+    promise: "A clock that is set back blocks no limit for as long",
+    file: QUEUES,
+    find: "  if b.at > ts then",
+    replace: "  if b.at > ts and false then",
+    test: "tests/faults/clock.test.ts",
+    name: "a clock that was set back blocks no limit: what was used in the future counts as used now",
   },
   {
     promise: "A team always has an owner",
