@@ -74,9 +74,10 @@ async function answer(
 
   let actor: Actor = { kind: "anonymous", address: callerAddress(request.headers) };
   let tenantId: string | null = null;
+  let now: Date | undefined;
   if (op.auth === "tenant") {
     const entered = await authenticator.enter(request.headers);
-    ({ actor, tenantId } = entered);
+    ({ actor, tenantId, now } = entered);
     const { policy, limit, perSecond, remaining, retryAfter } = entered.rate;
     headers["ratelimit-policy"] = `"${policy}";q=${limit};w=${Math.ceil(limit / perSecond)}`;
     headers["ratelimit"] = `"${policy}";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / perSecond)}`;
@@ -127,7 +128,7 @@ async function answer(
         };
 
   if (op.auth === "tenant") {
-    return await kernel.run(scope, async (ctx) => {
+    return await kernel.run({ ...scope, now }, async (ctx) => {
       const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
       if (replayed) return replayed;
       const result = await op.handle(ctx, input, request);

@@ -33,6 +33,8 @@ export type RunScope = {
   /** Audit action for the row written when the handler called `audit`. */
   action?: string;
   signal?: AbortSignal;
+  /** The database's clock, when the caller has just read it. */
+  now?: Date;
 };
 
 const hostOf = (url: string) => {
@@ -96,13 +98,17 @@ export function createKernel(
   });
 
   const run = <T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T> =>
-    database.tx(scopeOf(scope.actor, scope.tenantId), async (tx, now) => {
-      const notes: AuditNote[] = [];
-      const ctx = context(scope, tx, now, notes);
-      const result = await fn(ctx);
-      if (scope.action && notes.length > 0) await writeAudit(tx, scope, ctx.requestId, notes);
-      return result;
-    });
+    database.tx(
+      scopeOf(scope.actor, scope.tenantId),
+      async (tx, now) => {
+        const notes: AuditNote[] = [];
+        const ctx = context(scope, tx, now, notes);
+        const result = await fn(ctx);
+        if (scope.action && notes.length > 0) await writeAudit(tx, scope, ctx.requestId, notes);
+        return result;
+      },
+      scope.now,
+    );
 
   return {
     ...services,
