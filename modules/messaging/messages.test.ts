@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { type Answer, testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { uuid7 } from "../kernel/ids.ts";
 
 const t = testKernel();
@@ -36,6 +36,39 @@ test("filters by status, contact and direction", async () => {
   const { body } = await team.api("GET", "/messages?status=failed");
   expect(body.data.map((m: { id: string }) => m.id)).toEqual([failed]);
   expect((await team.api("GET", "/messages?status=nonsense")).status).toBe(422);
+});
+
+test("a campaign's messages come in pages, newest first, each once, whatever became of them", async () => {
+  const team = await t.tenant();
+  const [campaign] = await t.sql<
+    { id: string }[]
+  >`insert into public.campaigns (tenant_id, name) values (${team.id}, 'K') returning id`;
+  const statuses = ["sent", "failed", "queued", "received", "sent"];
+  const made: { id: string; status: string }[] = [];
+  for (let i = 0; i < 23; i++) {
+    const status = statuses[i % 5]!;
+    const direction = status === "received" ? "in" : "out";
+    made.unshift({ id: await insert(team, { campaign_id: campaign!.id, status, direction }), status });
+    await insert(team, { status, direction });
+  }
+  const all = async (query: string) => {
+    const seen: string[] = [];
+    let cursor: string | null = "";
+    do {
+      const path: string = `/messages?campaign_id=${campaign!.id}&limit=3${query}${cursor && `&cursor=${cursor}`}`;
+      const { body }: Answer = await team.api("GET", path);
+      seen.push(...body.data.map((m: { id: string }) => m.id));
+      cursor = body.next_cursor;
+    } while (cursor !== null);
+    return seen;
+  };
+  const expected = (wanted: (status: string) => boolean) => made.filter((m) => wanted(m.status)).map((m) => m.id);
+  expect(await all("")).toEqual(expected(() => true));
+  expect(await all("&status=sent")).toEqual(expected((s) => s === "sent"));
+  expect(await all("&direction=in")).toEqual(expected((s) => s === "received"));
+  expect(await all("&direction=out")).toEqual(expected((s) => s !== "received"));
+  expect(await all("&status=received&direction=out")).toEqual([]);
+  expect((await team.api("GET", "/messages?status=received&limit=100")).body.data).toHaveLength(8);
 });
 
 test("the HTML of received mail is never given out", async () => {

@@ -29,6 +29,32 @@ const toMessage = (row: Row) =>
     typeof MessageSchema
   >;
 
+/**
+ * A campaign's messages by id, in which they were made: a few of each status from the index, and the newest of those. By time the
+ * planner would read either all of the campaign or all that is newer than it.
+ */
+async function ofCampaign(
+  { db, tenantId }: Ctx,
+  {
+    campaign_id,
+    status,
+    direction,
+  }: { campaign_id: string; status?: string | undefined; direction?: string | undefined },
+  after: string | undefined,
+  wanted: number,
+): Promise<Row[]> {
+  const statuses = MESSAGE_STATUS.filter(
+    (s) => (!status || s === status) && (!direction || (s === "received") === (direction === "in")),
+  );
+  return await db<Row[]>`
+    select ${columns(db)} from unnest(${statuses}::text[]) s
+    cross join lateral (
+      select x.* from public.messages x
+      where x.tenant_id = ${tenantId} and x.campaign_id = ${campaign_id} and x.status = s ${after ? db`and x.id < ${after}::uuid` : db``}
+      order by x.id desc limit ${wanted}) m ${joins(db)}
+    order by m.id desc limit ${wanted}`;
+}
+
 export const listMessages = defineOperation({
   id: "messages.list",
   method: "GET",
@@ -46,15 +72,21 @@ export const listMessages = defineOperation({
   async handle(ctx, input) {
     const after = decodeCursor(input.cursor, timeAndId);
     const { db } = ctx;
-    const rows = await db<Row[]>`
-      select ${columns(db)} from public.messages m ${joins(db)}
-      where m.tenant_id = ${ctx.tenantId}
-        ${input.campaign_id ? db`and m.campaign_id = ${input.campaign_id}` : db``}
-        ${input.contact_id ? db`and m.contact_id = ${input.contact_id}` : db``}
-        ${input.status ? db`and m.status = ${input.status}` : db``}
-        ${input.direction ? db`and m.direction = ${input.direction}` : db``}
-        ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
-      order by m.created_at desc, m.id desc limit ${input.limit + 1}`;
+    const start = after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``;
+    // Only what came in is received, and has an index of its own.
+    const direction = input.status === "received" ? (input.direction ?? "in") : input.direction;
+    const wanted = input.limit + 1;
+    const rows =
+      input.campaign_id && !input.contact_id
+        ? await ofCampaign(ctx, { ...input, campaign_id: input.campaign_id }, after?.[1], wanted)
+        : await db<Row[]>`
+            select ${columns(db)} from public.messages m ${joins(db)}
+            where m.tenant_id = ${ctx.tenantId}
+              ${input.campaign_id ? db`and m.campaign_id = ${input.campaign_id}` : db``}
+              ${input.contact_id ? db`and m.contact_id = ${input.contact_id}` : db``}
+              ${input.status ? db`and m.status = ${input.status}` : db``}
+              ${direction ? db`and m.direction = ${direction}` : db``} ${start}
+            order by m.created_at desc, m.id desc limit ${wanted}`;
     return toPage(rows, input.limit, (r) => [r.cursor_at, r.id], toMessage);
   },
 });

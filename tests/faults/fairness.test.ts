@@ -32,7 +32,7 @@ test(
     await admin.end();
     await sql`update public.messages set due_at = kernel.now() + interval '1 hour' where tenant_id = ${small.tenant.id}`;
     // More wake messages of the big one than the worker has hands.
-    await sql`select kernel.enqueue('messaging_send', array_fill(jsonb_build_object('tenant_id', ${big.tenant.id}::uuid), array[12]))`;
+    await sql`select kernel.enqueue('messaging_send', array_fill(jsonb_build_object('tenant_id', ${big.tenant.id}::uuid), array[24]))`;
     await world.worker();
     await until(async () => (await world.accepted(big.account)) > 2000, {
       what: "the big team's backlog to be under way",
