@@ -25,8 +25,9 @@ export const createApp = (kernel: Kernel): Hono =>
     .post("/:provider/:connection", async (c) => {
       const { provider, connection } = c.req.param();
       const timeout = kernel.config.bodyTimeoutMs;
-      const body = await readBody(c.req.raw, { maxBytes: MAX_BYTES, idleMs: timeout, totalMs: timeout });
-      const request = { headers: c.req.raw.headers, body, url: c.req.url, now: new Date() };
-      const fresh = await ingest(kernel, provider, connection, request);
+      const call = { headers: c.req.raw.headers, url: c.req.url, now: new Date() };
+      const fresh = await ingest(kernel, provider, connection, call, () =>
+        readBody(c.req.raw, { maxBytes: MAX_BYTES, idleMs: timeout, totalMs: timeout }),
+      );
       return c.json({ accepted: true, duplicate: !fresh }, 200);
     });

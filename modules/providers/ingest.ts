@@ -13,14 +13,16 @@ const noWebhook = () => new AppError("not_found", "No such webhook.");
 type Target = Pick<ConnectionRow, "provider" | "credentials" | "settings" | "base_url"> & { tenant_id: string };
 
 /**
- * Takes a provider's call: finds the connection, verifies the raw bytes, stores them once, puts them on the queue.
- * No product logic runs before the answer. Returns whether the delivery was new. Throws `not_found` or `unauthenticated`.
+ * Takes a provider's call: finds the connection, reads the body, verifies the raw bytes, stores them once, puts them on the queue.
+ * No product logic runs before the answer, and nobody's megabytes are read for an address that is none. Returns whether the delivery
+ * was new. Throws `not_found` or `unauthenticated`, and what `readBytes` throws.
  */
 export async function ingest(
   kernel: Kernel,
   providerId: string,
   connectionId: string,
-  request: WebhookRequest,
+  call: Omit<WebhookRequest, "body">,
+  readBytes: () => Promise<WebhookRequest["body"]>,
 ): Promise<boolean> {
   const provider = providers.find((p) => p.id === providerId);
   if (!provider?.verify || !UUID.test(connectionId)) throw noWebhook();
@@ -32,6 +34,7 @@ export async function ingest(
       >`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
   );
   if (!target || target.provider !== providerId) throw noWebhook();
+  const request = { ...call, body: await readBytes() };
 
   const connection = await toOpenConnection(kernel.vault, target.tenant_id, {
     ...target,

@@ -15,8 +15,16 @@ const build = join(import.meta.dirname, "../../web/build");
 
 let tenant: TestTenant;
 let auth: string[];
+let hookPath: string;
 beforeAll(async () => {
   tenant = await t.tenant();
+  const made = await tenant.api("POST", "/connections", {
+    provider: "postmark",
+    name: "Sandbox",
+    credentials: { server_token: crypto.randomUUID() },
+    base_url: `${t.env.OVERTURE_SANDBOX_URL}/postmark`,
+  });
+  hookPath = `/webhooks/postmark/${made.body.id}`;
   auth = [host, `Authorization: Bearer ${tenant.owner.token}`, `X-Tenant-Id: ${tenant.id}`];
 });
 
@@ -27,7 +35,7 @@ describe("bodies", () => {
   test("too large by their own account are 413 before they are read", async () => {
     for (const [path, type] of [
       ["/api/v1/lists", "application/json"],
-      [`/webhooks/postmark/${uuid7()}`, "application/json"],
+      [hookPath, "application/json"],
       ["/api/v1/imports", "text/csv"],
       ["/auth/v1/token?grant_type=password", "application/json"],
       ["/realtime/v1/api/broadcast", "application/json"],
@@ -50,7 +58,7 @@ describe("bodies", () => {
       64 * 1024 * 1024,
     );
     expect(answer.status).toBe(413);
-    const hook = await pour(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host], 64 * 1024 * 1024);
+    const hook = await pour(url, [`POST ${hookPath} HTTP/1.1`, host], 64 * 1024 * 1024);
     expect(hook.status).toBe(413);
     const live = await pour(
       url,
@@ -69,12 +77,18 @@ describe("bodies", () => {
     expect(taken).toBeLessThan(3 * 1024 * 1024);
   });
 
+  test("for a webhook that is none are not read at all", async () => {
+    const nobody = `POST /webhooks/postmark/${uuid7()} HTTP/1.1`;
+    const answer = await sendRaw(url, [nobody, host, "Content-Type: application/json", "Content-Length: 20000000"]);
+    expect(answer.status).toBe(404);
+  });
+
   test("that trickle in are given up with 408, on every door, and leave nothing", { timeout: 40_000 }, async () => {
     const length = "Content-Length: 100000";
     const json = "Content-Type: application/json";
     const [list, hook, login, rest, live] = await Promise.all([
       trickle(url, ["POST /api/v1/lists HTTP/1.1", ...auth, json, length]),
-      trickle(url, [`POST /webhooks/postmark/${uuid7()} HTTP/1.1`, host, json, length]),
+      trickle(url, [`POST ${hookPath} HTTP/1.1`, host, json, length]),
       trickle(url, [
         "POST /auth/v1/token?grant_type=password HTTP/1.1",
         host,
