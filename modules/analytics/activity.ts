@@ -34,6 +34,7 @@ export const activity = defineOperation({
   path: "/activity",
   summary: "What happened to messages, newest first",
   permission: "analytics:read",
+  replica: true,
   input: z.object(pageParams),
   output: pageOf(Activity),
   async handle(ctx, { limit, cursor }) {

@@ -29,6 +29,7 @@ export const dashboard = defineOperation({
   description:
     "Days are UTC. delivered to unsubscribed are of the last 7 days; each message counts once per kind. A machine's open or click is not counted.",
   permission: "analytics:read",
+  replica: true,
   input: z.object({}),
   output: z.object({
     counters: Counters,

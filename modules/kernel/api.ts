@@ -128,7 +128,7 @@ async function answer(
         };
 
   if (op.auth === "tenant") {
-    return await kernel.run({ ...scope, now }, async (ctx) => {
+    return await kernel.run({ ...scope, now, replica: op.replica === true && isRead(op) }, async (ctx) => {
       const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
       if (replayed) return replayed;
       const result = await op.handle(ctx, input, request);

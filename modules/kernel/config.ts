@@ -25,6 +25,16 @@ const Env = z.object({
   SUPABASE_JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
   OVERTURE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
   SUPABASE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
+  OVERTURE_REPLICA_URL: z
+    .string()
+    .startsWith("postgres", "must be a postgres:// URL")
+    .optional()
+    .describe("A streaming replica that dashboards and statistics may be read from; the same login as OVERTURE_DB_URL"),
+  OVERTURE_REPLICA_LAG: z.coerce
+    .number()
+    .positive()
+    .default(60)
+    .describe("Seconds the replica may be behind; schedules write every few seconds, so a sound one is less"),
   OVERTURE_KEYS: z
     .string()
     .regex(
@@ -95,6 +105,8 @@ export type Config = {
   jwtSecret: string | null;
   dbUrl: string;
   dbPool: number;
+  replicaUrl: string | null;
+  replicaLagSeconds: number;
   keys: { id: string; secret: Uint8Array }[];
   publicUrl: string;
   allowPrivateHosts: string[];
@@ -156,6 +168,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     jwtSecret: e.SUPABASE_JWT_SECRET ?? null,
     dbUrl: dbUrl!,
     dbPool: e.OVERTURE_DB_POOL,
+    replicaUrl: e.OVERTURE_REPLICA_URL ?? null,
+    replicaLagSeconds: e.OVERTURE_REPLICA_LAG,
     keys: e.OVERTURE_KEYS.split(",").map((pair) => {
       const [id, secret] = pair.split(":") as [string, string];
       return { id, secret: Uint8Array.from(atob(secret), (c) => c.charCodeAt(0)) };

@@ -23,6 +23,8 @@ export type Database = {
    * the first statement is then sent together with the scope's, a round trip less.
    */
   tx<T>(scope: Scope, fn: (tx: Tx, now: Date) => Promise<T>, now?: Date): Promise<T>;
+  /** The same for what only reads, from the replica where there is one that answers and keeps up, else from the primary. */
+  read<T>(scope: Scope, fn: (tx: Tx, now: Date) => Promise<T>, now?: Date): Promise<T>;
   /** One statement of the kernel's own without role, tenant or transaction: for functions that need none of them. */
   once<T>(fn: (sql: Sql) => Promise<T>): Promise<T>;
   /** LISTEN on its own connection; `onEvent` also runs after a reconnect, because events may have been missed. */
@@ -33,25 +35,36 @@ export type Database = {
 };
 
 /** Told about every statement's seconds, and about the pool's share in use whenever a transaction begins. */
-export type DatabaseWatch = { query(seconds: number): void; pool(share: number): void };
+export type DatabaseWatch = {
+  query(seconds: number): void;
+  pool(share: number): void;
+  read(from: "replica" | "primary"): void;
+};
 
-export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">, watch?: DatabaseWatch): Database {
-  const sql = postgres(config.dbUrl, {
-    max: config.dbPool,
-    idle_timeout: 30,
-    connect_timeout: 10,
-    // Seconds before a lost connection is tried again; the driver's own grow to 20, for which a database that is back would wait.
-    backoff: (attempts: number) => (0.5 + Math.random() / 2) * Math.min(3 ** attempts / 100, 2),
-    // Transaction poolers do not keep prepared statements between transactions.
-    prepare: !/pgbouncer=true|:6543\//.test(config.dbUrl),
-    onnotice: () => {},
-    connection: { application_name: "overture" },
-    types: {
-      // bigint columns are counters and money in micro-units; all stay far below 2^53.
-      bigint: { to: 20, from: [20], parse: (x: string) => Number(x), serialize: (x: number) => String(x) },
-      numeric: { to: 1700, from: [1700], parse: (x: string) => Number(x), serialize: (x: number) => String(x) },
-    },
-  });
+/** How long a replica that failed is left alone. */
+const REPLICA_REST_MS = 15_000;
+
+export function openDatabase(
+  config: Pick<Config, "dbUrl" | "dbPool" | "replicaUrl" | "replicaLagSeconds">,
+  watch?: DatabaseWatch,
+): Database {
+  const connect = (url: string, connectSeconds: number) =>
+    postgres(url, {
+      max: config.dbPool,
+      idle_timeout: 30,
+      connect_timeout: connectSeconds,
+      // Seconds before a lost connection is tried again; the driver's own grow to 20, for which a database that is back would wait.
+      backoff: (attempts: number) => (0.5 + Math.random() / 2) * Math.min(3 ** attempts / 100, 2),
+      // Transaction poolers do not keep prepared statements between transactions.
+      prepare: !/pgbouncer=true|:6543\//.test(url),
+      onnotice: () => {},
+      connection: { application_name: "overture" },
+      types: {
+        // bigint columns are counters and money in micro-units; all stay far below 2^53.
+        bigint: { to: 20, from: [20], parse: (x: string) => Number(x), serialize: (x: number) => String(x) },
+        numeric: { to: 1700, from: [1700], parse: (x: string) => Number(x), serialize: (x: number) => String(x) },
+      },
+    });
   let callers = 0;
   /** Counts the caller among those who want a connection; the pool hands out at most `max`. */
   const counted = async <T>(fn: () => Promise<T>): Promise<T> => {
@@ -62,33 +75,59 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">, watch?: D
       callers--;
     }
   };
+  const sql = connect(config.dbUrl, 10);
+  const replica = config.replicaUrl ? connect(config.replicaUrl, 3) : null;
+  let restUntil = 0;
+
+  const begin = <T>(on: Sql, scope: Scope, fn: (tx: Tx, now: Date) => Promise<T>, now?: Date): Promise<T> => {
+    const work = async (plain: Tx): Promise<T> => {
+      const tx = watch ? timed(plain, watch) : plain;
+      const claims = scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
+      if (on === replica) await requireFresh(tx, config.replicaLagSeconds);
+      const entered = tx<[{ now: Date }]>`
+        select kernel.now() as now,
+          set_config('request.jwt.claims', ${claims}, true),
+          set_config('app.tenant_id', ${scope.tenantId ?? ""}, true),
+          set_config('role', ${scope.role}, true)`;
+      if (!now) return await fn(tx, (await entered)[0].now);
+      // What follows is sent behind it on the same connection. Should it fail, the transaction is over and so is all that follows.
+      const ready = entered.then(
+        () => null,
+        (error: unknown) => ({ error }),
+      );
+      const [result] = await Promise.allSettled([fn(tx, now)]);
+      const failed = await ready;
+      if (failed) throw failed.error;
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    };
+    // Read only, also where the URL leads to a primary by mistake.
+    return (on === replica ? on.begin("read only", work) : on.begin(work)) as Promise<never>;
+  };
+  const tx: Database["tx"] = (scope, fn, now) =>
+    counted(() => {
+      // Not in once(): the samples are written through it, and would keep calling for more of themselves.
+      watch?.pool(Math.min(callers, config.dbPool) / config.dbPool);
+      return begin(sql, scope, fn, now);
+    });
   return {
-    tx: (scope, fn, now) =>
-      counted(() => {
-        // Not in once(): the samples are written through it, and would keep calling for more of themselves.
-        watch?.pool(Math.min(callers, config.dbPool) / config.dbPool);
-        return sql.begin(async (plain) => {
-          const tx = watch ? timed(plain, watch) : plain;
-          const claims =
-            scope.role === "overture_user" ? JSON.stringify({ sub: scope.userId, role: "authenticated" }) : "";
-          const entered = tx<[{ now: Date }]>`
-          select kernel.now() as now,
-            set_config('request.jwt.claims', ${claims}, true),
-            set_config('app.tenant_id', ${scope.tenantId ?? ""}, true),
-            set_config('role', ${scope.role}, true)`;
-          if (!now) return await fn(tx, (await entered)[0].now);
-          // What follows is sent behind it on the same connection. Should it fail, the transaction is over and so is all that follows.
-          const ready = entered.then(
-            () => null,
-            (error: unknown) => ({ error }),
-          );
-          const [result] = await Promise.allSettled([fn(tx, now)]);
-          const failed = await ready;
-          if (failed) throw failed.error;
-          if (result.status === "rejected") throw result.reason;
-          return result.value;
-        }) as Promise<never>;
-      }),
+    tx,
+    async read(scope, fn, now) {
+      if (!replica) return await tx(scope, fn, now);
+      if (Date.now() >= restUntil) {
+        try {
+          const answer = await begin(replica, scope, fn, now);
+          watch?.read("replica");
+          return answer;
+        } catch (error) {
+          // It only read, so asking the primary again does nothing twice.
+          if (!isReplicasFault(error)) throw error;
+          restUntil = Date.now() + REPLICA_REST_MS;
+        }
+      }
+      watch?.read("primary");
+      return await tx(scope, fn, now);
+    },
     once: (fn) => counted(() => fn(sql)),
     async listen(channel, onEvent) {
       const { unlisten } = await sql.listen(channel, onEvent, () => onEvent(""));
@@ -99,8 +138,28 @@ export function openDatabase(config: Pick<Config, "dbUrl" | "dbPool">, watch?: D
       waiting: Math.max(0, callers - config.dbPool),
       max: config.dbPool,
     }),
-    close: () => sql.end({ timeout: 5 }),
+    async close() {
+      await Promise.all([sql.end({ timeout: 5 }), replica?.end({ timeout: 5 })]);
+    },
   };
+}
+
+class StaleReplica extends Error {}
+
+/** The replay's own clock: the receiver may be gone for hours while everything it brought was replayed. */
+async function requireFresh(tx: Tx, mostSeconds: number): Promise<void> {
+  const [row] = await tx<{ lag: number | null }[]>`
+    select case when pg_is_in_recovery() then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 else 0 end as lag`;
+  if (row!.lag === null || row!.lag > mostSeconds) throw new StaleReplica("the replica is behind");
+}
+
+/** It is gone, behind, or cancelled the statement to go on replaying; 25006: the reader wanted to write. */
+function isReplicasFault(error: unknown): boolean {
+  const code = String((error as { code?: unknown }).code ?? "");
+  return (
+    error instanceof StaleReplica ||
+    /^(CONNECT|CONNECTION_|ECONN|ETIMEDOUT|ENOTFOUND|EAI_|EHOST|28|3D000|57P|40001|25006|53300)/.test(code)
+  );
 }
 
 type Query = Promise<unknown> & { executed?: boolean; handle?(): Promise<void> };

@@ -35,6 +35,8 @@ export type RunScope = {
   signal?: AbortSignal;
   /** The database's clock, when the caller has just read it. */
   now?: Date;
+  /** Only reads, and seconds behind is soon enough. */
+  replica?: boolean;
 };
 
 const hostOf = (url: string) => {
@@ -82,6 +84,8 @@ export function createKernel(
       samples.record("query", "transaction", seconds);
     },
     pool: (share) => samples.record("pool", "pool", share),
+    read: (from) =>
+      services.metrics.count("overture_replica_reads_total", "Reads a replica might answer, by who answered", { from }),
   });
   const samples = createSamples(database, (error) => services.log.warn("samples could not be written yet", { error }));
 
@@ -98,7 +102,7 @@ export function createKernel(
   });
 
   const run = <T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T> =>
-    database.tx(
+    database[scope.replica ? "read" : "tx"](
       scopeOf(scope.actor, scope.tenantId),
       async (tx, now) => {
         const notes: AuditNote[] = [];

@@ -34,6 +34,8 @@ export type TenantOperation<I extends z.ZodObject = z.ZodObject, O extends z.Zod
   /** A key of some module's `permissions`. */
   permission: string;
   transaction: "one";
+  /** Only reads, and may answer from a replica that is seconds behind: dashboards and statistics, never what one just wrote. */
+  replica?: true;
   handle(ctx: Ctx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
 
