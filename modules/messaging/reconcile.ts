@@ -9,8 +9,11 @@ import { messagingSend } from "./send.ts";
  * By idempotency key (asking again cannot send again), by the provider's search, or not at all: then a webhook or a person tells.
  */
 
-/** A provider's search index lags behind its own accepts; asking earlier could miss a message and send it twice. */
-const SEARCH_AFTER_SECONDS = 60;
+/**
+ * A provider's search index lags behind its own accepts; asking earlier could miss a message and send it twice. A minute, and the
+ * fifteen seconds by which a jump of the wall clock may show on the slow one.
+ */
+const SEARCH_AFTER_SECONDS = 75;
 /** Keys are asked again only well before the provider forgets them: the claim and the call need their time too. */
 const KEY_MARGIN_SECONDS = 1800;
 /** Searches of one connection per round, one after the other, so that reconciling never floods a provider in trouble. */
@@ -72,7 +75,7 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
   }
   const unknown = await ctx.tx(
     (tx) => tx.db<Unknown[]>`
-      select m.id, m.attempts, extract(epoch from clock_timestamp() - a.started_at)::float8 as age_seconds
+      select m.id, m.attempts, extract(epoch from kernel.slow_clock() - coalesce(a.slow_at, a.started_at))::float8 as age_seconds
       from public.messages m
       join public.attempts a on a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts
       where m.tenant_id = ${ctx.tenantId} and m.connection_id = ${connectionId} and m.status = 'unknown'

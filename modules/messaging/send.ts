@@ -52,7 +52,7 @@ export const messagingSend = defineManualConsumer({
   batch: 1, // one tenant at a time per loop, so that a big one never holds back the rest of a batch
   concurrency: 4, // providers' answers take most of the time
   async handle(ctx, payload) {
-    const end = Date.now() + BUDGET_MS;
+    const end = performance.now() + BUDGET_MS; // the date may be set meanwhile
     const connections = await ctx.tx(async (tx) => {
       // Before the look at what is due: what a dropped one announced is then seen.
       await tx.db`select private.drop_wakes()`;
@@ -95,10 +95,10 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
   const bucket = `connection:${connectionId}`;
   let wait = 0;
 
-  while (Date.now() < end && !ctx.signal.aborted) {
+  while (performance.now() < end && !ctx.signal.aborted) {
     if (wait > 0) await pause(wait, ctx.signal);
     if (ctx.signal.aborted) return true;
-    const began = Date.now();
+    const began = { date: Date.now(), monotonic: performance.now() };
     // A transaction of its own: the bucket's row would otherwise be locked for as long as a claim takes, in every worker.
     wait = await ctx.tx(async (tx) => {
       const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
@@ -111,8 +111,10 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
       ...(await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`),
     ]);
     if (claimed.length === 0) return false;
-    // Frozen since the claim (a sleeping machine)? The lease may be over, and somebody else at it.
-    const late = Date.now() - began > (LEASE_SECONDS / 4) * 1000;
+    // Frozen since the claim? The lease may be over, and somebody else at it. The date goes on while a machine sleeps, the
+    // monotonic clock when the date is set back.
+    const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
+    const late = passed > (LEASE_SECONDS / 4) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
     await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;

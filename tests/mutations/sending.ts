@@ -3,6 +3,7 @@ import { of, type Mutation } from "./mutation.ts";
 const TENANCY = "migrations/20261120091000_tenancy.sql";
 const MESSAGING = "migrations/20261120095000_messaging.sql";
 const PLANS = "migrations/20261121090000_messaging_plans.sql";
+const LEASES = "migrations/20261121092200_lease_clocks.sql";
 const QUEUES = "migrations/20261121092000_queues.sql";
 const LEDGER = "tests/faults/ledger.test.ts";
 const DISK_FULL =
@@ -21,7 +22,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "Two workers never take the same message",
-    file: PLANS,
+    file: LEASES,
     find: "    for update of m skip locked\n  ), wanted",
     replace: "  ), wanted",
     test: LEDGER,
@@ -29,7 +30,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… also when it changed between look and lock",
-    file: PLANS,
+    file: LEASES,
     find: "m.id = any(array(select c.id from candidates c)) and m.status = 'queued'",
     replace: "m.id = any(array(select c.id from candidates c))",
     test: LEDGER,
@@ -37,7 +38,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No worker waits for what another one holds",
-    file: PLANS,
+    file: LEASES,
     find: "    for update of m skip locked\n  ), wanted",
     replace: "    for update of m\n  ), wanted",
     test: LEDGER,
@@ -45,7 +46,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A worker that died leaves a question, not a second send",
-    file: MESSAGING,
+    file: LEASES,
     find: "update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost'",
     replace: "update public.messages m set status = 'queued', lease_until = null, error_code = 'worker_lost'",
     test: "tests/faults/crash.test.ts",
@@ -53,7 +54,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… not even after the provider forgot the key",
-    file: PLANS,
+    file: LEASES,
     find: "      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())\n",
     replace: "",
     test: LEDGER,
@@ -61,9 +62,9 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… counted from the first call nobody knows the answer of",
-    file: MESSAGING,
-    find: "min(a.started_at) + pg_catalog.make_interval(secs => remembered_seconds)",
-    replace: "max(a.started_at) + pg_catalog.make_interval(secs => remembered_seconds)",
+    file: LEASES,
+    find: "- max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at))",
+    replace: "- min(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at))",
     test: LEDGER,
     name: "asked again with the same key only while the provider remembers it; then a person or a webhook tells",
   },
@@ -109,7 +110,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No message to a suppressed address is claimed once the suppression is committed",
-    file: PLANS,
+    file: LEASES,
     find: "      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)\n      -- Once",
     replace: "      -- Once",
     test: LEDGER,
@@ -117,7 +118,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "Any number of workers keep to the day's cap",
-    file: PLANS,
+    file: LEASES,
     find: "m.id = w.id and w.nth <= g.n",
     replace: "m.id = w.id",
     test: LEDGER,
