@@ -133,6 +133,8 @@ test("a running campaign with work due that sends nothing is stalled after a qua
   expect(await alertsOf(team)).toMatchObject([
     { kind: "campaign_stalled", subject: campaign, severity: "critical", href: `/campaigns/${campaign}` },
   ]);
+  expect(await alertsOf(team, `?subject=${campaign}&status=open`)).toHaveLength(1);
+  expect(await alertsOf(team, "?subject=another")).toEqual([]);
   const { attention } = (await team.api("GET", "/dashboard")).body;
   expect(attention).toContainEqual(
     expect.objectContaining({

@@ -55,13 +55,18 @@ export const listAlerts = defineOperation({
   summary: "Alerts that are open, and those that were",
   description: "Newest first. They open and close by themselves; resolved ones are kept for 90 days.",
   permission: "operations:read",
-  input: z.object({ ...pageParams, status: z.enum(["open", "resolved"]).optional() }),
+  input: z.object({
+    ...pageParams,
+    status: z.enum(["open", "resolved"]).optional(),
+    subject: z.string().max(200).optional().describe("Only those about this queue, schedule or campaign."),
+  }),
   output: pageOf(Alert),
-  async handle(ctx, { status, cursor, limit }) {
+  async handle(ctx, { status, subject, cursor, limit }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
     const rows = await ctx.db<AlertRow[]>`
       select id, kind, subject, scope, severity, status, summary, href, value, threshold, opened_at, resolved_at from public.alerts
       where tenant_id = ${ctx.tenantId} and ${status ? ctx.db`status = ${status}` : ctx.db`status <> 'pending'`}
+        ${subject === undefined ? ctx.db`` : ctx.db`and subject = ${subject}`}
         and (${before}::uuid is null or id < ${before}) order by id desc limit ${limit + 1}`;
     return toPage(rows, limit, (r) => [r.id], toAlert);
   },

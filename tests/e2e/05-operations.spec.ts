@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import { expect, test, toast } from "./support.ts";
+import { connectSandbox, expect, test, toast } from "./support.ts";
 import { until } from "../support/until.ts";
 
 test("a message no retry can help becomes a dead letter, is read, tried again and thrown away", async ({
@@ -83,6 +83,19 @@ test("an alert appears by itself, leads to its cause, and closes by itself; the 
     await sql`select private.evaluate_alerts()`;
     await expect(row.getByText("Resolved")).toBeVisible();
 
+    // A campaign that should send and does not says so itself.
+    const { senderId } = await connectSandbox(account);
+    const campaign = await account.api("POST", "/campaigns", {
+      name: "Quiet",
+      sender_id: senderId,
+      steps: [{ kind: "email", wait_hours: 0, subject: "Hello", body: "Hi" }],
+    });
+    await sql`insert into public.alerts (tenant_id, kind, subject, scope, severity, summary, value, threshold, status, opened_at, href)
+      values (${account.tenantId}, 'campaign_stalled', ${campaign.id}, 'team', 'critical', 'Quiet sends nothing.', 15, 15, 'open', now(), ${`/campaigns/${campaign.id}`})`;
+    await page.goto(`/campaigns/${campaign.id}`);
+    await expect(page.getByRole("status").getByText("Quiet sends nothing.")).toBeVisible();
+
+    await page.goto("/queues");
     await page.getByRole("link", { name: "Service level" }).click();
     const figures = page.getByRole("region", { name: "Service level" });
     await expect(figures.getByText("Objective 99.9%")).toBeVisible();

@@ -2538,6 +2538,8 @@ export interface operations {
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
                 status?: "open" | "resolved";
+                /** @description Only those about this queue, schedule or campaign. */
+                subject?: string;
             };
             header?: never;
             path?: never;
