@@ -21,6 +21,8 @@ type Row = {
 type Bare = { path: string; headers: Record<string, string>; body: unknown };
 type Side = {
   provider: string;
+  /** An account of its own for each side of a round. */
+  newKey: () => string;
   credentials: (key: string) => Record<string, string>;
   /** Faster than any real account allows: the rate must not be what is measured. */
   perSecond: number;
@@ -31,6 +33,7 @@ type Side = {
 
 const ONE_EACH: Side = {
   provider: "resend",
+  newKey: () => `re_${crypto.randomUUID().replaceAll("-", "")}`,
   credentials: (key) => ({ api_key: key }),
   perSecond: 100_000,
   portion: 100,
@@ -52,6 +55,7 @@ const ONE_EACH: Side = {
 
 const BATCHES: Side = {
   provider: "postmark",
+  newKey: () => crypto.randomUUID(),
   credentials: (key) => ({ server_token: key }),
   perSecond: 100_000,
   portion: 500,
@@ -105,7 +109,7 @@ export const send = (people = 5_000): Promise<Figure[]> =>
 
 async function once({ kernel, admin, team, call, stack }: World, side: Side, people: number) {
   const me = await team("Sends");
-  const key = account();
+  const key = side.newKey();
   const base = `${stack.env.OVERTURE_SANDBOX_URL}/${side.provider}`;
   const connection = await call(me, "POST", "/connections", {
     provider: side.provider,
@@ -158,7 +162,7 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
   if (sent.length !== people || open > 0)
     throw new Error(`${sent.length} of ${people} messages were planned, ${open} of them not sent.`);
 
-  const other = account();
+  const other = side.newKey();
   const bare = await seconds(async () => {
     for (let i = 0; i < sent.length; i += side.portion)
       await Promise.all(side.calls(sent.slice(i, i + side.portion), other).map((c) => post(base, c)));
@@ -172,9 +176,6 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
       throw new Error(`The sandbox accepted ${(await stats(name)).accepted} of ${people}.`);
   return { plan, ours, bare };
 }
-
-/** A key that both providers' sandboxes take. */
-const account = () => `re_${crypto.randomUUID().replaceAll("-", "")}`;
 
 async function post(base: string, { path, headers, body }: Bare): Promise<void> {
   const response = await fetch(`${base}${path}`, {
