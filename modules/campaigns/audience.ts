@@ -139,9 +139,13 @@ export async function audienceReport(
     from (
       select p.*, not p.suppressed and not p.without_email as writable from (
         select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values as unknown as Fragment[])}
-        from public.contacts c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
-        where c.tenant_id = ${tenantId} and (${people} or exists (
-          select from public.enrollments e where e.tenant_id = c.tenant_id and e.campaign_id = ${campaign.id} and e.contact_id = c.id))
+        from (
+          -- Two questions, not one with «or», which would have everybody looked at.
+          select c.* from public.contacts c where c.tenant_id = ${tenantId} and ${people}
+          union all
+          select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+          where e.tenant_id = ${tenantId} and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
+        ) c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
       ) p
     ) a`;
   return {

@@ -56,14 +56,14 @@ async function loadLeads(
   { id, status, search, after, limit }: LeadFilter,
 ): Promise<LeadRow[]> {
   const { db, tenantId } = ctx;
-  const enrolled = db`e.tenant_id = ${tenantId} and e.campaign_id = ${campaignId}
+  const enrolled = db`e.tenant_id = ${tenantId}
     ${id ? db`and e.id = ${id}` : db``} ${status ? db`and e.status = ${status}` : db``} ${after ? db`and e.id < ${after}::uuid` : db``}`;
   const pick = async (enrollments: Fragment, matching: Fragment = db``) =>
     await db<LeadRow[]>`
     with page as materialized (
       select e.id, e.contact_id, c.email, c.full_name, e.status, e.step, e.next_at, e.reason, e.created_at, e.finished_at
       from ${enrollments} e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-      where ${enrolled} ${matching}
+      where true ${matching}
       order by e.id desc limit ${limit}
     )
     select p.*, v.kind as event_kind, v.at as event_at from page p
@@ -72,20 +72,22 @@ async function loadLeads(
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot
       where m.tenant_id = ${tenantId} and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
     order by p.id desc`;
-  if (!search) return await pick(db`public.enrollments`);
+  // The campaign as a range and in the order: said as equal, the planner may well read the whole team's enrollments in id order
+  // and throw away those of newer campaigns.
+  const newest = (most: number) => db`(
+    select * from public.enrollments e where ${enrolled} and e.campaign_id between ${campaignId} and ${campaignId}
+    order by e.campaign_id ${status ? db`desc` : db`asc`}, e.id desc limit ${most})`;
+  if (!search) return await pick(newest(limit));
 
   const people = await prepare(db, tenantId, { search, defer: true });
   const matching = db`and ${people.search(search)}`;
   // Whatever many match is among the newest; the rest is found from the people's side.
-  const rows = await pick(
-    db`(select * from public.enrollments e where ${enrolled} order by e.id desc limit ${FIRST_STRIDE})`,
-    matching,
-  );
+  const rows = await pick(newest(FIRST_STRIDE), matching);
   if (rows.length >= limit) return rows;
   // Found inside the statement: there may be hundreds of thousands.
   const found = db`(select private.find_contacts(${JSON.stringify(people.required)}::text::jsonb, 'created_at', true, null, null, null))::uuid[]`;
   return await pick(
-    db`(select * from public.enrollments e where ${enrolled} and e.contact_id = any(${found}) offset 0)`,
+    db`(select * from public.enrollments e where ${enrolled} and e.campaign_id = ${campaignId} and e.contact_id = any(${found}) offset 0)`,
     matching,
   );
 }

@@ -18,7 +18,7 @@ export type Mutation = {
   build?: true;
 };
 
-export type Section = "isolation" | "hostile input" | "sending";
+export type Section = "isolation" | "hostile input" | "sending" | "operations";
 
 export const hostile = (name: string) => `tests/hostile/${name}.test.ts`;
 
