@@ -319,14 +319,17 @@ begin
   rows := private.add_events(rows);
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
-  with found as (
-    update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
-      provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
-    from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
-    where m.tenant_id = (select me) and m.id = i.target and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
-    returning m.id
-  )
-  select pg_catalog.array_agg(f.id) into proven from found f;
+  -- Rare, and an update that finds nothing still costs all its triggers.
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select me) and m.id = x.target where m.status <> 'sent') then
+    with found as (
+      update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
+        provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+      where m.tenant_id = (select me) and m.id = i.target and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
+      returning m.id
+    )
+    select pg_catalog.array_agg(f.id) into proven from found f;
+  end if;
   if proven is not null then
     update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.', finished_at = pg_catalog.clock_timestamp()
     where a.tenant_id = (select me) and a.message_id = any(proven) and a.outcome = 'unknown';

@@ -10,6 +10,8 @@ export const done = (): Outcome => ({ kind: "done" });
 export const retry = (inSeconds?: number, reason?: string): Outcome => ({ kind: "retry", inSeconds, reason });
 export const dead = (reason: string): Outcome => ({ kind: "dead", reason });
 
+export const DEFAULT_BATCH = 10;
+
 type Base<P extends { tenant_id: string }> = {
   /** Queue name, one consumer each: `[a-z][a-z0-9_]*`. */
   queue: string;
@@ -19,10 +21,12 @@ type Base<P extends { tenant_id: string }> = {
   visibilitySeconds: number;
   /** Deliveries before a message is a dead letter. */
   maxAttempts: number;
-  /** Messages read at once; default 10. */
+  /** Messages read at once; default DEFAULT_BATCH. */
   batch?: number;
   /** Batches handled at once per worker; default 1. */
   concurrency?: number;
+  /** Milliseconds a worker lets messages gather after a batch that was not full; default 0. The first after a silence never waits. */
+  gatherMs?: number;
 };
 
 /** Handler and acknowledgement commit together: a consumer that only writes to the database acts exactly once. */

@@ -1,4 +1,4 @@
-import { type AnyConsumer, backoffSeconds, type Outcome } from "./consumer.ts";
+import { type AnyConsumer, backoffSeconds, DEFAULT_BATCH, type Outcome } from "./consumer.ts";
 import type { Ctx } from "./context.ts";
 import { AppError, toAppError } from "./errors.ts";
 import type { Kernel } from "./kernel.ts";
@@ -25,7 +25,7 @@ export async function drainOnce(
   // One round trip instead of four: the function checks its caller by its grant, and reads for all tenants anyway.
   const rows = await kernel.database.once(
     (sql) => sql<Row[]>`
-      select msg_id, read_ct, message from kernel.dequeue(${consumer.queue}, ${consumer.visibilitySeconds}, ${consumer.batch ?? 10})`,
+      select msg_id, read_ct, message from kernel.dequeue(${consumer.queue}, ${consumer.visibilitySeconds}, ${consumer.batch ?? DEFAULT_BATCH})`,
   );
   if (rows.length === 0) return 0;
 

@@ -1,4 +1,5 @@
-import type { AnyConsumer } from "./consumer.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type AnyConsumer, DEFAULT_BATCH } from "./consumer.ts";
 import { chooseConsumers, drainOnce } from "./drain.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -44,6 +45,8 @@ export async function startWorker(kernel: Kernel): Promise<Worker> {
         const heard = rings.get(consumer.queue);
         const n = await drainOnce(kernel, consumer, stopping.signal);
         failures = 0;
+        if (consumer.gatherMs && n > 0 && n < (consumer.batch ?? DEFAULT_BATCH))
+          await sleep(consumer.gatherMs, undefined, { signal: stopping.signal }).catch(() => {});
         if (n === 0 && !stopping.signal.aborted && heard === rings.get(consumer.queue))
           await pause(consumer.queue, POLL_MS);
       } catch (error) {
