@@ -183,14 +183,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (options.gateway !== false) {
       await launch(
         "gateway",
-        [
-          "run",
-          "-A",
-          "--no-lock",
-          ...(process.env.GWI ? ["--inspect=127.0.0.1:9333"] : []),
-          "--unstable-no-legacy-abort",
-          join(ROOT, "supabase", "embedded", "gateway.ts"),
-        ],
+        ["run", "-A", "--no-lock", "--unstable-no-legacy-abort", join(ROOT, "supabase", "embedded", "gateway.ts")],
         "announced",
         {
           ...env,
