@@ -189,7 +189,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A message on a queue names the team that put it there",
-    file: KERNEL,
+    file: "migrations/20261121085000_kernel_costs.sql",
     find: "if mine is not null and exists (select from pg_catalog.unnest(messages) m where m ->> 'tenant_id' is distinct from mine::text) then",
     replace: "if false then",
     test: ROWS,
