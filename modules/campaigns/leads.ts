@@ -73,10 +73,12 @@ async function loadLeads(
       where m.tenant_id = ${tenantId} and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
     order by p.id desc`;
   // The campaign as a range and in the order: said as equal, the planner may well read the whole team's enrollments in id order
-  // and throw away those of newer campaigns.
-  const newest = (most: number) => db`(
-    select * from public.enrollments e where ${enrolled} and e.campaign_id between ${campaignId} and ${campaignId}
-    order by e.campaign_id ${status ? db`desc` : db`asc`}, e.id desc limit ${most})`;
+  // and throw away those of newer campaigns. With a status its own index is the obvious one.
+  const newest = (most: number) =>
+    status
+      ? db`(select * from public.enrollments e where ${enrolled} and e.campaign_id = ${campaignId} order by e.id desc limit ${most})`
+      : db`(select * from public.enrollments e where ${enrolled} and e.campaign_id between ${campaignId} and ${campaignId}
+          order by e.campaign_id, e.id desc limit ${most})`;
   if (!search) return await pick(newest(limit));
 
   const people = await prepare(db, tenantId, { search, defer: true });
