@@ -34,14 +34,17 @@ returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, message json
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  return query execute pg_catalog.format($q$
+  for msg_id, read_ct, enqueued_at, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
     returning m.msg_id, m.read_ct, m.enqueued_at, m.message
-  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds;
+  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
+  loop
+    return next;
+  end loop;
 end $$;
 
 -- Depth and age per queue, for health, metrics and the console. Asked every few seconds, so it never reads more than a bounded

@@ -18,18 +18,18 @@ export const sourceOf = (campaign: { list_id: string | null; segment_id: string 
  * returned bare from an async function it would be run instead of passed on.
  */
 export async function audienceCondition(ctx: Ctx, source: Source | null): Promise<{ people: Fragment }> {
-  const { db, tenantId } = ctx;
+  const { db } = ctx;
   if (source === null) return { people: db`false` };
   if ("contact_ids" in source) return { people: db`c.id = any(${source.contact_ids}::uuid[])` };
   if ("list_id" in source) {
     return {
-      people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${source.list_id})`,
+      people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${source.list_id})`,
     };
   }
   if ("filter" in source) return await filtered(ctx, source.filter, "/filter");
   const [segment] = await db<
     { filter: unknown }[]
-  >`select filter from public.segments where tenant_id = ${tenantId} and id = ${source.segment_id}`;
+  >`select filter from public.segments where tenant_id = (select kernel.tenant()) and id = ${source.segment_id}`;
   if (!segment) throw new AppError("not_found", "The campaign's segment no longer exists.");
   return await filtered(ctx, segment.filter, "/segment");
 }
@@ -50,12 +50,13 @@ export async function requireAudience(
       "Leave one of them out.",
     );
   if (input.list_id) {
-    const [row] = await ctx.db`select from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.list_id}`;
+    const [row] =
+      await ctx.db`select from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.list_id}`;
     if (!row) throw invalidField("/list_id", "There is no such list.");
   }
   if (input.segment_id) {
     const [row] =
-      await ctx.db`select from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.segment_id}`;
+      await ctx.db`select from public.segments where tenant_id = (select kernel.tenant()) and id = ${input.segment_id}`;
     if (!row) throw invalidField("/segment_id", "There is no such segment.");
   }
 }
@@ -84,12 +85,12 @@ export async function enrollBatch(
     with page as materialized (
       select c.id, c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed
       from public.contacts c
-      where c.tenant_id = ${tenantId} and ${people} ${cursor ? db`and c.id > ${cursor}::uuid` : db``}
+      where c.tenant_id = (select kernel.tenant()) and ${people} ${cursor ? db`and c.id > ${cursor}::uuid` : db``}
       order by c.id limit ${ENROLL_BATCH}
     ), added as (
       insert into public.enrollments (tenant_id, campaign_id, contact_id, next_at)
       select ${tenantId}::uuid, ${campaignId}::uuid, p.id, kernel.now() + make_interval(secs => coalesce((
-        select s.wait_hours * 3600 from public.campaign_steps s where s.tenant_id = ${tenantId} and s.campaign_id = ${campaignId} and s.position = 1), 0)::float8)
+        select s.wait_hours * 3600 from public.campaign_steps s where s.tenant_id = (select kernel.tenant()) and s.campaign_id = ${campaignId} and s.position = 1), 0)::float8)
       from page p where not p.without_email and not p.suppressed
       order by p.id
       on conflict (tenant_id, campaign_id, contact_id) do nothing
@@ -118,7 +119,7 @@ export async function audienceReport(
   campaign: { id: string; list_id: string | null; segment_id: string | null },
   uses: VariableUse[],
 ): Promise<AudienceReport> {
-  const { db, tenantId } = ctx;
+  const { db } = ctx;
   const byName = new Map(uses.map((u) => [u.ref.name, u.ref]));
   const personal = [...byName.values()].flatMap((ref) => {
     const sql = variableSql(ref);
@@ -141,10 +142,10 @@ export async function audienceReport(
         select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values as unknown as Fragment[])}
         from (
           -- Two questions, not one with «or», which would have everybody looked at.
-          select c.* from public.contacts c where c.tenant_id = ${tenantId} and ${people}
+          select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}
           union all
           select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-          where e.tenant_id = ${tenantId} and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
+          where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
         ) c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
       ) p
     ) a`;

@@ -45,7 +45,7 @@ it("a search among a campaign's people finds exactly those it means, newest firs
     for (let cursor: string | null = ""; cursor !== null;) {
       const params: URLSearchParams = new URLSearchParams({
         search: search!,
-        limit: "40",
+        limit: "100",
         ...(status && { status }),
         ...(cursor && { cursor }),
       });

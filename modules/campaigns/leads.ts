@@ -56,7 +56,7 @@ async function loadLeads(
   { id, status, search, after, limit }: LeadFilter,
 ): Promise<LeadRow[]> {
   const { db, tenantId } = ctx;
-  const enrolled = db`e.tenant_id = ${tenantId}
+  const enrolled = db`e.tenant_id = (select kernel.tenant())
     ${id ? db`and e.id = ${id}` : db``} ${status ? db`and e.status = ${status}` : db``} ${after ? db`and e.id < ${after}::uuid` : db``}`;
   const pick = async (enrollments: Fragment, matching: Fragment = db``) =>
     await db<LeadRow[]>`
@@ -70,7 +70,7 @@ async function loadLeads(
     left join lateral (
       select ev.kind, ev.at from public.messages m
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot
-      where m.tenant_id = ${tenantId} and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
+      where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
     order by p.id desc`;
   // The campaign as a range and in the order: said as equal, the planner may well read the whole team's enrollments in id order
   // and throw away those of newer campaigns. With a status its own index is the obvious one.
@@ -178,7 +178,7 @@ export const stopLead = defineOperation({
   output: EnrollmentSchema,
   async handle(ctx, { id, enrollment_id }) {
     const [before] = await ctx.db<{ status: string }[]>`
-      select status from public.enrollments where tenant_id = ${ctx.tenantId} and campaign_id = ${id} and id = ${enrollment_id} for update`;
+      select status from public.enrollments where tenant_id = (select kernel.tenant()) and campaign_id = ${id} and id = ${enrollment_id} for update`;
     if (!before) throw new AppError("not_found", "This person is not in the campaign.");
     const [ended] = await ctx.db<
       { n: number }[]
@@ -205,7 +205,7 @@ export const retryBlocked = defineOperation({
     }
     const rows = await ctx.db`
       update public.enrollments set status = 'waiting', next_at = kernel.now(), reason = null
-      where tenant_id = ${ctx.tenantId} and campaign_id = ${id} and status = 'blocked' returning 1`;
+      where tenant_id = (select kernel.tenant()) and campaign_id = ${id} and status = 'blocked' returning 1`;
     if (rows.length > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return { retried: rows.length };
   },

@@ -128,32 +128,32 @@ async function writeMessage(ctx: Ctx, row: Due, rendered: Rendered, tracking: Tr
  * sender no more than may still leave today: what is rendered long before it leaves would be stale when it does.
  */
 async function takeDue(ctx: Ctx): Promise<Due[]> {
-  const { db, tenantId } = ctx;
+  const { db } = ctx;
   // Shared for the transaction: a pause or stop waits for it and then finds every message planned here.
   const campaigns = await db<{ id: string }[]>`
     select k.id from public.campaigns k
-    where k.tenant_id = ${tenantId} and k.status = 'running' and private.in_window(k.settings, kernel.now())
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
       and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())
     order by k.id for share of k`;
   if (campaigns.length === 0) return [];
   const ids = campaigns.map((c) => c.id);
   return await db<Due[]>`
     with open as materialized (
-      select k.id, k.sender_id, k.connection_id, k.settings from public.campaigns k where k.tenant_id = ${tenantId} and k.id = any(${ids}::uuid[])
+      select k.id, k.sender_id, k.connection_id, k.settings from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = any(${ids}::uuid[])
     ), room as materialized (
       select s.id as sender_id, s.daily_cap - coalesce(u.reserved, 0) - (
           select count(*) from public.messages m where m.tenant_id = s.tenant_id and m.sender_id = s.id and m.status = 'queued'
             and (m.campaign_id is null or m.campaign_id = any(${ids}::uuid[])))::int as n
       from public.senders s
       left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id and u.day = (kernel.now() at time zone s.time_zone)::date
-      where s.tenant_id = ${tenantId} and s.id in (select o.sender_id from open o)
+      where s.tenant_id = (select kernel.tenant()) and s.id in (select o.sender_id from open o)
     ), due as materialized (
       -- Skip locked: two planners take different people. The limit stands in each campaign, so that a big one hides no other.
       select e.*, o.sender_id, o.connection_id, o.settings
       from open o cross join lateral (
         select x.id, x.campaign_id, x.contact_id, x.step, x.next_at, x.thread_message_ids, x.thread_subject
         from public.enrollments x
-        where x.tenant_id = ${tenantId} and x.campaign_id = o.id and x.status = 'waiting' and x.next_at <= kernel.now()
+        where x.tenant_id = (select kernel.tenant()) and x.campaign_id = o.id and x.status = 'waiting' and x.next_at <= kernel.now()
         order by x.next_at, x.id limit ${PLAN_BATCH} for update skip locked) e
     ), chosen as (
       select d.*, count(*) over ()::int as due_total, row_number() over (partition by d.sender_id order by d.next_at, d.id) as nth from due d
@@ -167,7 +167,7 @@ async function takeDue(ctx: Ctx): Promise<Due[]> {
       exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = 'email' and x.address = c.email) as suppressed,
       n.id as step_id, n.position, n.subject as step_subject, n.body as step_body
     from taken t
-    join public.contacts c on c.tenant_id = ${tenantId} and c.id = t.contact_id
+    join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = t.contact_id
     left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
     join public.senders s on s.tenant_id = c.tenant_id and s.id = t.sender_id
     -- The next step this person has not had: after steps were moved, one may lie ahead again.
@@ -218,7 +218,7 @@ async function write(
     update public.enrollments e set status = o.status, step = coalesce(o.step, e.step), next_at = null, reason = o.reason,
       finished_at = case when o.status in ('sending', 'blocked') then null else kernel.now() end
     from jsonb_to_recordset(${db.json(outcomes as never)}) as o(id uuid, status text, step int, reason text)
-    where e.tenant_id = ${tenantId} and e.id = o.id`;
+    where e.tenant_id = (select kernel.tenant()) and e.id = o.id`;
   if (messages.length > 0) {
     await db`
       insert into public.messages (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status,

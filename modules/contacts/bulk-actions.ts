@@ -66,7 +66,7 @@ async function checkValue(ctx: Ctx, action: Action, value: string | undefined): 
     if (text.length > MAX_TAG_LENGTH) throw invalidField("/value", `is longer than ${MAX_TAG_LENGTH} characters`);
   } else {
     if (!id.safeParse(text).success) throw invalidField("/value", "must be the id of a list");
-    const [list] = await ctx.db`select 1 from public.lists where tenant_id = ${ctx.tenantId} and id = ${text}`;
+    const [list] = await ctx.db`select 1 from public.lists where tenant_id = (select kernel.tenant()) and id = ${text}`;
     if (!list) throw invalidField("/value", "there is no such list");
   }
   return text;
@@ -80,16 +80,16 @@ function statement(ctx: Ctx, action: Action, value: string, where: Fragment) {
   const target = db`target as materialized (select c.id from public.contacts c where ${where} limit ${BULK_MOST + 1}), allowed as (select count(*) <= ${BULK_MOST} as yes from target)`;
   const acts: Record<Action, Fragment> = {
     add_tag: db`update public.contacts c set tags = c.tags || ${value}::text from target t
-      where c.tenant_id = ${tenantId} and c.id = t.id and (select yes from allowed) and not (c.tags && array[${value}::text]) and cardinality(c.tags) < ${MAX_TAGS}`,
+      where c.tenant_id = (select kernel.tenant()) and c.id = t.id and (select yes from allowed) and not (c.tags && array[${value}::text]) and cardinality(c.tags) < ${MAX_TAGS}`,
     remove_tag: db`update public.contacts c set tags = array_remove(c.tags, ${value}::text) from target t
-      where c.tenant_id = ${tenantId} and c.id = t.id and (select yes from allowed) and c.tags && array[${value}::text]`,
+      where c.tenant_id = (select kernel.tenant()) and c.id = t.id and (select yes from allowed) and c.tags && array[${value}::text]`,
     add_to_list: db`insert into public.list_contacts (tenant_id, list_id, contact_id) select ${tenantId}::uuid, ${value}::text::uuid, t.id from target t where (select yes from allowed)
       on conflict do nothing`,
     remove_from_list: db`delete from public.list_contacts x using target t
-      where x.tenant_id = ${tenantId} and x.list_id = ${value}::text::uuid and x.contact_id = t.id and (select yes from allowed)`,
-    delete: db`delete from public.contacts c using target t where c.tenant_id = ${tenantId} and c.id = t.id and (select yes from allowed)`,
+      where x.tenant_id = (select kernel.tenant()) and x.list_id = ${value}::text::uuid and x.contact_id = t.id and (select yes from allowed)`,
+    delete: db`delete from public.contacts c using target t where c.tenant_id = (select kernel.tenant()) and c.id = t.id and (select yes from allowed)`,
     set_status: db`update public.contacts c set status = ${value}::text from target t
-      where c.tenant_id = ${tenantId} and c.id = t.id and (select yes from allowed) and c.status <> ${value}::text
+      where c.tenant_id = (select kernel.tenant()) and c.id = t.id and (select yes from allowed) and c.status <> ${value}::text
         and c.status not in ('bounced', 'unsubscribed', 'suppressed')`,
   };
   return db<Counted[]>`

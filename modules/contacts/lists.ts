@@ -18,12 +18,12 @@ const columns = (ctx: Ctx) => ctx.db`
 
 /** Beside the lists: how many people each has, read once for all of them. */
 const counts = (ctx: Ctx) => ctx.db`
-  left join private.tally(array['list'], array(select x.id from public.lists x where x.tenant_id = ${ctx.tenantId})) t on t.ref = l.id`;
+  left join private.tally(array['list'], array(select x.id from public.lists x where x.tenant_id = (select kernel.tenant()))) t on t.ref = l.id`;
 
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
   const [row] = await ctx.db<
     ListRow[]
-  >`select ${columns(ctx)} from public.lists l ${counts(ctx)} where l.tenant_id = ${ctx.tenantId} and l.id = ${listId}`;
+  >`select ${columns(ctx)} from public.lists l ${counts(ctx)} where l.tenant_id = (select kernel.tenant()) and l.id = ${listId}`;
   if (!row) throw new AppError("not_found", "There is no such list.");
   return { ...row };
 }
@@ -47,7 +47,7 @@ export const listLists = defineOperation({
     const rows = await db<(ListRow & { sort_key: string })[]>`
       select ${columns(ctx)}, l.created_at::text as sort_key
       from public.lists l ${counts(ctx)}
-      where l.tenant_id = ${ctx.tenantId} ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
+      where l.tenant_id = (select kernel.tenant()) ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by l.created_at desc, l.id desc
       limit ${input.limit + 1}`;
     return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
@@ -93,15 +93,15 @@ export const updateList = defineOperation({
   input: z.object({ id, name: name.optional(), description: description.optional() }),
   output: List,
   async handle(ctx, input) {
-    const { db, tenantId } = ctx;
+    const { db } = ctx;
     if (input.name !== undefined) {
       const [other] =
-        await db`select 1 from public.lists where tenant_id = ${tenantId} and name = ${input.name} and id <> ${input.id}`;
+        await db`select 1 from public.lists where tenant_id = (select kernel.tenant()) and name = ${input.name} and id <> ${input.id}`;
       if (other) throw nameTaken();
     }
     await db`
       update public.lists set name = coalesce(${input.name ?? null}::text, name), description = coalesce(${input.description ?? null}::text, description)
-      where tenant_id = ${tenantId} and id = ${input.id}`;
+      where tenant_id = (select kernel.tenant()) and id = ${input.id}`;
     return await read(ctx, input.id);
   },
 });
@@ -118,7 +118,7 @@ export const deleteList = defineOperation({
   status: 204,
   async handle(ctx, input) {
     const gone =
-      await ctx.db`delete from public.lists where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+      await ctx.db`delete from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.id} returning id`;
     if (gone.length === 0) throw new AppError("not_found", "There is no such list.");
     return null;
   },
@@ -143,7 +143,7 @@ export const addToList = defineOperation({
     const wanted = [...new Set(input.contact_ids)];
     const [row] = await db<{ known: number; added: number }[]>`
       with known as (
-        select c.id from public.contacts c where c.tenant_id = ${tenantId} and c.id = any(${wanted}::uuid[])
+        select c.id from public.contacts c where c.tenant_id = (select kernel.tenant()) and c.id = any(${wanted}::uuid[])
       ), added as (
         insert into public.list_contacts (tenant_id, list_id, contact_id) select ${tenantId}::uuid, ${input.id}::uuid, k.id from known k
         on conflict do nothing returning 1
@@ -164,7 +164,7 @@ export const removeFromList = defineOperation({
   status: 204,
   async handle(ctx, input) {
     const gone = await ctx.db`
-      delete from public.list_contacts where tenant_id = ${ctx.tenantId} and list_id = ${input.id} and contact_id = ${input.contact_id} returning 1`;
+      delete from public.list_contacts where tenant_id = (select kernel.tenant()) and list_id = ${input.id} and contact_id = ${input.contact_id} returning 1`;
     if (gone.length === 0) throw new AppError("not_found", "This person is not on this list.");
     return null;
   },
