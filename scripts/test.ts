@@ -57,29 +57,33 @@ const add = (c: Count, code: number) => {
   total.skipped += c.skipped;
 };
 
-// A file or name after `npm test --` narrows to vitest.
-const narrowed = args.length > 0;
+// Files or names after `npm test --` narrow: those of the browser to Playwright, everything else to vitest.
+const stories = args.filter((arg) => arg.includes("e2e"));
+const others = args.filter((arg) => !stories.includes(arg));
+const wanted = { vitest: args.length === 0 || others.length > 0, browser: args.length === 0 || stories.length > 0 };
 // First, because the gateway's tests look at the console that is served too.
-const built = narrowed ? 0 : await run("npm", ["run", "-s", "build:web"]);
-const vitestJson = join(results, "vitest.json");
-const code = await run(bin("node"), [
-  bin("vitest"),
-  "run",
-  "--reporter=default",
-  "--reporter=json",
-  `--outputFile.json=${vitestJson}`,
-  ...args,
-]);
-add(readVitest(vitestJson), code);
+const built = wanted.browser ? await run("npm", ["run", "-s", "build:web"]) : 0;
+if (wanted.vitest) {
+  const vitestJson = join(results, "vitest.json");
+  const code = await run(bin("node"), [
+    bin("vitest"),
+    "run",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${vitestJson}`,
+    ...others,
+  ]);
+  add(readVitest(vitestJson), code);
+}
 
-if (!narrowed) {
+if (wanted.browser) {
   const chromium = await ensureChromium();
   if (!chromium.path || built !== 0) {
     console.error(`\nThe browser tests could not run: ${chromium.reason ?? "the console does not build."}`);
     total.failed += 1;
   } else {
     const playwrightJson = join(results, "playwright.json");
-    const browser = await run(bin("node"), [bin("playwright"), "test"], {
+    const browser = await run(bin("node"), [bin("playwright"), "test", ...stories], {
       CHROMIUM_PATH: chromium.path,
       PLAYWRIGHT_JSON_OUTPUT_NAME: playwrightJson,
     });

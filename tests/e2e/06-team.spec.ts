@@ -41,7 +41,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
     const writes =
       /^(new|import|export csv|invite|edit|delete|save|connect|suppress|add|launch|check and launch|pause|resume|stop|requeue|throw away|rename|revoke|lift|withdraw)\b/i;
     const nav = viewer.getByRole("navigation", { name: "Main" });
-    await expect(nav.getByRole("link", { name: "Queues" })).toHaveCount(0);
+    await expect(nav.getByRole("link", { name: "Operations" })).toHaveCount(0);
     const { data } = await account.api("GET", "/campaigns");
     for (const path of [
       "/",
@@ -73,7 +73,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
       ).toHaveCount(0);
     }
     await viewer.goto("/queues");
-    await expect(viewer.getByRole("heading", { name: "Your role does not include queues" })).toBeVisible();
+    await expect(viewer.getByRole("heading", { name: "Your role does not include operations" })).toBeVisible();
   });
 
   await test.step("until the role changes; what it no longer allows vanishes when the API refuses it", async () => {

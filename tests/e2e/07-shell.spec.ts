@@ -23,7 +23,7 @@ test("everything can be reached by keyboard", async ({ page, account, watch }) =
 
   await page.keyboard.press("g");
   await page.keyboard.press("q");
-  await expect(page.getByRole("heading", { level: 1, name: "Queues" })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name: "Operations" })).toBeVisible();
   await page.keyboard.press("g");
   await page.keyboard.press("c");
   await expect(page.getByRole("heading", { level: 1, name: "Contacts" })).toBeVisible();

@@ -33,7 +33,7 @@ export const navigation: readonly NavItem[] = [
   { href: "/providers", label: "Providers", icon: Cable, module: "providers", key: "p", group: "system" },
   {
     href: "/queues",
-    label: "Queues",
+    label: "Operations",
     icon: Layers,
     module: "operations",
     permission: "operations:read",
