@@ -4,6 +4,7 @@ import { defineModule } from "../kernel/module.ts";
 import { defineOpenOperation } from "../kernel/operation.ts";
 import { BOUNDS, createSamples, quantile } from "../kernel/samples.ts";
 import { testKernel } from "../../tests/support/kernel.ts";
+import { until } from "../../tests/support/until.ts";
 
 const group = `probe${crypto.randomUUID().slice(0, 6)}`;
 /** Answers or breaks, as asked. */
@@ -96,6 +97,27 @@ test("many processes adding at once lose nothing and do not wait for each other 
   );
   const rows = await t.sql`select distinct n::int from kernel.samples where name in ${t.sql(names)}`;
   expect(rows).toEqual([{ n: 20 }]);
+
+  // One holds the first and waits for the last; another, told last and first, must not hold the last while it waits for the first.
+  const [first, last] = names.toSorted() as [string, string];
+  const late = other();
+  for (const name of [last, first]) late.record("http", name, 0.01);
+  let closed: Promise<void> | undefined;
+  await t.sql.begin(async (tx) => {
+    await tx`update kernel.samples set n = n where name = ${first}`;
+    closed = late.close();
+    const [{ mine }] = await tx<[{ mine: number }]>`select pg_backend_pid() as mine`;
+    await until(
+      async () => (await t.sql`select from pg_stat_activity where ${mine} = any(pg_blocking_pids(pid))`).length > 0,
+      { what: "the other process waits" },
+    );
+    await tx`set local deadlock_timeout = '10ms'`;
+    await tx`update kernel.samples set n = n where name = ${last}`;
+  });
+  await closed;
+  expect(await t.sql`select distinct n::int from kernel.samples where name in ${t.sql([first, last])}`).toEqual([
+    { n: 21 },
+  ]);
 });
 
 test("a percentile lies where the samples are, whatever the process that measured them", () => {

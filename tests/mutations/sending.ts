@@ -181,6 +181,14 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "a clock that was set back blocks no limit: what was used in the future counts as used now",
   },
   {
+    promise: "A date set by hand, an hour forward or back, sends nothing twice",
+    file: LEASES,
+    find: "m.lease_until) < kernel.slow_clock()",
+    replace: "m.lease_until) < pg_catalog.clock_timestamp()",
+    test: "tests/faults/os-clock.test.ts",
+    name: "the machine's clock is set an hour forward and back in mid-send",
+  },
+  {
     promise: "A team always has an owner",
     file: TENANCY,
     find: "where t.id = old.tenant_id for no key update;",
