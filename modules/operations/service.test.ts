@@ -111,7 +111,6 @@ test("many processes adding at once lose nothing and do not wait for each other 
       async () => (await t.sql`select from pg_stat_activity where ${mine} = any(pg_blocking_pids(pid))`).length > 0,
       { what: "the other process waits" },
     );
-    await tx`set local deadlock_timeout = '10ms'`;
     await tx`update kernel.samples set n = n where name = ${last}`;
   });
   await closed;

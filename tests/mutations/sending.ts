@@ -186,7 +186,7 @@ export const sending: readonly Mutation[] = of("sending", [
     find: "m.lease_until) < kernel.slow_clock()",
     replace: "m.lease_until) < pg_catalog.clock_timestamp()",
     test: "tests/faults/os-clock.test.ts",
-    name: "the machine's clock is set an hour forward and back in mid-send",
+    name: "the database's clock is set an hour forward and back in mid-send: nothing is sent twice, nothing is lost",
   },
   {
     promise: "A team always has an owner",
