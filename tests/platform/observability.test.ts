@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildFunctions } from "../../scripts/build-functions.ts";
 import { isFree, ROOT } from "../../supabase/embedded/home.ts";
-import { startWorld, type World } from "../faults/support.ts";
+import { startWorld } from "../faults/support.ts";
 import { ISOLATED, runDeno } from "../runtime/process.ts";
 import { until } from "../support/until.ts";
 
@@ -40,6 +40,9 @@ function read(expr: string): { metrics: string[]; labels: string[]; broken: bool
   });
   return found;
 }
+
+// Here and not in a hook: it registers its own end.
+const world = await startWorld({ gateway: false });
 
 describe("the rules and the dashboard", () => {
   test("parse, and name only metrics that are recorded before", () => {
@@ -84,7 +87,6 @@ describe("promtool", () => {
 });
 
 describe("a running installation", () => {
-  let world: World;
   let exported: Map<string, Set<string>>;
   let texts: string[];
   const ports = { worker: 0 };
@@ -92,7 +94,6 @@ describe("a running installation", () => {
   afterAll(() => rmSync(out, { recursive: true, force: true }));
 
   beforeAll(async () => {
-    world = await startWorld({ gateway: false });
     await buildFunctions(out, ["server"]);
     let port = 47_000 + Math.floor(Math.random() * 900);
     while (!(await isFree(port)) || !(await isFree(port + 1))) port++;
