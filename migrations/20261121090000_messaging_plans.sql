@@ -1,4 +1,4 @@
--- messaging: the claim and the settlement cost the same however old the statistics are.
+-- messaging: settling and applying events cost the same however old the statistics are (the claim: see lease_clocks).
 -- owner: modules/messaging   breaking: no   locks: messages, enrollments, contacts, for a moment
 --
 -- The planner looks a constant tenant up in its list of common values. A team that came after the last analyze is not in it, is taken

@@ -1,7 +1,7 @@
 -- providers: a webhook is taken in one statement.
 -- owner: modules/providers   breaking: no   locks: none (functions only)
 
--- Stores a verified delivery once and puts it on the queue; false when it was stored before. One statement, so one round trip and no
+-- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone. One statement, so one round trip and no
 -- transaction around it: a provider waits for the answer and gives up on slow ones.
 -- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
 create function private.take_delivery(connection uuid, delivery text, body bytea) returns boolean
@@ -11,6 +11,7 @@ declare
   stored uuid;
 begin
   select c.tenant_id into owner from public.connections c where c.id = connection;
+  if owner is null then return null; end if;
   insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body) values (owner, connection, delivery, body)
   on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
   if stored is null then return false; end if;

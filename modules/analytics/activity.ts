@@ -45,7 +45,7 @@ export const activity = defineOperation({
         m.campaign_id, k.name as campaign_name, left(coalesce(v.detail ->> 'url', v.detail ->> 'detail', m.subject), 500) as detail
       from (
         select id, tenant_id, at, kind, message_id, detail from public.message_events
-        where tenant_id = ${ctx.tenantId} and not is_bot
+        where tenant_id = (select kernel.tenant()) and not is_bot
           ${after ? ctx.db`and (at, id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
         order by at desc, id desc limit ${limit + 1}
       ) v

@@ -56,7 +56,7 @@ export const campaignStats = defineOperation({
   }),
   output: StatsSchema,
   async handle(ctx, { id, range }) {
-    const { db, tenantId } = ctx;
+    const { db } = ctx;
     const campaign = await campaignRow(ctx, id);
     const hourly = range
       ? range === "24h"
@@ -64,7 +64,7 @@ export const campaignStats = defineOperation({
     const counts = (await campaignCounts(ctx, [id])).get(id)!;
     const { audience, exact } = await audienceSize(ctx, campaign, counts.enrolled);
     const steps = await db<{ id: string; position: number; subject: string }[]>`
-      select id, position, subject from public.campaign_steps where tenant_id = ${tenantId} and campaign_id = ${id} order by position`;
+      select id, position, subject from public.campaign_steps where tenant_id = (select kernel.tenant()) and campaign_id = ${id} order by position`;
     const unit = hourly ? ("hour" as const) : ("day" as const);
     const facts = hourly
       ? await db<{ at: number; kind: string; n: number }[]>`
@@ -126,7 +126,7 @@ async function audienceSize(
   campaign: CampaignRow,
   enrolled: number,
 ): Promise<{ audience: number; exact: boolean }> {
-  const { db, tenantId } = ctx;
+  const { db } = ctx;
   const source = sourceOf(campaign);
   if (source === null) return { audience: enrolled, exact: true };
   const [selected, isMember] =
@@ -138,23 +138,23 @@ async function audienceSize(
   const [others] = await db<{ n: number }[]>`
     select count(*)::int as n from (
       select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-      where e.tenant_id = ${tenantId} and e.campaign_id = ${campaign.id} offset 0) c
+      where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} offset 0) c
     where not coalesce(${isMember}, false)`;
   return { audience: known + others!.n, exact: true };
 }
 
 type Size = [size: { n: number; most: number }, isMember: Fragment];
 
-async function sizeOfList({ db, tenantId }: Ctx, listId: string): Promise<Size> {
+async function sizeOfList({ db }: Ctx, listId: string): Promise<Size> {
   const [row] = await db<
     { n: number }[]
   >`select coalesce(sum(n), 0)::int as n from private.tally(array['list'], array[${listId}]::uuid[])`;
-  const isMember = db`exists (select from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${listId} and lc.contact_id = c.id)`;
+  const isMember = db`exists (select from public.list_contacts lc where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${listId} and lc.contact_id = c.id)`;
   return [{ n: row!.n, most: Number.POSITIVE_INFINITY }, isMember];
 }
 
-async function sizeOfPeople({ db, tenantId }: Ctx, people: Fragment): Promise<Size> {
+async function sizeOfPeople({ db }: Ctx, people: Fragment): Promise<Size> {
   const [row] = await db<{ n: number }[]>`
-    select count(*)::int as n from (select from public.contacts c where c.tenant_id = ${tenantId} and ${people} limit ${COUNT_MOST + 1}) x`;
+    select count(*)::int as n from (select from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people} limit ${COUNT_MOST + 1}) x`;
   return [{ n: row!.n, most: COUNT_MOST }, people];
 }

@@ -140,10 +140,10 @@ export async function resolveCompanies(
     with wanted as materialized (
       select w.k, w.id, w.name, w.domain from jsonb_to_recordset(${JSON.stringify([...wanted.values()])}::text::jsonb) as w(k text, id uuid, name text, domain text)
     ), known as (
-      select w.k, o.id from wanted w join public.companies o on o.tenant_id = ${tenantId} and o.domain = w.domain
+      select w.k, o.id from wanted w join public.companies o on o.tenant_id = (select kernel.tenant()) and o.domain = w.domain
       union all
       -- The oldest of that name; a company with a domain stands in for its name as well.
-      select w.k, (select o.id from public.companies o where o.tenant_id = ${tenantId} and o.name_sort = lower(w.name) order by o.id limit 1)
+      select w.k, (select o.id from public.companies o where o.tenant_id = (select kernel.tenant()) and o.name_sort = lower(w.name) order by o.id limit 1)
       from wanted w where w.domain is null
     ), made as (
       insert into public.companies (tenant_id, id, name, domain)
@@ -223,10 +223,10 @@ async function writeOnce(
       from jsonb_array_elements(${json}::text::jsonb) as e(d), jsonb_populate_record(null::public.contacts, e.d) as r
     ), matched as materialized (
       -- LinkedIn URLs may repeat: the oldest contact stands for them.
-      select distinct on (n.i) n.i, c.id from input n join public.contacts c on c.tenant_id = ${tenantId} and ${matching}
+      select distinct on (n.i) n.i, c.id from input n join public.contacts c on c.tenant_id = (select kernel.tenant()) and ${matching}
       order by n.i, c.created_at, c.id
     ), taken as materialized (
-      select n.i from input n join public.contacts c on c.tenant_id = ${tenantId} and c.email = n.email
+      select n.i from input n join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.email = n.email
       left join matched m on m.i = n.i
       where c.id is distinct from m.id and (m.id is null or ${mode.on_duplicate === "update"})
     ), made as (
@@ -252,7 +252,7 @@ async function writeOnce(
         consent_source = case when n.d ? 'consent_source' then n.consent_source else coalesce(c.consent_source, n.d ->> 'default_source') end,
         lawful_basis = case when n.d ? 'lawful_basis' then n.lawful_basis else coalesce(c.lawful_basis, n.d ->> 'default_basis') end
       from input n join matched m on m.i = n.i
-      where ${mode.on_duplicate === "update"} and c.tenant_id = ${tenantId} and c.id = m.id and not exists (select from taken t where t.i = n.i)
+      where ${mode.on_duplicate === "update"} and c.tenant_id = (select kernel.tenant()) and c.id = m.id and not exists (select from taken t where t.i = n.i)
       returning n.i
     ), result as (
       select n.i, n.d,

@@ -34,7 +34,7 @@ const toMessage = (row: Row) =>
  * planner would read either all of the campaign or all that is newer than it.
  */
 async function ofCampaign(
-  { db, tenantId }: Ctx,
+  { db }: Ctx,
   {
     campaign_id,
     status,
@@ -50,7 +50,7 @@ async function ofCampaign(
     select ${columns(db)} from unnest(${statuses}::text[]) s
     cross join lateral (
       select x.* from public.messages x
-      where x.tenant_id = ${tenantId} and x.campaign_id = ${campaign_id} and x.status = s ${after ? db`and x.id < ${after}::uuid` : db``}
+      where x.tenant_id = (select kernel.tenant()) and x.campaign_id = ${campaign_id} and x.status = s ${after ? db`and x.id < ${after}::uuid` : db``}
       order by x.id desc limit ${wanted}) m ${joins(db)}
     order by m.id desc limit ${wanted}`;
 }
@@ -81,7 +81,7 @@ export const listMessages = defineOperation({
         ? await ofCampaign(ctx, { ...input, campaign_id: input.campaign_id }, after?.[1], wanted)
         : await db<Row[]>`
             select ${columns(db)} from public.messages m ${joins(db)}
-            where m.tenant_id = ${ctx.tenantId}
+            where m.tenant_id = (select kernel.tenant())
               ${input.campaign_id ? db`and m.campaign_id = ${input.campaign_id}` : db``}
               ${input.contact_id ? db`and m.contact_id = ${input.contact_id}` : db``}
               ${input.status ? db`and m.status = ${input.status}` : db``}
@@ -100,7 +100,7 @@ async function loadMessage(ctx: Ctx, id: string) {
         from public.attempts a where a.tenant_id = m.tenant_id and a.message_id = m.id), '[]') as attempt_log,
       coalesce((select jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind, 'at', e.at, 'is_bot', e.is_bot, 'detail', e.detail) order by e.at, e.id)
         from public.message_events e where e.tenant_id = m.tenant_id and e.message_id = m.id), '[]') as events
-    from public.messages m ${joins(db)} where m.tenant_id = ${ctx.tenantId} and m.id = ${id}`;
+    from public.messages m ${joins(db)} where m.tenant_id = (select kernel.tenant()) and m.id = ${id}`;
   if (!row) throw new AppError("not_found", "There is no such message.");
   return withIsoTimes(toMessage({ ...row, body_html: row.direction === "out" ? row.body_html : null })) as z.input<
     typeof MessageDetailSchema
@@ -142,7 +142,7 @@ export const resolveMessage = defineOperation({
   output: MessageDetailSchema,
   async handle(ctx, input) {
     const [row] = await ctx.db<{ status: string }[]>`
-      select status from public.messages where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
+      select status from public.messages where tenant_id = (select kernel.tenant()) and id = ${input.id} for update`;
     if (!row) throw new AppError("not_found", "There is no such message.");
     if (row.status !== "unknown")
       throw new AppError("conflict", `The message is ${row.status}: there is nothing to decide.`);
@@ -174,7 +174,7 @@ export const listThreads = defineOperation({
         case when k.id is not null then jsonb_build_object('id', k.id, 'name', k.name) end as campaign,
         (select count(*)::int from public.messages x where x.tenant_id = m.tenant_id and x.thread_id = m.thread_id and x.status in ('sent', 'received')) as messages
       from public.messages m ${joins(db)}
-      where m.tenant_id = ${ctx.tenantId} and m.direction = 'in'
+      where m.tenant_id = (select kernel.tenant()) and m.direction = 'in'
         ${input.include_auto_replies ? db`` : db`and not m.is_auto_reply`}
         and not exists (select from public.messages n where n.tenant_id = m.tenant_id and n.thread_id = m.thread_id and n.direction = 'in'
           and (n.created_at, n.id) > (m.created_at, m.id))
@@ -196,7 +196,7 @@ export const getThread = defineOperation({
     const { db } = ctx;
     const rows = await db<Row[]>`
       select ${columns(db)}, m.body_text from public.messages m ${joins(db)}
-      where m.tenant_id = ${ctx.tenantId} and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
+      where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
     if (rows.length === 0) throw new AppError("not_found", "There is no such conversation.");
     return { id: input.id, messages: rows.map(toMessage) as never };
   },

@@ -47,10 +47,12 @@ export async function ingest(
   const [taken] = await kernel.database.once(
     (sql) =>
       sql<
-        [{ fresh: boolean }]
+        [{ fresh: boolean | null }]
       >`select private.take_delivery(${connection.id}, ${delivery_id}, ${request.body as never}) as fresh`,
   );
   const { fresh } = taken;
+  // Deleted since it was found.
+  if (fresh === null) throw noWebhook();
   kernel.metrics.count("overture_webhooks_total", "Webhooks taken", { provider: providerId, fresh: String(fresh) }, 1);
   return fresh;
 }
