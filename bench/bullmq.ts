@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { drainOnce } from "../modules/kernel/drain.ts";
+import { drainOnce } from "../modules/kernel/queues/drain.ts";
 import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
 import { benchConsumer, benchModule, fillQueue, makeQueue } from "./queue.ts";
 import { inWorld } from "./world.ts";

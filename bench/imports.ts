@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { drainOnce } from "../modules/kernel/drain.ts";
+import { drainOnce } from "../modules/kernel/queues/drain.ts";
 import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
 import { inWorld, type World } from "./world.ts";
 

@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { z } from "zod";
-import { defineConsumer, done } from "../modules/kernel/consumer.ts";
-import { drainOnce } from "../modules/kernel/drain.ts";
+import { defineConsumer, done } from "../modules/kernel/queues/consumer.ts";
+import { drainOnce } from "../modules/kernel/queues/drain.ts";
 import { defineModule } from "../modules/kernel/module.ts";
 import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
 import { inWorld, type World } from "./world.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import postgres from "postgres";
-import { uuid7 } from "../modules/kernel/ids.ts";
+import { uuid7 } from "../modules/kernel/database/ids.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
 import { databaseBytes, seedTenant, type Sizes } from "./seed.ts";
 

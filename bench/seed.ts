@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { uuid7 } from "../modules/kernel/ids.ts";
+import { uuid7 } from "../modules/kernel/database/ids.ts";
 
 /**
  * Fills a team with people, messages and events by one set-based statement per table, as the superuser with triggers off and

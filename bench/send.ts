@@ -1,4 +1,4 @@
-import { drainOnce } from "../modules/kernel/drain.ts";
+import { drainOnce } from "../modules/kernel/queues/drain.ts";
 import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
 import { inWorld, type World } from "./world.ts";
 

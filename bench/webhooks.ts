@@ -1,5 +1,5 @@
 import { Agent, request as httpRequest } from "node:http";
-import { uuid7 } from "../modules/kernel/ids.ts";
+import { uuid7 } from "../modules/kernel/database/ids.ts";
 import { type Figure, percentile, valueFigure } from "./figure.ts";
 import { openConnection } from "../modules/providers/connections.ts";
 import { inWorld } from "./world.ts";

@@ -2,7 +2,7 @@ import { SignJWT } from "jose";
 import postgres from "postgres";
 import { createApp } from "../functions/api/app.ts";
 import { modules } from "../modules/boot.ts";
-import { uuid7 } from "../modules/kernel/ids.ts";
+import { uuid7 } from "../modules/kernel/database/ids.ts";
 import { createKernel, type Kernel } from "../modules/kernel/kernel.ts";
 import type { ModuleDef } from "../modules/kernel/module.ts";
 import { startStack, type Stack, type StackOptions } from "../supabase/embedded/stack.ts";

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync, mkdirSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import openapiTS, { astToString } from "openapi-typescript";
 import { modules } from "../modules/boot.ts";
-import { openApiDocument } from "../modules/kernel/openapi.ts";
+import { openApiDocument } from "../modules/kernel/operations/openapi.ts";
 import { createRegistry } from "../modules/kernel/registry.ts";
 import { providerPage, providerIndex } from "./provider-docs.ts";
 

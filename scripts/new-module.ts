@@ -55,8 +55,8 @@ export const ${door} = defineModule({
   files.set(
     `modules/${name}/${path}.ts`,
     `import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 
 const ${item} = z.object({ id: z.uuid(), name: z.string(), created_at: z.iso.datetime() }).meta({ id: "${item}" });
 type Row = { id: string; name: string; created_at: Date };

@@ -7,9 +7,9 @@ test.each([
   ["modules/messaging/links.ts", "html`<p>${raw(team)}</p>`"],
   ["modules/contacts/csv.ts", 'import { exec } from "node:child_process";'],
   ["functions/api/app.ts", "await db.unsafe(`select ${name}`)"],
-  ["modules/kernel/http.ts", "new https.Agent({ rejectUnauthorized: false })"],
+  ["modules/kernel/http/client.ts", "new https.Agent({ rejectUnauthorized: false })"],
   ["modules/tenancy/claim.ts", "const token = Math.random().toString(36);"],
-  ["modules/kernel/signatures.ts", 'createHash("md5")'],
+  ["modules/kernel/secrets/signatures.ts", 'createHash("md5")'],
   ["web/src/lib/x.ts", "localStorage.setItem('token', t)"],
 ])("%s must not say %s", (path, line) => {
   expect(sinksIn(path, `// first\n${line}\n`)).toMatchObject([{ line: 2 }]);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
-import { signWebhook } from "../../modules/kernel/signatures.ts";
+import { signWebhook } from "../../modules/kernel/secrets/signatures.ts";
 import { createApp } from "./app.ts";
 
 const t = testKernel();

@@ -2,11 +2,11 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
 import type { Kernel } from "../../modules/boot.ts";
-import { type Api, mountOperations, newRequestId, problemResponse } from "../../modules/kernel/api.ts";
-import { docsPage } from "../../modules/kernel/docs-page.ts";
+import { type Api, mountOperations, newRequestId, problemResponse } from "../../modules/kernel/operations/api.ts";
+import { docsPage } from "../../modules/kernel/operations/docs-page.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
-import { live, metricsText, ready } from "../../modules/kernel/health.ts";
-import { openApiDocument } from "../../modules/kernel/openapi.ts";
+import { live, metricsText, ready } from "../../modules/kernel/observability/health.ts";
+import { openApiDocument } from "../../modules/kernel/operations/openapi.ts";
 import { createApp as createWebhooks } from "../webhooks/app.ts";
 
 /** The API: every operation under /api/v1, and the same under /api for callers that name no version. */

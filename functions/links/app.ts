@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
-import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
+import { newRequestId, problemResponse } from "../../modules/kernel/operations/api.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
-import { measured } from "../../modules/kernel/measure.ts";
+import { measured } from "../../modules/kernel/observability/measure.ts";
 import { followLink, openPixel, showUnsubscribe, unsubscribe } from "../../modules/messaging/links.ts";
 
 /** What recipients touch: the open pixel, tracked links and the unsubscribe page. Signed tokens, no cookies, no scripts. */

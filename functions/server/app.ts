@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
-import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
+import { newRequestId, problemResponse } from "../../modules/kernel/operations/api.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
 import { createApp as createApi } from "../api/app.ts";
 import { createApp as createLinks } from "../links/app.ts";

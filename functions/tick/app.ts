@@ -1,9 +1,9 @@
 import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
-import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
+import { newRequestId, problemResponse } from "../../modules/kernel/operations/api.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
-import { equalSecrets } from "../../modules/kernel/signatures.ts";
-import { drainFor } from "../../modules/kernel/worker.ts";
+import { equalSecrets } from "../../modules/kernel/secrets/signatures.ts";
+import { drainFor } from "../../modules/kernel/queues/worker.ts";
 
 /** Below the shortest wall clock a platform gives a function, so that a run ends by itself. */
 const BUDGET_MS = 20_000;

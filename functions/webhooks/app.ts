@@ -1,9 +1,9 @@
 import { Hono } from "hono";
 import type { Kernel } from "../../modules/boot.ts";
-import { newRequestId, problemResponse } from "../../modules/kernel/api.ts";
-import { readBody } from "../../modules/kernel/body.ts";
+import { newRequestId, problemResponse } from "../../modules/kernel/operations/api.ts";
+import { readBody } from "../../modules/kernel/http/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
-import { measured } from "../../modules/kernel/measure.ts";
+import { measured } from "../../modules/kernel/observability/measure.ts";
 import { ingest } from "../../modules/providers/ingest.ts";
 
 /** Inbound mail with attachments is the largest thing a provider posts. */

@@ -1,6 +1,6 @@
 import { boot } from "../../modules/boot.ts";
-import { live, processMetrics, ready } from "../../modules/kernel/health.ts";
-import { startWorker } from "../../modules/kernel/worker.ts";
+import { live, processMetrics, ready } from "../../modules/kernel/observability/health.ts";
+import { startWorker } from "../../modules/kernel/queues/worker.ts";
 import { closeSmtpPools } from "../../modules/providers/email/smtp.ts";
 
 /** The long-lived worker. SIGTERM drains: nothing new is taken, what runs is finished. */

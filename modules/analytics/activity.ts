@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 
 const Activity = z
   .object({

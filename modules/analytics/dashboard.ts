@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { attention } from "./attention.ts";
 
 const DAYS = 14;

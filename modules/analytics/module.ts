@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { activity } from "./activity.ts";
 import { dashboard } from "./dashboard.ts";
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience.ts";
 import { lintSteps } from "./lint.ts";
 import { type CampaignRow, campaignRow, customKeysOf, type StepRow, stepsOf } from "./read.ts";

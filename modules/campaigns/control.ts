@@ -1,7 +1,7 @@
 import { messagingSend } from "../messaging/send.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { type AnyOperation, defineOperation } from "../kernel/operation.ts";
+import { type AnyOperation, defineOperation } from "../kernel/operations/operation.ts";
 import { sourceOf } from "./audience.ts";
 import { checkCampaign, requireReady } from "./check.ts";
 import { beginEnrolling } from "./enroll.ts";

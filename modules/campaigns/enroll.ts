@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type AnyConsumer, defineConsumer, done } from "../kernel/consumer.ts";
+import { type AnyConsumer, defineConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { enrollBatch, type Source } from "./audience.ts";
 import { campaignsPlan } from "./plan.ts";

@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { checkOperation } from "./check.ts";
 import { campaignsEnroll } from "./enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./leads.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { type AnyConsumer, defineConsumer, done } from "../kernel/consumer.ts";
+import { type AnyConsumer, defineConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
-import { uuid7 } from "../kernel/ids.ts";
+import { uuid7 } from "../kernel/database/ids.ts";
 import { prepareBody } from "../messaging/render.ts";
 import { messagingSend } from "../messaging/send.ts";
 import { customKeysOf } from "./read.ts";

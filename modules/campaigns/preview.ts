@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { audienceCondition, sourceOf } from "./audience.ts";
 import { type CampaignRow, campaignRow, customKeysOf, stepsOf } from "./read.ts";
 import { compileStep, renderStep, threading } from "./render.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignCounts, campaignCounts } from "./counts.ts";
 import { byId, type Campaign, CAMPAIGN_STATUS, CampaignSchema, type CampaignStatus, type Settings } from "./schemas.ts";
 

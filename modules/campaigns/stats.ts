@@ -2,7 +2,7 @@ import { z } from "zod";
 import { COUNT_MOST } from "../contacts/contact-query.ts";
 import type { Fragment } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { audienceCondition, sourceOf } from "./audience.ts";
 import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";

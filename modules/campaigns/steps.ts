@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignRow, campaignRow, customKeysOf, loadCampaign } from "./read.ts";
 import { compileStep } from "./render.ts";
 import { CampaignSchema, type StepInput, StepsInput } from "./schemas.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { requireAudience } from "./audience.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
 import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, StepsInput, Tier } from "./schemas.ts";

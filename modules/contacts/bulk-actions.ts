@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { indexed, whereContacts } from "./contact-query.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS } from "./fields.ts";
 import type { Fragment } from "./filter-sql.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
+import { decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { escapeLike, type Fragment } from "./filter-sql.ts";
 import { clean, normaliseCountry, normaliseDomain } from "./normalize.ts";
 import { Company, id } from "./schemas.ts";

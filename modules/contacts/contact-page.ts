@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, type Page, toPage, withoutSortKey } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, type Page, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { contactColumns, type ContactRow, joinCompany, type Where } from "./contact-query.ts";
 import { and, type Fragment, PROBE_MOST } from "./filter-sql.ts";

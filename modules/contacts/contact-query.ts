@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import type { Tx } from "../kernel/db.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { and, type Fragment, prepare, type Probe, PROBE_MOST } from "./filter-sql.ts";
 import { STATUSES } from "./normalize.ts";

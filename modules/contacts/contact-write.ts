@@ -1,5 +1,5 @@
-import type { Tx } from "../kernel/db.ts";
-import { uuid7 } from "../kernel/ids.ts";
+import type { Tx } from "../kernel/database/db.ts";
+import { uuid7 } from "../kernel/database/ids.ts";
 import type { ContactValues } from "./fields.ts";
 
 /**

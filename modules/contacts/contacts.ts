@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { contactFilters, countContacts, getContact, isUnfiltered, whereContacts } from "./contact-query.ts";
 import { pageOfContacts, sortParams } from "./contact-page.ts";
 import { assignments, companyIdOf, resolveCompanies, type WriteRow, writeContacts } from "./contact-write.ts";

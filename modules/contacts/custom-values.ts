@@ -1,4 +1,4 @@
-import type { Tx } from "../kernel/db.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { clean, parseBoolean, parseDate, parseNumber } from "./normalize.ts";
 
 /** Typed values of custom fields. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineManualOperation } from "../kernel/operation.ts";
+import { defineManualOperation } from "../kernel/operations/operation.ts";
 import { pageOfContacts, sortParams } from "./contact-page.ts";
 import { contactFilters, type ContactRow, whereContacts } from "./contact-query.ts";
 import { csvResponse, type CsvCell } from "./csv.ts";

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import type { Tx } from "../kernel/db.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { type CustomDef, loadCustomFields } from "./custom-values.ts";
 import {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import type { Tx } from "../kernel/db.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { FIELD_KINDS, filterFaults, type Kind, KIND_OPS, MAX_CONDITIONS, type Op } from "./filter.ts";
 import { escapeLike, prepare, searchPatterns } from "./filter-sql.ts";
 

@@ -1,4 +1,4 @@
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 
 /**
  * Files are kept a week after their import ended, so that it can be taken up again. Uploads nobody finished go after a

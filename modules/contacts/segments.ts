@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { pageOfContacts } from "./contact-page.ts";
 import { countContacts, whereContacts } from "./contact-query.ts";
 import { prepare } from "./filter-sql.ts";

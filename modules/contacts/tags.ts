@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { Tag } from "./schemas.ts";
 
 /** Tags have no id: their tallies stand under zeros. */

@@ -1,11 +1,11 @@
 import type { Config } from "./config.ts";
-import type { Tx } from "./db.ts";
-import type { HttpClient } from "./http.ts";
-import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Tx } from "./database/db.ts";
+import type { HttpClient } from "./http/client.ts";
+import type { Log } from "./observability/log.ts";
+import type { Metrics } from "./observability/metrics.ts";
 import type { Registry } from "./registry.ts";
-import type { Vault } from "./vault.ts";
-import type { AnyConsumer } from "./consumer.ts";
+import type { Vault } from "./secrets/vault.ts";
+import type { AnyConsumer } from "./queues/consumer.ts";
 
 export const ROLES = ["viewer", "approver", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];

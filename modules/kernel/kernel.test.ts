@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { backoffSeconds } from "./consumer.ts";
+import { backoffSeconds } from "./queues/consumer.ts";
 import { ConfigError, configKeys, loadConfig } from "./config.ts";
-import { uuid7 } from "./ids.ts";
-import { createLog, redact } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
+import { uuid7 } from "./database/ids.ts";
+import { createLog, redact } from "./observability/log.ts";
+import { createMetrics } from "./observability/metrics.ts";
 import { defineModule } from "./module.ts";
-import { defineOperation } from "./operation.ts";
+import { defineOperation } from "./operations/operation.ts";
 import { createRegistry, scopesAllow } from "./registry.ts";
-import { createVault } from "./vault.ts";
+import { createVault } from "./secrets/vault.ts";
 
 const key = (byte: number) => btoa(String.fromCharCode(...new Uint8Array(32).fill(byte)));
 const env = {

@@ -1,16 +1,16 @@
-import { auditable } from "./audit-mask.ts";
+import { auditable } from "./operations/audit-mask.ts";
 import { loadConfig, type Config } from "./config.ts";
-import type { AnyConsumer } from "./consumer.ts";
+import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
-import { type Database, openDatabase, scopeOf, type Tx } from "./db.ts";
-import { createHttpClient, type Lookup } from "./http.ts";
-import { uuid7 } from "./ids.ts";
-import { createLog } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
+import { type Database, openDatabase, scopeOf, type Tx } from "./database/db.ts";
+import { createHttpClient, type Lookup } from "./http/client.ts";
+import { uuid7 } from "./database/ids.ts";
+import { createLog } from "./observability/log.ts";
+import { createMetrics } from "./observability/metrics.ts";
 import type { ModuleDef } from "./module.ts";
 import { createRegistry } from "./registry.ts";
-import { createSamples, type Samples } from "./samples.ts";
-import { createVault } from "./vault.ts";
+import { createSamples, type Samples } from "./observability/samples.ts";
+import { createVault } from "./secrets/vault.ts";
 
 /** The running product: configuration, services, database and everything the modules offer. */
 export type Kernel = Services & {

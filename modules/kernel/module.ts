@@ -1,8 +1,8 @@
-import type { AnyConsumer } from "./consumer.ts";
+import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Role } from "./context.ts";
-import type { AnyOperation } from "./operation.ts";
+import type { AnyOperation } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule } from "./queues/schedule.ts";
 
 /** A module's door: what it needs and what it offers. Ten lines, no logic. */
 export type ModuleDef = {

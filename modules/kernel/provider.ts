@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { HttpClient } from "./http.ts";
+import type { HttpClient } from "./http/client.ts";
 
 /**
  * A provider is one stateless object: what it is (data) and what it can do (optional functions).

@@ -1,9 +1,9 @@
-import type { AnyConsumer } from "./consumer.ts";
+import type { AnyConsumer } from "./queues/consumer.ts";
 import { type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
-import { type AnyOperation, pathParams } from "./operation.ts";
+import { type AnyOperation, pathParams } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule } from "./queues/schedule.ts";
 
 /** Everything the switched-on modules offer, checked at boot with every fault listed at once. */
 export type Registry = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createApp } from "../../functions/links/app.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import { uuid7 } from "../kernel/ids.ts";
+import { uuid7 } from "../kernel/database/ids.ts";
 import { isMachine } from "./links.ts";
 import { prepareBody } from "./render.ts";
 import { linkToken, readLinkToken } from "./tokens.ts";

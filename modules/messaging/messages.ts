@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { MESSAGE_STATUS, MessageDetailSchema, MessageSchema, ThreadSchema } from "./schemas.ts";
 
 /** Reading messages and conversations, and deciding what no machine can. */

@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { getMessage, getThread, listMessages, listThreads, resolveMessage } from "./messages.ts";
 import { messagingReconcile } from "./reconcile.ts";
 import { messagingSend } from "./send.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
 import { messagingSend } from "./send.ts";

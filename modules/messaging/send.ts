@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import type { AnyProvider, Connection, OutboundEmail, SendOutcome } from "../kernel/provider.ts";
 import { openConnection } from "../providers/connections.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import { uuid7 } from "../kernel/ids.ts";
+import { uuid7 } from "../kernel/database/ids.ts";
 
 const t = testKernel();
 

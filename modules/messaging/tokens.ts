@@ -1,6 +1,6 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Services } from "../kernel/context.ts";
-import { base64url, fromBase64url } from "../kernel/vault.ts";
+import { base64url, fromBase64url } from "../kernel/secrets/vault.ts";
 
 /**
  * Tokens in links to recipients: which message, which link, signed. They hold no address and no target, need no table,

@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { listAlerts } from "./alerts.ts";
 import { notify } from "./notify.ts";
 import { listDeadLetters, listQueues, purgeDeadLetters, requeueDeadLetters } from "./queues.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { dead, defineManualConsumer, done, type Outcome, retry } from "../kernel/consumer.ts";
+import { dead, defineManualConsumer, done, type Outcome, retry } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
-import { HttpError } from "../kernel/http.ts";
-import { signWebhook } from "../kernel/signatures.ts";
+import { HttpError } from "../kernel/http/client.ts";
+import { signWebhook } from "../kernel/secrets/signatures.ts";
 import { type AlertRow, toAlert } from "./alerts.ts";
 
 /**

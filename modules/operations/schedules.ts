@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 
 type ScheduleRow = {
   name: string;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { defineModule } from "../kernel/module.ts";
-import { defineOpenOperation } from "../kernel/operation.ts";
-import { BOUNDS, createSamples, quantile } from "../kernel/samples.ts";
+import { defineOpenOperation } from "../kernel/operations/operation.ts";
+import { BOUNDS, createSamples, quantile } from "../kernel/observability/samples.ts";
 import { testKernel } from "../../tests/support/kernel.ts";
 import { until } from "../../tests/support/until.ts";
 

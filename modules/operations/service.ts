@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { defineOperation } from "../kernel/operation.ts";
-import { BOUNDS, quantile, type SampleKind } from "../kernel/samples.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
+import { BOUNDS, quantile, type SampleKind } from "../kernel/observability/samples.ts";
 
 /** The installation's service level, from samples of all its processes that outlive them. */
 

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { invalidField } from "../kernel/errors.ts";
-import { type HttpClient, HttpError, isPublicAddress } from "../kernel/http.ts";
+import { type HttpClient, HttpError, isPublicAddress } from "../kernel/http/client.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
 
 /**

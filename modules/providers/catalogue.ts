@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
 import { settingsSchema } from "./credentials.ts";
 import { describeFields, type FormField } from "./describe.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createHttpClient } from "../kernel/http.ts";
-import type { HttpClient } from "../kernel/http.ts";
+import { createHttpClient } from "../kernel/http/client.ts";
+import type { HttpClient } from "../kernel/http/client.ts";
 import type {
   Connection,
   OutboundEmail,

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
-import { randomToken } from "../kernel/signatures.ts";
-import type { Vault } from "../kernel/vault.ts";
+import { randomToken } from "../kernel/secrets/signatures.ts";
+import type { Vault } from "../kernel/secrets/vault.ts";
 import { describeFields } from "./describe.ts";
 import type { ConnectionRow } from "./schemas.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { BaseUrl, Name, noConnection, type PublicRow, publicColumns, uniqueName, values } from "./connections.ts";

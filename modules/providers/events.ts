@@ -1,10 +1,10 @@
 import { isbot } from "isbot";
 import { z } from "zod";
-import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/consumer.ts";
+import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { ProviderEvent } from "../kernel/provider.ts";
-import { sha256Hex } from "../kernel/signatures.ts";
+import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { fetchInboundMail, receive } from "./inbound-mail.ts";
 import { plain } from "./inbound.ts";
 import { providers } from "./registry.ts";

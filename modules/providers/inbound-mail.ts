@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineManualConsumer, done } from "../kernel/consumer.ts";
+import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { InboundEmail } from "../kernel/provider.ts";

@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { defineSchedule } from "../kernel/schedule.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { listProviders } from "./catalogue.ts";
 import { checkConnection, registerWebhook } from "./check.ts";
 import {

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
-import type { Tx } from "../kernel/db.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { uuid7 } from "../kernel/ids.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { uuid7 } from "../kernel/database/ids.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with its own daily cap. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
-import { createVault } from "../kernel/vault.ts";
+import { createVault } from "../kernel/secrets/vault.ts";
 import { openCredentials } from "./credentials.ts";
 import { rotateConnectionSecrets } from "./vault-rotation.ts";
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { defineConsumer, done } from "../kernel/consumer.ts";
+import { defineConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { openCredentials, sealCredentials } from "./credentials.ts";
 
 /**

@@ -3,7 +3,7 @@ import { createApp } from "../../functions/webhooks/app.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { type SentMessage, sentMessage } from "../../tests/support/sent-message.ts";
 import { until } from "../../tests/support/until.ts";
-import { signWebhook } from "../kernel/signatures.ts";
+import { signWebhook } from "../kernel/secrets/signatures.ts";
 
 const k = testKernel();
 const app = createApp(k.kernel);

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { equalSecrets } from "../kernel/signatures.ts";
+import { equalSecrets } from "../kernel/secrets/signatures.ts";
 import type { Sandbox } from "./context.ts";
 import { Fault } from "./faults.ts";
 import { characterOf } from "./personas.ts";

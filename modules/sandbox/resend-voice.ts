@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { signWebhook } from "../kernel/signatures.ts";
+import { signWebhook } from "../kernel/secrets/signatures.ts";
 import type { Hooks } from "./hooks.ts";
 import { format } from "./resend-mail.ts";
 import type { Account } from "./store.ts";

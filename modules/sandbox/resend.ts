@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
-import { randomToken } from "../kernel/signatures.ts";
+import { randomToken } from "../kernel/secrets/signatures.ts";
 import { underFault } from "./context.ts";
 import type { Sandbox } from "./context.ts";
 import { fail, showEmail, showInbound, toMessage, validate } from "./resend-mail.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createHttpClient } from "../kernel/http.ts";
+import { createHttpClient } from "../kernel/http/client.ts";
 import type { Connection, ProviderEvent } from "../kernel/provider.ts";
 import { exampleEmail } from "../providers/email/fixtures.ts";
 import { postmark } from "../providers/email/postmark.ts";

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { OpenManualCtx, Role } from "../kernel/context.ts";
-import type { Tx } from "../kernel/db.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
-import { sha256Hex } from "../kernel/signatures.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
+import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf, confirmationRequired, throttle } from "./open.ts";
 import {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import type { TenantOperation } from "../kernel/operation.ts";
+import type { TenantOperation } from "../kernel/operations/operation.ts";
 import { scopesAllow } from "../kernel/registry.ts";
-import { sha256Hex } from "../kernel/signatures.ts";
+import { sha256Hex } from "../kernel/secrets/signatures.ts";
 
 const t = testKernel({ OVERTURE_API_BURST: "1000" });
 const keyOf = async (tenant: TestTenant, scopes: string[], more: object = {}) => {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Actor, Services } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { HttpError } from "../kernel/http.ts";
+import { HttpError } from "../kernel/http/client.ts";
 import { Session } from "./schemas.ts";
 
 /** Supabase Auth over HTTP: the same calls for GoTrue and for the embedded server. No admin API, no secret key. */

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
 import { until } from "../../tests/support/until.ts";
-import { randomToken, sha256Hex } from "../kernel/signatures.ts";
+import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { ensureClaim } from "./claim.ts";
 import { fakeAuthServer } from "./testing.ts";
 

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { Config } from "../kernel/config.ts";
-import type { Sql, Tx } from "../kernel/db.ts";
+import type { Sql, Tx } from "../kernel/database/db.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
-import { randomToken, sha256Hex } from "../kernel/signatures.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
+import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
 import { confirmationRequired, throttle } from "./open.ts";
 import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import { sha256Hex } from "../kernel/signatures.ts";
+import { sha256Hex } from "../kernel/secrets/signatures.ts";
 
 const t = testKernel();
 /** An address of its own, so that other suites' calls do not count for this one's limits. */

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineManualOperation, defineOperation } from "../kernel/operation.ts";
-import { randomToken, sha256Hex } from "../kernel/signatures.ts";
+import { defineManualOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { instant, Email } from "./schemas.ts";
 
 /** Long enough for a holiday weekend, short enough that a forgotten mail is no standing door. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operation.ts";
+import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
 import { AppError } from "../kernel/errors.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";

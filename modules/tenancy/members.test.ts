@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Answer, testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { ROLES, roleRank } from "../kernel/context.ts";
-import type { TenantOperation } from "../kernel/operation.ts";
+import type { TenantOperation } from "../kernel/operations/operation.ts";
 
 const t = testKernel();
 

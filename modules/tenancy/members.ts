@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { type Ctx, type Role, roleRank } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOperation } from "../kernel/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { scopesAllow } from "../kernel/registry.ts";
 import { instant, RoleSchema } from "./schemas.ts";
 

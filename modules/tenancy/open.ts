@@ -1,6 +1,6 @@
 import type { OpenManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { sha256Hex } from "../kernel/signatures.ts";
+import { sha256Hex } from "../kernel/secrets/signatures.ts";
 
 /** 202: the account is there, but its owner must confirm the e-mail first; then the same call finishes the work. */
 export const confirmationRequired = (email: string, next: string): Response =>

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { OpenManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenManualOperation } from "../kernel/operation.ts";
+import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf, confirmationRequired, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";

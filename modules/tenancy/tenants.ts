@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/cursor.ts";
+import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import type { OpenCtx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineOpenOperation, defineOperation } from "../kernel/operation.ts";
+import { defineOpenOperation, defineOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";
 import { instant, RoleSchema, type TeamRow, Tenant, TenantName, type TenantRow } from "./schemas.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import postgres from "postgres";
-import { redact } from "../../modules/kernel/log.ts";
+import { redact } from "../../modules/kernel/observability/log.ts";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
 import { Guard } from "./guard.ts";

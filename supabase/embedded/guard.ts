@@ -1,4 +1,4 @@
-import { readBody } from "../../modules/kernel/body.ts";
+import { readBody } from "../../modules/kernel/http/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { metricsText, ready } from "../../modules/kernel/health.ts";
+import { metricsText, ready } from "../../modules/kernel/observability/health.ts";
 import { until } from "../support/until.ts";
 import { startWorld, verdict } from "./support.ts";
 

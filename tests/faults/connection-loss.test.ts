@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { drainOnce } from "../../modules/kernel/drain.ts";
+import { drainOnce } from "../../modules/kernel/queues/drain.ts";
 import { until } from "../support/until.ts";
 import { startWorld, verdict, type Mailing } from "./support.ts";
 

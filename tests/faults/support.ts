@@ -7,7 +7,7 @@ import { denoBinary } from "../../supabase/embedded/child.ts";
 import { ROOT } from "../../supabase/embedded/home.ts";
 import { guard } from "../../supabase/embedded/processes.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { giveList } from "../support/campaigns.ts";
 import { testKernel, type TestKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";

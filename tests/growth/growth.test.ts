@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openWorld, type Team, type World } from "../../bench/world.ts";
 import { seedTenant } from "../../bench/seed.ts";
-import { drainOnce } from "../../modules/kernel/drain.ts";
-import { isRead, pathParams } from "../../modules/kernel/operation.ts";
+import { drainOnce } from "../../modules/kernel/queues/drain.ts";
+import { isRead, pathParams } from "../../modules/kernel/operations/operation.ts";
 import { until } from "../support/until.ts";
 import { readPlans, wholeScans } from "./plans.ts";
 

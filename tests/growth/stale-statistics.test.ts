@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type postgres from "postgres";
 import { openWorld, type World } from "../../bench/world.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 
 // The planner knows a team that came after the last analyze as one that owns nothing, and takes reading all of its rows for as
 // cheap as a look by key. What sends must cost the same all the same: counted in rows read, not in time.

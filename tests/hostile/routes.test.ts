@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createApp } from "../../functions/api/app.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
-import { type AnyOperation, defineOperation, pathParams } from "../../modules/kernel/operation.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
+import { type AnyOperation, defineOperation, pathParams } from "../../modules/kernel/operations/operation.ts";
 import { fillTenant, type Ids } from "../isolation/rows.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { BODIES, EXTRA, IDS, KINDS, NUMBERS, QUERIES, TEXT, toJson } from "./payloads.ts";

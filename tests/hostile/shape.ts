@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type AnyOperation, pathParams } from "../../modules/kernel/operation.ts";
+import { type AnyOperation, pathParams } from "../../modules/kernel/operations/operation.ts";
 
 /** Inputs made from an operation's own schema: what a caller who read the documentation would send. Deterministic by seed. */
 

@@ -1,7 +1,7 @@
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
-import { createHttpClient, type HttpError, type Lookup } from "../../modules/kernel/http.ts";
+import { createHttpClient, type HttpError, type Lookup } from "../../modules/kernel/http/client.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { resolveName } from "./names.ts";
 

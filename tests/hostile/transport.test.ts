@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { exchange, pour, sendRaw, trickle } from "./raw.ts";
 import { leakIn } from "./watch.ts";

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { createApp } from "../../functions/webhooks/app.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
-import { signWebhook } from "../../modules/kernel/signatures.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
+import { signWebhook } from "../../modules/kernel/secrets/signatures.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { leakIn, stateReader } from "./watch.ts";
 

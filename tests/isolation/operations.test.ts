@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { ROLES, type Role, roleRank } from "../../modules/kernel/context.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
-import { type AnyOperation, isRead, pathParams } from "../../modules/kernel/operation.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
+import { type AnyOperation, isRead, pathParams } from "../../modules/kernel/operations/operation.ts";
 import { type Caller, testKernel, type TestTenant } from "../support/kernel.ts";
 import { fillTenant, type Ids, tenantTables } from "./rows.ts";
 

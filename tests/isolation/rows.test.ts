@@ -1,6 +1,6 @@
 import postgres, { type Sql, type TransactionSql } from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { fillTenant, type Table, tenantTables } from "./rows.ts";
 

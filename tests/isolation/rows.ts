@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 
 /** Ids of the rows `fillTenant` wrote, by table. */
 export type Ids = Record<string, string>;

@@ -10,7 +10,7 @@ const PROCESSED = "has no header, recipient or markup that a name, a field, a su
 export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "No more of a body is taken than its limit",
-    file: "modules/kernel/body.ts",
+    file: "modules/kernel/http/body.ts",
     find: "      if (size > limits.maxBytes) throw tooLarge();\n",
     replace: "",
     test: hostile("transport"),
@@ -18,7 +18,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… and nothing of one that announces too much",
-    file: "modules/kernel/body.ts",
+    file: "modules/kernel/http/body.ts",
     find: '  if (Number(request.headers.get("content-length") ?? 0) > limits.maxBytes) throw tooLarge();\n',
     replace: "",
     test: hostile("transport"),
@@ -26,7 +26,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A body that trickles is given up",
-    file: "modules/kernel/body.ts",
+    file: "modules/kernel/http/body.ts",
     find: "const piece = await inTime(reader.read(), Math.min(limits.idleMs, end - performance.now()));",
     replace: "const piece = await reader.read();",
     test: hostile("transport"),
@@ -50,15 +50,15 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A body is nested 32 deep at most",
-    file: "modules/kernel/input.ts",
+    file: "modules/kernel/operations/input.ts",
     find: "if (depth > MAX_DEPTH) throw",
     replace: "if (depth > 1e9) throw",
-    test: "modules/kernel/operation.test.ts",
+    test: "modules/kernel/operations/operation.test.ts",
     name: "a body that is %s is refused with %i",
   },
   {
     promise: "A body is UTF-8",
-    file: "modules/kernel/input.ts",
+    file: "modules/kernel/operations/input.ts",
     find: 'new TextDecoder("utf-8", { fatal: true })',
     replace: 'new TextDecoder("utf-8")',
     test: hostile("input"),
@@ -66,7 +66,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "U+0000 and half characters go no further than the door",
-    file: "modules/kernel/input.ts",
+    file: "modules/kernel/operations/input.ts",
     find: "  if (fault) throw",
     replace: "  if (fault === null) return;\n  if (false) throw",
     test: hostile("input"),
@@ -74,7 +74,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A body brings no prototype",
-    file: "modules/kernel/input.ts",
+    file: "modules/kernel/operations/input.ts",
     find: "const raw = Object.create(null) as",
     replace: "const raw = {} as",
     test: hostile("input"),
@@ -90,7 +90,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A log line names no address",
-    file: "modules/kernel/log.ts",
+    file: "modules/kernel/observability/log.ts",
     find: 'EMAIL_VALUE, "$1***@$2"',
     replace: 'EMAIL_VALUE, "$&"',
     test: hostile("routes"),
@@ -98,7 +98,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… and holds no secret",
-    file: "modules/kernel/log.ts",
+    file: "modules/kernel/observability/log.ts",
     find: '  if (key && SECRET_KEY.test(key)) return "[secret]";\n',
     replace: "",
     test: "modules/kernel/kernel.test.ts",
@@ -122,7 +122,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A callback is signed over its raw bytes",
-    file: "modules/kernel/signatures.ts",
+    file: "modules/kernel/secrets/signatures.ts",
     find: "  message.set(body, head.byteLength);\n",
     replace: "",
     test: hostile("webhooks"),
@@ -130,7 +130,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… with the connection's own secret",
-    file: "modules/kernel/signatures.ts",
+    file: "modules/kernel/secrets/signatures.ts",
     find: '  if (!good) throw refuse("The webhook signature does not match.");\n',
     replace: "",
     test: hostile("webhooks"),
@@ -138,7 +138,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… within five minutes",
-    file: "modules/kernel/signatures.ts",
+    file: "modules/kernel/secrets/signatures.ts",
     find: "> toleranceSeconds) {",
     replace: "> Infinity) {",
     test: hostile("webhooks"),
@@ -146,7 +146,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… or carries the connection's password",
-    file: "modules/kernel/signatures.ts",
+    file: "modules/kernel/secrets/signatures.ts",
     find: "if (!(await equalSecrets(given, `${expected.username}:${expected.password}`))) {",
     replace: "if (!given.startsWith(`${expected.username}:`)) {",
     test: hostile("webhooks"),
@@ -162,7 +162,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A private address is refused in every spelling",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "if (ipaddr.isValid(name) && !isPublicAddress(name) && !mayBePrivate(name, port)) throw blocked(name);",
     replace: "",
     test: hostile("ssrf"),
@@ -170,7 +170,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… also the old IPv6 ways to write one",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "else if ((v6.parts[0]! & 0xe000) !== 0x2000) return false;",
     replace: "",
     test: hostile("ssrf"),
@@ -186,7 +186,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A name that resolves inwards is refused",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "if (!mayBePrivate(host, port) && list.some((a) => !isPublicAddress(a.address))) {",
     replace: "if (false) {",
     test: hostile("ssrf"),
@@ -194,7 +194,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… if any of its addresses does",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "list.some((a) => !isPublicAddress(a.address))",
     replace: "list.every((a) => !isPublicAddress(a.address))",
     test: hostile("ssrf"),
@@ -202,7 +202,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "The address that was checked is the one connected to",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "{ lookup: guardedLookup(port) }",
     replace:
       "{ lookup: ((h: string, o: never, done: never) => guardedLookup(port)(h, o, (e) => (e ? (done as (e: Error) => void)(e) : resolve(h, { ...(o as object), all: true }, done)))) as never }",
@@ -211,10 +211,10 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A redirect is not followed",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "hop >= (input.redirects ?? 0)",
     replace: "hop >= (input.redirects ?? 5)",
-    test: "modules/kernel/http.test.ts",
+    test: "modules/kernel/http/client.test.ts",
     name: "a redirect is not followed unless asked, and never into a private network",
   },
   {
@@ -316,7 +316,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A token opens the door it was made for",
-    file: "modules/kernel/vault.ts",
+    file: "modules/kernel/secrets/vault.ts",
     find: "info: bytes(purpose) }",
     replace: 'info: bytes("") }',
     test: hostile("tokens"),
@@ -422,7 +422,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A team that asks too fast is refused",
-    file: "modules/kernel/api.ts",
+    file: "modules/kernel/operations/api.ts",
     find: "    if (retryAfter > 0) {",
     replace: '    if (retryAfter > 0 && policy === "key") {',
     test: hostile("limits"),

@@ -75,7 +75,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and in the API, for every operation",
-    file: "modules/kernel/api.ts",
+    file: "modules/kernel/operations/api.ts",
     find: "    requirePermission(kernel, actor, op.permission);\n",
     replace: "",
     test: OPERATIONS,
@@ -100,7 +100,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A token is a person's only as the auth server signs it",
-    file: "modules/kernel/auth.ts",
+    file: "modules/kernel/operations/auth.ts",
     find: 'if (payload.role !== "authenticated" || !UUID',
     replace: "if (!UUID",
     test: hostile("tokens"),
@@ -108,7 +108,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and meant for us",
-    file: "modules/kernel/auth.ts",
+    file: "modules/kernel/operations/auth.ts",
     find: ', audience: "authenticated" };',
     replace: " };",
     test: hostile("tokens"),
@@ -254,7 +254,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "An Idempotency-Key is one team's",
-    file: "modules/kernel/api.ts",
+    file: "modules/kernel/operations/api.ts",
     find: "scope: tenantId ?? callerId(actor),",
     replace: 'scope: "everybody",',
     test: hostile("input"),
@@ -262,10 +262,10 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A body cannot turn an operation to another row than its address",
-    file: "modules/kernel/input.ts",
+    file: "modules/kernel/operations/input.ts",
     find: "raw[name] = c.req.param(name);",
     replace: "raw[name] ??= c.req.param(name);",
-    test: "modules/kernel/operation.test.ts",
+    test: "modules/kernel/operations/operation.test.ts",
     name: "the path wins over a body that names another value",
   },
   {
@@ -302,7 +302,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A ciphertext opens in its own row only",
-    file: "modules/kernel/vault.ts",
+    file: "modules/kernel/secrets/vault.ts",
     find: "additionalData: bytes(aad)",
     replace: 'additionalData: bytes("")',
     test: "modules/kernel/kernel.test.ts",

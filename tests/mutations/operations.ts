@@ -48,7 +48,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "Samples that could not be written are not lost",
-    file: "modules/kernel/samples.ts",
+    file: "modules/kernel/observability/samples.ts",
     find: "      for (const row of taken.values()) add(rows, row);\n",
     replace: "",
     test: SERVICE,
@@ -72,7 +72,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "A replica that stands still is not asked",
-    file: "modules/kernel/db.ts",
+    file: "modules/kernel/database/db.ts",
     find: "row!.lag === null || row!.lag > mostSeconds",
     replace: "row!.lag === null",
     test: REPLICA,
@@ -80,7 +80,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "A replica that is gone stops nothing",
-    file: "modules/kernel/db.ts",
+    file: "modules/kernel/database/db.ts",
     find: "          if (!isReplicasFault(error)) throw error;\n",
     replace: "          throw error;\n",
     test: REPLICA,

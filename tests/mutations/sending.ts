@@ -78,10 +78,10 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "The runtime does not repeat a POST by itself",
-    file: "modules/kernel/http.ts",
+    file: "modules/kernel/http/client.ts",
     find: "const writing = { keepAlive: false, maxSockets: 64 };",
     replace: "const writing = { keepAlive: true, maxSockets: 64 };",
-    test: "modules/kernel/http.test.ts",
+    test: "modules/kernel/http/client.test.ts",
     name: "a POST is made once, also when the peer hangs up on a warm connection, in both runtimes",
   },
   {
@@ -126,18 +126,18 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A message nobody can handle ends as a dead letter with the reason",
-    file: "modules/kernel/drain.ts",
+    file: "modules/kernel/queues/drain.ts",
     find: "if (m.read_ct >= consumer.maxAttempts) {",
     replace: "if (m.read_ct >= 1000) {",
-    test: "modules/kernel/drain.test.ts",
+    test: "modules/kernel/queues/drain.test.ts",
     name: "a handler that throws writes nothing, is tried again, and ends as a dead letter with the reason",
   },
   {
     promise: "A handler slower than its visibility keeps its message",
-    file: "modules/kernel/drain.ts",
+    file: "modules/kernel/queues/drain.ts",
     find: "(consumer.visibilitySeconds * 1000) / 2,",
     replace: "2 ** 31 - 1,",
-    test: "modules/kernel/drain.test.ts",
+    test: "modules/kernel/queues/drain.test.ts",
     name: "a handler slower than its visibility keeps its message; stop() waits for it",
   },
   {
@@ -150,7 +150,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… and a log that cannot be written ends no process",
-    file: "modules/kernel/log.ts",
+    file: "modules/kernel/observability/log.ts",
     find: "  try {\n    console.error(line);\n  } catch {\n    // Nowhere left to say so.\n  }\n",
     replace: "  console.error(line);\n",
     test: "tests/faults/disk-full.test.ts",

@@ -170,7 +170,7 @@ describe("a running installation", () => {
     expect(withPeer(forged, "10.0.0.9").headers.get("x-forwarded-for")).toBe("127.0.0.1, 10.0.0.9");
     const proxied = new Request("http://x.test/metrics", { headers: { "x-forwarded-for": "203.0.113.9" } });
     expect(withPeer(proxied, "127.0.0.1").headers.get("x-forwarded-for")).toBe("203.0.113.9");
-    const { metricsText } = await import("../../modules/kernel/health.ts");
+    const { metricsText } = await import("../../modules/kernel/observability/health.ts");
     for (const headers of [withPeer(forged, "10.0.0.9").headers, proxied.headers, new Headers()])
       expect((await metricsText(world.kernel, headers)).status).toBe(401);
   });

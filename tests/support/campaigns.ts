@@ -1,4 +1,4 @@
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import type { TestKernel, TestTenant } from "./kernel.ts";
 import { until } from "./until.ts";
 

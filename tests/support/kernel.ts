@@ -3,10 +3,10 @@ import postgres from "postgres";
 import { afterAll, inject } from "vitest";
 import { createApp } from "../../functions/api/app.ts";
 import { modules } from "../../modules/boot.ts";
-import type { AnyConsumer } from "../../modules/kernel/consumer.ts";
+import type { AnyConsumer } from "../../modules/kernel/queues/consumer.ts";
 import type { Actor, Ctx, Role } from "../../modules/kernel/context.ts";
-import { drainOnce } from "../../modules/kernel/drain.ts";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { drainOnce } from "../../modules/kernel/queues/drain.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { createKernel, type Host, type Kernel } from "../../modules/kernel/kernel.ts";
 import type { ModuleDef } from "../../modules/kernel/module.ts";
 

@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { uuid7 } from "../../modules/kernel/ids.ts";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { fillTenant } from "../isolation/rows.ts";
 
 /** Two teams with a row in every table, values that are hard to carry, work on the queues, a dead letter and an analyst. */

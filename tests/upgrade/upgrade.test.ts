@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createKernel } from "../../modules/kernel/kernel.ts";
-import { KNOWN_BREAKING_MIGRATION, refuseNewerSchema } from "../../modules/kernel/schema-version.ts";
+import { KNOWN_BREAKING_MIGRATION, refuseNewerSchema } from "../../modules/kernel/database/schema-version.ts";
 import { boot, modules } from "../../modules/boot.ts";
 import { listMigrations, migrate } from "../../supabase/embedded/migrate.ts";
 import { migrateTo, readManifest, restoreData } from "../../supabase/embedded/restore.ts";

@@ -1,7 +1,14 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../../kernel/cursor.ts";
+import {
+  cursorTime,
+  decodeCursor,
+  pageOf,
+  pageParams,
+  toPage,
+  withoutSortKey,
+} from "../../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../../kernel/errors.ts";
-import { defineManualOperation, defineOperation } from "../../kernel/operation.ts";
+import { defineManualOperation, defineOperation } from "../../kernel/operations/operation.ts";
 import { csvResponse } from "../csv.ts";
 import { loadCustomFields } from "../custom-values.ts";
 import { MAX_CUSTOM_FIELDS } from "../custom-fields.ts";

@@ -1,6 +1,6 @@
 import { CsvError } from "csv-parse";
 import { z } from "zod";
-import { defineManualConsumer, done, type Outcome } from "../../kernel/consumer.ts";
+import { defineManualConsumer, done, type Outcome } from "../../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../../kernel/context.ts";
 import { isSomebody } from "../contacts.ts";
 import { type WriteRow, writeContacts } from "../contact-write.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { ManualCtx } from "../../kernel/context.ts";
-import { incoming } from "../../kernel/body.ts";
+import { incoming } from "../../kernel/http/body.ts";
 import { AppError } from "../../kernel/errors.ts";
-import { defineManualOperation } from "../../kernel/operation.ts";
+import { defineManualOperation } from "../../kernel/operations/operation.ts";
 import { loadCustomFields } from "../custom-values.ts";
 import { clean } from "../normalize.ts";
 import { Import } from "../schemas.ts";

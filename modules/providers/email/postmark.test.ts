@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createHttpClient } from "../../kernel/http.ts";
-import type { HttpClient, HttpRequest } from "../../kernel/http.ts";
+import { createHttpClient } from "../../kernel/http/client.ts";
+import type { HttpClient, HttpRequest } from "../../kernel/http/client.ts";
 import { createSandbox } from "../../sandbox/server.ts";
 import { conformance } from "../conformance.ts";
 import { exampleEmail } from "./fixtures.ts";

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { AppError } from "../../kernel/errors.ts";
 import { defineProvider } from "../../kernel/provider.ts";
 import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import type { HttpClient, HttpResponse } from "../../kernel/http.ts";
-import { randomToken, sha256Hex, verifyBasicAuth } from "../../kernel/signatures.ts";
+import type { HttpClient, HttpResponse } from "../../kernel/http/client.ts";
+import { randomToken, sha256Hex, verifyBasicAuth } from "../../kernel/secrets/signatures.ts";
 import { parsePostmarkEvent } from "./postmark-events.ts";
 import * as shared from "./shared.ts";
 

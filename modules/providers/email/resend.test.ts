@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { signWebhook } from "../../kernel/signatures.ts";
-import type { HttpClient } from "../../kernel/http.ts";
+import { signWebhook } from "../../kernel/secrets/signatures.ts";
+import type { HttpClient } from "../../kernel/http/client.ts";
 import { conformance } from "../conformance.ts";
 import { exampleEmail } from "./fixtures.ts";
 import { resend } from "./resend.ts";

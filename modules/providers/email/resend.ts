@@ -3,8 +3,8 @@ import { z } from "zod";
 import { AppError } from "../../kernel/errors.ts";
 import { defineProvider } from "../../kernel/provider.ts";
 import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import type { HttpClient, HttpResponse } from "../../kernel/http.ts";
-import { verifyWebhook } from "../../kernel/signatures.ts";
+import type { HttpClient, HttpResponse } from "../../kernel/http/client.ts";
+import { verifyWebhook } from "../../kernel/secrets/signatures.ts";
 import { parseResendEvent } from "./resend-events.ts";
 import * as shared from "./shared.ts";
 

@@ -1,6 +1,6 @@
 import { addressParser } from "postal-mime";
-import { HttpError } from "../../kernel/http.ts";
-import type { HttpClient, HttpResponse } from "../../kernel/http.ts";
+import { HttpError } from "../../kernel/http/client.ts";
+import type { HttpClient, HttpResponse } from "../../kernel/http/client.ts";
 import type { EmailAddress, SendOutcome } from "../../kernel/provider.ts";
 
 /** The tag or metadata key under which every provider carries our message id. Postmark allows 20 characters. */

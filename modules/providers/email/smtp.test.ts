@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { SMTPServer } from "smtp-server";
 import type { AddressInfo } from "node:net";
-import { createHttpClient } from "../../kernel/http.ts";
+import { createHttpClient } from "../../kernel/http/client.ts";
 import { conformance } from "../conformance.ts";
 import { exampleEmail } from "./fixtures.ts";
 import { closeSmtpPools, outcomeOfSmtpError, smtp } from "./smtp.ts";

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { AppError } from "../../kernel/errors.ts";
 import { defineProvider } from "../../kernel/provider.ts";
 import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import { HttpError, isPublicAddress } from "../../kernel/http.ts";
-import type { HttpClient } from "../../kernel/http.ts";
+import { HttpError, isPublicAddress } from "../../kernel/http/client.ts";
+import type { HttpClient } from "../../kernel/http/client.ts";
 import { retry } from "./shared.ts";
 
 const Credentials = z.object({

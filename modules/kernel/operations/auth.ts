@@ -1,8 +1,8 @@
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import type { Actor, Role } from "./context.ts";
-import { AppError } from "./errors.ts";
-import type { Kernel } from "./kernel.ts";
-import { sha256Hex } from "./signatures.ts";
+import type { Actor, Role } from "../context.ts";
+import { AppError } from "../errors.ts";
+import type { Kernel } from "../kernel.ts";
+import { sha256Hex } from "../secrets/signatures.ts";
 
 /** Who calls: a signed-in person (Supabase's JWT), a program (API key), or nobody. */
 

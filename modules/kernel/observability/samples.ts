@@ -1,5 +1,5 @@
 import { setTimeout as timer } from "node:timers";
-import type { Database } from "./db.ts";
+import type { Database } from "../database/db.ts";
 
 /**
  * What the service levels are computed from. Each process counts in memory and adds its counts to the database every few seconds,

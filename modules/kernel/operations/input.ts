@@ -1,6 +1,6 @@
 import type { Context as HonoContext } from "hono";
-import { readBody } from "./body.ts";
-import { AppError, type FieldError } from "./errors.ts";
+import { readBody } from "../http/body.ts";
+import { AppError, type FieldError } from "../errors.ts";
 import { type AnyOperation, pathParams } from "./operation.ts";
 
 /** From a request to an operation's input: bounded reading, strict JSON, one object of path, query and body, parsed. */

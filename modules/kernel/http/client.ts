@@ -3,7 +3,7 @@ import { lookup as dnsLookup } from "node:dns";
 import http from "node:http";
 import https from "node:https";
 import ipaddr from "ipaddr.js";
-import { AppError } from "./errors.ts";
+import { AppError } from "../errors.ts";
 
 /**
  * The only way out of the process. Every call has a deadline and a size limit, and no address of a private

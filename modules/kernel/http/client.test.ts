@@ -6,7 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createHttpClient, HttpError, isPublicAddress } from "./http.ts";
+import { createHttpClient, HttpError, isPublicAddress } from "./client.ts";
 
 let port = 0;
 let seen: { url: string; headers: http.IncomingHttpHeaders; body: string }[] = [];
@@ -174,7 +174,7 @@ describe("exchanges", () => {
 
   test("a POST is made once, also when the peer hangs up on a warm connection, in both runtimes", async () => {
     const source = `
-      import { createHttpClient } from "./modules/kernel/http.ts";
+      import { createHttpClient } from "./modules/kernel/http/client.ts";
       const client = createHttpClient({ allowPrivateHosts: ["127.0.0.1"], userAgent: "t" });
       const url = "http://127.0.0.1:${port}";
       await client.request({ method: "POST", url: url + "/ok", body: "x" });

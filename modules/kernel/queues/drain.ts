@@ -1,7 +1,7 @@
 import { type AnyConsumer, backoffSeconds, DEFAULT_BATCH, type Outcome } from "./consumer.ts";
-import type { Ctx } from "./context.ts";
-import { AppError, toAppError } from "./errors.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Ctx } from "../context.ts";
+import { AppError, toAppError } from "../errors.ts";
+import type { Kernel } from "../kernel.ts";
 
 /**
  * One round of a consumer: read a batch, handle it, settle it. A consumer that only writes to the database settles in the

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Ctx, ManualCtx } from "./context.ts";
+import type { Ctx, ManualCtx } from "../context.ts";
 
 /** What became of one message: finished, again in so many seconds, or never. Silence (a throw) counts as failure. */
 export type Outcome =

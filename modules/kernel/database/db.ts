@@ -1,6 +1,6 @@
 import postgres from "postgres";
-import type { Config } from "./config.ts";
-import type { Actor } from "./context.ts";
+import type { Config } from "../config.ts";
+import type { Actor } from "../context.ts";
 
 /**
  * The database door. Every transaction starts by choosing a role, a tenant and a person, all local to the

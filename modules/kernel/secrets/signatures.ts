@@ -1,4 +1,4 @@
-import { AppError } from "./errors.ts";
+import { AppError } from "../errors.ts";
 
 /**
  * Proof that a request comes from who it says. Everything compares in constant time and over the raw bytes:

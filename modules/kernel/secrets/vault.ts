@@ -1,4 +1,4 @@
-import { AppError } from "./errors.ts";
+import { AppError } from "../errors.ts";
 
 /**
  * Secrets at rest: AES-256-GCM under a key ring. `v1.<key id>.<nonce>.<ciphertext>`, base64url.

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { invalidField } from "./errors.ts";
+import { invalidField } from "../errors.ts";
 
 /**
  * Keyset pages. A cursor is the sort key and id of the last row, base64url JSON: opaque to callers, validated on the way

@@ -1,16 +1,16 @@
 import { type Context as HonoContext, Hono } from "hono";
 import { z } from "zod";
 import { type Authenticator, callerAddress, createAuthenticator, credentialOf } from "./auth.ts";
-import type { Actor, OpenCtx } from "./context.ts";
-import { AppError, toAppError, toProblem } from "./errors.ts";
+import type { Actor, OpenCtx } from "../context.ts";
+import { AppError, toAppError, toProblem } from "../errors.ts";
 import { idempotencyKey, keep, replay } from "./idempotency.ts";
-import { uuid7 } from "./ids.ts";
+import { uuid7 } from "../database/ids.ts";
 import { parseInput, readInput } from "./input.ts";
-import type { Kernel, RunScope } from "./kernel.ts";
-import { measureRequest } from "./measure.ts";
+import type { Kernel, RunScope } from "../kernel.ts";
+import { measureRequest } from "../observability/measure.ts";
 import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
-import { roleAllows, scopesAllow } from "./registry.ts";
-import { sha256Hex } from "./signatures.ts";
+import { roleAllows, scopesAllow } from "../registry.ts";
+import { sha256Hex } from "../secrets/signatures.ts";
 
 /** Turns operations into HTTP: authentication, rate limit, permission, parsing, transaction, idempotency, audit, problems. */
 

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { testKernel } from "../../tests/support/kernel.ts";
-import { until } from "../../tests/support/until.ts";
-import { AppError } from "./errors.ts";
-import { defineModule } from "./module.ts";
+import { testKernel } from "../../../tests/support/kernel.ts";
+import { until } from "../../../tests/support/until.ts";
+import { AppError } from "../errors.ts";
+import { defineModule } from "../module.ts";
 import { defineOperation } from "./operation.ts";
 
 let gate: Promise<void> = Promise.resolve();

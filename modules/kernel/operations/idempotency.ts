@@ -1,5 +1,5 @@
-import type { Tx } from "./db.ts";
-import { AppError } from "./errors.ts";
+import type { Tx } from "../database/db.ts";
+import { AppError } from "../errors.ts";
 import type { AnyOperation } from "./operation.ts";
 
 /** Idempotency-Key: the first answer is kept in the transaction of its effect, and given again to whoever repeats the request. */

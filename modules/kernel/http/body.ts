@@ -1,4 +1,4 @@
-import { AppError } from "./errors.ts";
+import { AppError } from "../errors.ts";
 
 /**
  * Bodies of requests, bounded in size and in time. A caller that sends a byte a minute would otherwise hold a request,

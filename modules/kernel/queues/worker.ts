@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyConsumer, DEFAULT_BATCH } from "./consumer.ts";
 import { chooseConsumers, drainOnce } from "./drain.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel } from "../kernel.ts";
 
 /** The long-lived side of the queues: wakes by NOTIFY, polls as a fallback, stops by draining. */
 

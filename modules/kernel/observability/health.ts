@@ -1,7 +1,7 @@
-import type { Kernel } from "./kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import type { Gauge } from "./metrics.ts";
 import { BOUNDS } from "./samples.ts";
-import { equalSecrets } from "./signatures.ts";
+import { equalSecrets } from "../secrets/signatures.ts";
 
 /** Liveness, readiness and metrics of this process. */
 

@@ -1,6 +1,6 @@
 import postgres from "postgres";
-import type { Kernel } from "./kernel.ts";
-import { defineSchedule } from "./schedule.ts";
+import type { Kernel } from "../kernel.ts";
+import { defineSchedule } from "../queues/schedule.ts";
 
 /** What the database must know of this installation: its schedules and settings. Runs as the owner, after the migrations. */
 

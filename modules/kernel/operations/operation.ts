@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Ctx, ManualCtx, OpenCtx, OpenManualCtx } from "./context.ts";
+import type { Ctx, ManualCtx, OpenCtx, OpenManualCtx } from "../context.ts";
 
 /**
  * An operation: one thing the product does for a caller. Declared once, it is an HTTP route, a row in the OpenAPI

@@ -1,4 +1,4 @@
-import type { Kernel } from "./kernel.ts";
+import type { Kernel } from "../kernel.ts";
 
 /**
  * The newest migration marked `breaking: yes` that this code was written for; empty while there is none. Whoever adds such a

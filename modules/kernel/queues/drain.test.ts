@@ -1,10 +1,10 @@
 import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { testKernel } from "../../tests/support/kernel.ts";
-import { until } from "../../tests/support/until.ts";
+import { testKernel } from "../../../tests/support/kernel.ts";
+import { until } from "../../../tests/support/until.ts";
 import { dead, defineConsumer, defineManualConsumer, done, retry } from "./consumer.ts";
 import { drainOnce } from "./drain.ts";
-import { defineModule } from "./module.ts";
+import { defineModule } from "../module.ts";
 import { startWorker } from "./worker.ts";
 
 const payload = z.object({
