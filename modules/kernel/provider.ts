@@ -2,27 +2,24 @@ import type { z } from "zod";
 import type { HttpClient } from "./http/client.ts";
 
 /**
- * A provider is one stateless object: what it is (data) and what it can do (optional functions).
+ * A provider is one stateless object: what it is (data) and what it can do (capabilities, each optional).
  * Credentials and transport are arguments, so two tenants can never share a key.
  */
 
-export type Channel = "email" | "linkedin" | "sms" | "whatsapp" | "instagram";
+/** Who sends or receives: an address in the channel's own normal form, and a display name. */
+export type Party = { address: string; name?: string | null };
 
-export type EmailAddress = { email: string; name?: string | null };
-
-/** One e-mail to one person. `id` is our message id: idempotency key where the provider has one, metadata where not. */
-export type OutboundEmail = {
+/**
+ * One message to one person. `id` is our message id: the idempotency key where the provider has one, metadata where not.
+ * `Content` is the channel's: what its providers need besides the parties.
+ */
+export type OutboundMessage<Content = unknown> = {
   id: string;
-  from: EmailAddress;
-  to: EmailAddress;
-  reply_to?: string | null;
-  subject: string;
-  html: string;
-  text: string;
-  /** RFC 5322 Message-ID with angle brackets, chosen by us so that follow-ups can thread. */
-  message_id: string;
-  /** List-Unsubscribe, List-Unsubscribe-Post, In-Reply-To, References… never Message-ID. */
-  headers: Record<string, string>;
+  /** What is done, such as `email.send` or `linkedin.invite`: one of the channel's actions. */
+  action: string;
+  from: Party;
+  to: Party;
+  content: Content;
 };
 
 /**
@@ -32,54 +29,51 @@ export type OutboundEmail = {
  * broken: the connection itself is unusable (bad key, account closed); the message was not accepted.
  */
 export type SendOutcome =
-  | { outcome: "sent"; provider_message_id: string; rfc_message_id?: string }
+  | { outcome: "sent"; provider_message_id: string; rfc_message_id?: string; detail?: string }
   | { outcome: "rejected"; code: string; detail: string }
   | { outcome: "retry"; code: string; detail: string; after_seconds?: number }
   | { outcome: "unknown"; code: string; detail: string }
   | { outcome: "broken"; code: string; detail: string };
 
-/** What a webhook says happened, in one vocabulary. `event_id` is deterministic, so a redelivery is one row. */
+/** What every event about a message says. `event_id` is deterministic, so a redelivery is one row. */
+type EventBase = {
+  event_id: string;
+  provider_message_id: string | null;
+  /** Our own message id when the payload carries it (tags, metadata, callback URL). */
+  message_id: string | null;
+  /** E-mail: the Message-ID the provider really sent, where it replaces ours; replies name that one. */
+  rfc_message_id?: string;
+  /** The address it is about, in the channel's normal form. */
+  recipient: string | null;
+  at: string;
+};
+
+/** What a webhook says happened, in one vocabulary for all channels. */
 export type ProviderEvent =
-  | {
+  | (EventBase & {
       kind: "delivered" | "deferred" | "opened" | "clicked" | "complained" | "unsubscribed";
-      event_id: string;
-      provider_message_id: string | null;
-      /** Our own message id when the payload carries it (tags, metadata). */
-      message_id: string | null;
-      /** The Message-ID the provider really sent, where it replaces ours: replies name that one. */
-      rfc_message_id?: string;
-      recipient: string | null;
-      at: string;
       url?: string;
       user_agent?: string;
       ip?: string;
-    }
-  | {
+    })
+  | (EventBase & {
       kind: "bounced" | "failed";
-      event_id: string;
-      provider_message_id: string | null;
-      message_id: string | null;
-      rfc_message_id?: string;
-      recipient: string | null;
-      at: string;
       /** permanent: the address is dead; transient: it may work later; block: policy or reputation, not the address. */
       bounce: "permanent" | "transient" | "block";
       detail: string;
-    }
-  | { kind: "inbound"; event_id: string; at: string; email: InboundEmail }
-  /** The webhook only announces the mail; the worker fetches it with `fetchInbound`. */
+    })
+  | { kind: "inbound"; event_id: string; at: string; message: InboundMessage }
+  /** The webhook only announces the message; the worker fetches it with the `inbound` capability. */
   | { kind: "inbound_ref"; event_id: string; at: string; ref: string };
 
-export type InboundEmail = {
+/** A received message. `details` is the channel's own (e-mail: subject, HTML, headers), read by the channel. */
+export type InboundMessage<Details = unknown> = {
   provider_inbound_id: string;
-  from: EmailAddress;
+  from: Party;
   to: string[];
-  subject: string;
+  /** As received, quotes included. */
   text: string;
-  html: string | null;
-  /** Lower-cased header names; repeated headers joined by newline. */
-  headers: Record<string, string>;
-  rfc_message_id: string | null;
+  details: Details;
 };
 
 export type CheckResult =
@@ -88,19 +82,67 @@ export type CheckResult =
 export type WebhookRequest = { headers: Headers; body: Uint8Array; url: string; now: Date };
 
 /** Credentials plus everything a call may need; `base_url` replaces the provider's own (sandbox, self-hosted peers). */
-export type Connection<C> = { id: string; credentials: C; settings: Record<string, unknown>; base_url: string | null };
+export type Connection<C> = {
+  id: string;
+  credentials: C;
+  settings: Record<string, unknown>;
+  base_url: string | null;
+  /** Where the provider's webhooks reach this connection; null where the installation has no public URL. */
+  webhook_url: string | null;
+};
 
-export type ProviderLimits = {
-  /** Calls per second to the provider, from its documentation; answers' own headers adjust it. */
+/**
+ * How an unknown outcome is settled: `key`: repeat with the same idempotency key within `window_hours`;
+ * `search`: ask `find`; `none`: wait for a webhook, else a person decides.
+ */
+export type ReconcileRule = { by: "key"; window_hours: number } | { by: "search" } | { by: "none" };
+
+/** Sends messages of the provider's channel. */
+export type SendCapability<C, Content> = {
+  /** Calls per second, from the provider's documentation; answers' own headers adjust it. */
   per_second: number;
   /** Largest batch one call may carry; 1 where there is no batch endpoint. */
   batch: number;
+  /** Longest time in seconds that one lawful call may take, retries within the adapter included: the lease covers it. */
+  call_seconds: number;
+  reconcile: ReconcileRule;
+  /** Sends 1..batch messages; outcomes in the same order. Never throws for a provider's answer. */
+  send(messages: OutboundMessage<Content>[], connection: Connection<C>, http: HttpClient): Promise<SendOutcome[]>;
+  /** Finds a message of ours at the provider by our id; null: surely not there. Throws if it cannot tell. */
+  find?(
+    messageId: string,
+    connection: Connection<C>,
+    http: HttpClient,
+  ): Promise<{ provider_message_id: string } | null>;
 };
 
-export type ProviderDef<C extends z.ZodObject = z.ZodObject> = {
+/** Takes what the provider reports over HTTP. */
+export type WebhookCapability<C> = {
+  /**
+   * Registers `url` at the provider for delivery events and inbound messages, so that a person need not click through its
+   * dashboard. Returns the credentials to keep (a signing secret); safe to call again.
+   */
+  register?(
+    url: string,
+    connection: Connection<C>,
+    http: HttpClient,
+  ): Promise<{ credentials: Partial<C>; detail: string }>;
+  /** Proves the raw bytes come from the provider; returns the delivery id used for de-duplication. Throws `unauthenticated`. */
+  verify(request: WebhookRequest, connection: Connection<C>): Promise<{ delivery_id: string }>;
+  /** Pure: the raw body (JSON, form, …) to events. Unknown types give []. Throws `invalid` on a malformed body. */
+  parse(body: Uint8Array): ProviderEvent[];
+};
+
+/** Fetches a received message that a webhook only announced. */
+export type InboundCapability<C> = {
+  fetch(ref: string, connection: Connection<C>, http: HttpClient): Promise<InboundMessage>;
+};
+
+export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown> = {
   id: string;
   label: string;
-  channel: Channel;
+  /** What it is a provider of: a channel's id (`email`, `sms`), or another kind a module registers (`llm`, `enrichment`, `crm`). */
+  category: string;
   docs_url: string;
   /** One paragraph for the settings page: where the tenant finds these credentials. */
   setup: string;
@@ -109,41 +151,23 @@ export type ProviderDef<C extends z.ZodObject = z.ZodObject> = {
   /** Non-secret options such as a message stream or a region. */
   settings?: z.ZodObject;
   default_base_url: string | null;
-  limits: ProviderLimits;
-  /**
-   * How an unknown outcome is settled: `key`: repeat with the same idempotency key within `window_hours`;
-   * `search`: ask `findMessage`; `none`: wait for a webhook, else a person decides.
-   */
-  reconcile: { by: "key"; window_hours: number } | { by: "search" } | { by: "none" };
   /** Where the code may run: SMTP needs raw TCP and stays in the worker. */
   runs_in: "anywhere" | "worker";
   /** A cheap authenticated call. Knows the vendor's odd answers (a send-only key is valid). */
   check(connection: Connection<z.infer<C>>, http: HttpClient): Promise<CheckResult>;
-  /** Sends 1..limits.batch e-mails; outcomes in the same order. Never throws for a provider's answer. */
-  send?(emails: OutboundEmail[], connection: Connection<z.infer<C>>, http: HttpClient): Promise<SendOutcome[]>;
-  /** Finds a message of ours at the provider by our id; null: surely not there. Throws if it cannot tell. */
-  findMessage?(
-    messageId: string,
-    connection: Connection<z.infer<C>>,
-    http: HttpClient,
-  ): Promise<{ provider_message_id: string } | null>;
-  /**
-   * Registers `url` at the provider for delivery events and inbound mail, so that a person need not click through its
-   * dashboard. Returns the credentials to keep (a signing secret); safe to call again.
-   */
-  registerWebhook?(
-    url: string,
-    connection: Connection<z.infer<C>>,
-    http: HttpClient,
-  ): Promise<{ credentials: Partial<z.infer<C>>; detail: string }>;
-  /** Proves the raw bytes come from the provider; returns the delivery id used for de-duplication. Throws `unauthenticated`. */
-  verify?(request: WebhookRequest, connection: Connection<z.infer<C>>): Promise<{ delivery_id: string }>;
-  /** Pure: a parsed body to events. Unknown types give []. Throws `invalid` on a malformed body. */
-  parseWebhook?(body: unknown): ProviderEvent[];
-  fetchInbound?(ref: string, connection: Connection<z.infer<C>>, http: HttpClient): Promise<InboundEmail>;
+  send?: SendCapability<z.infer<C>, Content>;
+  webhook?: WebhookCapability<z.infer<C>>;
+  inbound?: InboundCapability<z.infer<C>>;
+  /** Gives back what the adapter keeps open (an SMTP pool) when the process ends. */
+  close?(): Promise<void>;
 };
 
-/** Keeps the credential type inferred while the registry holds them all as one type. */
-export const defineProvider = <C extends z.ZodObject>(def: ProviderDef<C>): ProviderDef<C> => def;
+/** Keeps the credential and content types inferred while the registry holds them all as one type. */
+export const defineProvider =
+  <Content = unknown>() =>
+  <C extends z.ZodObject>(def: ProviderDef<C, Content>): ProviderDef<C, Content> =>
+    def;
 
-export type AnyProvider = ProviderDef<z.ZodObject>;
+/** What the registry holds: the caller has parsed the credentials by the provider's own schema and the content by its channel. */
+// deno-lint-ignore no-explicit-any
+export type AnyProvider = ProviderDef<any, any>;
