@@ -78,6 +78,31 @@ create index contacts_search on public.contacts using gin (tenant_id extensions.
   (lower(' ' || first_name || ' ' || last_name || ' ' || coalesce(email, '') || ' ' || title)) extensions.gin_trgm_ops);
 select kernel.protect('public.contacts');
 
+-- Every address we know of a person, on every channel. The contact's own fields hold the primary ones; each has a state of its own: a dead
+-- address is not a dead person.
+create table public.contact_addresses (
+  tenant_id uuid not null,
+  id uuid not null default kernel.uuid7(),
+  contact_id uuid not null,
+  channel text not null check (channel ~ '^[a-z][a-z0-9_]{1,39}$'),
+  address text not null check (length(address) between 1 and 500),
+  is_primary boolean not null default true,
+  -- unknown until something tells: valid by a check or a delivery, invalid by a permanent bounce.
+  state text not null default 'unknown' check (state in ('unknown', 'valid', 'invalid')),
+  state_reason text check (length(state_reason) <= 200),
+  verified_at timestamptz,
+  source text not null default '' check (length(source) <= 60),
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  constraint contact_addresses_once unique (tenant_id, contact_id, channel, address),
+  foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade
+);
+comment on table public.contact_addresses is 'Addresses of people with a state each. Kept by a trigger from the contact''s fields.';
+create unique index contact_addresses_primary on public.contact_addresses (tenant_id, contact_id, channel) where is_primary;
+create index contact_addresses_by_address on public.contact_addresses (tenant_id, channel, address);
+select kernel.protect('public.contact_addresses', broadcast => false);
+
 create table public.custom_fields (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),

@@ -5,7 +5,8 @@ create table public.connections (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
   provider text not null check (provider ~ '^[a-z][a-z0-9_]{1,39}$'),
-  channel text not null check (channel in ('email', 'linkedin', 'sms', 'whatsapp', 'instagram')),
+  -- A channel's id, or another kind of provider that a module brings.
+  category text not null check (category ~ '^[a-z][a-z0-9_]{1,39}$'),
   name text not null check (length(btrim(name)) between 1 and 80),
   status text not null default 'draft' check (status in ('draft', 'tested', 'active', 'paused', 'issue')),
   settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
@@ -23,7 +24,7 @@ create table public.connections (
   last_error text,
   last_error_at timestamptz,
   -- The circuit breaker: nothing is sent before this moment.
-  open_until timestamptz,
+  circuit_open_until timestamptz,
   created_at timestamptz not null default kernel.now(),
   updated_at timestamptz not null default kernel.now(),
   primary key (tenant_id, id),
@@ -33,40 +34,61 @@ create table public.connections (
 comment on table public.connections is 'A team''s account at a provider. Credentials are ciphertext and never leave through the API.';
 select kernel.protect('public.connections', write => 'admin');
 revoke select on public.connections from authenticated;
-grant select (tenant_id, id, provider, channel, name, status, settings, base_url, credentials_set, webhook_registered, sent, failed,
-  consecutive_failures, last_success_at, last_error, last_error_at, open_until, created_at, updated_at) on public.connections to authenticated;
+grant select (tenant_id, id, provider, category, name, status, settings, base_url, credentials_set, webhook_registered, sent, failed,
+  consecutive_failures, last_success_at, last_error, last_error_at, circuit_open_until, created_at, updated_at) on public.connections to authenticated;
 
 create table public.senders (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
+  channel text not null check (channel ~ '^[a-z][a-z0-9_]{1,39}$'),
   connection_id uuid not null,
-  from_email text not null check (from_email = lower(from_email) and position('@' in from_email) > 1),
-  from_name text not null default '' check (length(from_name) <= 120 and from_name !~ '[\r\n]'),
-  reply_to text check (reply_to = lower(reply_to) and position('@' in reply_to) > 1),
-  -- Messages a day from this address, in the sender's own time zone.
-  daily_cap int not null default 50 check (daily_cap between 0 and 100000),
+  -- In the channel's normal form: an e-mail address, a number, a messaging service.
+  address text not null check (length(address) between 1 and 320),
+  display_name text not null default '' check (length(display_name) <= 120 and display_name !~ '[\r\n]'),
+  -- What the channel wants besides, such as an e-mail sender's reply_to.
+  profile jsonb not null default '{}' check (jsonb_typeof(profile) = 'object'),
   time_zone text not null default 'UTC',
   status text not null default 'active' check (status in ('active', 'paused')),
   created_at timestamptz not null default kernel.now(),
   updated_at timestamptz not null default kernel.now(),
   primary key (tenant_id, id),
-  unique (tenant_id, connection_id, from_email),
+  unique (tenant_id, connection_id, address),
   foreign key (tenant_id, connection_id) references public.connections (tenant_id, id) on delete restrict
 );
-comment on table public.senders is 'Who a message is from: an address on a connection, with its own daily cap.';
+comment on table public.senders is 'Who a message is from: an address on a connection, with limits of its own.';
+create index senders_by_address on public.senders (tenant_id, channel, address);
 select kernel.protect('public.senders', write => 'admin');
+
+create table public.sender_limits (
+  tenant_id uuid not null,
+  sender_id uuid not null,
+  action text not null check (action ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$'),
+  -- Periods are the sender's own: its day begins at midnight in its time zone, its week on Monday.
+  per text not null check (per in ('hour', 'day', 'week')),
+  cap int not null check (cap between 0 and 1000000),
+  primary key (tenant_id, sender_id, action, per),
+  foreign key (tenant_id, sender_id) references public.senders (tenant_id, id) on delete cascade
+);
+comment on table public.sender_limits is 'How often a sender may do an action per hour, day or week. The smallest rest counts.';
+select kernel.protect('public.sender_limits', write => 'admin', broadcast => false);
 
 create table public.sender_usage (
   tenant_id uuid not null,
   sender_id uuid not null,
+  action text not null,
+  -- The windows that run, and what of them is spoken for. One row, so that a claim reserves all of them at once.
+  hour timestamptz not null,
+  hour_reserved int not null default 0 check (hour_reserved >= 0),
   day date not null,
-  reserved int not null default 0 check (reserved >= 0),
+  day_reserved int not null default 0 check (day_reserved >= 0),
+  week date not null,
+  week_reserved int not null default 0 check (week_reserved >= 0),
   -- What the last claim was given. Returned by that claim itself, so it is exact under concurrency.
   granted int not null default 0,
-  primary key (tenant_id, sender_id, day),
+  primary key (tenant_id, sender_id, action),
   foreign key (tenant_id, sender_id) references public.senders (tenant_id, id) on delete cascade
 );
-comment on table public.sender_usage is 'How much of a sender''s daily cap is spoken for. Reserved in the statement that claims the messages.';
+comment on table public.sender_usage is 'How much of a sender''s limits is spoken for. Reserved in the statement that claims the messages.';
 select kernel.protect('public.sender_usage', write => null, broadcast => false);
 
 -- What providers told us, as it came. Stored before any logic runs; the delivery id makes a redelivery one row.

@@ -1,0 +1,104 @@
+-- People on their way through sequences.
+
+-- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
+-- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
+create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  ended uuid[];
+begin
+  with locked as (
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(ids) and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')
+      and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
+    order by e.id for update
+  ), gone as (
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+      finished_at = (select kernel.now())
+    from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
+  )
+  select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
+  if pg_catalog.cardinality(ended) = 0 then return 0; end if;
+  perform private.cancel_messages(ended, null, null, why);
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
+  where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  from pg_catalog.unnest(ended) i;
+  return pg_catalog.cardinality(ended);
+end $$;
+
+-- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
+-- settled: [{"step_run_id","branch","outcome","at","references","subject"}]; only open runs of people who still stand there move on.
+create or replace function private.advance_enrollments(settled jsonb) returns int
+language sql volatile set search_path = '' as $$
+  with given as materialized (
+    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz, reference text, subject text)
+  ), runs as (
+    update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
+    from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at, g.reference, g.subject
+  ), next as (
+    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.channel
+    from runs r
+    left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
+    left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
+  ), moved as (
+    update public.enrollments e set
+      updated_at = (select kernel.now()),
+      status = case when n.to_node is null then 'finished' else 'waiting' end,
+      node_id = coalesce(n.to_node, e.node_id),
+      next_at = case when n.to_node is not null then n.at end,
+      entered_at = n.at,
+      sender_id = (e.vars -> 'senders' ->> n.channel)::uuid,
+      channel = n.channel,
+      finished_at = case when n.to_node is null then (select kernel.now()) end,
+      reason = null, reason_detail = null
+    from next n
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+      -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
+      and (e.status || '') in ('sending', 'task')
+    returning 1
+  )
+  select pg_catalog.count(*)::int from moved
+$$;
+revoke all on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) from public;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- Schedules: run across tenants; they only mark and enqueue.
+
+-- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
+create or replace function private.wake_planning() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('campaigns_plan', array(
+    select distinct k.tenant_id from public.campaigns k
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and exists (select from public.enrollments e
+        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())))
+$$;
+
+-- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
+-- whoever adds people meanwhile holds the campaign's row, and what they added is seen by the second statement.
+create or replace function private.finish_campaigns() returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  over uuid[];
+  n int;
+begin
+  over := array(
+    select k.id from public.campaigns k
+    where k.status = 'running' and k.enrolling = 0
+      and not exists (select from public.enrollments e
+        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'task', 'blocked'))
+    for update of k skip locked);
+  update public.campaigns k set status = 'done', finished_at = kernel.now()
+  where k.status = 'running' and k.id = any(over) and k.enrolling = 0
+    and not exists (select from public.enrollments e
+      where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'task', 'blocked'));
+  get diagnostics n = row_count;
+  return n;
+end $$;
+revoke all on function private.wake_planning(), private.finish_campaigns() from public;

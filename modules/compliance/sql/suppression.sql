@@ -1,0 +1,73 @@
+-- Who must not be written to.
+
+-- A suppressed address is never written to on its channel.
+create or replace function private.guard_suppression(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', 'suppressed', null::timestamptz from public.suppressions x
+  where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_address
+$$;
+
+-- A person who opted out on a channel is not written to there, whatever the address; and where the channel demands consent, only with it.
+create or replace function private.guard_consent(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', case when c.state = 'withdrawn' then 'opted_out' else 'no_consent' end, null::timestamptz
+  from (values (true)) as one (row)
+  left join public.consents c on c.tenant_id = m.tenant_id and c.contact_id = m.contact_id and c.channel = m.channel
+  where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
+$$;
+
+-- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
+-- follows from it then happens again where it was missed.
+create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
+  on conflict (tenant_id, channel, address) do nothing;
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
+end $$;
+
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  changed uuid[];
+begin
+  with written as (
+    insert into public.consents as c (tenant_id, contact_id, channel, state, source)
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
+    where c.state <> excluded.state returning c.contact_id
+  )
+  select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
+  perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
+    pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
+  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  return pg_catalog.cardinality(changed);
+end $$;
+
+-- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform private.suppress(on_channel, addresses, why, note);
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+end $$;
+
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.suppressions x
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
+  perform private.set_consent(on_channel, people, 'granted', note);
+end $$;
+
+revoke all on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text) from public;
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+  to overture_user, overture_worker;

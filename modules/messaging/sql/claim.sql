@@ -1,0 +1,91 @@
+-- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
+-- the places under the limits, writes the attempts and sets the lease before the provider is called.
+-- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
+create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
+returns setof public.messages
+language sql volatile set search_path = '' as $$
+  with open_senders as materialized (
+    select s.id, s.time_zone from public.senders s
+    where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
+      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection and c.status = 'active'
+        and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
+  ), candidates as (
+    -- The first due ones of each sender. More than wanted, because other workers may hold some.
+    select x.id from open_senders s cross join lateral (
+      select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.connection_id = only_connection
+      order by m.due_at, m.id limit quantity * 4) x
+  ), locked as materialized (
+    -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
+    -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
+    select m.id, m.sender_id, m.action, m.due_at from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
+      -- Once the provider has forgotten the key, asking again would send again.
+      and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())
+      and not exists (select from private.guards(m))
+    order by m.due_at, m.id limit quantity
+    for update of m skip locked
+  ), wanted as (
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from locked l
+  ), asked as materialized (
+    select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
+      -- Null where the period has no limit, which least() passes over.
+      pg_catalog.min(x.cap) filter (where x.per = 'hour') as per_hour, pg_catalog.min(x.cap) filter (where x.per = 'day') as per_day,
+      pg_catalog.min(x.cap) filter (where x.per = 'week') as per_week
+    from (select w.sender_id, w.action, pg_catalog.count(*)::int as n from wanted w group by 1, 2) a
+    join open_senders s on s.id = a.sender_id
+    cross join (select kernel.now() as at offset 0) t
+    left join public.sender_limits x on x.tenant_id = (select kernel.tenant()) and x.sender_id = a.sender_id and x.action = a.action
+    group by a.sender_id, a.action, a.n, s.time_zone, t.at
+  ), reserved as (
+    -- One row per sender and action: concurrent claims queue up on it, and each sees what the one before took. A window that is over
+    -- begins again at zero.
+    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved, granted)
+    select kernel.tenant(), a.sender_id, a.action, a.hour, g.n, a.day, g.n, pg_catalog.date_trunc('week', a.day)::date, g.n, g.n
+    from asked a cross join lateral (select least(a.n, a.per_hour, a.per_day, a.per_week) as n) g
+    order by a.sender_id, a.action
+    on conflict (tenant_id, sender_id, action) do update
+    set (hour, hour_reserved, day, day_reserved, week, week_reserved, granted) = (
+      select excluded.hour, b.hour + g.n, excluded.day, b.day + g.n, excluded.week, b.week + g.n, g.n
+      from asked a
+      cross join lateral (select case when u.hour = excluded.hour then u.hour_reserved else 0 end as hour,
+        case when u.day = excluded.day then u.day_reserved else 0 end as day, case when u.week = excluded.week then u.week_reserved else 0 end as week) b
+      cross join lateral (select greatest(0, least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)) as n) g
+      where a.sender_id = u.sender_id and a.action = u.action)
+    returning u.sender_id, u.action, u.granted as n
+  ), taken as (
+    update public.messages m set
+      updated_at = (select kernel.now()), status = 'sending', due_at = null, attempts = m.attempts + 1,
+      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+    from wanted w join reserved g on g.sender_id = w.sender_id and g.action = w.action
+    where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
+    returning m.*
+  ), noted as (
+    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, window_hour, window_day)
+    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), a.hour, a.day
+    from taken t join asked a on a.sender_id = t.sender_id and a.action = t.action
+  )
+  select t.* from taken t order by t.id
+$$;
+revoke all on function private.claim_messages(int, int, uuid) from public;
+grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
+
+-- Gives places under the limits back that were taken in the given windows and not used: [(sender, action, hour, day, n)]. A window that is
+-- over has nothing to give back.
+create or replace function private.return_places(rows private.settling[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.sender_usage u set
+    hour_reserved = greatest(0, u.hour_reserved - case when u.hour = g.window_hour then g.n else 0 end),
+    day_reserved = greatest(0, u.day_reserved - case when u.day = g.window_day then g.n else 0 end),
+    week_reserved = greatest(0, u.week_reserved - case when u.week = pg_catalog.date_trunc('week', g.window_day)::date then g.n else 0 end)
+  from (
+    -- One row a sender and action, of the newest window: an update touches a row once.
+    select distinct on (s.sender_id, s.action) s.sender_id, s.action, s.window_hour, s.window_day,
+      pg_catalog.count(*) over (partition by s.sender_id, s.action, s.window_hour, s.window_day)::int as n
+    from pg_catalog.unnest(rows) s where s.window_day is not null
+    order by s.sender_id, s.action, s.window_hour desc
+  ) g
+  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
+$$;
+revoke all on function private.return_places(private.settling[]) from public;

@@ -1,0 +1,126 @@
+-- Guards: what stops a message that is due. A guard is a function private.guard_<rule>(m public.messages) that gives no row when the
+-- message may leave, and otherwise one: verdict `cancel` (it never may) or `defer` (it may later), the reason as a code, and until when
+-- (null: until something changes). Each is owned by the module whose rule it is. They have no settings of their own and are `stable`, so
+-- that the planner writes them into the claim instead of calling them a message.
+
+-- All guards in one, made anew by kernel.compose_guards() from the guards of the modules that are on.
+
+create or replace function private.guard_approval(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select case m.approval when 'rejected' then 'cancel' else 'defer' end, 'approval_' || m.approval, null::timestamptz
+  where m.approval in ('pending', 'rejected')
+$$;
+
+-- Writes private.guards(m) as the union of the named guards. Run at every start with those of the modules that are on; the migrations run
+-- it with all there are, so that a database nobody has started yet is guarded too. Only changes what differs.
+create or replace function private.compose_guards(names text[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  body text := pg_catalog.coalesce((
+    select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
+    from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
+begin
+  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
+    return;
+  end if;
+  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
+    'language sql stable as %L', body);
+  revoke all on function private.guards(public.messages) from public;
+  grant execute on function private.guards(public.messages) to overture_user, overture_worker;
+end $$;
+
+-- Every guard that the database has.
+create or replace function private.all_guards() returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(pg_catalog.array_agg(p.proname::text order by p.proname), '{}') from pg_catalog.pg_proc p
+  where p.pronamespace = 'private'::regnamespace and p.proname like 'guard\_%'
+$$;
+
+-- Takes what a guard stops out of the way of the claim: of the first due messages of each sender, those that never may leave are
+-- cancelled, those that may later wait until then, and those that wait for a change are held. Says why, and tells the modules of what
+-- was cancelled. Returns how many it moved: less than `quantity` means that the queue's front is clear.
+create or replace function private.apply_guards(quantity int default 500) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  n int;
+  gone jsonb;
+begin
+  with first as materialized (
+    select x.id from public.senders s cross join lateral (
+      select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= ts
+      order by m.due_at, m.id limit quantity) x
+    where s.tenant_id = (select kernel.tenant())
+  ), stopped as materialized (
+    select m.id, g.verdict, g.reason, g.until from public.messages m
+    -- What never may leave comes first; of several waits the longest counts, and an open-ended one is the longest.
+    cross join lateral (select v.* from private.guards(m) v order by (v.verdict = 'cancel') desc, v.until desc nulls first limit 1) g
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select f.id from first f)) and m.status = 'queued'
+    order by m.id limit quantity for update of m skip locked
+  ), moved as (
+    update public.messages m set
+      updated_at = ts,
+      status = case when s.verdict = 'cancel' then 'cancelled' when s.until is null then 'held' else 'queued' end,
+      due_at = case when s.verdict = 'defer' then s.until end,
+      error_code = s.reason
+    from stopped s where m.tenant_id = (select kernel.tenant()) and m.id = s.id
+    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason, s.verdict
+  ), told as (
+    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source', 'claim',
+      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id)))) from moved v
+    having pg_catalog.count(*) > 0
+  )
+  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v where v.status = 'cancelled')
+    from (select pg_catalog.count(*) from told) t
+  into n, gone;
+  if gone is not null then perform private.emit_cancelled(gone); end if;
+  return n;
+end $$;
+
+-- Tells of cancelled messages: [{"id","enrollment_id","step_run_id","contact_id","campaign_id","channel","to_address","reason"}].
+create or replace function private.emit_cancelled(gone jsonb) returns void
+language sql volatile set search_path = '' as $$
+  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id', g ->> 'enrollment_id',
+    'step_run_id', g ->> 'step_run_id', 'contact_id', g ->> 'contact_id', 'campaign_id', g ->> 'campaign_id', 'channel', g ->> 'channel',
+    'address', g ->> 'to_address', 'at', kernel.now(), 'code', g ->> 'reason')))
+  from pg_catalog.jsonb_array_elements(gone) g
+$$;
+
+-- Cancels what has not left yet: of these enrollments, or to these addresses of a channel. Tells of each. Returns how many.
+create or replace function private.cancel_messages(enrollments uuid[], only_channel text, addresses text[], reason text) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  gone jsonb;
+begin
+  with back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'cancelled', due_at = null, error_code = reason
+    where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.status in ('queued', 'held')
+      and (m.enrollment_id = any(enrollments) or m.channel = only_channel and m.to_address = any(addresses))
+    returning m.id, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, reason
+  )
+  select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) into gone from back b;
+  if gone is null then return 0; end if;
+  perform private.emit_cancelled(gone);
+  return pg_catalog.jsonb_array_length(gone);
+end $$;
+
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with some as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+    order by m.id limit quantity for update skip locked
+  ), back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
+    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+  )
+  select pg_catalog.count(*)::int from back
+$$;
+
+revoke all on function private.guard_approval(public.messages), private.compose_guards(text[]), private.all_guards(), private.apply_guards(int),
+  private.emit_cancelled(jsonb), private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) from public;
+grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+grant execute on function private.apply_guards(int) to overture_worker;

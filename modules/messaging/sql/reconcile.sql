@@ -1,0 +1,74 @@
+-- Outcomes nobody knows: leases that ran out, and asking the provider again under the same key.
+
+-- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
+-- Counted by the slow clock from the claim: an hour that somebody sets the wall clock forward is not an hour of silence.
+-- Run by a schedule, across tenants.
+create or replace function private.expire_leases() returns int
+language sql volatile security definer set search_path = '' as $$
+  with lost as (
+    update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost',
+      error = 'The worker stopped before the provider''s answer was recorded.'
+    where m.status = 'sending' and coalesce(
+      (select a.slow_at + (m.lease_until - a.started_at) from public.attempts a
+        where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts),
+      m.lease_until) < kernel.slow_clock()
+    returning m.tenant_id, m.id, m.attempts
+  ), noted as (
+    update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
+    from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
+  ), forgotten as (
+    -- Held back (paused, outside its window, limited) until the provider forgot the key: a person or a webhook must tell.
+    update public.messages m set status = 'unknown', due_at = null, idempotency_expires_at = null, error_code = 'key_expired',
+      error = 'The provider could not be asked again in time.'
+    where m.status = 'queued' and m.idempotency_expires_at <= pg_catalog.clock_timestamp()
+  )
+  select pg_catalog.count(*)::int from lost
+$$;
+
+-- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
+-- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
+-- no key younger. Their places under the limits are given back; the claim takes new ones.
+create or replace function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  rows private.settling[];
+begin
+  with again as (
+    update public.messages m set status = 'queued', due_at = kernel.now(), idempotency_expires_at = u.until
+    from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
+            - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
+          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+    where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
+    returning m.id, m.sender_id, m.action, m.attempts
+  )
+  select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
+    a.window_hour, a.window_day)::private.settling) into rows
+  from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
+  if rows is null then return 0; end if;
+  perform private.return_places(rows);
+  return pg_catalog.cardinality(rows);
+end $$;
+revoke all on function private.expire_leases(), private.ask_again(uuid[], double precision) from public;
+grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
+
+-- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
+
+-- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
+create or replace function private.wake_sending() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_send', array(
+    with recursive t as (
+      (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
+      union all
+      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      from t where t.tenant_id is not null)
+    select t.tenant_id from t where t.tenant_id is not null))
+$$;
+
+-- After a day only a webhook or a person can still tell.
+create or replace function private.wake_reconciling() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_reconcile', array(
+    select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
+$$;
+revoke all on function private.wake_sending(), private.wake_reconciling() from public;
