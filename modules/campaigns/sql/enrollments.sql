@@ -42,7 +42,7 @@ language sql volatile set search_path = '' as $$
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
     returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at, g.reference, g.subject
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.channel
+    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.action
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
@@ -53,8 +53,8 @@ language sql volatile set search_path = '' as $$
       node_id = coalesce(n.to_node, e.node_id),
       next_at = case when n.to_node is not null then n.at end,
       entered_at = n.at,
-      sender_id = (e.vars -> 'senders' ->> n.channel)::uuid,
-      channel = n.channel,
+      action = n.action,
+      sender_id = (e.vars -> 'senders' ->> pg_catalog.split_part(n.action, '.', 1))::uuid,
       finished_at = case when n.to_node is null then (select kernel.now()) end,
       reason = null, reason_detail = null
     from next n

@@ -31,11 +31,11 @@ language sql stable as $$
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
     and (
       exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.created_at
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
           and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'))
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.created_at
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;
 

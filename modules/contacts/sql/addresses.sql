@@ -6,6 +6,11 @@ create or replace function private.keep_addresses() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if tg_op = 'UPDATE' then
+    -- Most updates (a moment of contact, a status) touch no address.
+    if not exists (select from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
+      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number, w.linkedin_url)) then
+      return null;
+    end if;
     update public.contact_addresses a set is_primary = false
     from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
     cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),

@@ -81,8 +81,8 @@ create table public.sequence_nodes (
   version_id uuid not null,
   step_id uuid not null,
   kind text not null check (kind ~ '^[a-z][a-z0-9_]{0,39}$'),
-  -- The channel a message goes out on; null for steps that send nothing.
-  channel text check (channel ~ '^[a-z][a-z0-9_]{1,39}$'),
+  -- What is done on a channel, such as email.send; null for steps that send nothing.
+  action text check (length(action) <= 80),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
   -- Where it stands in what the author wrote: below which node, in which branch, as the how manieth.
   parent_id uuid,
@@ -121,8 +121,8 @@ create table public.enrollments (
   version_id uuid,
   -- Where they stand: the node that is due at next_at, or whose message or task is open.
   node_id uuid,
-  -- The channel of that node, null where it sends nothing; and the sender chosen for it, null until the first message on it.
-  channel text,
+  -- What that node sends (email.send), null where it sends nothing; and by whom, null until the first message on its channel.
+  action text,
   sender_id uuid,
   -- waiting: next_at says from when the node is due. sending: its message is on the way. task: a person has to do something.
   -- blocked: a value is missing. left_out: in the audience, but not taken in. The rest are final.
@@ -131,8 +131,9 @@ create table public.enrollments (
   next_at timestamptz,
   -- When they came to the node: what waits count from.
   entered_at timestamptz not null default kernel.now(),
-  -- Which time they go through the sequence: a person that is started again gets the next number.
+  -- Which time they go through the sequence, and since when: a person that is started again gets the next number.
   run int not null default 1,
+  started_at timestamptz not null default kernel.now(),
   -- Why, as a code of the vocabulary of reasons, and what it is about.
   reason text check (length(reason) <= 60),
   reason_detail text check (length(reason_detail) <= 500),
@@ -151,9 +152,9 @@ create table public.enrollments (
   check (status not in ('waiting', 'sending', 'task', 'blocked') or node_id is not null or status = 'waiting')
 );
 comment on table public.enrollments is 'One person in one campaign: where they are, what comes next, or why it ended.';
--- The planner goes campaign by campaign, so that a paused one costs nothing, and by channel and sender, so that people who wait
+-- The planner goes campaign by campaign, so that a paused one costs nothing, and by action and sender, so that people who wait
 -- for a sender's limit are not read through.
-create index enrollments_due on public.enrollments (tenant_id, campaign_id, channel, sender_id, next_at, id) where status = 'waiting';
+create index enrollments_due on public.enrollments (tenant_id, campaign_id, action, sender_id, next_at, id) where status = 'waiting';
 create index enrollments_by_status on public.enrollments (tenant_id, campaign_id, status, id);
 create index enrollments_by_contact on public.enrollments (tenant_id, contact_id);
 create index enrollments_by_campaign on public.enrollments (tenant_id, campaign_id, id desc);
@@ -216,6 +217,13 @@ create index tasks_open on public.tasks (tenant_id, due_at, id) where status = '
 create index tasks_by_status on public.tasks (tenant_id, status, id desc);
 create index tasks_by_contact on public.tasks (tenant_id, contact_id, id desc);
 select kernel.protect('public.tasks');
+
+-- The ledger knows messages, not sequences; a message of a sequence can still not name another team's.
+alter table public.messages
+  add foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete set null (campaign_id),
+  add foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete set null (enrollment_id);
+alter table public.threads
+  add foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete set null (campaign_id);
 
 select kernel.create_queue('campaigns_enroll');
 select kernel.create_queue('campaigns_plan');
