@@ -1,5 +1,6 @@
 import { analytics } from "./analytics/module.ts";
 import { campaigns } from "./campaigns/module.ts";
+import { channels } from "./channels/module.ts";
 import { compliance } from "./compliance/module.ts";
 import { contacts } from "./contacts/module.ts";
 import { installKernel } from "./kernel/database/install.ts";
@@ -20,6 +21,7 @@ export const modules: readonly ModuleDef[] = [
   tenancy,
   operations,
   contacts,
+  channels,
   providers,
   campaigns,
   messaging,

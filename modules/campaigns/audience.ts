@@ -2,8 +2,8 @@ import type { Filter } from "../contacts/filter.ts";
 import { type Fragment, prepare } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import type { VariableUse } from "./render.ts";
-import { variableSql } from "./variables.ts";
+import { variableSql } from "../channels/variables.ts";
+import type { VariableUse } from "../kernel/channel.ts";
 
 /** Who a campaign writes to, and taking them in. */
 
@@ -117,13 +117,12 @@ export type AudienceReport = {
 export async function audienceReport(
   ctx: Ctx,
   campaign: { id: string; list_id: string | null; segment_id: string | null },
-  uses: VariableUse[],
+  uses: readonly VariableUse[],
 ): Promise<AudienceReport> {
   const { db } = ctx;
-  const byName = new Map(uses.map((u) => [u.ref.name, u.ref]));
-  const personal = [...byName.values()].flatMap((ref) => {
-    const sql = variableSql(ref);
-    return sql ? [{ name: ref.name, sql }] : [];
+  const personal = [...new Set(uses.map((u) => u.name))].flatMap((name) => {
+    const sql = variableSql(name);
+    return sql ? [{ name, sql }] : [];
   });
   const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
     "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);

@@ -3,9 +3,8 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience.ts";
-import { lintSteps } from "./lint.ts";
 import { type CampaignRow, campaignRow, customKeysOf, type StepRow, stepsOf } from "./read.ts";
-import { compileStep } from "./render.ts";
+import { compile } from "../channels/email/template.ts";
 import { byId } from "./schemas.ts";
 
 /** The launch check: everything that would keep a campaign from reaching its people, before it starts. */

@@ -2,12 +2,12 @@ import { z } from "zod";
 import { type AnyConsumer, defineConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
-import { prepareBody } from "../messaging/render.ts";
+import { prepare } from "../channels/email/prepare.ts";
 import { messagingSend } from "../messaging/send.ts";
 import { customKeysOf } from "./read.ts";
-import { compileStep, type Rendered, renderStep, type Template, threading } from "./render.ts";
+import { compile, render } from "../channels/email/template.ts";
 import type { Settings } from "./schemas.ts";
-import type { MergeRow } from "./variables.ts";
+import type { MergeRow } from "../channels/variables.ts";
 
 /** Enrollments per transaction: some hundred renders take well under a second, and a redelivery repeats no more than these. */
 const PLAN_BATCH = 200;

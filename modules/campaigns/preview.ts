@@ -4,8 +4,8 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { audienceCondition, sourceOf } from "./audience.ts";
 import { type CampaignRow, campaignRow, customKeysOf, stepsOf } from "./read.ts";
-import { compileStep, renderStep, threading } from "./render.ts";
-import type { MergeRow } from "./variables.ts";
+import { compile, render } from "../channels/email/template.ts";
+import type { MergeRow } from "../channels/variables.ts";
 
 type PersonRow = MergeRow & { id: string };
 

@@ -3,7 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignRow, campaignRow, customKeysOf, loadCampaign } from "./read.ts";
-import { compileStep } from "./render.ts";
+import { compile } from "../channels/email/template.ts";
 import { CampaignSchema, type StepInput, StepsInput } from "./schemas.ts";
 
 /** Throws one field error per fault that would make a step unsendable, each with its place and what was probably meant. */

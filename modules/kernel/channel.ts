@@ -7,44 +7,73 @@ import type { InboundMessage } from "./provider.ts";
  * person, what its inbound messages mean, and how people opt out. The ledger, caps, guards and inbox are the same for all.
  */
 
-/** What a person may be written to by; `cap` null means no limit by default. */
+/** What a sender may do on a channel, and how often by default; no limits: as often as the provider takes it. */
 export type ActionDef = { label: string; limits: readonly { per: LimitPeriod; cap: number }[] };
 export type LimitPeriod = "hour" | "day" | "week";
 
-/** A fault in what the author wrote; `error` ones must not be saved. */
+/** A fault in what the author wrote or in what one person would get; with an `error` it must not be saved or sent. */
 export type Fault = { field: string; level: "error" | "warning"; id: string; detail: string };
 
-/** A variable as it stands in a template, with the text used when the person has no value. */
+/** A variable as it stands in a template, by its canonical name, with the text used when the person has no value. */
 export type VariableUse = { name: string; fallback: string | null };
 
 /** A template read once; `parts` is the channel's own. */
-export type CompiledTemplate<Parts = unknown> = { uses: readonly VariableUse[]; faults: readonly Fault[]; parts: Parts };
+export type CompiledTemplate<Parts = unknown> = {
+  uses: readonly VariableUse[];
+  faults: readonly Fault[];
+  parts: Parts;
+};
 
-/** Gives a person's value of a variable, or null. */
+export type CompileInput = {
+  /** Keys of the tenant's custom fields. */
+  customKeys: ReadonlySet<string>;
+  /** Whether this can be the first message of the sequence to a person on this channel: it then answers nothing. */
+  first: boolean;
+};
+
+/** Gives a person's value of a variable by its canonical name as one line of text, or null when there is none. */
 export type ValueOf = (name: string) => string | null;
 
-/** What one person would get, before the message exists. With `missing` not empty it must not be sent. */
+/**
+ * What the sequence already sent to this person on this channel: a follow-up answers in its thread. `references` are the channel's
+ * own ids, oldest first (e-mail: Message-IDs); `subject` is the first message's.
+ */
+export type ThreadSoFar = { references: readonly string[]; subject: string | null };
+
+export type RenderInput = {
+  valueOf: ValueOf;
+  thread: ThreadSoFar;
+  /** Shows `{{name}}` where a value is missing, for a preview. */
+  showMissing?: boolean;
+};
+
+/** What one person would get, before the message exists. While `blockedBy` gives a reason it must not be sent. */
 export type RenderedTemplate<Draft = unknown> = {
   /** Names of variables without value and fallback. */
   missing: string[];
-  /** One line for lists; empty where the channel has none. */
+  /** What is wrong with this person's message only, such as a text that their values make too long. */
+  faults: Fault[];
+  /** One line for lists, as the person sees it (with "Re:" in a thread); empty where the channel has none. */
   subject: string;
   /** The message as plain text, for people and for search. */
   text: string;
   draft: Draft;
 };
 
-/** What the sequence already said to this person on this channel: a follow-up answers in its thread. */
-export type ThreadSoFar = { references: readonly string[]; subject: string | null };
+/** Why a rendered message must not be sent, as a sentence; null when it may. */
+export const blockedBy = (rendered: Pick<RenderedTemplate, "missing" | "faults">): string | null =>
+  rendered.missing.length > 0
+    ? `Missing: ${rendered.missing.join(", ")}`
+    : (rendered.faults.find((f) => f.level === "error")?.detail ?? null);
 
 export type PrepareInput<Draft> = {
   services: Pick<Services, "config" | "vault">;
   tenantId: string;
   messageId: string;
+  /** The sender: its address, display name, and its profile as the channel's `sender.profile` reads it. */
   from: { address: string; name: string; profile: Record<string, unknown> };
   rendered: RenderedTemplate<Draft>;
-  thread: ThreadSoFar;
-  /** The campaign's options, such as `track_opens`. */
+  /** What the campaign chose of the channel's `options`, after the tenant's own limits. */
   options: Record<string, unknown>;
 };
 
@@ -59,9 +88,12 @@ export type PreparedMessage = {
   links: readonly { number: number; url: string }[];
 };
 
-/** Columns of email_details. */
+/** A message as the ledger gives it back for sending. */
+export type StoredMessage = Pick<PreparedMessage, "subject" | "text" | "content" | "email">;
+
+/** Columns of email_details. An inbound mail may lack a Message-ID; ours never does. */
 export type EmailDetails = {
-  rfc_message_id: string;
+  rfc_message_id: string | null;
   in_reply_to: string | null;
   reply_to: string | null;
   headers: Record<string, string>;
@@ -71,53 +103,73 @@ export type EmailDetails = {
 /** What an inbound message is. Only `reply` stops sequences; `opt_out` and `opt_in` change consent. */
 export type InboundKind = "reply" | "auto_reply" | "delivery_report" | "opt_out" | "opt_in" | "help";
 
-/** An inbound message, read: bounded, storable text without quotes, and what it answers. */
+/** An inbound message, read: every field bounded and storable. */
 export type ReadMessage = {
   kind: InboundKind;
   provider_inbound_id: string;
+  /** In the channel's normal form where it has one; empty when the message names no sender. */
   from_address: string;
   from_name: string;
   to_address: string;
   subject: string;
+  /** What the person wrote, without what they quoted. */
   text: string;
+  /** The text as received, quotes included; null when `text` is all of it. */
+  full_text: string | null;
   /** Ids of messages this answers, nearest first; empty on channels without such references. */
   references: string[];
+  /** What the channel keeps besides, such as the number of segments. */
+  content: Record<string, unknown>;
   email: EmailDetails | null;
 };
 
-export type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = unknown> = {
+/** The contact's field that holds its address on a channel. */
+export type ContactField = "email" | "phone" | "whatsapp_number" | "linkedin_url";
+
+export type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = unknown, Content = unknown> = {
   id: string;
   label: string;
-  /** The contact's field that holds its address on this channel. */
-  contact_field: "email" | "phone" | "whatsapp_number" | "linkedin_url";
+  contact_field: ContactField;
   address: {
     /** As people call it: "email address", "mobile number". */
     label: string;
     example: string;
-    /** The normal form under which addresses are stored and compared; null when it is none. */
+    /** The normal form under which addresses are stored and compared; null when it is none. Idempotent. */
     normalise(input: string): string | null;
   };
+  sender: {
+    /** As people call a sender's address, which may be of more kinds than a contact's. */
+    label: string;
+    example: string;
+    normalise(input: string): string | null;
+    /** What a sender has besides address and name. Field metadata makes the form. */
+    profile: z.ZodObject;
+  };
+  /** By id, `<channel>.<verb>`. */
   actions: Readonly<Record<string, ActionDef>>;
   /** Whether a message may only go to a person with recorded consent for this channel. */
   requires_consent: boolean;
+  /** What a campaign may choose for this channel, such as tracking. Field metadata makes the form. */
+  options: z.ZodObject;
   /** What the author writes. Field metadata (`.meta({ title, widget })`) makes the editor's form. */
   template: T;
-  /** Reads a template once. `customKeys` are the tenant's custom fields. */
-  compile(template: z.output<T>, customKeys: ReadonlySet<string>): CompiledTemplate<Parts>;
-  render(
-    compiled: CompiledTemplate<Parts>,
-    valueOf: ValueOf,
-    options?: { showMissing?: boolean },
-  ): RenderedTemplate<Draft>;
+  /** Reads a template once, in bounded time; faults say what is wrong or could be better. Never throws. */
+  compile(template: z.output<T>, input: CompileInput): CompiledTemplate<Parts>;
+  /** Fills it for one person. A template with an `error` fault may be shown, never sent. */
+  render(compiled: CompiledTemplate<Parts>, input: RenderInput): RenderedTemplate<Draft>;
+  /** Turns it into the message to store. The same input gives the same message. */
   prepare(input: PrepareInput<Draft>): Promise<PreparedMessage>;
+  /** The content for the channel's providers, out of what the ledger stored. */
+  content(stored: StoredMessage): Content;
   /** Facts about one rendered message for the preview, such as the number of SMS segments. */
   measure(rendered: RenderedTemplate<Draft>): Record<string, string | number>;
+  /** Reads a received message. Pure, in bounded time, and never throws: the sender is a stranger. */
   readInbound(message: InboundMessage): ReadMessage;
 };
 
-export const defineChannel = <T extends z.ZodObject, Parts, Draft>(
-  def: ChannelDef<T, Parts, Draft>,
-): ChannelDef<T, Parts, Draft> => def;
+export const defineChannel = <T extends z.ZodObject, Parts, Draft, Content>(
+  def: ChannelDef<T, Parts, Draft, Content>,
+): ChannelDef<T, Parts, Draft, Content> => def;
 
 // deno-lint-ignore no-explicit-any
-export type AnyChannel = ChannelDef<any, any, any>;
+export type AnyChannel = ChannelDef<any, any, any, any>;

@@ -1,3 +1,4 @@
+import type { AnyChannel } from "./channel.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
@@ -14,6 +15,7 @@ export type ModuleDef = {
   operations?: readonly AnyOperation[];
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
+  channels?: readonly AnyChannel[];
   providers?: readonly AnyProvider[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];

@@ -1,3 +1,4 @@
+import type { AnyChannel } from "./channel.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import { type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
@@ -12,6 +13,7 @@ export type Registry = {
   operations: AnyOperation[];
   consumers: AnyConsumer[];
   schedules: Schedule[];
+  channels: AnyChannel[];
   providers: AnyProvider[];
   pages: string[];
 };
@@ -34,6 +36,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   const operations = modules.flatMap((m) => m.operations ?? []);
   const consumers = modules.flatMap((m) => m.consumers ?? []);
   const schedules = modules.flatMap((m) => m.schedules ?? []);
+  const channels = modules.flatMap((m) => m.channels ?? []);
   const providers = modules.flatMap((m) => m.providers ?? []);
 
   const twice = (what: string, names: string[]) => {
@@ -63,6 +66,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     schedules.map((s) => s.name),
   );
   twice(
+    "channel",
+    channels.map((c) => c.id),
+  );
+  twice(
     "provider",
     providers.map((p) => p.id),
   );
@@ -79,6 +86,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     if (c.visibilitySeconds < 1 || c.maxAttempts < 1)
       faults.push(`queue ${c.queue}: visibility and attempts start at 1`);
   }
+  for (const c of channels) faults.push(...channelFaults(c));
   if (faults.length > 0)
     throw new Error(`The modules do not fit together:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
   return {
@@ -87,9 +95,24 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     operations,
     consumers,
     schedules,
+    channels,
     providers,
     pages: modules.flatMap((m) => m.pages ?? []),
   };
+}
+
+function* channelFaults({ id, actions }: AnyChannel): Generator<string> {
+  if (!/^[a-z][a-z0-9_]{0,30}$/.test(id))
+    yield `channel ${id}: use lower case letters, digits and _ for its id, at most 31`;
+  if (Object.keys(actions).length === 0) yield `channel ${id} has no action, so nobody could be written to on it`;
+  for (const [name, { limits }] of Object.entries(actions)) {
+    if (!name.startsWith(`${id}.`) || !/^[a-z][a-z0-9_]{0,30}$/.test(name.slice(id.length + 1)))
+      yield `channel ${id}: name the action ${name} as ${id}.<verb>`;
+    if (limits.some((l) => !Number.isInteger(l.cap) || l.cap < 1))
+      yield `channel ${id}: the limits of ${name} are whole numbers from 1`;
+    if (new Set(limits.map((l) => l.per)).size < limits.length)
+      yield `channel ${id}: ${name} has two limits for the same period`;
+  }
 }
 
 /** Whether a role has a permission. */

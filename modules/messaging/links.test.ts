@@ -3,8 +3,8 @@ import { createApp } from "../../functions/links/app.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { isMachine } from "./links.ts";
-import { prepareBody } from "./render.ts";
-import { linkToken, readLinkToken } from "./tokens.ts";
+import { prepare } from "../channels/email/prepare.ts";
+import { linkToken, readLinkToken } from "../channels/email/tokens.ts";
 
 const t = testKernel();
 const app = createApp(t.kernel);

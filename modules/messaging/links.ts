@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import { isbot } from "isbot";
 import { AppError } from "../kernel/errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { type LinkPurpose, type LinkToken, readLinkToken } from "./tokens.ts";
+import { type LinkPurpose, type LinkToken, readLinkToken } from "../channels/email/tokens.ts";
 
 /** What recipients do with a mail. Acts of machines are kept, labelled, and not counted as a person's. */
 

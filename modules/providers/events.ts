@@ -6,7 +6,7 @@ import { AppError } from "../kernel/errors.ts";
 import type { ProviderEvent } from "../kernel/provider.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { fetchInboundMail, receive } from "./inbound-mail.ts";
-import { plain } from "./inbound.ts";
+import { plain } from "../kernel/text.ts";
 import { providers } from "./registry.ts";
 
 /** Works through stored webhooks: one read, one call per connection, one write, whatever the size of the batch. */

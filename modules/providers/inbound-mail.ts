@@ -4,7 +4,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { InboundEmail } from "../kernel/provider.ts";
 import { openConnection } from "./connections.ts";
-import { readInbound } from "./inbound.ts";
+import { readInbound } from "../channels/email/inbound.ts";
 
 /** Stores received mail on its thread. A person's answer stops the sequence; a machine's does not. Once per mail. */
 export async function receive(ctx: Ctx, connectionId: string, email: InboundEmail): Promise<void> {

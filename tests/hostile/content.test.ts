@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { createApp as createLinks } from "../../functions/links/app.ts";
 import { createApp as createWebhooks } from "../../functions/webhooks/app.ts";
 import { uuid7 } from "../../modules/kernel/database/ids.ts";
-import { linkToken } from "../../modules/messaging/tokens.ts";
+import { linkToken } from "../../modules/channels/email/tokens.ts";
 import { enrollmentsOf, messagesOf, settlePlans } from "../support/campaigns.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";

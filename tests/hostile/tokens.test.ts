@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { createApp as createLinks } from "../../functions/links/app.ts";
 import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { sha256Hex } from "../../modules/kernel/secrets/signatures.ts";
-import { linkToken } from "../../modules/messaging/tokens.ts";
+import { linkToken } from "../../modules/channels/email/tokens.ts";
 import { Guard } from "../../supabase/embedded/guard.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { leakIn, stateReader } from "./watch.ts";

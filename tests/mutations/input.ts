@@ -227,15 +227,15 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "What people write is text in a mail, not markup",
-    file: "modules/campaigns/render.ts",
-    find: "html: fill(template.html, escapeHtml),",
-    replace: "html: fill(template.html, asIs),",
+    file: "modules/channels/email/template.ts",
+    find: "const html = fill(parts.html, escapeHtml);",
+    replace: "const html = fill(parts.html);",
     test: hostile("content"),
     name: PROCESSED,
   },
   {
     promise: "A link leads to a web address, mail or telephone",
-    file: "modules/campaigns/render.ts",
+    file: "modules/channels/email/markdown.ts",
     find: "if (!leading && !allowed.test(decoded)) {",
     replace: "if (false) {",
     test: hostile("content"),
@@ -324,7 +324,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… and only as we signed it",
-    file: "modules/messaging/tokens.ts",
+    file: "modules/channels/email/tokens.ts",
     find: "  if (!(await vault.verify(`link:${purpose}`, base64url(payload), bytes.slice(34)))) return null;\n",
     replace: "",
     test: hostile("tokens"),

@@ -1,6 +1,5 @@
-import type { Kernel } from "../kernel/kernel.ts";
-import type { Services } from "../kernel/context.ts";
-import { base64url, fromBase64url } from "../kernel/secrets/vault.ts";
+import type { Services } from "../../kernel/context.ts";
+import { base64url, fromBase64url } from "../../kernel/secrets/vault.ts";
 
 /**
  * Tokens in links to recipients: which message, which link, signed. They hold no address and no target, need no table,
@@ -31,7 +30,7 @@ export async function linkToken(vault: Services["vault"], purpose: LinkPurpose, 
 
 /** The token's content, or null when it is not ours. */
 export async function readLinkToken(
-  vault: Kernel["vault"],
+  vault: Services["vault"],
   purpose: LinkPurpose,
   text: string,
 ): Promise<LinkToken | null> {

@@ -1,4 +1,9 @@
-/** Merge variables: what `{{…}}` may name, where each value comes from, and what was probably meant by a wrong name. */
+import type { ValueOf } from "../kernel/channel.ts";
+
+/**
+ * Merge variables, the same on every channel: what `{{…}}` may name, where each value comes from, and what was probably meant by a
+ * wrong name. A variable's canonical name is what people see: `firstName`, `custom.<key>`.
+ */
 
 /** Everything a message may be filled with: a person, their company, the sender. */
 export type MergeRow = {
@@ -20,7 +25,8 @@ export type MergeRow = {
   company_country: string | null;
   custom: Record<string, unknown>;
   sender_name: string;
-  sender_email: string;
+  /** In the channel's normal form: an e-mail address, a number. */
+  sender_address: string;
 };
 
 type Column = Exclude<keyof MergeRow, "custom">;
@@ -51,7 +57,7 @@ const VARIABLES: Record<string, Variable> = {
   companyCountry: { column: "company_country", sql: "o.country" },
   senderName: { column: "sender_name", sql: null },
   senderFirstName: { column: "sender_name", sql: null, firstWord: true },
-  senderEmail: { column: "sender_email", sql: null },
+  senderAddress: { column: "sender_address", sql: null },
 };
 
 /** Names people bring from other tools. */
@@ -64,31 +70,31 @@ const ALIASES: Record<string, string> = {
   website: "companyDomain",
   industry: "companyIndustry",
   linkedin: "linkedinUrl",
+  senderemail: "senderAddress",
+  senderphone: "senderAddress",
 };
 
 export const VARIABLE_NAMES: readonly string[] = Object.keys(VARIABLES);
 
-/** A resolved name: a built-in variable or a custom field. `name` is what people see. */
-export type VariableRef = { kind: "field"; name: string } | { kind: "custom"; name: string; key: string };
-
+const CUSTOM = "custom.";
 const plain = (name: string) => name.toLowerCase().replaceAll("_", "");
 const BY_PLAIN = new Map([...VARIABLE_NAMES.map((n) => [plain(n), n] as const), ...Object.entries(ALIASES)]);
 
-/** Finds what a name in braces means. camelCase and snake_case are the same; custom fields are `custom.<key>`. */
-export function resolveVariable(given: string, customKeys: ReadonlySet<string>): VariableRef | null {
-  const custom = /^custom\.(.+)$/i.exec(given);
-  if (custom) {
-    const key = customKeys.has(custom[1]!) ? custom[1]! : custom[1]!.toLowerCase();
-    return customKeys.has(key) ? { kind: "custom", name: `custom.${key}`, key } : null;
+/** The canonical name of what stands in braces, or null. camelCase and snake_case are the same; custom fields are `custom.<key>`. */
+export function resolveVariable(given: string, customKeys: ReadonlySet<string>): string | null {
+  if (given.toLowerCase().startsWith(CUSTOM)) {
+    const key = given.slice(CUSTOM.length);
+    const known = customKeys.has(key) ? key : key.toLowerCase();
+    return customKeys.has(known) ? CUSTOM + known : null;
   }
-  const name = BY_PLAIN.get(plain(given));
-  return name ? { kind: "field", name } : null;
+  return BY_PLAIN.get(plain(given)) ?? null;
 }
 
 /** At most three known names that look like the given one, the likeliest first. */
 export function nearVariables(given: string, customKeys: ReadonlySet<string>): string[] {
-  const all = [...VARIABLE_NAMES, ...[...customKeys].map((k) => `custom.${k}`)];
-  const wanted = plain(given).replace(/^custom\./, "");
+  const all = [...VARIABLE_NAMES, ...[...customKeys].map((k) => CUSTOM + k)];
+  // Nobody's slip is longer than this, and the distance costs length times length.
+  const wanted = plain(given.slice(0, 80)).replace(/^custom\./, "");
   return all
     .map((name) => {
       const bare = plain(name).replace(/^custom\./, "");
@@ -114,28 +120,31 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** A person's value as one line of text; null when there is none. */
-export function variableValue(ref: VariableRef, row: MergeRow): string | null {
-  const raw =
-    ref.kind === "custom"
-      ? Object.hasOwn(row.custom, ref.key)
-        ? row.custom[ref.key]
-        : null
-      : row[VARIABLES[ref.name]!.column];
-  if (raw === null || raw === undefined || typeof raw === "object") return null;
-  // Control characters and line breaks have no place inside a sentence, a subject or a header.
-  // oxlint-disable-next-line no-control-regex
-  const text = String(raw)
-    .toWellFormed()
-    .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ")
-    .trim();
-  if (text === "") return null;
-  return ref.kind === "field" && VARIABLES[ref.name]!.firstWord ? text.split(" ")[0]! : text;
-}
+/**
+ * A person's values. Each is one line of text: control characters and line breaks have no place in a sentence or a header, and
+ * characters that turn the direction of writing or hide would let a value disguise what stands around it.
+ */
+export const valuesOf =
+  (row: MergeRow): ValueOf =>
+  (name) => {
+    const key = name.startsWith(CUSTOM) ? name.slice(CUSTOM.length) : null;
+    const variable = key === null && Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
+    const raw =
+      key !== null ? (Object.hasOwn(row.custom, key) ? row.custom[key] : null) : variable ? row[variable.column] : null;
+    if (raw === null || raw === undefined || typeof raw === "object") return null;
+    const text = String(raw)
+      .toWellFormed()
+      .replace(/[\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g, "")
+      // oxlint-disable-next-line no-control-regex
+      .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ")
+      .trim();
+    if (text === "") return null;
+    return variable?.firstWord ? text.split(" ")[0]! : text;
+  };
 
 /** The variable as SQL over contacts `c` left join companies `o`; null when it does not depend on the person. */
-export const variableSql = (ref: VariableRef): { text: string } | { customKey: string } | null => {
-  if (ref.kind === "custom") return { customKey: ref.key };
-  const { sql } = VARIABLES[ref.name]!;
+export const variableSql = (name: string): { text: string } | { customKey: string } | null => {
+  if (name.startsWith(CUSTOM)) return { customKey: name.slice(CUSTOM.length) };
+  const sql = Object.hasOwn(VARIABLES, name) ? VARIABLES[name]!.sql : null;
   return sql === null ? null : { text: sql };
 };

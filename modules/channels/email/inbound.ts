@@ -1,27 +1,16 @@
 import EmailReplyParser from "email-reply-parser";
-import type { InboundEmail } from "../kernel/provider.ts";
+import { normaliseEmail } from "../../contacts/normalize.ts";
+import type { ReadMessage } from "../../kernel/channel.ts";
+import type { InboundMessage } from "../../kernel/provider.ts";
+import { oneLine, plain } from "../../kernel/text.ts";
+import type { EmailInbound } from "./content.ts";
 
 /** Reads received mail: who really wrote it, what it answers, and which part of it is new. Pure. */
 
-/** A person's answer, a machine's, or a report about one of our own messages. Only the first stops a sequence. */
-export type MailKind = "reply" | "auto_reply" | "delivery_report";
+export type InboundMail = InboundMessage<EmailInbound>;
 
-/** As private.receive_email takes it. */
-export type ReceivedMail = {
-  provider_inbound_id: string;
-  from_email: string;
-  from_name: string;
-  to_email: string;
-  subject: string;
-  /** What the person wrote, without what they quoted. */
-  text: string;
-  html: string | null;
-  /** The mail's headers, and `full_text` where `text` is only a part of it. */
-  headers: Record<string, string>;
-  rfc_message_id: string | null;
-  /** Message-IDs this answers, nearest first. */
-  references: string[];
-};
+/** A person's answer, a machine's, or a report about one of our own messages. */
+export type MailKind = "reply" | "auto_reply" | "delivery_report";
 
 const MAX_TEXT = 100_000;
 const MAX_HTML = 500_000;
@@ -29,31 +18,40 @@ const MAX_HTML = 500_000;
 const MAX_PARSED = 20_000;
 const MAX_LINE = 1_000;
 
-/** Text the database can store: no U+0000, no lone surrogates, of bounded length. */
-export const plain = (text: string, max: number): string => text.slice(0, max).toWellFormed().replaceAll("\u0000", "");
-
-const oneLine = (text: string, max: number): string => plain(text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim(), max);
-
-export function readInbound(mail: InboundEmail): { mail: ReceivedMail; kind: MailKind } {
+export function readInbound(mail: InboundMail): ReadMessage {
+  const { subject, html, headers, rfc_message_id } = mail.details;
   const kind = kindOf(mail);
   const full = plain(mail.text.replaceAll("\r\n", "\n"), MAX_TEXT);
   // A machine's text is kept whole: it quotes by its own rules.
   const text = kind === "reply" ? visibleReply(full) : full.trim();
+  const references = referencesOf(headers);
   return {
     kind,
-    mail: {
-      provider_inbound_id: plain(mail.provider_inbound_id, 300),
-      from_email: oneLine(mail.from.email, 320).toLowerCase(),
-      from_name: oneLine(mail.from.name ?? "", 120),
-      to_email: oneLine(mail.to[0] ?? "", 320).toLowerCase(),
-      subject: oneLine(mail.subject, 500),
-      text,
-      html: mail.html === null || mail.html.length > MAX_HTML ? null : plain(mail.html, MAX_HTML),
-      headers: { ...keptHeaders(mail.headers), ...(text === full.trim() ? {} : { full_text: full }) },
-      rfc_message_id: messageIds(mail.rfc_message_id ?? "")[0] ?? null,
-      references: referencesOf(mail.headers),
+    provider_inbound_id: plain(mail.provider_inbound_id, 300),
+    from_address: addressOf(mail.from.address),
+    from_name: oneLine(mail.from.name ?? "", 120),
+    to_address: addressOf(mail.to[0] ?? ""),
+    subject: oneLine(subject, 500),
+    text,
+    full_text: text === full.trim() ? null : full,
+    references,
+    content: {},
+    email: {
+      rfc_message_id: messageIds(rfc_message_id ?? "")[0] ?? null,
+      in_reply_to: references[0] ?? null,
+      reply_to: addressOf(headers["reply-to"] ?? "") || null,
+      headers: keptHeaders(headers),
+      html: html === null || html.length > MAX_HTML ? null : plain(html, MAX_HTML),
     },
   };
+}
+
+/** The normal form; an address that our own grammar does not know is kept in lower case; what has no @ is none. */
+function addressOf(given: string): string {
+  const bare = oneLine(given, 320);
+  const known = normaliseEmail(bare);
+  if ("value" in known) return known.value;
+  return bare.includes("@") ? bare.toLowerCase() : "";
 }
 
 const keptHeaders = (headers: Record<string, string>): Record<string, string> =>
@@ -89,10 +87,10 @@ export function visibleReply(text: string): string {
 }
 
 /** Whether somebody or something wrote it. RFC 3834 first, then what vendors do instead of it. */
-export function kindOf({ from, subject, headers }: Pick<InboundEmail, "from" | "subject" | "headers">): MailKind {
+export function kindOf({ from, details: { subject, headers } }: Pick<InboundMail, "from" | "details">): MailKind {
   const get = (name: string) => (headers[name] ?? "").trim().toLowerCase();
   const contentType = get("content-type");
-  const sender = from.email.toLowerCase();
+  const sender = from.address.toLowerCase();
 
   if (/report-type="?delivery-status/.test(contentType) || get("x-failed-recipients") !== "") return "delivery_report";
   if (/^(mailer-daemon|postmaster)@/.test(sender)) return "delivery_report";

@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { normaliseEmail } from "../../contacts/normalize.ts";
+import { defineChannel } from "../../kernel/channel.ts";
+import { readInbound } from "./inbound.ts";
+import { content, prepare } from "./prepare.ts";
+import { compile, emailTemplate, render } from "./template.ts";
+
+const normalise = (input: string): string | null => {
+  const read = normaliseEmail(input);
+  return "value" in read ? read.value : null;
+};
+
+/** E-mail: Markdown letters in threads, with tracking and one-click unsubscribing. */
+export const email = defineChannel({
+  id: "email",
+  label: "E-mail",
+  contact_field: "email",
+  address: { label: "email address", example: "ada@example.com", normalise },
+  sender: {
+    label: "email address",
+    example: "you@example.com",
+    normalise,
+    profile: z.object({
+      reply_to: z.email().max(254).optional().meta({
+        title: "Reply-to address",
+        description: "Where answers go if not to the sender's own address.",
+      }),
+    }),
+  },
+  actions: {
+    // A healthy mailbox of a person; bulk providers take more, a new domain less.
+    "email.send": { label: "Send an e-mail", limits: [{ per: "day", cap: 50 }] },
+  },
+  requires_consent: false,
+  options: z.object({
+    track_opens: z.boolean().default(true).meta({ title: "Track opens", description: "Adds an invisible image." }),
+    track_clicks: z
+      .boolean()
+      .default(true)
+      .meta({ title: "Track clicks", description: "Links lead through this installation." }),
+  }),
+  template: emailTemplate,
+  compile,
+  render,
+  prepare,
+  content,
+  measure: ({ subject, text }) => ({
+    subject_characters: [...subject].length,
+    words: text.match(/\S+/g)?.length ?? 0,
+  }),
+  readInbound,
+});
