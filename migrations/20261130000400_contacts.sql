@@ -1,0 +1,205 @@
+-- contacts: people, companies, custom fields, tags, lists, segments, imports.
+-- owner: modules/contacts   breaking: no   locks: none (new objects only)
+
+create table public.companies (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  name text not null check (length(btrim(name)) between 1 and 200),
+  domain text check (domain = lower(domain) and length(domain) between 3 and 253),
+  size text check (length(size) <= 60),
+  industry text check (length(industry) <= 120),
+  country text check (length(country) <= 60),
+  custom jsonb not null default '{}' check (jsonb_typeof(custom) = 'object'),
+  -- A column, because lower() is not leakproof and so is no index condition under row-level security.
+  name_sort text not null generated always as (lower(name)) stored,
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id)
+);
+comment on table public.companies is 'Organisations people work for. A domain belongs to one company per team.';
+create unique index companies_by_domain on public.companies (tenant_id, domain) where domain is not null;
+create index companies_by_name on public.companies (tenant_id, name_sort, id);
+create index companies_search on public.companies using gin (tenant_id extensions.uuid_ops, name_sort extensions.gin_trgm_ops);
+select kernel.protect('public.companies');
+
+create table public.contacts (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  -- Addresses are stored in lower case: providers compare them so, and so does the unique key.
+  email text check (email = lower(email) and length(email) <= 254 and position('@' in email) > 1),
+  first_name text not null default '' check (length(first_name) <= 120),
+  last_name text not null default '' check (length(last_name) <= 120),
+  full_name text not null generated always as (btrim(first_name || ' ' || last_name)) stored,
+  title text not null default '' check (length(title) <= 200),
+  phone text check (phone ~ '^\+[1-9][0-9]{5,14}$'),
+  whatsapp_number text check (whatsapp_number ~ '^\+[1-9][0-9]{5,14}$'),
+  linkedin_url text check (length(linkedin_url) <= 500),
+  company_id uuid,
+  -- new → researching → enriched → personalized → approved → contacted → replied → interested | not_interested → customer;
+  -- suppressed from anywhere
+  status text not null default 'new' check (status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted',
+    'replied',
+    'interested', 'not_interested', 'customer', 'bounced', 'unsubscribed', 'suppressed')),
+  pipeline_stage text not null default '' check (length(pipeline_stage) <= 80),
+  warmth_score int not null default 0 check (warmth_score between 0 and 100),
+  time_zone text check (length(time_zone) <= 64),
+  locale text check (length(locale) <= 35),
+  country text check (length(country) <= 60),
+  deal_value numeric(14, 2) check (deal_value >= 0),
+  custom jsonb not null default '{}' check (jsonb_typeof(custom) = 'object'),
+  tags text[] not null default '{}' check (cardinality(tags) <= 50),
+  -- What lists sort by. Columns, because under row-level security an expression cannot be an index condition: lower() and
+  -- coalesce() are not leakproof, so Postgres would check the policy row by row first.
+  email_sort text not null generated always as (coalesce(email, '')) stored,
+  last_name_sort text not null generated always as (lower(last_name)) stored,
+  consent_source text check (length(consent_source) <= 200),
+  lawful_basis text check (lawful_basis in ('consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task',
+    'legitimate_interests')),
+  last_interaction_at timestamptz,
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, company_id) references public.companies (tenant_id, id) on delete set null (company_id)
+);
+comment on table public.contacts is 'People. One per e-mail address and team; addresses without e-mail may repeat.';
+create unique index contacts_by_email on public.contacts (tenant_id, email) where email is not null;
+create index contacts_by_created on public.contacts (tenant_id, created_at desc, id desc);
+create index contacts_by_email_sort on public.contacts (tenant_id, email_sort, id);
+create index contacts_by_last_name on public.contacts (tenant_id, last_name_sort, id);
+create index contacts_by_status on public.contacts (tenant_id, status, created_at desc, id desc);
+create index contacts_by_company on public.contacts (tenant_id, company_id) where company_id is not null;
+create index contacts_by_linkedin on public.contacts (tenant_id, linkedin_url) where linkedin_url is not null;
+create index contacts_by_tag on public.contacts using gin (tenant_id extensions.uuid_ops, tags);
+create index contacts_by_country on public.contacts (tenant_id, country) where country is not null;
+-- In lower case, because text compares without regard to case.
+create index contacts_by_custom on public.contacts using gin (tenant_id extensions.uuid_ops, (lower(custom::text)::jsonb) jsonb_path_ops);
+-- One search text over what people type: name, address, title. The leading space lets one or two letters match word beginnings.
+create index contacts_search on public.contacts using gin (tenant_id extensions.uuid_ops,
+  (lower(' ' || first_name || ' ' || last_name || ' ' || coalesce(email, '') || ' ' || title)) extensions.gin_trgm_ops);
+select kernel.protect('public.contacts');
+
+create table public.custom_fields (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  key text not null check (key ~ '^[a-z][a-z0-9_]{0,49}$'),
+  label text not null check (length(btrim(label)) between 1 and 80),
+  type text not null check (type in ('text', 'number', 'date', 'boolean', 'select', 'url')),
+  options text[] not null default '{}',
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, key),
+  check ((type = 'select') = (cardinality(options) > 0))
+);
+select kernel.protect('public.custom_fields');
+
+create table public.lists (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  name text not null check (length(btrim(name)) between 1 and 120),
+  description text not null default '' check (length(description) <= 500),
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, name)
+);
+select kernel.protect('public.lists');
+
+create table public.list_contacts (
+  tenant_id uuid not null,
+  list_id uuid not null,
+  contact_id uuid not null,
+  added_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, list_id, contact_id),
+  foreign key (tenant_id, list_id) references public.lists (tenant_id, id) on delete cascade,
+  foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade
+);
+create index list_contacts_by_contact on public.list_contacts (tenant_id, contact_id);
+select kernel.protect('public.list_contacts');
+
+create table public.segments (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  name text not null check (length(btrim(name)) between 1 and 120),
+  filter jsonb not null check (jsonb_typeof(filter) = 'object'),
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, name)
+);
+comment on table public.segments is 'Saved filters. The filter is a small language that modules/contacts compiles to SQL with parameters.';
+select kernel.protect('public.segments');
+
+-- Everything that happened between us and a person, on any channel: the timeline.
+create table public.interactions (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  contact_id uuid not null,
+  kind text not null check (length(kind) <= 60),
+  channel text not null check (channel in ('email', 'linkedin', 'sms', 'whatsapp', 'instagram', 'call', 'web', 'note', 'system')),
+  direction text not null check (direction in ('in', 'out', 'none')),
+  content text not null default '',
+  ref_table text,
+  ref_id uuid,
+  at timestamptz not null default kernel.now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade
+);
+create index interactions_by_contact on public.interactions (tenant_id, contact_id, at desc, id desc);
+create unique index interactions_once on public.interactions (tenant_id, ref_table, ref_id, kind) where ref_id is not null;
+select kernel.protect('public.interactions', broadcast => false);
+
+create table public.imports (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  id uuid not null default kernel.uuid7(),
+  file_name text not null check (length(file_name) between 1 and 255),
+  file_bytes bigint not null default 0,
+  status text not null default 'uploading' check (status in ('uploading', 'uploaded', 'ready', 'running', 'done', 'cancelled', 'failed')),
+  detected jsonb not null default '{}',
+  mapping jsonb not null default '{}',
+  options jsonb not null default '{}',
+  rows_total int,
+  -- Rows with content, of whatever outcome.
+  rows_done int not null default 0,
+  -- Records of the file that are settled, header and blank ones included: where the next batch begins.
+  position int not null default 0,
+  created int not null default 0,
+  updated int not null default 0,
+  skipped int not null default 0,
+  rejected int not null default 0,
+  error text,
+  created_by text not null default '',
+  created_at timestamptz not null default kernel.now(),
+  updated_at timestamptz not null default kernel.now(),
+  started_at timestamptz,
+  finished_at timestamptz,
+  primary key (tenant_id, id)
+);
+comment on table public.imports is 'CSV imports. position is the resume point: each batch of rows and its counters commit together.';
+create index imports_by_created on public.imports (tenant_id, created_at desc, id desc);
+select kernel.protect('public.imports');
+
+create table public.import_chunks (
+  tenant_id uuid not null,
+  import_id uuid not null,
+  seq int not null,
+  bytes bytea not null,
+  primary key (tenant_id, import_id, seq),
+  foreign key (tenant_id, import_id) references public.imports (tenant_id, id) on delete cascade
+);
+comment on table public.import_chunks is 'The uploaded file in pieces, removed some days after the import ended.';
+select kernel.protect('public.import_chunks', read => 'member', broadcast => false);
+
+create table public.import_errors (
+  tenant_id uuid not null,
+  import_id uuid not null,
+  row_number int not null,
+  raw jsonb not null,
+  reason text not null,
+  primary key (tenant_id, import_id, row_number),
+  foreign key (tenant_id, import_id) references public.imports (tenant_id, id) on delete cascade
+);
+comment on table public.import_errors is 'Rows that were not imported, as they came, with the reason: what the person downloads, mends and uploads again.';
+select kernel.protect('public.import_errors', read => 'member', broadcast => false);
+
+select kernel.create_queue('contacts_import');

@@ -1,0 +1,133 @@
+-- Which of our messages the events speak of.
+create or replace function private.match_events(connection uuid, events jsonb) returns private.incoming[]
+language sql volatile set search_path = '' as $$
+  -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
+  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, pg_catalog.lower(e.recipient),
+    e.at, e.bounce,
+    coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text,
+    message_id text, recipient text, at timestamptz,
+    bounce text, is_bot boolean, detail jsonb)
+  -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
+  left join lateral (select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.direction = 'out'
+    and (connection is null or m.connection_id = connection)
+    and m.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end limit 1) own on true
+  left join lateral (select m.id from public.messages m where own.id is null and m.tenant_id = (select kernel.tenant())
+    and m.direction = 'out'
+    and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
+$$;
+grant execute on function private.match_events(uuid,jsonb) to overture_worker;
+
+-- Stores the events that are new and returns these, marked fresh, with the others as they were.
+create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
+language sql volatile set search_path = '' as $$
+  with added as (
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at,
+      pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+      (select kernel.now()), i.is_bot, i.detail
+    from pg_catalog.unnest(rows) i where i.target is not null
+      -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
+      and not exists (select from public.message_events e where e.tenant_id = (select kernel.tenant()) and e.event_key = i.event_key)
+    order by i.event_key
+    on conflict (tenant_id, event_key, month) do nothing returning event_key
+  )
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
+    i.is_bot, i.detail, i.target,
+    a.event_key is not null)::private.incoming), '{}')
+  from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
+$$;
+grant execute on function private.add_events(private.incoming[]) to overture_worker;
+
+-- The first moment of each kind, on the message itself.
+create or replace function private.mark_messages(rows private.incoming[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.messages m set
+    updated_at = (select kernel.now()),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened),
+      clicked_at = coalesce(m.clicked_at, i.clicked),
+    bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
+    unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
+    provider_rfc_id = coalesce(m.provider_rfc_id, i.rfc_message_id),
+    error = coalesce(i.error, m.error)
+  from (select x.target,
+      min(x.at) filter (where x.kind = 'delivered') as delivered,
+      -- A click shows that the mail was opened, even where the pixel was blocked.
+      min(x.at) filter (where x.kind in ('opened', 'clicked') and not x.is_bot) as opened,
+      min(x.at) filter (where x.kind = 'clicked' and not x.is_bot) as clicked,
+      min(x.at) filter (where x.kind = 'bounced') as bounced,
+      min(x.at) filter (where x.kind = 'complained') as complained,
+      min(x.at) filter (where x.kind = 'unsubscribed') as unsubscribed,
+      max(x.rfc_message_id) as rfc_message_id,
+      max(x.detail ->> 'detail') filter (where x.kind in ('bounced', 'failed')) as error
+    from pg_catalog.unnest(rows) x where x.fresh group by x.target) i
+  where m.tenant_id = (select kernel.tenant()) and m.id = i.target
+$$;
+grant execute on function private.mark_messages(private.incoming[]) to overture_worker;
+
+-- Applies normalised provider events of one connection, in one call for a batch:
+-- [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
+-- Harmless in any order and any number of times. Returns the keys that match no message (yet).
+create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  rows private.incoming[] := private.match_events(connection, events);
+  unmatched text[];
+  proven uuid[];
+begin
+  select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
+
+  -- From here on only what is new: a redelivered fact changes nothing.
+  rows := private.add_events(rows);
+
+  -- A provider that reports on a message has it: an unknown outcome is settled by that.
+  -- Rare, and an update that finds nothing still costs all its triggers.
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select me) and m.id = x.target
+    where m.status <> 'sent') then
+    with found as (
+      update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
+        provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed'
+        order by x.target, x.at) i
+      where m.tenant_id = (select me) and m.id = i.target
+        and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
+      returning m.id
+    )
+    select pg_catalog.array_agg(f.id) into proven from found f;
+  end if;
+  if proven is not null then
+    update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.',
+      finished_at = pg_catalog.clock_timestamp()
+    where a.tenant_id = (select me) and a.message_id = any(proven) and a.outcome = 'unknown';
+    perform private.after_sent(proven);
+  end if;
+
+  perform private.mark_messages(rows);
+
+  perform private.suppress(x.addresses, 'bounce', 'bounced', 'The address does not exist.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce = 'permanent') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'complaint', 'unsubscribed', 'The person reported the message as spam.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'complained') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'unsubscribe', 'unsubscribed', 'The person unsubscribed.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'unsubscribed') x where x.addresses is not null;
+  -- Not the address's fault, but this sequence ends: writing on after a refusal harms the sender.
+  perform private.end_enrollments(x.ids, 'bounced', 'The message bounced.') from (
+    select pg_catalog.array_agg(m.enrollment_id) as ids from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me)
+      and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce <> 'permanent' and m.enrollment_id is not null) x where x.ids is not null;
+
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select me, m.contact_id, 'email_' || i.kind, 'email', 'in', coalesce(i.detail ->> 'url', ''), 'messages', m.id, i.at
+  from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me) and m.id = i.target
+  where i.fresh and not i.is_bot and m.contact_id is not null and i.kind in ('opened', 'clicked', 'bounced', 'complained', 'unsubscribed')
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+  return coalesce(unmatched, '{}');
+end $$;
+grant execute on function private.apply_events(uuid,jsonb) to overture_worker;
