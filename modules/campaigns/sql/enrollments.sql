@@ -1,5 +1,9 @@
 -- People on their way through sequences.
 
+-- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
+create or replace trigger touch before update on public.enrollments for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -65,7 +69,6 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from moved
 $$;
-revoke all on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) from public;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
 
 -- Schedules: run across tenants; they only mark and enqueue.
@@ -101,4 +104,3 @@ begin
   get diagnostics n = row_count;
   return n;
 end $$;
-revoke all on function private.wake_planning(), private.finish_campaigns() from public;

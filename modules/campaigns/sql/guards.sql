@@ -43,5 +43,4 @@ create or replace function private.reply_policy() returns text
 language sql stable set search_path = '' as $$
   select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
 $$;
-revoke all on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() from public;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;

@@ -25,5 +25,4 @@ language sql stable as $$
           or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))
     ) o where o.opens >= after) end
 $$;
-revoke all on function private.in_window(jsonb, timestamptz), private.next_opening(jsonb, timestamptz) from public;
 grant execute on function private.in_window(jsonb, timestamptz), private.next_opening(jsonb, timestamptz) to overture_user, overture_worker;

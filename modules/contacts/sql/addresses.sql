@@ -46,5 +46,4 @@ language sql volatile set search_path = '' as $$
     verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
   where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
 $$;
-revoke all on function private.keep_addresses(), private.mark_addresses(text, text[], text, text) from public;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;

@@ -22,5 +22,4 @@ language sql volatile security definer set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from gone
 $$;
-revoke all on function kernel.decide(jsonb), kernel.prune_decisions(interval, int) from public;
 grant execute on function kernel.decide(jsonb) to overture_user, overture_worker;

@@ -68,7 +68,6 @@ language sql volatile set search_path = '' as $$
   )
   select t.* from taken t order by t.id
 $$;
-revoke all on function private.claim_messages(int, int, uuid) from public;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
 -- Gives places under the limits back that were taken in the given windows and not used: [(sender, action, hour, day, n)]. A window that is
@@ -88,4 +87,3 @@ language sql volatile set search_path = '' as $$
   ) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
-revoke all on function private.return_places(private.settling[]) from public;

@@ -132,7 +132,5 @@ begin
   end loop;
 end $$;
 
-revoke all on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
-  private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) from public;
 grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;

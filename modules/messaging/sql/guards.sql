@@ -119,8 +119,6 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from back
 $$;
 
-revoke all on function private.guard_approval(public.messages), private.compose_guards(text[]), private.all_guards(), private.apply_guards(int),
-  private.emit_cancelled(jsonb), private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) from public;
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
   private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;

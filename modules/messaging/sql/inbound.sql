@@ -90,5 +90,4 @@ begin
   return new_id;
 end $$;
 
-revoke all on function private.answered_message(text, text[], text), private.receive_message(uuid, text, jsonb) from public;
 grant execute on function private.answered_message(text, text[], text), private.receive_message(uuid, text, jsonb) to overture_worker;

@@ -83,4 +83,3 @@ begin
   return gone;
 end $$;
 
-revoke all on function private.events_keep_months(), private.lock_events(), private.ensure_partitions(), private.drop_partitions(int) from public;

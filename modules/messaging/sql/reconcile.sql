@@ -48,7 +48,6 @@ begin
   perform private.return_places(rows);
   return pg_catalog.cardinality(rows);
 end $$;
-revoke all on function private.expire_leases(), private.ask_again(uuid[], double precision) from public;
 grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
 
 -- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
@@ -71,4 +70,3 @@ language sql volatile security definer set search_path = '' as $$
   select kernel.wake('messaging_reconcile', array(
     select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
 $$;
-revoke all on function private.wake_sending(), private.wake_reconciling() from public;

@@ -102,6 +102,4 @@ begin
   return pg_catalog.cardinality(rows);
 end $$;
 
-revoke all on function private.decide_outcomes(jsonb), private.record_outcomes(private.settling[]), private.tell_messages(text, uuid[]),
-  private.settle_messages(jsonb) from public;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;

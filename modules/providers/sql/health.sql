@@ -14,5 +14,4 @@ language sql volatile security definer set search_path = '' as $$
   from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
   where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id
 $$;
-revoke all on function private.note_health(jsonb) from public;
 grant execute on function private.note_health(jsonb) to overture_user, overture_worker;

@@ -1,9 +1,6 @@
 -- contacts: people, companies, custom fields, tags, lists, segments, imports.
 -- owner: modules/contacts   breaking: no   locks: none (new objects only)
 
-create extension if not exists pg_trgm with schema extensions;
-create extension if not exists btree_gin with schema extensions;
-
 create table public.companies (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
@@ -38,8 +35,10 @@ create table public.contacts (
   whatsapp_number text check (whatsapp_number ~ '^\+[1-9][0-9]{5,14}$'),
   linkedin_url text check (length(linkedin_url) <= 500),
   company_id uuid,
-  -- new → researching → enriched → personalized → approved → contacted → replied → interested | not_interested → customer; suppressed from anywhere
-  status text not null default 'new' check (status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted', 'replied',
+  -- new → researching → enriched → personalized → approved → contacted → replied → interested | not_interested → customer;
+  -- suppressed from anywhere
+  status text not null default 'new' check (status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted',
+    'replied',
     'interested', 'not_interested', 'customer', 'bounced', 'unsubscribed', 'suppressed')),
   pipeline_stage text not null default '' check (length(pipeline_stage) <= 80),
   warmth_score int not null default 0 check (warmth_score between 0 and 100),
@@ -54,7 +53,8 @@ create table public.contacts (
   email_sort text not null generated always as (coalesce(email, '')) stored,
   last_name_sort text not null generated always as (lower(last_name)) stored,
   consent_source text check (length(consent_source) <= 200),
-  lawful_basis text check (lawful_basis in ('consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task', 'legitimate_interests')),
+  lawful_basis text check (lawful_basis in ('consent', 'contract', 'legal_obligation', 'vital_interests', 'public_task',
+    'legitimate_interests')),
   last_interaction_at timestamptz,
   created_at timestamptz not null default kernel.now(),
   updated_at timestamptz not null default kernel.now(),
@@ -228,60 +228,3 @@ comment on table public.import_errors is 'Rows that were not imported, as they c
 select kernel.protect('public.import_errors', read => 'member', broadcast => false);
 
 select kernel.create_queue('contacts_import');
-
--- Ids of the contacts that meet one indexed condition, or null when there are more than `most`: then the condition is
--- better checked while walking the list's own order. Definer, because LIKE, @> and && are not leakproof, so under
--- row-level security their GIN indexes are out of reach. It names the tenant itself, and callers still read under policies.
--- probes: [{"n":0,"like":["%ada%"]} | {"n":1,"tags":["vip"]} | {"n":2,"custom":{"plan":"pro"}} | {"n":3,"company_like":"%acme%"}]
-create function private.probe_contacts(probes jsonb, most int) returns table (n int, ids uuid[])
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  p jsonb;
-  found uuid[];
-  clause text;
-  args text[];
-begin
-  for p in select e from pg_catalog.jsonb_array_elements(probes) e loop
-    if p ? 'like' then
-      args := array(select lower(x) from pg_catalog.jsonb_array_elements_text(p -> 'like') x);
-      -- One LIKE per pattern: `like all (array)` cannot use the index.
-      clause := (select pg_catalog.string_agg(
-          'lower('' '' || c.first_name || '' '' || c.last_name || '' '' || coalesce(c.email, '''') || '' '' || c.title) like ($3)[' || i || ']', ' and ')
-        from pg_catalog.generate_subscripts(args, 1) i);
-    elsif p ? 'tags' then
-      args := array(select pg_catalog.jsonb_array_elements_text(p -> 'tags'));
-      clause := 'c.tags && $3';
-    elsif p ? 'custom' then
-      args := array[lower((p -> 'custom')::text)];
-      clause := 'lower(c.custom::text)::jsonb @> (($3)[1])::jsonb';
-    elsif p ? 'company_like' then
-      args := array[lower(p ->> 'company_like')];
-      clause := 'c.company_id = any(array(select o.id from public.companies o where o.tenant_id = $1 and o.name_sort like ($3)[1]))';
-    else
-      raise exception 'unknown probe: %', p using errcode = 'invalid_parameter_value';
-    end if;
-    -- Planned anew for each probe with its values in sight: a rare word wants the index, a common one a short scan.
-    execute 'select array(select c.id from public.contacts c where c.tenant_id = $1 and ' || clause || ' limit $2)'
-      into found using kernel.tenant(), most + 1, args;
-    n := (p ->> 'n')::int;
-    ids := case when pg_catalog.cardinality(found) <= most then found end;
-    return next;
-  end loop;
-end $$;
-grant execute on function private.probe_contacts(jsonb, int) to overture_user, overture_worker;
-
--- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small.
-create function private.estimate_contacts() returns bigint
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  n bigint;
-begin
-  select pg_catalog.count(*) into n from (select from public.contacts c where c.tenant_id = kernel.tenant() limit 10001) x;
-  if n <= 10000 then return n; end if;
-  return greatest(n, (select (s.n_live_tup * coalesce(
-      (select f.freq from (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq
-         from pg_catalog.pg_stats p where p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id') f
-       where f.v = kernel.tenant()::text), 1))::bigint
-    from pg_catalog.pg_stat_user_tables s where s.schemaname = 'public' and s.relname = 'contacts'));
-end $$;
-grant execute on function private.estimate_contacts() to overture_user, overture_worker;

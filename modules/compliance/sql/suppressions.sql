@@ -66,8 +66,6 @@ begin
   perform private.set_consent(on_channel, people, 'granted', note);
 end $$;
 
-revoke all on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
-  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text) from public;
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
   to overture_user, overture_worker;

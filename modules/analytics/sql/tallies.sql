@@ -1,35 +1,3 @@
--- tallies: how many people are on a list, have a tag or are where in a campaign, and what became of a campaign's messages, kept
--- as it happens instead of counted over millions when asked.
--- owner: modules/analytics   breaking: no   locks: messages, enrollments, contacts, list_contacts against writes while they are counted once
-
--- A statement that changes rows appends what it changed to tally_deltas; a schedule folds these into tallies. Writers never meet
--- on a counter row, and a reader adds both up in one snapshot, so numbers are exact.
-create table public.tallies (
-  tenant_id uuid not null references public.tenants (id) on delete cascade,
-  -- list: people on a list (ref). tag: people with it (key). people: of a campaign (ref) by status (key). step: messages of a
-  -- campaign as «step id/position/what became». hour: the same by hour, as «what@epoch of the hour», for the last days.
-  kind text not null check (kind in ('list', 'tag', 'people', 'step', 'hour')),
-  -- All zeros for a tag. No foreign key: what is deleted counts itself down to nothing.
-  ref uuid not null default '00000000-0000-0000-0000-000000000000',
-  key text not null default '',
-  n bigint not null,
-  primary key (tenant_id, kind, ref, key)
-);
-comment on table public.tallies is 'Counts that change with every row and are read with every page. What happened since the last fold is in tally_deltas.';
-select kernel.protect('public.tallies', write => null, broadcast => false);
-
-create table public.tally_deltas (
-  tenant_id uuid not null references public.tenants (id) on delete cascade,
-  id uuid not null default kernel.uuid7(),
-  kind text not null,
-  ref uuid not null,
-  key text not null,
-  n bigint not null,
-  primary key (tenant_id, id)
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 2);
-comment on table public.tally_deltas is 'Changes not yet folded into tallies. Empty most of the time.';
-select kernel.protect('public.tally_deltas', write => null, broadcast => false);
-
 -- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
 -- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
 do $generate$
@@ -49,22 +17,28 @@ begin
         cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
       ('enrollments', 'campaign_id, status', $$
         select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, step, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || coalesce(s.step, 0) || '/' || x.what as key, x.n
+      ('messages', 'campaign_id, step_id, step, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
+        'bounced_at, unsubscribed_at, complained_at', $$
+        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || coalesce(s.step, 0) || '/'
+          || x.what as key, x.n
         from (
           select c.tenant_id, c.campaign_id, c.step_id, c.step,
             sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
             sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
             sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
-            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed, sum(c.sign) filter (where c.complained_at is not null) as complained,
+            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
+              sum(c.sign) filter (where c.complained_at is not null) as complained,
             sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
             sum(c.sign) filter (where c.status in ('queued', 'sending')) as queued
           from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3, 4
-        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked), ('replied', s.replied),
-          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed), ('unknown', s.unknown),
+        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
+          ('replied', s.replied),
+          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
+            ('unknown', s.unknown),
           ('queued', s.queued)) x (what, n)
         union all
-        select h.tenant_id, 'hour', h.campaign_id, h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
+        select h.tenant_id, 'hour', h.campaign_id,
+          h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
         from (
           select c.tenant_id, c.campaign_id, c.sign, 'sent' as what, c.sent_at as at from changed c where c.direction = 'out'
           union all select c.tenant_id, c.campaign_id, c.sign, 'delivered', c.delivered_at from changed c where c.direction = 'out'
@@ -78,13 +52,14 @@ begin
     for op in
       select * from (values
         ('insert', 'referencing new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r'),
-        ('update', 'referencing old table as went new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
+        ('update', 'referencing old table as went new table as came',
+          'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
         ('delete', 'referencing old table as went', 'select -1 as sign, r.tenant_id, %1$s from went r')
       ) as x (name, referencing, rows)
     loop
       -- Definer: whoever may change the rows need not write counts. Of a tenant that is being deleted nothing is counted.
       execute format($f$
-        create function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
+        create or replace function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
         begin
           with changed as materialized (%3$s), counted as (%4$s)
           insert into public.tally_deltas (tenant_id, kind, ref, key, n)
@@ -92,18 +67,20 @@ begin
           where x.n <> 0 and exists (select from public.tenants t where t.id = x.tenant_id);
           return null;
         end $t$$f$, spec.table_name, op.name, format(op.rows, 'r.' || replace(spec.columns, ', ', ', r.')), spec.counted);
-      execute format('create trigger tally_%2$s after %2$s on public.%1$I %3$s for each statement execute function private.tally_%1$s_%2$s()',
+      execute format('create or replace trigger tally_%2$s after %2$s on public.%1$I %3$s
+        for each statement execute function private.tally_%1$s_%2$s()',
         spec.table_name, op.name, op.referencing);
     end loop;
     recount := recount || format($f$
       with changed as (select 1 as sign, r.tenant_id, %1$s from public.%2$I r where r.tenant_id = team), counted as (%3$s)
-      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x where x.n <> 0;$f$,
+      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
+        where x.n <> 0;$f$,
       'r.' || replace(spec.columns, ', ', ', r.'), spec.table_name, spec.counted);
   end loop;
 
   -- Counts a tenant's rows anew; writers wait meanwhile. For rows written with triggers off, and should a count ever be doubted.
   execute format($f$
-    create function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
+    create or replace function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
     begin
       lock table public.messages, public.enrollments, public.contacts, public.list_contacts in share row exclusive mode;
       delete from public.tally_deltas d where d.tenant_id = team;
@@ -112,13 +89,12 @@ begin
     end $t$$f$, recount);
 end $generate$;
 
-select private.recount(t.id) from public.tenants t;
-
 -- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create function private.fold_tallies() returns bigint
+create or replace function private.fold_tallies() returns bigint
 language sql volatile security definer set search_path = '' as $$
   with gone as (
-    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked)) returning d.tenant_id, d.kind, d.ref, d.key, d.n
+    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked))
+      returning d.tenant_id, d.kind, d.ref, d.key, d.n
   ), folded as (
     insert into public.tallies as a (tenant_id, kind, ref, key, n)
     select g.tenant_id, g.kind, g.ref, g.key, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4 having pg_catalog.sum(g.n) <> 0
@@ -128,7 +104,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 
 -- Forgets what counted down to nothing, hours nobody asks for any more, and campaigns that are gone. Run by a schedule.
-create function private.prune_tallies() returns bigint
+create or replace function private.prune_tallies() returns bigint
 language sql volatile security definer set search_path = '' as $$
   with gone as (
     delete from public.tallies a
@@ -141,37 +117,14 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 
 -- Counts of the current tenant, folded and not.
-create function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
+create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
 language sql stable set search_path = '' as $$
   select t.kind, t.ref, t.key, pg_catalog.sum(t.n)::bigint from (
-    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds) and a.ref = any(refs)
+    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds)
+      and a.ref = any(refs)
     union all
-    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds) and d.ref = any(refs)
+    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds)
+      and d.ref = any(refs)
   ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
 $$;
-grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
-
--- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
-create function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.campaign_id = campaign and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.campaign_id = campaign and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
-
--- As before, and as above: nobody waits.
-create or replace function private.fold_analytics() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.analytics_deltas d where d.ctid = any(array(select x.ctid from public.analytics_deltas x for update skip locked))
-    returning d.tenant_id, d.day, d.kind, d.campaign_id, d.n
-  ), folded as (
-    insert into public.analytics_daily as a (tenant_id, day, kind, campaign_id, n)
-    select g.tenant_id, g.day, g.kind, g.campaign_id, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4
-    on conflict (tenant_id, day, kind, campaign_id) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
+grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;

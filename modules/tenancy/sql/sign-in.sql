@@ -1,15 +1,26 @@
--- api keys: a key has a rate limit of its own, smaller than its team's, and a refused call costs the team nothing.
--- owner: modules/tenancy   breaking: no   locks: none (a function is replaced)
-
--- Before, both buckets had one size and the team's was taken from first: the key's was never the emptier one, and a program
--- in a loop shut the people of its team out. Processes of the version before call it with three arguments until they restart.
-drop function kernel.enter_as_key(text, double precision, double precision);
+-- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
+-- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member.
+create or replace function kernel.enter_as_user(user_id uuid, wanted uuid, capacity double precision, per_second double precision)
+returns table (tenant_id uuid, role text, taken boolean, remaining double precision, retry_after double precision)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  m record;
+begin
+  select x.tenant_id, x.role into m from public.members x
+  where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)
+  order by x.created_at limit 1;
+  if not found then return; end if;
+  return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
+    from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
+end $$;
+grant execute on function kernel.enter_as_user(uuid,uuid,double precision,double precision) to overture_worker;
 
 -- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
-create function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
+create or replace function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
   key_capacity double precision default null, key_per_second double precision default null)
-returns table (tenant_id uuid, key_id uuid, scopes text[], taken boolean, remaining double precision, retry_after double precision, policy text)
+returns table (tenant_id uuid, key_id uuid, scopes text[], taken boolean, remaining double precision, retry_after double precision,
+  policy text)
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   k public.api_keys;
@@ -34,4 +45,4 @@ begin
     return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
   end if;
 end $$;
-grant execute on function kernel.enter_as_key(text, double precision, double precision, double precision, double precision) to overture_worker;
+grant execute on function kernel.enter_as_key(text,double precision,double precision,double precision,double precision) to overture_worker;

@@ -1,0 +1,683 @@
+-- foundation: schemas, extensions, roles, and the kernel's functions.
+-- owner: modules/kernel   breaking: no   locks: none (new objects only)
+
+create schema kernel;
+create schema private;
+create schema analytics;
+comment on schema kernel is 'Internals shared by all modules: tenancy wall, queues, schedules, limits. Not exposed by the REST API.';
+comment on schema private is 'SQL functions of the modules: one-statement claims and set-based writes. Not exposed by the REST API.';
+comment on schema analytics is 'Read-only views for analysts.';
+
+create extension if not exists pgmq;
+-- For searching contacts: words inside a text, and the tenant in the same index.
+create extension if not exists pg_trgm with schema extensions;
+create extension if not exists btree_gin with schema extensions;
+
+-- New functions are private until granted. (Postgres knows this default only per role, not per schema.)
+alter default privileges revoke execute on functions from public;
+
+-- Roles -------------------------------------------------------------------------------------------------------------------
+-- overture_worker: jobs, API keys, webhooks. Sees the tenant named by app.tenant_id, nothing without it.
+-- overture_user: the API on behalf of a signed-in person. Tenant and membership role are both checked.
+-- overture_analyst: read-only SQL over one tenant, through the schema analytics.
+-- None bypasses row-level security. The first two log in only where the installation gives them a password; analysts are
+-- login roles that are members of the third. Roles belong to the whole server, so they may be there already.
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'overture_user') then create role overture_user nologin; end if;
+  if not exists (select from pg_roles where rolname = 'overture_worker') then create role overture_worker nologin; end if;
+  if not exists (select from pg_roles where rolname = 'overture_analyst') then create role overture_analyst nologin; end if;
+end $$;
+-- With set but without inherit a session must choose its role: a forgotten choice fails instead of adding up privileges.
+alter role overture_worker noinherit;
+grant overture_user to overture_worker;
+grant overture_user, overture_worker to postgres;
+
+grant usage on schema kernel, private to overture_user, overture_worker;
+grant usage on schema kernel to authenticated; -- policies call kernel.my_tenants()
+grant usage on schema public to overture_user, overture_worker;
+grant usage on schema analytics, public, kernel to overture_analyst;
+
+-- What every table needs: the clock, ids, the tenant wall, queues. They come before the tables, because column defaults,
+-- kernel.protect() and kernel.create_queue() call them. Everything else comes after the tables, in the last file of this set.
+-- generated from modules/*/sql: kernel functions
+set check_function_bodies = off;
+
+-- object function kernel.now() sha256:3be2578cd61eb4e3
+-- The one clock of the product. Transaction time like now(), so that everything written together carries one instant.
+create or replace function kernel.now() returns timestamptz
+language sql stable security definer set search_path = '' as $$
+  select pg_catalog.now() + (select c.shift from kernel.clock c)
+$$;
+grant execute on function kernel.now() to authenticated, overture_user, overture_worker;
+
+-- object function kernel.clock_step() sha256:84137b900768fb06
+-- The most that slow goes ahead between two ticks: a little more than the ten seconds between them.
+create or replace function kernel.clock_step() returns interval
+language sql immutable parallel safe set search_path = '' as $$ select interval '15 seconds' $$;
+
+-- object function kernel.slow_clock() sha256:f0d55275f1a32a4b
+-- Never ran faster than real time, whatever the wall clock did: for leases and patience.
+create or replace function kernel.slow_clock() returns timestamptz
+language sql stable security definer set search_path = '' as $$
+  select c.slow + least(greatest(pg_catalog.clock_timestamp() - c.wall, interval '0'), kernel.clock_step()) from kernel.clocks c
+$$;
+grant execute on function kernel.slow_clock() to overture_user, overture_worker;
+
+-- object function kernel.fast_clock() sha256:d7e4de63f5b58d69
+-- Never ran slower than real time: for how long a provider remembers.
+create or replace function kernel.fast_clock() returns timestamptz
+language sql stable security definer set search_path = '' as $$
+  select c.fast + greatest(pg_catalog.clock_timestamp() - c.wall, interval '0') from kernel.clocks c
+$$;
+grant execute on function kernel.fast_clock() to overture_user, overture_worker;
+
+-- object function kernel.tick() sha256:10d83872a0455d78
+-- Moves both clocks on by what the wall clock tells of the time since the last tick. Run by a schedule, every ten seconds.
+create or replace function kernel.tick() returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  c kernel.clocks;
+  ts timestamptz;
+begin
+  select * into c from kernel.clocks for update;
+  ts := pg_catalog.clock_timestamp();
+  update kernel.clocks set wall = ts,
+    slow = c.slow + least(greatest(ts - c.wall, interval '0'), kernel.clock_step()),
+    fast = c.fast + greatest(ts - c.wall, interval '0');
+end $$;
+
+-- object function kernel.list_dead_letters(text,uuid,int4) sha256:56546c53c8cb6f01
+-- Dead letters of the current tenant. With kernel.tenant() unset nothing is returned.
+create or replace function kernel.list_dead_letters(queue text, before uuid, quantity int)
+returns table (id uuid, queue_name text, message jsonb, reason text, attempts int, enqueued_at timestamptz, died_at timestamptz)
+language sql stable security definer set search_path = '' as $$
+  select d.id, d.queue, d.message, d.reason, d.attempts, d.enqueued_at, d.died_at
+  from kernel.dead_letters d
+  where d.tenant_id = kernel.tenant() and (list_dead_letters.queue is null or d.queue = list_dead_letters.queue)
+    and (before is null or d.id < before)
+  order by d.id desc limit quantity
+$$;
+grant execute on function kernel.list_dead_letters(text,uuid,integer) to overture_user, overture_worker;
+
+-- object function kernel.requeue_dead_letters(uuid[]) sha256:53d74cf2acfbe989
+-- Puts the current tenant's dead letters back on their queues. Removed and sent in one transaction.
+create or replace function kernel.requeue_dead_letters(ids uuid[]) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  batch record;
+  n int := 0;
+begin
+  for batch in
+    with gone as (delete from kernel.dead_letters d where d.id = any(ids) and d.tenant_id = kernel.tenant() returning d.queue, d.message)
+    select g.queue, pg_catalog.array_agg(g.message) as messages from gone g group by g.queue
+  loop
+    perform kernel.enqueue(batch.queue, batch.messages);
+    n := n + pg_catalog.cardinality(batch.messages);
+  end loop;
+  return n;
+end $$;
+grant execute on function kernel.requeue_dead_letters(uuid[]) to overture_user, overture_worker;
+
+-- object function kernel.purge_dead_letters(uuid[]) sha256:40030b1acf2913d1
+-- Forgets dead letters of the current tenant.
+create or replace function kernel.purge_dead_letters(ids uuid[]) returns int
+language sql volatile security definer set search_path = '' as $$
+  with gone as (delete from kernel.dead_letters d where d.id = any(ids) and d.tenant_id = kernel.tenant() returning 1)
+  select pg_catalog.count(*)::int from gone
+$$;
+grant execute on function kernel.purge_dead_letters(uuid[]) to overture_user, overture_worker;
+
+-- object function kernel.idempotency_begin(text,text) sha256:39812bbca321be22
+-- An earlier answer for this key, or running = true while the first request holds its lock. The lock lasts for the transaction.
+create or replace function kernel.idempotency_begin(scope text, key text)
+returns table (running boolean, operation text, request_hash text, status int, response jsonb)
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('idempotency:' || scope || ':' || key, 0)) then
+    return query select true, null::text, null::text, null::int, null::jsonb;
+    return;
+  end if;
+  return query select false, i.operation, i.request_hash, i.status, i.response
+    from kernel.idempotency i
+    where i.scope = idempotency_begin.scope and i.key = idempotency_begin.key and i.created_at > pg_catalog.now() - interval '24 hours';
+end $$;
+grant execute on function kernel.idempotency_begin(text,text) to overture_user, overture_worker;
+
+-- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:98003765187a4dc4
+-- Keeps an answer in the transaction of its effect.
+create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb)
+  returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into kernel.idempotency as i (scope, key, operation, request_hash, status, response)
+  values (scope, key, operation, request_hash, status, response)
+  on conflict on constraint idempotency_pkey do update
+    set operation = excluded.operation, request_hash = excluded.request_hash, status = excluded.status,
+        response = excluded.response, created_at = pg_catalog.now()
+$$;
+grant execute on function kernel.idempotency_keep(text,text,text,text,integer,jsonb) to overture_user, overture_worker;
+
+-- object function kernel.uuid7() sha256:2871a757d26d5de5
+-- UUIDv7 (RFC 9562): 48 bits of unix milliseconds, then random. The real clock, so that ids keep their order in rehearsals.
+-- `return` instead of a quoted body: it is parsed when it is created, so it needs no search_path of its own and can be inlined.
+-- Ids are made for every row of every table, and the call of a function that is not inlined costs more than the id.
+create or replace function kernel.uuid7() returns uuid
+language sql volatile parallel safe
+return pg_catalog.encode(
+  pg_catalog.set_bit(pg_catalog.set_bit(
+    overlay(pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
+      placing pg_catalog.substring(pg_catalog.int8send((extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint), 3)
+        from 1 for 6),
+    52, 1), 53, 1), 'hex')::uuid;
+grant execute on function kernel.uuid7() to authenticated, overture_user, overture_worker;
+
+-- object function kernel.breaking_version() sha256:6f9e8683ac104244
+-- The newest applied migration whose header says that older code does not survive it; empty when there is none.
+create or replace function kernel.breaking_version() returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return coalesce((select pg_catalog.max(m.version) from supabase_migrations.schema_migrations m
+    where m.statements[1] ~ '(?n)^--.*\mbreaking:\s*yes\M'), '');
+end $$;
+grant execute on function kernel.breaking_version() to overture_worker;
+
+-- object function kernel.connection_use() sha256:a458c60c48fb1c77
+-- How many connections the server has open, and how many it allows.
+create or replace function kernel.connection_use() returns table (used int, allowed int)
+language sql stable security definer set search_path = '' as $$
+  select (select pg_catalog.count(*)::int from pg_catalog.pg_stat_activity a where a.backend_type = 'client backend'),
+    pg_catalog.current_setting('max_connections')::int
+$$;
+grant execute on function kernel.connection_use() to overture_user, overture_worker;
+
+-- object function kernel.backup_age() sha256:8e4352052a0550b9
+-- How old the newest scheduled backup is (or its plan, where there is none yet) and how often one is planned; nothing where none is.
+create or replace function kernel.backup_age() returns table (age_seconds double precision, every_seconds double precision)
+language sql stable security definer set search_path = '' as $$
+  select extract(epoch from pg_catalog.now() - coalesce(s.value ->> 'last_at', s.value ->> 'planned_at')::timestamptz)::double precision,
+    (s.value ->> 'every_seconds')::double precision
+  from kernel.settings s where s.key = 'backup'
+$$;
+grant execute on function kernel.backup_age() to overture_user, overture_worker;
+
+-- object function kernel.prune() sha256:985d5c043d8c3eb7
+-- Housekeeping of the kernel's own tables.
+create or replace function kernel.prune() returns void
+language sql volatile set search_path = '' as $$
+  delete from kernel.idempotency i where i.created_at < pg_catalog.now() - interval '24 hours';
+  delete from kernel.buckets b where b.at < pg_catalog.now() - interval '1 day';
+  delete from cron.job_run_details d where d.end_time < pg_catalog.now() - interval '2 days';
+$$;
+
+-- object function kernel.take_tokens(text,float8,float8,float8) sha256:68816a43ea4a7a03
+-- Takes n tokens, or none. Returns how many are left and how many seconds until n are there (0 when taken).
+-- A block by the provider has a column of its own, blocked_until: told by a last use in the future, a clock that was set back
+-- by an hour would block every bucket (also of the API and of logins) for that hour.
+create or replace function kernel.take_tokens(bucket text, capacity double precision, per_second double precision,
+  n double precision default 1)
+returns table (taken boolean, remaining double precision, retry_after double precision)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  ts timestamptz := pg_catalog.clock_timestamp();
+  b kernel.buckets;
+  level double precision;
+begin
+  insert into kernel.buckets as k (key, tokens, at) values (bucket, capacity, ts) on conflict (key) do nothing;
+  select * into b from kernel.buckets k where k.key = bucket for update;
+  -- Read after the wait for the row: an older reading would lie before somebody else's last use.
+  ts := pg_catalog.clock_timestamp();
+  if b.at > ts then
+    -- The clock was set back. What time passed meanwhile is unknown: none.
+    update kernel.buckets k set at = ts where k.key = bucket;
+    b.at := ts;
+  end if;
+  -- It fills from the last use, or from the end of a block.
+  level := least(capacity, b.tokens + greatest(0, extract(epoch from ts - greatest(b.at, b.blocked_until))) * per_second);
+  if b.blocked_until > ts then
+    return query select false, 0::double precision, extract(epoch from b.blocked_until - ts)::double precision;
+  elsif level >= n then
+    update kernel.buckets k set tokens = level - n, at = ts, blocked_until = null where k.key = bucket;
+    return query select true, level - n, 0::double precision;
+  else
+    return query select false, level, ((n - level) / per_second)::double precision;
+  end if;
+end $$;
+grant execute on function kernel.take_tokens(text,double precision,double precision,double precision) to overture_user, overture_worker;
+
+-- object function kernel.block_bucket(text,float8) sha256:72300ebb50e2c3ba
+-- Empties a bucket until a moment: the provider's Retry-After outranks our own arithmetic.
+create or replace function kernel.block_bucket(bucket text, seconds double precision) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into kernel.buckets as k (key, tokens, at, blocked_until)
+  values (bucket, 0, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => seconds))
+  on conflict (key) do update set tokens = 0, blocked_until = greatest(k.blocked_until, excluded.blocked_until)
+$$;
+grant execute on function kernel.block_bucket(text,double precision) to overture_user, overture_worker;
+
+-- object function kernel.index_queue(text) sha256:ba2a732342dcae0a
+-- pgmq reads in the order of msg_id and steps over every message that is hidden (in work, delayed, waiting for a retry): with a
+-- million of those in front, each read looks at all of them. Ours goes by the moment a message became visible, so that hidden
+-- ones are never looked at. The index takes the place of pgmq's on vt alone: a second one would double the cost of every read.
+create or replace function kernel.index_queue(name text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute pg_catalog.format('drop index if exists pgmq.%I', 'q_' || name || '_vt_idx');
+  execute pg_catalog.format('create index %I on pgmq.%I (vt, msg_id)', 'q_' || name || '_vt_idx', 'q_' || name);
+end $$;
+
+-- object function kernel.create_queue(text) sha256:a4c3dd1dd7ec6bf7
+-- Every read updates vt, an indexed column, so there are no HOT updates: free space and an eager vacuum keep the queue fast.
+create or replace function kernel.create_queue(name text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if exists (select from kernel.queues q where q.name = create_queue.name) then return; end if;
+  if not exists (select from pgmq.list_queues() l where l.queue_name = create_queue.name) then
+    perform pgmq.create(create_queue.name);
+  end if;
+  execute pg_catalog.format('alter table pgmq.q_%s set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 50, autovacuum_vacuum_cost_delay = 2, autovacuum_analyze_scale_factor = 0.05)', create_queue.name);
+  execute pg_catalog.format('alter table pgmq.q_%s enable row level security', create_queue.name);
+  execute pg_catalog.format('alter table pgmq.a_%s enable row level security', create_queue.name);
+  perform kernel.index_queue(create_queue.name);
+  insert into kernel.queues (name) values (create_queue.name);
+end $$;
+
+-- object function kernel.enqueue(text,jsonb[],int4) sha256:1c441a96f1c9e00d
+-- Puts messages on a queue in the caller's transaction: the outbox. Wakes workers at commit.
+-- A caller inside a tenant may only enqueue for that tenant.
+-- Inserts into the queue's table itself, because pgmq's function builds and plans three statements to insert one row.
+create or replace function kernel.enqueue(queue text, messages jsonb[], delay_seconds int default 0) returns setof bigint
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  mine uuid := kernel.tenant();
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  if mine is not null and exists (select from pg_catalog.unnest(messages) m where m ->> 'tenant_id' is distinct from mine::text) then
+    raise exception 'a message names another tenant' using errcode = 'insufficient_privilege';
+  end if;
+  if pg_catalog.cardinality(messages) = 0 then return; end if;
+  return query execute pg_catalog.format(
+    'insert into pgmq.%I (vt, message) select $1, m from pg_catalog.unnest($2) m returning msg_id', 'q_' || queue)
+    using pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay_seconds), messages;
+  if delay_seconds <= 0 then perform pg_catalog.pg_notify('kernel_queue', queue); end if;
+end $$;
+grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
+
+-- object function kernel.dequeue(text,int4,int4) sha256:43394905ba66a66a
+-- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
+create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
+returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, message jsonb)
+-- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
+language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
+begin
+  -- The moment is a parameter, because a volatile function cannot bound an index scan.
+  for msg_id, read_ct, enqueued_at, message in execute pg_catalog.format($q$
+    with due as (
+      select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
+    )
+    update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
+    from due where m.msg_id = due.msg_id
+    returning m.msg_id, m.read_ct, m.enqueued_at, m.message
+  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
+  loop
+    return next;
+  end loop;
+end $$;
+grant execute on function kernel.dequeue(text,integer,integer) to overture_worker;
+
+-- object function kernel.settle(text,jsonb) sha256:09e8041ca72c3379
+-- Settles a batch in one statement. outcomes: [{"msg_id":1,"kind":"done"} | {"kind":"retry","in":8} | {"kind":"dead","reason":"…"}]
+-- A dead letter is copied and removed together, so nothing is lost between the two.
+create or replace function kernel.settle(queue text, outcomes jsonb) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  -- Nearly always everything went well, and planning the long statement would cost as much as running it.
+  if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
+    execute pg_catalog.format('delete from pgmq.q_%s where msg_id = any($1)', queue)
+      using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) e);
+    return;
+  end if;
+  execute pg_catalog.format($q$
+    with o as (
+      select (e ->> 'msg_id')::bigint as msg_id, e ->> 'kind' as kind, e ->> 'reason' as reason,
+        coalesce((e ->> 'in')::double precision, 0) as delay
+      from pg_catalog.jsonb_array_elements($1) e
+    ), later as (
+      update pgmq.q_%1$s q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
+      from o where q.msg_id = o.msg_id and o.kind = 'retry'
+    ), gone as (
+      delete from pgmq.q_%1$s q using o where q.msg_id = o.msg_id and o.kind in ('done', 'dead')
+      returning q.read_ct, q.enqueued_at, q.message, o.kind, o.reason
+    )
+    insert into kernel.dead_letters (queue, tenant_id, message, reason, attempts, enqueued_at)
+    select %1$L, case when g.message ->> 'tenant_id' ~ '^[0-9a-fA-F-]{36}$' then (g.message ->> 'tenant_id')::uuid end,
+           g.message, coalesce(g.reason, 'no reason given'), g.read_ct, g.enqueued_at
+    from gone g where g.kind = 'dead'
+  $q$, queue) using outcomes;
+end $$;
+grant execute on function kernel.settle(text,jsonb) to overture_worker;
+
+-- object function kernel.extend_visibility(text,int8[],int4) sha256:2eb0a1d703c7914c
+-- Keeps messages invisible while a slow handler still works on them.
+create or replace function kernel.extend_visibility(queue text, ids bigint[], seconds int) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format('update pgmq.q_%s set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2)
+    where msg_id = any($1)', queue)
+    using ids, seconds;
+end $$;
+grant execute on function kernel.extend_visibility(text,bigint[],integer) to overture_worker;
+
+-- object function kernel.queue_metrics() sha256:f8048308244fd522
+-- Depth and age per queue, for health, metrics and the console. Asked every few seconds, so it never reads more than a bounded
+-- part of a queue: up to 10,000 messages are counted; beyond that `exact` is false and the numbers are the planner's estimates.
+-- Dead letters are counted up to 10,000.
+create or replace function kernel.queue_metrics()
+returns table (queue text, waiting bigint, visible bigint, oldest_seconds int, total bigint, dead bigint, exact boolean)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  most constant int := 10000;
+  source text;
+  plan json;
+  span bigint;
+begin
+  for queue in select q.name from kernel.queues q order by q.name loop
+    source := pg_catalog.format('pgmq.%I q', 'q_' || queue);
+    execute pg_catalog.format('select pg_catalog.count(*) from (select from %s order by q.msg_id limit $1) c', source) into waiting
+      using most + 1;
+    execute pg_catalog.format('select pg_catalog.count(*) from (select from %s where q.vt <= $2 order by q.vt, q.msg_id limit $1) c',
+      source) into visible using most + 1, pg_catalog.now();
+    exact := waiting <= most;
+    if not exact then
+      execute pg_catalog.format('explain (format json) select from %s', source) into plan;
+      -- Never more than numbers between the first and the last message.
+      execute pg_catalog.format('select (select q.msg_id from %1$s order by 1 desc limit 1)
+        - (select q.msg_id from %1$s order by 1 limit 1) + 1', source) into span;
+      waiting := greatest(waiting, least(span, (plan -> 0 -> 'Plan' ->> 'Plan Rows')::bigint));
+    end if;
+    if visible > most then
+      execute pg_catalog.format('explain (format json) select from %s where q.vt <= %L', source, pg_catalog.now()) into plan;
+      visible := least(waiting, greatest(visible, (plan -> 0 -> 'Plan' ->> 'Plan Rows')::bigint));
+    end if;
+    -- Messages are numbered as they come.
+    execute pg_catalog.format('select greatest(0, extract(epoch from pg_catalog.now() - q.enqueued_at))::int
+      from %s order by q.msg_id limit 1', source)
+      into oldest_seconds;
+    oldest_seconds := coalesce(oldest_seconds, 0);
+    execute pg_catalog.format('select case when s.is_called then s.last_value else 0 end from pgmq.%I s', 'q_' || queue || '_msg_id_seq')
+      into total;
+    select pg_catalog.count(*) into dead from (select from kernel.dead_letters d where d.queue = queue_metrics.queue limit most) c;
+    return next;
+  end loop;
+end $$;
+grant execute on function kernel.queue_metrics() to overture_user, overture_worker;
+
+-- object function kernel.queue_lags() sha256:d432bf7b25de34e7
+-- Since when the first message that could be taken has not been taken. Unlike its age this is zero while a message waits for a retry.
+create or replace function kernel.queue_lags() returns table (queue text, lag_seconds double precision)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  for queue in select q.name from kernel.queues q order by q.name loop
+    execute pg_catalog.format('select coalesce(extract(epoch from pg_catalog.clock_timestamp()
+      - (select q.vt from pgmq.q_%s q order by q.vt limit 1)), 0)', queue) into lag_seconds;
+    lag_seconds := greatest(lag_seconds, 0);
+    return next;
+  end loop;
+end $$;
+grant execute on function kernel.queue_lags() to overture_user, overture_worker;
+
+-- object function kernel.add_samples(jsonb) sha256:f553585f1dcae9ec
+-- samples: [{"kind","name","n","errors","total","buckets":[…]}]. Ordered, so that two processes cannot wait for each other in a circle.
+create or replace function kernel.add_samples(samples jsonb) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into kernel.samples as s (span, at, kind, name, n, errors, total, buckets)
+  select x.span, x.at, e ->> 'kind', e ->> 'name', (e ->> 'n')::bigint, (e ->> 'errors')::bigint, (e ->> 'total')::double precision,
+    array(select b.v::bigint from pg_catalog.jsonb_array_elements_text(e -> 'buckets') with ordinality b (v, i) order by b.i)
+  from pg_catalog.jsonb_array_elements(samples) e
+  cross join lateral (values
+    ('minute', pg_catalog.date_trunc('minute', pg_catalog.now())),
+    ('hour', pg_catalog.date_trunc('hour', pg_catalog.now() at time zone 'UTC') at time zone 'UTC'),
+    ('total', 'epoch'::timestamptz)) x (span, at)
+  order by 1, 2, 3, 4
+  on conflict (span, at, kind, name) do update set n = s.n + excluded.n, errors = s.errors + excluded.errors,
+    total = s.total + excluded.total,
+    buckets = array(select coalesce(u.a, 0) + coalesce(u.b, 0) from rows
+      from (pg_catalog.unnest(s.buckets), pg_catalog.unnest(excluded.buckets)) with ordinality u (a, b, i) order by u.i)
+$$;
+grant execute on function kernel.add_samples(jsonb) to overture_worker;
+
+-- object function kernel.read_samples(text,timestamptz,interval) sha256:3f893f965ee1a27a
+-- Samples since a moment, merged into steps of time. `step` null merges everything into one row per kind and name.
+create or replace function kernel.read_samples(of_span text, since timestamptz, step interval)
+returns table (at timestamptz, kind text, name text, n bigint, errors bigint, total double precision, buckets bigint[])
+language sql stable security definer set search_path = '' as $$
+  with picked as materialized (
+    select case when step is null then since else pg_catalog.date_bin(step, s.at, since) end as slot, s.kind, s.name, s.n, s.errors,
+      s.total, s.buckets
+    from kernel.samples s where s.span = of_span and s.at >= since
+  ), summed as (
+    select p.slot, p.kind, p.name, pg_catalog.sum(p.n)::bigint as n, pg_catalog.sum(p.errors)::bigint as errors,
+      pg_catalog.sum(p.total) as total
+    from picked p group by 1, 2, 3
+  ), counted as (
+    select c.slot, c.kind, c.name, pg_catalog.array_agg(c.v order by c.i) as buckets from (
+      select p.slot, p.kind, p.name, u.i, pg_catalog.sum(u.v)::bigint as v
+      from picked p cross join lateral pg_catalog.unnest(p.buckets) with ordinality u (v, i) group by 1, 2, 3, 4) c
+    group by 1, 2, 3
+  )
+  select a.slot, a.kind, a.name, a.n, a.errors, a.total, c.buckets
+  from summed a join counted c on c.slot = a.slot and c.kind = a.kind and c.name = a.name order by 1, 2, 3
+$$;
+grant execute on function kernel.read_samples(text,timestamp with time zone,interval) to overture_user, overture_worker;
+
+-- object function kernel.run_schedule(text) sha256:3966d842584810fc
+-- Runs one schedule unless the previous run still holds its lock. An error is recorded, never raised: pg_cron's log is not read.
+create or replace function kernel.run_schedule(schedule text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  cmd text;
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('schedule:' || schedule, 0)) then
+    update kernel.schedules set skipped = skipped + 1 where name = schedule;
+    return;
+  end if;
+  select s.command into cmd from kernel.schedules s where s.name = schedule;
+  if cmd is null then return; end if;
+  begin
+    execute cmd;
+    update kernel.schedules set last_started_at = pg_catalog.now(), last_finished_at = pg_catalog.clock_timestamp(), last_error = null,
+      runs = runs + 1 where name = schedule;
+  exception when others then
+    update kernel.schedules set last_started_at = pg_catalog.now(), last_finished_at = pg_catalog.clock_timestamp(), last_error = sqlerrm,
+      runs = runs + 1 where name = schedule;
+  end;
+end $$;
+
+-- object function kernel.register_schedules(jsonb) sha256:e5f3d181a2509d36
+-- Makes pg_cron hold exactly the schedules given: [{"name","cron","command","seconds"}]. Idempotent; stale ones are unscheduled.
+-- pg_cron before 1.5 (it calls itself 1.4-1) has no seconds; there the shortest period is a minute.
+create or replace function kernel.register_schedules(wanted jsonb) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  s record;
+  seconds_ok boolean := coalesce((select pg_catalog.regexp_match(e.extversion, '^(\d+)\.(\d+)')::int[] >= array[1, 5]
+    from pg_catalog.pg_extension e where e.extname = 'pg_cron'), true);
+begin
+  for s in select k.name from kernel.schedules k where not exists (select from pg_catalog.jsonb_array_elements(wanted) w
+    where w ->> 'name' = k.name) loop
+    perform cron.unschedule(j.jobid) from cron.job j where j.jobname = 'overture.' || s.name;
+    delete from kernel.schedules k where k.name = s.name;
+  end loop;
+  for s in select w ->> 'name' as name, w ->> 'cron' as cron, w ->> 'command' as command, (w ->> 'seconds')::int as seconds
+    from pg_catalog.jsonb_array_elements(wanted) w loop
+    insert into kernel.schedules as k (name, cron, command, expected_seconds) values (s.name, s.cron, s.command, s.seconds)
+    on conflict (name) do update set cron = excluded.cron, command = excluded.command, expected_seconds = excluded.expected_seconds,
+      registered_at = pg_catalog.now();
+    if not exists (
+      select from cron.job j where j.jobname = 'overture.' || s.name and j.active
+        and j.schedule = case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end
+    ) then
+      -- alter_job as well: scheduling a job again under its name leaves it switched off if it was.
+      perform cron.alter_job(
+        cron.schedule('overture.' || s.name,
+          case when s.cron like '% seconds' and not seconds_ok then '* * * * *' else s.cron end,
+          pg_catalog.format('select kernel.run_schedule(%L)', s.name)),
+        active := true);
+    end if;
+  end loop;
+end $$;
+
+-- object function kernel.schedule_health() sha256:c9ad3ce8ac865292
+-- Last run, next run and lag of every schedule; late means that more than three runs are missing.
+create or replace function kernel.schedule_health()
+returns table (name text, cron text, last_started_at timestamptz, last_finished_at timestamptz, last_error text, runs bigint,
+  skipped bigint, lag_seconds double precision, late boolean)
+language sql stable security definer set search_path = '' as $$
+  select s.name, s.cron, s.last_started_at, s.last_finished_at, s.last_error, s.runs, s.skipped,
+         extract(epoch from pg_catalog.now() - s.last_started_at)::double precision,
+         pg_catalog.now() - greatest(s.last_started_at, s.registered_at) > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
+  from kernel.schedules s order by s.name
+$$;
+grant execute on function kernel.schedule_health() to overture_user, overture_worker;
+
+-- object function kernel.schedule_lags() sha256:c566d273f3142d0b
+-- Seconds since each schedule began last, or since it was registered: one that never ran must not look as if there were none.
+create or replace function kernel.schedule_lags() returns table (name text, lag_seconds double precision)
+language sql stable security definer set search_path = '' as $$
+  select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision
+    from kernel.schedules s order by s.name
+$$;
+grant execute on function kernel.schedule_lags() to overture_user, overture_worker;
+
+-- object function kernel.wake_functions() sha256:b8d7a9ec3c691c8d
+-- Wakes the functions over HTTP where no long-lived worker runs. Does nothing until the installation names its URL.
+create or replace function kernel.wake_functions() returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  target jsonb := (select s.value from kernel.settings s where s.key = 'tick');
+begin
+  if target is null then return; end if;
+  perform net.http_post(
+    url := target ->> 'url',
+    body := '{}'::jsonb,
+    headers := pg_catalog.jsonb_build_object('content-type', 'application/json', 'apikey', target ->> 'key'),
+    timeout_milliseconds := 30000);
+end $$;
+
+-- object function kernel.role_rank(text) sha256:fa508b8d8ac8792d
+-- Roles in the order of what they may do; a higher one may all that a lower one may.
+create or replace function kernel.role_rank(role text) returns int
+language sql immutable parallel safe set search_path = '' as $$
+  select case role when 'viewer' then 1 when 'approver' then 2 when 'member' then 3 when 'admin' then 4 when 'owner' then 5 end
+$$;
+grant execute on function kernel.role_rank(text) to authenticated, overture_user, overture_worker;
+
+-- object function kernel.my_tenants(text) sha256:178a1667368c726f
+-- The tenants the signed-in person belongs to with at least this role. Definer, because members has policies of its own.
+-- Used as `tenant_id = any(array(select kernel.my_tenants('member')))`, which Postgres evaluates once per query.
+create or replace function kernel.my_tenants(min_role text default 'viewer') returns setof uuid
+language sql stable security definer set search_path = '' rows 3 as $$
+  select m.tenant_id from public.members m
+  where m.user_id = (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
+    and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
+$$;
+grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
+
+-- object function kernel.tenant() sha256:0939d5c9291a5a5d
+-- The tenant this transaction works for, or null. Set only with set_config(..., true): a pooled connection cannot leak it.
+create or replace function kernel.tenant() returns uuid
+language sql stable parallel safe
+return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
+grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
+
+-- object function kernel.set_tenant_context(uuid) sha256:da418d43c32f658e
+-- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
+create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
+language sql volatile set search_path = '' as $$
+  select pg_catalog.set_config('app.tenant_id', tenant_id::text, true)
+$$;
+grant execute on function kernel.set_tenant_context(uuid) to overture_worker;
+
+-- object function kernel.touch() sha256:57fb38ab14758ade
+-- Keeps updated_at.
+create or replace function kernel.touch() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.updated_at := kernel.now();
+  return new;
+end $$;
+grant execute on function kernel.touch() to overture_user, overture_worker;
+
+-- object function kernel.broadcast() sha256:9dfe55b4a554c825
+-- One broadcast per statement and tenant, not per row: an import of 1,000 rows is one message of ids (the first 100).
+-- Readers refetch through the API, so the payload carries no data that a policy would hide.
+create or replace function kernel.broadcast() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  change record;
+begin
+  for change in
+    select c.tenant_id, pg_catalog.count(*) as n, (pg_catalog.array_agg(c.id))[1:100] as ids
+    from changed c group by c.tenant_id
+  loop
+    perform realtime.send(
+      pg_catalog.jsonb_build_object('table', tg_table_name, 'op', lower(tg_op), 'count', change.n, 'ids', pg_catalog.to_jsonb(change.ids)),
+      tg_table_name::text, 'tenant:' || change.tenant_id, true);
+  end loop;
+  return null;
+end $$;
+grant execute on function kernel.broadcast() to overture_user, overture_worker;
+
+-- object function kernel.protect(regclass,text,text,bool) sha256:519e941db7abbacb
+-- The wall, in one line per table: RLS forced, policies, grants, updated_at, realtime.
+--   read/write: least role of a signed-in person for the API; write => null leaves writing to jobs alone.
+--   broadcast: whether changes are announced on the tenant's realtime topic (needs an id column).
+create or replace function kernel.protect(tbl regclass, read text default 'viewer', write text default 'member',
+  broadcast boolean default true)
+returns void language plpgsql set search_path = '' as $$
+declare
+  mine text := format('tenant_id = any(array(select kernel.my_tenants(%L)))', read);
+  writable text := format('tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants(%L)))', write);
+  has_updated boolean := exists (select from pg_catalog.pg_attribute where attrelid = tbl and attname = 'updated_at' and not attisdropped);
+  has_id boolean := exists (select from pg_catalog.pg_attribute where attrelid = tbl and attname = 'id' and not attisdropped);
+begin
+  execute format('alter table %s enable row level security', tbl);
+  execute format('alter table %s force row level security', tbl);
+  execute format('revoke all on %s from public, anon, authenticated', tbl);
+  execute format('grant select on %s to authenticated', tbl);
+  execute format('grant select, insert, update, delete on %s to overture_worker', tbl);
+  execute format('create policy member_reads on %s for select to authenticated using (%s)', tbl, mine);
+  execute format('create policy user_reads on %s for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)',
+    tbl, mine);
+  execute format('create policy job on %s to overture_worker using (%s) with check (%2$s)', tbl, 'tenant_id = (select kernel.tenant())');
+  if write is null then
+    execute format('grant select on %s to overture_user', tbl);
+  else
+    execute format('grant select, insert, update, delete on %s to overture_user', tbl);
+    execute format('create policy user_inserts on %s for insert to overture_user with check (%s)', tbl, writable);
+    execute format('create policy user_updates on %s for update to overture_user using (%s) with check (%s)', tbl, writable, writable);
+    execute format('create policy user_deletes on %s for delete to overture_user using (%s)', tbl, writable);
+  end if;
+  if has_updated then
+    execute format('create trigger touch before update on %s for each row execute function kernel.touch()', tbl);
+  end if;
+  if broadcast and has_id then
+    execute format('create trigger broadcast_insert after insert on %s referencing new table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+    execute format('create trigger broadcast_update after update on %s referencing new table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+    execute format('create trigger broadcast_delete after delete on %s referencing old table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+  end if;
+end $$;
+
+reset check_function_bodies;
+-- end of generated

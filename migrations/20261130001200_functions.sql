@@ -1,0 +1,1770 @@
+-- functions, views, policies and triggers of all modules, as they stand in modules/*/sql.
+-- owner: all modules   breaking: no   locks: none (new objects only)
+
+-- generated from modules/*/sql
+set check_function_bodies = off;
+
+-- object function private.set_claim(text) sha256:48780d9ea661600c
+-- The claim: who installs the product makes the first account through a single-use link. Only the hash is stored.
+create or replace function private.set_claim(token_hash text) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  if exists (select from public.members) then return false; end if;
+  insert into kernel.settings (key, value) values ('claim', pg_catalog.jsonb_build_object('token_hash', token_hash))
+  on conflict (key) do update set value = excluded.value, updated_at = pg_catalog.now();
+  return true;
+end $$;
+
+-- object function private.check_claim(text,bool) sha256:32638e3a42bcdb78
+-- Locks the claim while it is used, so that two people with the link cannot both win. `use` removes it.
+create or replace function private.check_claim(token_hash text, use boolean) returns boolean
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if use then
+    delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash;
+    return found;
+  end if;
+  return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
+end $$;
+grant execute on function private.check_claim(text,boolean) to overture_worker;
+
+-- object function private.is_claimed() sha256:b41123343d5aca04
+-- Whether somebody has taken the installation.
+create or replace function private.is_claimed() returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from public.members)
+$$;
+grant execute on function private.is_claimed() to overture_worker;
+
+-- object function private.find_invitation(text) sha256:971292f85a210d5c
+-- What an invitation link offers, for who opens it before signing in.
+create or replace function private.find_invitation(hash text)
+returns table (tenant_id uuid, tenant_name text, email text, role text, valid boolean)
+language sql stable security definer set search_path = '' as $$
+  select i.tenant_id, t.name, i.email, i.role, i.accepted_at is null and i.expires_at > kernel.now()
+  from public.invitations i join public.tenants t on t.id = i.tenant_id where i.token_hash = hash
+$$;
+grant execute on function private.find_invitation(text) to overture_worker;
+
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:138645fffeadbb26
+-- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
+create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  i public.invitations;
+  t public.tenants;
+begin
+  update public.invitations x set accepted_at = kernel.now(), accepted_by = accept_invitation.user_id
+  where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
+  returning * into i;
+  if not found then return null; end if;
+  insert into public.members (tenant_id, user_id, role, email, name)
+  values (i.tenant_id, accept_invitation.user_id, i.role, lower(user_email), user_name)
+  on conflict on constraint members_pkey do update
+    set role = case when kernel.role_rank(excluded.role) > kernel.role_rank(public.members.role) then excluded.role
+      else public.members.role end;
+  insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
+  values (i.tenant_id, 'user', accept_invitation.user_id::text, 'invitations.accept', i.id::text, accept_invitation.request_id,
+    pg_catalog.jsonb_build_object('email', i.email, 'role', i.role));
+  select * into t from public.tenants x where x.id = i.tenant_id;
+  return t;
+end $$;
+grant execute on function private.accept_invitation(text,uuid,text,text,text) to overture_worker;
+
+-- object function kernel.keep_an_owner() sha256:3bb3072ce067316d
+-- A team without an owner can be repaired by nobody. Deferred, so that ownership can be handed over in one transaction.
+-- Two owners who demote each other at once each still see the other as owner. The team's row is locked before looking,
+-- so the second one waits and then sees what the first one did.
+create or replace function kernel.keep_an_owner() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform from public.tenants t where t.id = old.tenant_id for no key update;
+  if found and not exists (select from public.members m where m.tenant_id = old.tenant_id and m.role = 'owner') then
+    raise exception 'a team needs at least one owner' using errcode = 'check_violation', constraint = 'members_keep_an_owner';
+  end if;
+  return null;
+end $$;
+
+-- object function kernel.guard_owners() sha256:3ac310ba95be97f3
+-- Only an owner makes, changes or removes an owner; a program (no person behind it) never does. Everybody may leave.
+-- Functions that run as the owner of the tables have decided for themselves, and so has the cascade from a deleted team.
+create or replace function kernel.guard_owners() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  me uuid := (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+begin
+  if current_user in ('overture_user', 'overture_worker')
+     and 'owner' in (old.role, case when tg_op = 'UPDATE' then new.role end)
+     and not exists (select from public.members m where m.tenant_id = old.tenant_id and m.user_id = me and m.role = 'owner') then
+    raise exception 'only an owner changes owners' using errcode = 'insufficient_privilege', constraint = 'members_guard_owners';
+  end if;
+  return case when tg_op = 'DELETE' then old else new end;
+end $$;
+grant execute on function kernel.guard_owners() to overture_user, overture_worker;
+
+-- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:3bc569279151108d
+-- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
+-- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member.
+create or replace function kernel.enter_as_user(user_id uuid, wanted uuid, capacity double precision, per_second double precision)
+returns table (tenant_id uuid, role text, taken boolean, remaining double precision, retry_after double precision)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  m record;
+begin
+  select x.tenant_id, x.role into m from public.members x
+  where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)
+  order by x.created_at limit 1;
+  if not found then return; end if;
+  return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
+    from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
+end $$;
+grant execute on function kernel.enter_as_user(uuid,uuid,double precision,double precision) to overture_worker;
+
+-- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:3711e018e2724464
+-- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
+-- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
+create or replace function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
+  key_capacity double precision default null, key_per_second double precision default null)
+returns table (tenant_id uuid, key_id uuid, scopes text[], taken boolean, remaining double precision, retry_after double precision,
+  policy text)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  k public.api_keys;
+  own record;
+  team record;
+begin
+  select * into k from public.api_keys a
+  where a.key_hash = hash and a.revoked_at is null and (a.expires_at is null or a.expires_at > kernel.now());
+  if not found then return; end if;
+  select * into own from kernel.take_tokens('key:' || k.id, coalesce(key_capacity, capacity), coalesce(key_per_second, per_second));
+  if not own.taken then
+    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';
+    return;
+  end if;
+  if k.last_used_at is null or k.last_used_at < kernel.now() - interval '1 minute' then
+    update public.api_keys a set last_used_at = kernel.now() where a.tenant_id = k.tenant_id and a.id = k.id;
+  end if;
+  select * into team from kernel.take_tokens('api:' || k.tenant_id, capacity, per_second);
+  if not team.taken or team.remaining < own.remaining then
+    return query select k.tenant_id, k.id, k.scopes, team.taken, team.remaining, team.retry_after, 'tenant';
+  else
+    return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
+  end if;
+end $$;
+grant execute on function kernel.enter_as_key(text,double precision,double precision,double precision,double precision) to overture_worker;
+
+-- object function private.free_slug(text) sha256:912eba2ea3859b13
+-- A free slug near the name.
+create or replace function private.free_slug(name text) returns text
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  base text := coalesce(nullif(pg_catalog.btrim(pg_catalog.regexp_replace(pg_catalog.lower(name), '[^a-z0-9]+', '-', 'g'), '-'), ''),
+    'team');
+  candidate text;
+begin
+  base := pg_catalog.btrim(pg_catalog.left(base, 50), '-');
+  candidate := base;
+  while exists (select from public.tenants t where t.slug = candidate) loop
+    candidate := base || '-' || pg_catalog.substr(pg_catalog.md5(pg_catalog.random()::text), 1, 5);
+  end loop;
+  return candidate;
+end $$;
+
+-- object function private.create_tenant(text,uuid,text,text,text) sha256:4d992d1e15e5d635
+-- A new team with its first owner. Only for a person who exists; the caller has proved who that is.
+-- The audit row is written here, because the act begins outside the tenant it makes.
+create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  t public.tenants;
+begin
+  loop -- Two teams of one name at once: the second waits for the first here, then takes another slug.
+    insert into public.tenants (name, slug) values (pg_catalog.btrim(tenant_name), private.free_slug(tenant_name))
+    on conflict on constraint tenants_slug_key do nothing returning * into t;
+    exit when found;
+  end loop;
+  insert into public.members (tenant_id, user_id, role, email, name) values (t.id, owner_id, 'owner', lower(owner_email), owner_name);
+  insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
+  values (t.id, 'user', owner_id::text, 'tenants.create', t.id::text, create_tenant.request_id,
+    pg_catalog.jsonb_build_object('name', t.name));
+  return t;
+end $$;
+grant execute on function private.create_tenant(text,uuid,text,text,text) to overture_worker;
+
+-- object function private.my_teams(uuid) sha256:bdbd3a1f08d0d05b
+-- The teams a person belongs to, for choosing one after signing in.
+create or replace function private.my_teams(user_id uuid)
+returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text)
+language sql stable security definer set search_path = '' as $$
+  select t.id, t.name, t.slug, m.role, t.created_at, m.name from public.members m join public.tenants t on t.id = m.tenant_id
+  where m.user_id = my_teams.user_id order by m.created_at, m.tenant_id
+$$;
+grant execute on function private.my_teams(uuid) to overture_worker;
+
+-- object function private.probe_condition(jsonb) sha256:e7daa9f741c69f1e
+-- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
+-- wants the index, a common one does not. See private.find_contacts for the probes.
+create or replace function private.probe_condition(p jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  if p ? 'like' then
+    -- One LIKE per pattern: `like all (array)` cannot use the index.
+    return (select pg_catalog.string_agg(pg_catalog.format(
+        'lower('' '' || c.first_name || '' '' || c.last_name || '' '' || coalesce(c.email, '''') || '' '' || c.title) like %L', lower(x)),
+          ' and ')
+      from pg_catalog.jsonb_array_elements_text(p -> 'like') x);
+  elsif p ? 'tags' then
+    return pg_catalog.format('c.tags && %L::text[]', array(select pg_catalog.jsonb_array_elements_text(p -> 'tags'))::text);
+  elsif p ? 'custom' then
+    return pg_catalog.format('lower(c.custom::text)::jsonb @> %L::jsonb', lower((p -> 'custom')::text));
+  elsif p ? 'company_like' then
+    return pg_catalog.format(
+      'c.company_id = any(array(select o.id from public.companies o where o.tenant_id = $1 and o.name_sort like %L))',
+      lower(p ->> 'company_like'));
+  end if;
+  raise exception 'unknown probe: %', p using errcode = 'invalid_parameter_value';
+end $$;
+
+-- object function private.probe_conditions(jsonb) sha256:51b377d04465646c
+create or replace function private.probe_conditions(probes jsonb) returns text
+language sql stable set search_path = '' as $$
+  select pg_catalog.string_agg(private.probe_condition(e), ' and ') from pg_catalog.jsonb_array_elements(probes) e
+$$;
+
+-- object function private.probed_tenant() sha256:bece74876ae11c8d
+-- The tenant as a condition over contacts c. A tenant that has nearly all rows is checked on the rows found: its own entries
+-- in a GIN index are as many as its people, and reading them beside the word's costs more than everything else.
+create or replace function private.probed_tenant() returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  share real;
+begin
+  select p.most_common_freqs[pg_catalog.array_position(p.most_common_vals::text::text[], kernel.tenant()::text)] into share
+  from pg_catalog.pg_stats p where p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id';
+  return case when share > 0.8 then 'c.tenant_id::text = $1::text' else 'c.tenant_id = $1' end;
+end $$;
+
+-- object function private.probe_contacts(jsonb,int4) sha256:595b0cd816f3f0ee
+-- Ids of the contacts that meet one indexed condition, or null when there are more than `most`: then the condition is
+-- better checked while walking the list's own order. Definer, because LIKE, @> and && are not leakproof, so under
+-- row-level security their GIN indexes are out of reach. It names the tenant itself, and callers still read under policies.
+-- probes: [{"n":0,"like":["%ada%"]} | {"n":1,"tags":["vip"]} | {"n":2,"custom":{"plan":"pro"}} | {"n":3,"company_like":"%acme%"}]
+create or replace function private.probe_contacts(probes jsonb, most int) returns table (n int, ids uuid[])
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  p jsonb;
+  found uuid[];
+begin
+  for p in select e from pg_catalog.jsonb_array_elements(probes) e loop
+    execute 'select array(select c.id from public.contacts c where ' || private.probed_tenant() || ' and ' || private.probe_condition(p)
+      || ' limit $2)'
+      into found using kernel.tenant(), most + 1;
+    n := (p ->> 'n')::int;
+    ids := case when pg_catalog.cardinality(found) <= most then found end;
+    return next;
+  end loop;
+end $$;
+grant execute on function private.probe_contacts(jsonb,integer) to overture_user, overture_worker;
+
+-- object function private.find_contacts(jsonb,text,bool,text,uuid,int4) sha256:873682a22cb2f11d
+-- The first `most` contacts that meet all probes, in a list's order after a row of it, found through the index and sorted.
+-- Definer for the reason of private.probe_contacts; callers still read what it names under policies.
+-- probes: [{"like":["%ada%"]}, {"tags":["vip"]}, {"custom":{"plan":"pro"}}, {"company_like":"%acme%"}]
+create or replace function private.find_contacts(probes jsonb, sort text, descending boolean, after_key text, after_id uuid, most int)
+  returns uuid[]
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  way text := case when descending then 'desc' else 'asc' end;
+  found uuid[];
+begin
+  if sort not in ('created_at', 'email_sort', 'last_name_sort') then
+    raise exception 'contacts are not listed by %', sort using errcode = 'invalid_parameter_value';
+  end if;
+  -- Materialized: all matches first, then their order. The order's own index was tried already and ran dry.
+  execute pg_catalog.format(
+      'with matching as materialized (select c.id, c.%1$I as key from public.contacts c where %5$s and %2$s)
+       select array(select m.id from matching m %3$s order by m.key %4$s, m.id %4$s limit $4)',
+      sort, private.probe_conditions(probes),
+      case when after_id is not null then
+        pg_catalog.format('where (m.key, m.id) %s ($2::%s, $3)', case when descending then '<' else '>' end,
+          case sort when 'created_at' then 'timestamptz' else 'text' end)
+      else '' end, way, private.probed_tenant())
+    into found using kernel.tenant(), after_key, after_id, most;
+  return found;
+end $$;
+grant execute on function private.find_contacts(jsonb,text,boolean,text,uuid,integer) to overture_user, overture_worker;
+
+-- object function private.count_contacts(jsonb,int4) sha256:ad043281cb8f2095
+-- How many contacts meet all probes, `most` at most.
+create or replace function private.count_contacts(probes jsonb, most int) returns int
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  n int;
+begin
+  execute 'select count(*)::int from (select from public.contacts c where ' || private.probed_tenant() || ' and '
+    || private.probe_conditions(probes) || ' limit $2) x'
+    into n using kernel.tenant(), most;
+  return n;
+end $$;
+grant execute on function private.count_contacts(jsonb,integer) to overture_user, overture_worker;
+
+-- object function private.find_companies(text,text,text,uuid,int4) sha256:7fc8958574ed0f10
+-- The first `most` companies by name after a row of that order whose name is like a pattern or who have this domain.
+create or replace function private.find_companies(pattern text, with_domain text, after_name text, after_id uuid, most int) returns uuid[]
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  found uuid[];
+begin
+  -- Planned with the pattern in sight.
+  execute pg_catalog.format(
+      'with matching as materialized (
+         select o.id, o.name_sort from public.companies o where o.tenant_id = $1 and o.name_sort like %L
+         union select o.id, o.name_sort from public.companies o where o.tenant_id = $1 and o.domain = $2)
+       select array(select m.id from matching m where $4 is null or (m.name_sort, m.id) > ($3, $4) order by m.name_sort,
+         m.id limit $5)', lower(pattern))
+    into found using kernel.tenant(), lower(with_domain), after_name, after_id, most;
+  return found;
+end $$;
+grant execute on function private.find_companies(text,text,text,uuid,integer) to overture_user, overture_worker;
+
+-- object function private.estimate_contacts() sha256:92d24d86729931ee
+-- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
+-- thousand are counted through the key, whatever the planner thinks of the tenant's share of the table.
+create or replace function private.estimate_contacts() returns bigint
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  n bigint;
+begin
+  select pg_catalog.count(*) into n from (select from public.contacts c where c.tenant_id = kernel.tenant() order by c.id limit 10001) x;
+  if n <= 10000 then return n; end if;
+  return greatest(n, (select (s.n_live_tup * coalesce(
+      (select f.freq from (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq
+         from pg_catalog.pg_stats p where p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id') f
+       where f.v = kernel.tenant()::text), 1))::bigint
+    from pg_catalog.pg_stat_user_tables s where s.schemaname = 'public' and s.relname = 'contacts'));
+end $$;
+grant execute on function private.estimate_contacts() to overture_user, overture_worker;
+
+-- object function private.wake_rotation() sha256:e2e2ce1c09bff3c3
+-- One message per team that has connections; the consumer knows which key is current, the database does not.
+create or replace function private.wake_rotation() returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  messages jsonb[] := array(select pg_catalog.jsonb_build_object('tenant_id', t)
+    from (select distinct c.tenant_id as t from public.connections c) d);
+begin
+  perform kernel.enqueue('providers_rotate', messages);
+  return pg_catalog.cardinality(messages);
+end $$;
+
+-- object function private.connection_for_webhook(uuid) sha256:94dac8d5359c1119
+-- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
+create or replace function private.connection_for_webhook(connection_id uuid)
+returns table (tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
+language sql stable security definer set search_path = '' as $$
+  select c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = connection_id
+$$;
+grant execute on function private.connection_for_webhook(uuid) to overture_worker;
+
+-- object function private.take_delivery(uuid,text,bytea) sha256:6539a19d593f3b4a
+-- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
+-- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
+-- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
+create or replace function private.take_delivery(connection uuid, delivery text, body bytea) returns boolean
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  owner uuid;
+  stored uuid;
+begin
+  select c.tenant_id into owner from public.connections c where c.id = connection;
+  if owner is null then return null; end if;
+  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body) values (owner, connection, delivery, body)
+  on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
+  if stored is null then return false; end if;
+  perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
+  return true;
+end $$;
+grant execute on function private.take_delivery(uuid,text,bytea) to overture_worker;
+
+-- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
+-- In portions, so that a long backlog never becomes one long transaction.
+create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.webhook_deliveries d
+    where (d.tenant_id, d.id) in (
+      select x.tenant_id, x.id from public.webhook_deliveries x where x.received_at < kernel.now() - keep order by x.received_at
+        limit quantity)
+    returning 1
+  )
+  select pg_catalog.count(*)::int from gone
+$$;
+
+-- object function private.claim_messages(int4,int4,uuid) sha256:0fddfb1563838dff
+-- Claims up to `quantity` due messages of the current tenant on one connection, in one statement: campaign running, enrollment alive,
+-- address not suppressed, window open, sender and connection usable, daily cap left. Reserves the cap, writes the attempts (with both
+-- clocks, read once for all), sets the lease. Whatever must not leave now stays queued; what never may (suppressed, stopped) is
+-- cancelled by private.cancel_unsendable(). The tenant stands in a sub-select, as docs/concepts/tenancy.md explains.
+create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
+returns setof public.messages
+language sql volatile set search_path = '' as $$
+  with open_senders as materialized (
+    select s.id, s.daily_cap, (kernel.now() at time zone s.time_zone)::date as day
+    from public.senders s
+    left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id
+      and u.day = (kernel.now() at time zone s.time_zone)::date
+    where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
+      and coalesce(u.reserved, 0) < s.daily_cap
+      and exists (select from public.connections c where c.tenant_id = s.tenant_id and c.id = s.connection_id and c.status = 'active'
+        and (c.open_until is null or c.open_until <= kernel.now()))
+  ), open_campaigns as materialized (
+    -- Null stands for messages outside any campaign.
+    select k.id from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+  ), candidates as (
+    -- The first due ones of each open campaign, so that the queue of a paused one is never read through.
+    -- More than wanted, because other workers may hold some.
+    select x.id from open_campaigns k cross join lateral (
+      select m.id, m.due_at from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.campaign_id = k.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
+      order by m.due_at, m.id limit quantity * 4) x
+    union all
+    (select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.campaign_id is null and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
+      order by m.due_at, m.id limit quantity * 4)
+  ), locked as materialized (
+    -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
+    -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
+    select m.id, m.sender_id, m.due_at from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
+      -- A campaign's message whose enrollment is gone (its contact was deleted) has nobody to go to.
+      and (m.enrollment_id is null and m.campaign_id is null
+        or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
+      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel
+        and x.address = m.to_email)
+      -- Once the provider has forgotten the key, asking again would send again.
+      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())
+    order by m.due_at, m.id limit quantity
+    for update of m skip locked
+  ), wanted as (
+    select l.id, l.sender_id, s.day, s.daily_cap, pg_catalog.row_number() over (partition by l.sender_id order by l.due_at, l.id) as nth
+    from locked l join open_senders s on s.id = l.sender_id
+  ), asked as (
+    select w.sender_id, w.day, w.daily_cap, pg_catalog.count(*)::int as n from wanted w group by 1, 2, 3
+  ), reserved as (
+    -- One row per sender and day: concurrent claims queue up on it, and each sees what the one before took.
+    insert into public.sender_usage as u (tenant_id, sender_id, day, reserved, granted)
+    select kernel.tenant(), a.sender_id, a.day, least(a.n, a.daily_cap), least(a.n, a.daily_cap)
+    from asked a where a.daily_cap > 0 order by a.sender_id
+    on conflict (tenant_id, sender_id, day) do update set
+      granted = greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
+                                  (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved)),
+      reserved = u.reserved + greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
+                                                (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved))
+    returning u.sender_id, u.granted as n
+  ), taken as (
+    update public.messages m
+    set updated_at = (select kernel.now()), status = 'sending', attempts = m.attempts + 1,
+      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+    from wanted w join reserved g on g.sender_id = w.sender_id
+    where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
+    returning m.*
+  ), noted as (
+    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, day)
+    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), s.day
+    from taken t join open_senders s on s.id = t.sender_id
+  )
+  select t.* from taken t order by t.due_at, t.id
+$$;
+grant execute on function private.claim_messages(integer,integer,uuid) to overture_worker;
+
+-- object function private.cancel_unsendable() sha256:c9704043bcfb1d2d
+-- Cancels queued messages that must never leave: the address was suppressed, or the sequence ended, after they were planned.
+-- Of the due ones only the first of each open campaign: what the next claims would stumble over. A suppression and the end of a sequence
+-- take back what they find, so that what stands here was planned in the same moment; reading all that waits would cost a team with a
+-- million due messages a full read on every wake.
+create or replace function private.cancel_unsendable() returns int
+language sql volatile set search_path = '' as $$
+  with first as materialized (
+    select x.id from public.campaigns k cross join lateral (
+      select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.campaign_id = k.id and m.status = 'queued' and m.due_at <= kernel.now()
+      order by m.due_at, m.id limit 2000) x
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running'
+    union all
+    (select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.campaign_id is null and m.status = 'queued' and m.due_at <= kernel.now()
+      order by m.due_at, m.id limit 2000)
+  ), bad as (
+    select m.id, m.enrollment_id, x.address is not null as suppressed
+    from public.messages m
+    left join public.suppressions x on x.tenant_id = (select kernel.tenant()) and x.channel = m.channel and x.address = m.to_email
+    left join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = m.enrollment_id
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select f.id from first f)) and (m.status || '') = 'queued'
+      and (x.address is not null or m.campaign_id is not null and e.status is distinct from 'sending')
+    limit 2000 for update of m skip locked
+  ), gone as (
+    update public.messages m set status = 'cancelled', due_at = null,
+      error = case when bad.suppressed then 'The address is suppressed.' else 'The sequence ended before it left.' end
+    from bad where m.tenant_id = (select kernel.tenant()) and m.id = bad.id
+  ), ended as (
+    update public.enrollments e set status = 'suppressed', reason = 'The address is suppressed.', next_at = null,
+      finished_at = kernel.now()
+    from bad where bad.suppressed and e.tenant_id = (select kernel.tenant()) and e.id = bad.enrollment_id and e.status in ('waiting',
+      'sending', 'blocked')
+  )
+  select pg_catalog.count(*)::int from bad
+$$;
+grant execute on function private.cancel_unsendable() to overture_worker;
+
+-- object function private.match_events(uuid,jsonb) sha256:5800b4039bf47573
+-- Which of our messages the events speak of.
+create or replace function private.match_events(connection uuid, events jsonb) returns private.incoming[]
+language sql volatile set search_path = '' as $$
+  -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
+  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, pg_catalog.lower(e.recipient),
+    e.at, e.bounce,
+    coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text,
+    message_id text, recipient text, at timestamptz,
+    bounce text, is_bot boolean, detail jsonb)
+  -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
+  left join lateral (select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.direction = 'out'
+    and (connection is null or m.connection_id = connection)
+    and m.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end limit 1) own on true
+  left join lateral (select m.id from public.messages m where own.id is null and m.tenant_id = (select kernel.tenant())
+    and m.direction = 'out'
+    and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
+$$;
+grant execute on function private.match_events(uuid,jsonb) to overture_worker;
+
+-- object function private.add_events(private.incoming[]) sha256:5dd1816f1ced9337
+-- Stores the events that are new and returns these, marked fresh, with the others as they were.
+create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
+language sql volatile set search_path = '' as $$
+  with added as (
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at,
+      pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+      (select kernel.now()), i.is_bot, i.detail
+    from pg_catalog.unnest(rows) i where i.target is not null
+      -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
+      and not exists (select from public.message_events e where e.tenant_id = (select kernel.tenant()) and e.event_key = i.event_key)
+    order by i.event_key
+    on conflict (tenant_id, event_key, month) do nothing returning event_key
+  )
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
+    i.is_bot, i.detail, i.target,
+    a.event_key is not null)::private.incoming), '{}')
+  from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
+$$;
+grant execute on function private.add_events(private.incoming[]) to overture_worker;
+
+-- object function private.mark_messages(private.incoming[]) sha256:17fd0f0451baa1d4
+-- The first moment of each kind, on the message itself.
+create or replace function private.mark_messages(rows private.incoming[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.messages m set
+    updated_at = (select kernel.now()),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened),
+      clicked_at = coalesce(m.clicked_at, i.clicked),
+    bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
+    unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
+    provider_rfc_id = coalesce(m.provider_rfc_id, i.rfc_message_id),
+    error = coalesce(i.error, m.error)
+  from (select x.target,
+      min(x.at) filter (where x.kind = 'delivered') as delivered,
+      -- A click shows that the mail was opened, even where the pixel was blocked.
+      min(x.at) filter (where x.kind in ('opened', 'clicked') and not x.is_bot) as opened,
+      min(x.at) filter (where x.kind = 'clicked' and not x.is_bot) as clicked,
+      min(x.at) filter (where x.kind = 'bounced') as bounced,
+      min(x.at) filter (where x.kind = 'complained') as complained,
+      min(x.at) filter (where x.kind = 'unsubscribed') as unsubscribed,
+      max(x.rfc_message_id) as rfc_message_id,
+      max(x.detail ->> 'detail') filter (where x.kind in ('bounced', 'failed')) as error
+    from pg_catalog.unnest(rows) x where x.fresh group by x.target) i
+  where m.tenant_id = (select kernel.tenant()) and m.id = i.target
+$$;
+grant execute on function private.mark_messages(private.incoming[]) to overture_worker;
+
+-- object function private.apply_events(uuid,jsonb) sha256:415153604d067bfe
+-- Applies normalised provider events of one connection, in one call for a batch:
+-- [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
+-- Harmless in any order and any number of times. Returns the keys that match no message (yet).
+create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  rows private.incoming[] := private.match_events(connection, events);
+  unmatched text[];
+  proven uuid[];
+begin
+  select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
+
+  -- From here on only what is new: a redelivered fact changes nothing.
+  rows := private.add_events(rows);
+
+  -- A provider that reports on a message has it: an unknown outcome is settled by that.
+  -- Rare, and an update that finds nothing still costs all its triggers.
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select me) and m.id = x.target
+    where m.status <> 'sent') then
+    with found as (
+      update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
+        provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed'
+        order by x.target, x.at) i
+      where m.tenant_id = (select me) and m.id = i.target
+        and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
+      returning m.id
+    )
+    select pg_catalog.array_agg(f.id) into proven from found f;
+  end if;
+  if proven is not null then
+    update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.',
+      finished_at = pg_catalog.clock_timestamp()
+    where a.tenant_id = (select me) and a.message_id = any(proven) and a.outcome = 'unknown';
+    perform private.after_sent(proven);
+  end if;
+
+  perform private.mark_messages(rows);
+
+  perform private.suppress(x.addresses, 'bounce', 'bounced', 'The address does not exist.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce = 'permanent') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'complaint', 'unsubscribed', 'The person reported the message as spam.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'complained') x where x.addresses is not null;
+  perform private.suppress(x.addresses, 'unsubscribe', 'unsubscribed', 'The person unsubscribed.') from (
+    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
+      join public.messages m on m.tenant_id = (select me) and m.id = i.target
+    where i.fresh and i.kind = 'unsubscribed') x where x.addresses is not null;
+  -- Not the address's fault, but this sequence ends: writing on after a refusal harms the sender.
+  perform private.end_enrollments(x.ids, 'bounced', 'The message bounced.') from (
+    select pg_catalog.array_agg(m.enrollment_id) as ids from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me)
+      and m.id = i.target
+    where i.fresh and i.kind = 'bounced' and i.bounce <> 'permanent' and m.enrollment_id is not null) x where x.ids is not null;
+
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select me, m.contact_id, 'email_' || i.kind, 'email', 'in', coalesce(i.detail ->> 'url', ''), 'messages', m.id, i.at
+  from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me) and m.id = i.target
+  where i.fresh and not i.is_bot and m.contact_id is not null and i.kind in ('opened', 'clicked', 'bounced', 'complained', 'unsubscribed')
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+  return coalesce(unmatched, '{}');
+end $$;
+grant execute on function private.apply_events(uuid,jsonb) to overture_worker;
+
+-- object function private.receive_email(uuid,jsonb,bool) sha256:b40cc3f6f1cefdba
+-- Stores a received mail once, finds what it answers, and stops the sequence unless a machine wrote it.
+-- Returns the new message's id; null when it was stored before or is our own mail.
+create or replace function private.receive_email(connection uuid, mail jsonb, auto_reply boolean) returns uuid
+language plpgsql volatile set search_path = '' as $$
+declare
+  me uuid := kernel.tenant();
+  sender text := pg_catalog.lower(mail ->> 'from_email');
+  refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(mail -> 'references', '[]')));
+  original public.messages;
+  person uuid;
+  new_id uuid := kernel.uuid7();
+  campaign public.campaigns;
+begin
+  if exists (select from public.senders s where s.tenant_id = me and s.from_email = sender) then return null; end if;
+  select m.* into original from public.messages m
+  where m.tenant_id = me and m.direction = 'out' and (m.rfc_message_id = any(refs) or m.provider_rfc_id = any(refs))
+    order by m.sent_at desc nulls last limit 1;
+  if original.id is null then
+    select m.* into original from public.messages m
+    where m.tenant_id = me and m.direction = 'out' and m.to_email = sender and m.status = 'sent' order by m.sent_at desc limit 1;
+  end if;
+  person := coalesce(original.contact_id, (select c.id from public.contacts c where c.tenant_id = me and c.email = sender));
+  insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, connection_id, status, from_email,
+    from_name, to_email,
+    subject, body_text, body_html, headers, rfc_message_id, in_reply_to, thread_id, provider_message_id, is_auto_reply, created_at)
+  values (me, new_id, 'in', person, original.campaign_id, original.enrollment_id, connection, 'received', sender,
+    coalesce(mail ->> 'from_name', ''),
+    pg_catalog.lower(coalesce(mail ->> 'to_email', '')), pg_catalog.left(coalesce(mail ->> 'subject', ''), 500),
+      coalesce(mail ->> 'text', ''), mail ->> 'html',
+    coalesce(mail -> 'headers', '{}'), mail ->> 'rfc_message_id', refs[1], coalesce(original.thread_id, new_id),
+      mail ->> 'provider_inbound_id', auto_reply, kernel.now())
+  on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
+  if not found then return null; end if;
+
+  if original.id is not null then
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
+    values (me, original.id, case when auto_reply then 'auto_replied' else 'replied' end, 'reply:' || new_id, kernel.now(),
+      pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
+  end if;
+  if person is not null then
+    insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+    values (me, person, case when auto_reply then 'email_auto_reply' else 'email_reply' end, 'email', 'in',
+      pg_catalog.left(mail ->> 'text', 2000), 'messages', new_id, kernel.now());
+  end if;
+  if not auto_reply and original.id is not null then
+    update public.messages m set replied_at = coalesce(m.replied_at, kernel.now()), opened_at = coalesce(m.opened_at, kernel.now())
+    where m.tenant_id = me and m.id = original.id;
+    select k.* into campaign from public.campaigns k where k.tenant_id = me and k.id = original.campaign_id;
+    if coalesce((campaign.settings ->> 'stop_on_reply')::boolean, true) and original.enrollment_id is not null then
+      perform private.end_enrollments(array[original.enrollment_id], 'replied', 'The person answered.');
+    end if;
+  end if;
+  if not auto_reply and person is not null then
+    update public.contacts c set last_interaction_at = kernel.now(),
+      status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted') then 'replied'
+        else c.status end
+    where c.tenant_id = me and c.id = person;
+  end if;
+  return new_id;
+end $$;
+grant execute on function private.receive_email(uuid,jsonb,boolean) to overture_worker;
+
+-- object function private.events_keep_months() sha256:bf2bbc0090478b05
+-- How many whole months of events are kept besides the current one: kernel.settings, key events_keep_months; 24 unless set.
+create or replace function private.events_keep_months() returns int
+language sql stable set search_path = '' as $$
+  select coalesce((select greatest(1, (s.value #>> '{}')::int) from kernel.settings s where s.key = 'events_keep_months'), 24)
+$$;
+
+-- object function private.lock_events() sha256:3514d13fc9f4285a
+-- What adding or dropping a partition locks, all at once or not at all: settling goes from messages to events and webhooks the
+-- other way, so whoever waited for the second lock while holding the first would end in a deadlock with one of them.
+create or replace function private.lock_events() returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  for attempt in 1..50 loop
+    begin
+      perform pg_catalog.set_config('lock_timeout', '500ms', true);
+      lock table public.messages in share row exclusive mode;
+      perform pg_catalog.set_config('lock_timeout', '200ms', true);
+      lock table public.message_events in access exclusive mode;
+      return;
+    exception when lock_not_available then
+      -- The exception gave back what was locked.
+      perform pg_catalog.pg_sleep(0.1);
+    end;
+  end loop;
+  raise exception 'events are in use; the next run tries again' using errcode = 'lock_not_available';
+end $$;
+
+-- object function private.ensure_partitions() sha256:e32cb70c671aff68
+-- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
+-- holds rows of; those move over. Returns how many were made. Idempotent.
+create or replace function private.ensure_partitions() returns int
+language plpgsql volatile set search_path = '' set lock_timeout = '5s' as $$
+declare
+  this_month date := pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date;
+  wanted date;
+  part text;
+  made int := 0;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('message_events.partitions', 0));
+  for wanted in
+    select (this_month + pg_catalog.make_interval(months => n))::date from pg_catalog.generate_series(0, 2) n
+    union
+    select distinct d.month from private.message_events_default d
+    where d.month between this_month - pg_catalog.make_interval(months => private.events_keep_months()) and this_month
+    order by 1
+  loop
+    part := 'message_events_' || pg_catalog.to_char(wanted, 'YYYY_MM');
+    continue when pg_catalog.to_regclass('private.' || part) is not null;
+    if made = 0 then perform private.lock_events(); end if;
+    execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*)
+      insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted,
+      (wanted + interval '1 month')::date);
+    execute pg_catalog.format('alter table private.%I enable row level security', part);
+    execute pg_catalog.format('alter table private.%I force row level security', part);
+    made := made + 1;
+  end loop;
+  return made;
+end $$;
+
+-- object function private.drop_partitions(int4) sha256:eed189d3dcbfe6e5
+-- Drops the months older than the retention, and what the default partition holds of them. Returns how many partitions went.
+create or replace function private.drop_partitions(keep_months int default private.events_keep_months()) returns int
+language plpgsql volatile set search_path = '' set lock_timeout = '5s' as $$
+declare
+  oldest date := (pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC') - pg_catalog.make_interval(months => keep_months))::date;
+  part record;
+  gone int := 0;
+begin
+  if keep_months is null or keep_months < 1 then
+    raise exception 'keep_months must be at least 1, got %', keep_months using errcode = 'invalid_parameter_value';
+  end if;
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('message_events.partitions', 0));
+  for part in
+    select c.relname as name from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'public.message_events'::regclass and c.relname ~ '^message_events_\d{4}_\d{2}$'
+      and pg_catalog.to_date(pg_catalog.right(c.relname, 7), 'YYYY_MM') < oldest
+    order by c.relname
+  loop
+    if gone = 0 then perform private.lock_events(); end if;
+    execute pg_catalog.format('drop table private.%I', part.name);
+    gone := gone + 1;
+  end loop;
+  delete from private.message_events_default d where d.month < oldest;
+  return gone;
+end $$;
+
+-- object function private.ask_again(uuid[],float8) sha256:24338db8fddec239
+-- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
+-- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
+-- no key younger. Their places in the day are given back; the claim takes new ones.
+create or replace function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
+language sql volatile set search_path = '' as $$
+  with again as (
+    update public.messages m set status = 'queued', due_at = kernel.now(), ask_until = u.until
+    from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
+            - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
+          from public.attempts a where a.tenant_id = kernel.tenant() and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+    where m.tenant_id = kernel.tenant() and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
+    returning m.id, m.sender_id, m.attempts
+  ), places as (
+    update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
+    from (select x.sender_id, a.day, pg_catalog.count(*)::int as n
+          from again x join public.attempts a on a.tenant_id = kernel.tenant() and a.message_id = x.id and a.number = x.attempts
+            group by 1, 2) g
+    where u.tenant_id = kernel.tenant() and u.sender_id = g.sender_id and u.day = g.day
+  )
+  select pg_catalog.count(*)::int from again
+$$;
+grant execute on function private.ask_again(uuid[],double precision) to overture_worker;
+
+-- object function private.expire_leases() sha256:f582e339a4178ca2
+-- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
+-- Counted by the slow clock from the claim: an hour that somebody sets the wall clock forward is not an hour of silence.
+create or replace function private.expire_leases() returns int
+language sql volatile security definer set search_path = '' as $$
+  with lost as (
+    update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost',
+      error = 'The worker stopped before the provider''s answer was recorded.'
+    where m.status = 'sending' and coalesce(
+      (select a.slow_at + (m.lease_until - a.started_at) from public.attempts a where a.tenant_id = m.tenant_id and a.message_id = m.id
+        and a.number = m.attempts),
+      m.lease_until) < kernel.slow_clock()
+    returning m.tenant_id, m.id, m.attempts
+  ), noted as (
+    update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
+    from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
+  ), forgotten as (
+    -- Held back (paused, outside its window, capped) until the provider forgot the key: a person or a webhook must tell.
+    update public.messages m set status = 'unknown', due_at = null, ask_until = null, error_code = 'key_expired',
+      error = 'The provider could not be asked again in time.'
+    where m.status = 'queued' and m.ask_until <= pg_catalog.clock_timestamp()
+  )
+  select pg_catalog.count(*)::int from lost
+$$;
+
+-- object function private.decide_outcomes(jsonb) sha256:ee3878fe51f6d0c6
+-- The tenant stands in a sub-select in all of these: the planner would take a team that is not among its statistics' common values
+-- to own one row (docs/concepts/tenancy.md), and for as long as the statistics are old a batch would take seconds.
+
+-- Which claimed messages an answer settles, and how. Locked in id order, so that two settlements cannot wait for each other in a circle.
+create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
+language sql volatile set search_path = '' as $$
+  with locked as (
+    select m.id, m.attempts, m.ask_until, m.connection_id, m.sender_id, m.enrollment_id, m.contact_id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
+      and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
+    order by m.id for update
+  )
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code,
+    pg_catalog.left(o.detail, 1000), o.after_seconds,
+    case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
+      -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
+      -- An earlier call of it may have gone through.
+      else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
+        when l.ask_until is not null then 'unknown' else 'failed' end end,
+    l.attempts, l.connection_id, l.sender_id, a.day)::private.settling), '{}')
+  from locked l
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
+    code text, detail text, after_seconds double precision)
+    on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
+  left join lateral (
+    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.day) filter (where x.number = l.attempts) as day
+    from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
+$$;
+
+-- object function private.record_outcomes(private.settling[]) sha256:cae6c442ccd76f8c
+-- Writes the decisions: the messages, their attempts, the places in the day that were not used, the events.
+create or replace function private.record_outcomes(rows private.settling[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.messages m set
+    updated_at = (select kernel.now()),
+    status = s.final,
+    lease_until = null,
+    provider_message_id = coalesce(s.provider_message_id, m.provider_message_id),
+    rfc_message_id = coalesce(s.rfc_message_id, m.rfc_message_id),
+    sent_at = case when s.final = 'sent' then coalesce(m.sent_at, (select kernel.now())) else m.sent_at end,
+    due_at = case when s.final = 'queued' then (select kernel.now()) + pg_catalog.make_interval(secs => coalesce(s.after_seconds,
+      case when s.outcome = 'broken' then 60 else least(3600, 2 ^ s.attempt) * (1 + pg_catalog.random() * 0.25) end)) end,
+    error_code = s.code,
+    error = s.detail
+  from pg_catalog.unnest(rows) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id;
+
+  update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
+  from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
+
+  -- What did not leave gives its place in the day back.
+  update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
+  from (select s.sender_id, s.day, pg_catalog.count(*)::int as n
+        from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed') group by 1, 2) g
+  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.day = g.day;
+
+  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
+  select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
+    case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
+  from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final in ('sent', 'failed')
+  on conflict (tenant_id, event_key, month) do nothing;
+$$;
+
+-- object function private.settle_messages(jsonb) sha256:6809538df92d1c24
+-- Writes what became of claimed messages, in one call for a batch:
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an
+-- attempt says nothing about a later one, except that the message was sent.
+-- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
+create or replace function private.settle_messages(outcomes jsonb) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  rows private.settling[] := private.decide_outcomes(outcomes);
+begin
+  if pg_catalog.cardinality(rows) = 0 then return 0; end if;
+  perform private.record_outcomes(rows);
+  perform private.after_sent(x.ids)
+  from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'sent') x where x.ids is not null;
+  perform private.after_failed(x.ids)
+  from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'failed') x where x.ids is not null;
+
+  -- Health, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and so
+  -- does one that refuses everything: going on would spend the whole audience on one wrong setting.
+  update public.connections c set
+    sent = c.sent + g.ok, failed = c.failed + g.bad,
+    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
+    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
+    last_success_at = case when g.ok > 0 then ts else c.last_success_at end,
+    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then ts else c.last_error_at end,
+    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
+    open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then ts + interval '1 minute' else null end
+  from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
+          pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
+          pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
+          pg_catalog.bool_or(s.outcome = 'broken') as broken,
+          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
+        from pg_catalog.unnest(rows) s group by 1) g
+  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id;
+  return pg_catalog.cardinality(rows);
+end $$;
+grant execute on function private.settle_messages(jsonb) to overture_user, overture_worker;
+
+-- object function private.after_sent(uuid[]) sha256:9f1080d7959c47b8
+-- What follows from messages having left: the sequence goes on, the timeline and the person's status say so.
+create or replace function private.after_sent(message_ids uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  select private.advance_enrollments(message_ids);
+
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select m.tenant_id, m.contact_id, 'email_sent', 'email', 'out', m.subject, 'messages', m.id, m.sent_at
+  from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.contact_id is not null
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+
+  update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = (select kernel.now()),
+    status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved') then 'contacted' else c.status end
+  from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids)
+    and c.tenant_id = (select kernel.tenant()) and c.id = m.contact_id;
+$$;
+grant execute on function private.after_sent(uuid[]) to overture_user, overture_worker;
+
+-- object function private.after_failed(uuid[]) sha256:b325f29f0a0733fe
+-- What follows from a refusal: the sequence ends.
+create or replace function private.after_failed(message_ids uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  select private.end_enrollments(array(
+    select m.enrollment_id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.enrollment_id is not null
+  ), 'failed', 'The provider refused the message.');
+$$;
+grant execute on function private.after_failed(uuid[]) to overture_user, overture_worker;
+
+-- object function private.wake_tenants(text) sha256:2be410fdcc5d2204
+-- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
+create or replace function private.wake_tenants(queue text) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  due uuid[];
+begin
+  due := case queue
+    -- Campaign by campaign: there are few that run, and what waits in a paused one or outside its window wakes nobody.
+    when 'campaigns_plan' then array(
+      select distinct k.tenant_id from public.campaigns k
+      where k.status = 'running' and private.in_window(k.settings, kernel.now())
+        and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting'
+          and e.next_at <= kernel.now()))
+    when 'messaging_send' then array(
+      with recursive t as (
+        (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
+        union all
+        select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
+          and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+        from t where t.tenant_id is not null)
+      select t.tenant_id from t where t.tenant_id is not null)
+    -- After a day only a webhook or a person can still tell.
+    when 'messaging_reconcile' then array(select distinct m.tenant_id from public.messages m where m.status = 'unknown'
+      and m.updated_at > kernel.now() - interval '1 day')
+  end;
+  -- One wake message per tenant is enough; a tenant that has one waiting gets no second.
+  perform kernel.enqueue(queue, array(
+    select pg_catalog.jsonb_build_object('tenant_id', d) from pg_catalog.unnest(due) d
+    where not private.is_awake(queue, d)));
+  return pg_catalog.cardinality(due);
+end $$;
+
+-- object function private.is_awake(text,uuid) sha256:f23a3858c78f1a43
+-- Whether a tenant has a message on the queue that can be taken now.
+create or replace function private.is_awake(queue text, tenant uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  awake boolean;
+begin
+  execute pg_catalog.format('select exists (select from pgmq.%I q where q.message ->> ''tenant_id'' = $1
+    and q.vt <= pg_catalog.clock_timestamp())', 'q_' || queue)
+    into awake using tenant::text;
+  return awake;
+end $$;
+
+-- object function private.drop_wakes() sha256:ced8509b0c0633fd
+-- Wake messages of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this a
+-- team whose planner left a hundred of them would hold every worker for as long as they last.
+create or replace function private.drop_wakes() returns void
+language sql volatile security definer set search_path = '' as $$
+  delete from pgmq.q_messaging_send q where q.msg_id in (
+    select w.msg_id from pgmq.q_messaging_send w
+    where w.vt <= pg_catalog.clock_timestamp() and w.message ->> 'tenant_id' = kernel.tenant()::text for update skip locked)
+$$;
+grant execute on function private.drop_wakes() to overture_worker;
+
+-- object function private.in_window(jsonb,timestamptz) sha256:8d114a1a359238ed
+-- Whether a moment lies in a campaign's sending window, and if not, when it next does. Days are ISO (1 = Monday).
+create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  select settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
+    settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
+    and local.t::time >= (settings -> 'window' ->> 'start')::time
+    and local.t::time < (settings -> 'window' ->> 'end')::time)
+  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+$$;
+grant execute on function private.in_window(jsonb,timestamp with time zone) to overture_user, overture_worker;
+
+-- object function private.finish_campaigns() sha256:1ee3d7534e20da51
+-- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
+-- whoever adds people meanwhile holds the campaign's row, and what they added is seen by the second statement.
+create or replace function private.finish_campaigns() returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  over uuid[];
+  n int;
+begin
+  over := array(
+    select k.id from public.campaigns k
+    where k.status = 'running' and k.enrolling = 0
+      and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id
+        and e.status in ('waiting', 'sending', 'blocked'))
+    for update of k skip locked);
+  update public.campaigns k set status = 'done', finished_at = kernel.now()
+  where k.status = 'running' and k.id = any(over) and k.enrolling = 0
+    and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id
+      and e.status in ('waiting', 'sending', 'blocked'));
+  get diagnostics n = row_count;
+  return n;
+end $$;
+
+-- object function private.end_enrollments(uuid[],text,text) sha256:43813d2e4e75dc8a
+-- Ends enrollments and takes back what has not left yet. The one way an enrollment ends early.
+create or replace function private.end_enrollments(ids uuid[], new_status text, why text) returns int
+language sql volatile set search_path = '' as $$
+  with ended as (
+    update public.enrollments e set status = new_status, reason = why, next_at = null, finished_at = kernel.now()
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(ids) and e.status in ('waiting', 'sending', 'blocked', 'finished')
+      -- A finished sequence can still be answered or bounce; it cannot be stopped any more.
+      and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
+    returning e.id
+  ), back as (
+    update public.messages m set status = 'cancelled', due_at = null, error = why
+    from ended where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = ended.id and m.status = 'queued'
+  )
+  select pg_catalog.count(*)::int from ended
+$$;
+grant execute on function private.end_enrollments(uuid[],text,text) to overture_user, overture_worker;
+
+-- object function private.advance_enrollments(uuid[]) sha256:643493a5a58a3e7f
+-- After a message left: the enrollment waits for its next step, or is finished.
+create or replace function private.advance_enrollments(message_ids uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  with gone as materialized (
+    select m.enrollment_id, m.step, m.sent_at, m.rfc_message_id, m.subject, n.wait_hours
+    from public.messages m
+    left join public.campaign_steps n on n.tenant_id = (select kernel.tenant()) and n.campaign_id = m.campaign_id
+      and n.position = m.step + 1
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.status = 'sent' and m.enrollment_id is not null
+  )
+  update public.enrollments e set
+    updated_at = (select kernel.now()),
+    status = case when g.wait_hours is null then 'finished' else 'waiting' end,
+    next_at = case when g.wait_hours is null then null else g.sent_at + pg_catalog.make_interval(secs => g.wait_hours * 3600) end,
+    finished_at = case when g.wait_hours is null then (select kernel.now()) end,
+    reason = null,
+    thread_message_ids = e.thread_message_ids || coalesce(array[g.rfc_message_id], '{}'),
+    thread_subject = coalesce(e.thread_subject, g.subject)
+  from gone g
+  where e.tenant_id = (select kernel.tenant()) and e.id = g.enrollment_id and e.step = g.step
+    -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
+    and (e.status || '') = 'sending'
+$$;
+grant execute on function private.advance_enrollments(uuid[]) to overture_user, overture_worker;
+
+-- object function private.operator_tenant() sha256:a99b44cbb56bbd3b
+-- The team that runs the installation: named by the setting operator_tenant, else the first one, which took the claim link.
+create or replace function private.operator_tenant() returns uuid
+language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    (select t.id from public.tenants t where t.id::text = (select s.value #>> '{}' from kernel.settings s
+      where s.key = 'operator_tenant')),
+    (select t.id from public.tenants t order by t.created_at, t.id limit 1))
+$$;
+
+-- object function private.alert_limit(text,float8) sha256:04f35b0ac4fb9403
+-- A threshold: what kernel.settings 'alerts' says, else the default.
+create or replace function private.alert_limit(name text, fallback double precision) returns double precision
+language sql stable security definer set search_path = '' as $$
+  select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
+$$;
+
+-- object function private.team_findings() sha256:bb51605b4f430559
+-- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
+create or replace function private.team_findings() returns setof private.alert_finding
+language sql stable security definer set search_path = '' as $$
+  with recursive dead as (
+    -- From one (team, queue) to the next along the index, however many letters each has.
+    (select d.tenant_id, d.queue from kernel.dead_letters d where d.tenant_id is not null order by d.tenant_id, d.queue limit 1)
+    union all
+    select n.tenant_id, n.queue from dead l cross join lateral (
+      select d.tenant_id, d.queue from kernel.dead_letters d where (d.tenant_id, d.queue) > (l.tenant_id, l.queue) order by d.tenant_id,
+        d.queue limit 1) n
+  ), patience as (select private.alert_limit('campaign_stalled_minutes', 15) as minutes),
+  running as (
+    select k.tenant_id, k.id, k.name, pg_catalog.make_interval(secs => p.minutes * 60) as patience, p.minutes
+    from public.campaigns k cross join patience p
+    join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id and s.status = 'active'
+    join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id) and c.status = 'active'
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      -- A spent daily cap is no stall: it goes on tomorrow.
+      and not exists (select from public.sender_usage u where u.tenant_id = s.tenant_id and u.sender_id = s.id
+        and u.day = (kernel.now() at time zone s.time_zone)::date and u.reserved >= s.daily_cap)
+  )
+  select r.tenant_id, 'campaign_stalled', r.id::text, 'team', 'critical',
+    pg_catalog.format('%s is running and has work due, but nothing was sent for %s minutes.', r.name, r.minutes), '/campaigns/' || r.id,
+      r.minutes, r.minutes,
+    (r.minutes * 60)::int
+  from running r
+  where (exists (select from public.messages m where m.tenant_id = r.tenant_id and m.campaign_id = r.id and m.status = 'queued'
+    and m.due_at < kernel.now() - interval '2 minutes')
+      or exists (select from public.enrollments e where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.status = 'waiting'
+        and e.next_at < kernel.now() - interval '2 minutes'))
+    and not exists (select from public.messages m where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience
+      and m.campaign_id = r.id)
+  union all
+  select d.tenant_id, 'dead_letters', d.queue, 'team', 'warning',
+    pg_catalog.format('%s%s %s of %s failed for good.', case when c.n > 1000 then 'More than ' end, least(c.n, 1000),
+      case when c.n = 1 then 'job' else 'jobs' end, d.queue),
+    '/queues?tab=dead&queue=' || d.queue, least(c.n, 1000), 0, 0
+  from dead d join public.tenants t on t.id = d.tenant_id
+  cross join lateral (select pg_catalog.count(*) as n from (
+    select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
+$$;
+
+-- object function private.installation_findings() sha256:525080cfa6d4f3eb
+-- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.
+create or replace function private.installation_findings() returns setof private.alert_finding
+language sql stable security definer set search_path = '' as $$
+  with operator as (select private.operator_tenant() as id),
+  http as (
+    select s.at, s.n, s.errors, s.n - (select coalesce(pg_catalog.sum(u.v), 0) from pg_catalog.unnest(s.buckets) with ordinality u (v, i)
+      where u.i <= 8) as slow
+    from kernel.samples s where s.span = 'minute' and s.kind = 'http' and s.at >= pg_catalog.now() - interval '6 hours'
+  ), rates as (
+    select w.name, w.factor, w.severity, w.said,
+      coalesce(pg_catalog.sum(h.errors) filter (where h.at >= pg_catalog.now() - w.long), 0) as errors,
+      coalesce(pg_catalog.sum(h.errors) filter (where h.at >= pg_catalog.now() - w.long)
+        / nullif(pg_catalog.sum(h.n) filter (where h.at >= pg_catalog.now() - w.long), 0), 0) as long_rate,
+      coalesce(pg_catalog.sum(h.errors) filter (where h.at >= pg_catalog.now() - w.short)
+        / nullif(pg_catalog.sum(h.n) filter (where h.at >= pg_catalog.now() - w.short), 0), 0) as short_rate
+    from (values ('fast', 14.4, 'critical', interval '1 hour', interval '5 minutes', 'hour'),
+        ('slow', 6, 'warning', interval '6 hours', interval '30 minutes', '6 hours'))
+      w (name, factor, severity, long, short, said) cross join http h
+    group by w.name, w.factor, w.severity, w.said
+  ), budget as (select private.alert_limit('error_budget', 0.001) as share)
+  select o.id, 'queue_late', l.queue, 'installation', case when l.lag_seconds > 3 * x.most then 'critical' else 'warning' end,
+    pg_catalog.format('Nobody takes from the queue %s: its first message has been ready for %s minutes.', l.queue,
+      pg_catalog.ceil(l.lag_seconds / 60)), '/queues', l.lag_seconds, x.most, 60
+  from operator o cross join (select private.alert_limit('queue_lag_seconds', 300) as most) x cross join kernel.queue_lags() l
+    where l.lag_seconds > x.most
+  union all
+  select o.id, 'queue_deep', m.queue, 'installation', 'warning', pg_catalog.format('%s messages wait in the queue %s.', m.visible,
+    m.queue), '/queues', m.visible, x.most, 300
+  from operator o cross join (select private.alert_limit('queue_depth', 50000) as most) x cross join kernel.queue_metrics() m
+    where m.visible > x.most
+  union all
+  select o.id, 'schedule_late', h.name, 'installation', 'critical',
+    pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
+    coalesce(h.lag_seconds, 0), 0, 60
+  from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
+  union all
+  select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,
+    pg_catalog.left(h.last_error, 300)), '/queues?tab=schedules', 1, 0, 120
+  from operator o cross join kernel.schedule_health() h where h.last_error is not null
+  union all
+  select o.id, 'error_rate', r.name, 'installation', r.severity,
+    pg_catalog.format('%s %% of the requests of the last %s failed; %s %% is what the objective allows.',
+      pg_catalog.round(r.long_rate * 100, 2), r.said, b.share * 100), '/queues?tab=service', r.long_rate, b.share * r.factor, 0
+  from operator o cross join rates r cross join budget b where r.errors >= 10 and r.long_rate > b.share * r.factor
+    and r.short_rate > b.share * r.factor
+  union all
+  -- The eighth bucket ends at 0.5 s.
+  select o.id, 'latency', '', 'installation', 'warning',
+    pg_catalog.format('%s %% of the requests of the last 15 minutes took more than half a second.',
+      pg_catalog.round(100 * l.slow / l.n, 1)),
+    '/queues?tab=service', l.slow / l.n, 0.05, 120
+  from operator o cross join (select pg_catalog.sum(h.n) as n, pg_catalog.sum(h.slow) as slow from http h
+    where h.at >= pg_catalog.now() - interval '15 minutes') l
+  where l.n >= 100 and l.slow / l.n > 0.05
+  union all
+  select o.id, 'backup_late', '', 'installation', 'critical',
+    pg_catalog.format('The last backup is %s hours old, although one is planned every %s hours.', pg_catalog.round(b.age_seconds / 3600),
+      pg_catalog.round(b.every_seconds / 3600)),
+    null, b.age_seconds, 2 * b.every_seconds, 60
+  from operator o cross join kernel.backup_age() b where b.age_seconds > 2 * b.every_seconds
+  union all
+  select o.id, 'connections', '', 'installation', case when c.used > 0.95 * c.allowed then 'critical' else 'warning' end,
+    pg_catalog.format('%s of the database''s %s connections are in use.', c.used, c.allowed), '/queues?tab=service',
+      c.used::double precision / c.allowed, x.most, 60
+  from operator o cross join kernel.connection_use() c cross join (select private.alert_limit('connection_share', 0.8) as most) x
+    where c.used > x.most * c.allowed
+$$;
+
+-- object function private.evaluate_alerts() sha256:4737d680ee14e7ec
+-- One look at everything: conditions become rows, rows that held long enough open, rows whose condition is gone close. Each opening
+-- and each closing is announced once, in the same transaction. Returns how many rows changed their state.
+create or replace function private.evaluate_alerts() returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  found private.alert_finding[];
+  ts timestamptz := pg_catalog.now();
+  changed jsonb[];
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('operations.alerts', 0));
+  found := array(select f from private.team_findings() f union all select f from private.installation_findings() f
+    where f.tenant_id is not null);
+
+  insert into public.alerts (tenant_id, kind, subject, scope, severity, summary, href, value, threshold, created_at)
+  select f.tenant_id, f.kind, f.subject, f.scope, f.severity, f.summary, f.href, f.value, f.threshold, ts from pg_catalog.unnest(found) f
+  on conflict (tenant_id, kind, subject) where status <> 'resolved' do nothing;
+
+  -- A changed number alone would announce every open alert every minute; a tenth more or less is news.
+  update public.alerts a set severity = f.severity, summary = f.summary, value = f.value, threshold = f.threshold, href = f.href,
+    clear_since = null
+  from pg_catalog.unnest(found) f
+  where a.tenant_id = f.tenant_id and a.kind = f.kind and a.subject = f.subject and a.status <> 'resolved'
+    and (a.clear_since is not null or a.severity <> f.severity or pg_catalog.abs(a.value - f.value) > 0.1 * pg_catalog.abs(a.value));
+
+  with opened as (
+    update public.alerts a set status = 'open', opened_at = ts
+    from pg_catalog.unnest(found) f
+    where a.tenant_id = f.tenant_id and a.kind = f.kind and a.subject = f.subject and a.status = 'pending'
+      and a.created_at <= ts - pg_catalog.make_interval(secs => f.for_seconds)
+    returning a.tenant_id, a.id
+  ), dropped as (
+    delete from public.alerts a where a.status = 'pending' and not exists (
+      select from pg_catalog.unnest(found) f where a.tenant_id = f.tenant_id and a.kind = f.kind and a.subject = f.subject)
+  ), clear as (
+    -- Gone for two minutes, or it may only be between two looks.
+    update public.alerts a set clear_since = coalesce(a.clear_since, ts),
+      status = case when a.clear_since <= ts - interval '2 minutes' then 'resolved' else 'open' end,
+      resolved_at = case when a.clear_since <= ts - interval '2 minutes' then ts end
+    where a.status = 'open' and (a.clear_since is null or a.clear_since <= ts - interval '2 minutes') and not exists (
+      select from pg_catalog.unnest(found) f where a.tenant_id = f.tenant_id and a.kind = f.kind and a.subject = f.subject)
+    returning a.tenant_id, a.id, a.status
+  )
+  select pg_catalog.array_agg(pg_catalog.jsonb_build_object('tenant_id', x.tenant_id, 'alert_id', x.id, 'event', x.event))
+  into changed from (
+    select o.tenant_id, o.id, 'opened' as event from opened o
+    union all
+    select c.tenant_id, c.id, 'resolved' from clear c where c.status = 'resolved') x;
+
+  if changed is null then return 0; end if;
+  perform kernel.enqueue('operations_notify', changed);
+  return pg_catalog.cardinality(changed);
+end $$;
+
+-- object function private.prune_operations() sha256:010be0c00e0ab2b7
+-- Minutes for two days, hours for forty, resolved alerts for ninety. Run by a schedule.
+create or replace function private.prune_operations() returns void
+language sql volatile security definer set search_path = '' as $$
+  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
+  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
+  delete from public.alerts a where a.ctid = any(array(
+    select x.ctid from public.alerts x where x.status = 'resolved' and x.resolved_at < pg_catalog.now() - interval '90 days' limit 10000));
+$$;
+
+-- object function private.alert_counts() sha256:169670844f622019
+-- Open alerts of the whole installation by severity, for the metrics: numbers only.
+create or replace function private.alert_counts() returns table (severity text, open bigint)
+language sql stable security definer set search_path = '' as $$
+  select s.severity, (select pg_catalog.count(*) from public.alerts a where a.status = 'open' and a.severity = s.severity)
+  from (values ('warning'), ('critical')) s (severity)
+$$;
+grant execute on function private.alert_counts() to overture_worker;
+
+-- object function private.dead_letter_counts() sha256:cfa14e408c913970
+-- The current tenant's dead letters per queue, counted up to 10,000. Another team's are none of its business, not even their number.
+create or replace function private.dead_letter_counts()
+returns table (queue text, dead bigint)
+language sql stable security definer set search_path = '' as $$
+  select q.name, c.n from kernel.queues q cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from kernel.dead_letters d where d.tenant_id = kernel.tenant() and d.queue = q.name limit 10000) x) c
+  where c.n > 0
+$$;
+grant execute on function private.dead_letter_counts() to overture_user, overture_worker;
+
+-- object function kernel.analyst_tenant() sha256:93e6db164d2db44c
+-- A login role per analyst, mapped to one tenant by its name. A setting could be forged; the name one logged in with cannot.
+-- session_user, not current_user: `set role` does not change it.
+create or replace function kernel.analyst_tenant() returns uuid
+language sql stable security definer set search_path = '' as $$
+  select a.tenant_id from kernel.analysts a where a.role_name = session_user
+$$;
+grant execute on function kernel.analyst_tenant() to overture_analyst;
+
+-- object function kernel.add_analyst(name,uuid) sha256:035fb07ba44d47de
+-- Lets an existing login role read one tenant, read-only and with a time limit. Run as postgres.
+create or replace function kernel.add_analyst(role_name name, tenant_id uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if not exists (select from pg_catalog.pg_roles r where r.rolname = add_analyst.role_name and r.rolcanlogin
+      and not r.rolsuper and not r.rolbypassrls and not r.rolcreaterole) then
+    raise exception 'analysts need a login role of their own without superuser, bypassrls or createrole: create role % login password …',
+      add_analyst.role_name using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format('grant overture_analyst to %I', add_analyst.role_name);
+  execute pg_catalog.format('alter role %I set statement_timeout = %L', add_analyst.role_name, '60s');
+  execute pg_catalog.format('alter role %I set default_transaction_read_only = on', add_analyst.role_name);
+  execute pg_catalog.format('alter role %I set search_path = analytics', add_analyst.role_name);
+  insert into kernel.analysts (role_name, tenant_id) values (add_analyst.role_name, add_analyst.tenant_id)
+  on conflict on constraint analysts_pkey do update set tenant_id = excluded.tenant_id;
+end $$;
+
+-- object function private.count_messages() sha256:0188c578a7524191
+-- Counts the moments that a statement set for the first time. Definer: whoever may change messages need not write totals.
+create or replace function private.count_messages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
+    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
+      pg_catalog.count(*)
+    from new_rows c cross join lateral (values
+      ('sent', c.sent_at), ('delivered', c.delivered_at), ('opened', c.opened_at), ('clicked', c.clicked_at), ('replied', c.replied_at),
+      ('bounced', c.bounced_at), ('complained', c.complained_at), ('unsubscribed', c.unsubscribed_at),
+      ('failed', case when c.status = 'failed' then c.updated_at end)) x (kind, at)
+    where c.direction = 'out' and x.at is not null
+      and (c.status = 'failed' or coalesce(c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at,
+        c.complained_at, c.unsubscribed_at) is not null)
+    group by 1, 2, 3, 4;
+  else
+    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
+    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
+      pg_catalog.count(*)
+    from new_rows c join old_rows o on o.tenant_id = c.tenant_id and o.id = c.id
+    cross join lateral (values
+      ('sent', o.sent_at, c.sent_at), ('delivered', o.delivered_at, c.delivered_at), ('opened', o.opened_at, c.opened_at),
+      ('clicked', o.clicked_at, c.clicked_at), ('replied', o.replied_at, c.replied_at), ('bounced', o.bounced_at, c.bounced_at),
+      ('complained', o.complained_at, c.complained_at), ('unsubscribed', o.unsubscribed_at, c.unsubscribed_at),
+      ('failed', case when o.status = 'failed' then o.updated_at end, case when c.status = 'failed' then c.updated_at end)) x (kind,
+        before, at)
+    where c.direction = 'out' and x.before is null and x.at is not null
+      -- Most updates (a claim, a retry) set no moment: told apart before the moments are.
+      and (c.status = 'failed' or (o.sent_at, o.delivered_at, o.opened_at, o.clicked_at, o.replied_at, o.bounced_at, o.complained_at,
+        o.unsubscribed_at)
+        is distinct from (c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at, c.complained_at,
+          c.unsubscribed_at))
+    group by 1, 2, 3, 4;
+  end if;
+  return null;
+end $$;
+
+-- object function private.fold_analytics() sha256:5e205f955d592dfd
+-- Moves deltas into the totals, all in one statement. Run by a schedule. What another transaction holds is for the next run.
+create or replace function private.fold_analytics() returns bigint
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.analytics_deltas d where d.ctid = any(array(select x.ctid from public.analytics_deltas x for update skip locked))
+    returning d.tenant_id, d.day, d.kind, d.campaign_id, d.n
+  ), folded as (
+    insert into public.analytics_daily as a (tenant_id, day, kind, campaign_id, n)
+    select g.tenant_id, g.day, g.kind, g.campaign_id, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4
+    on conflict (tenant_id, day, kind, campaign_id) do update set n = a.n + excluded.n
+  )
+  select pg_catalog.count(*) from gone
+$$;
+
+-- object function private.daily_totals(date) sha256:d752e1cea9199dce
+-- Totals of the current tenant per day and kind, folded and not.
+create or replace function private.daily_totals(since date)
+returns table (day date, kind text, n bigint)
+language sql stable set search_path = '' as $$
+  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
+    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.day >= since
+    union all
+    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.day >= since
+  ) t group by 1, 2
+$$;
+grant execute on function private.daily_totals(date) to overture_user, overture_worker;
+
+-- object function private.daily_totals_of(uuid,date) sha256:4e4ba899ee6b14ad
+-- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
+create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
+language sql stable set search_path = '' as $$
+  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
+    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.campaign_id = campaign
+      and a.day >= since
+    union all
+    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.campaign_id = campaign
+      and d.day >= since
+  ) t group by 1, 2
+$$;
+grant execute on function private.daily_totals_of(uuid,date) to overture_user, overture_worker;
+
+-- object function private.fold_tallies() sha256:c079576368705391
+-- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
+create or replace function private.fold_tallies() returns bigint
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked))
+      returning d.tenant_id, d.kind, d.ref, d.key, d.n
+  ), folded as (
+    insert into public.tallies as a (tenant_id, kind, ref, key, n)
+    select g.tenant_id, g.kind, g.ref, g.key, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4 having pg_catalog.sum(g.n) <> 0
+    on conflict (tenant_id, kind, ref, key) do update set n = a.n + excluded.n
+  )
+  select pg_catalog.count(*) from gone
+$$;
+
+-- object function private.prune_tallies() sha256:cfbd5d509249f317
+-- Forgets what counted down to nothing, hours nobody asks for any more, and campaigns that are gone. Run by a schedule.
+create or replace function private.prune_tallies() returns bigint
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.tallies a
+    where a.n = 0
+      or a.kind = 'hour' and pg_catalog.split_part(a.key, '@', 2)::bigint < extract(epoch from kernel.now() - interval '3 days')
+      or a.kind in ('step', 'hour') and not exists (select from public.campaigns k where k.tenant_id = a.tenant_id and k.id = a.ref)
+    returning 1
+  )
+  select pg_catalog.count(*) from gone
+$$;
+
+-- object function private.tally(text[],uuid[]) sha256:1a2f24d055e35819
+-- Counts of the current tenant, folded and not.
+create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
+language sql stable set search_path = '' as $$
+  select t.kind, t.ref, t.key, pg_catalog.sum(t.n)::bigint from (
+    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds)
+      and a.ref = any(refs)
+    union all
+    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds)
+      and d.ref = any(refs)
+  ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
+$$;
+grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;
+
+-- object function private.suppress(text[],text,text,text) sha256:9f9a181f1300e4ea
+-- Stops every running sequence of these addresses and suppresses them. The one way an address becomes suppressed.
+create or replace function private.suppress(addresses text[], why text, enrollment_status text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select kernel.tenant(), 'email', a, why, note from (select distinct pg_catalog.lower(x) as a from pg_catalog.unnest(addresses) x) d
+  on conflict (tenant_id, channel, address) do nothing;
+  perform private.end_enrollments(array(
+    select e.id from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+    where e.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and e.status in ('waiting', 'sending', 'blocked', 'finished')
+  ), enrollment_status, note);
+  update public.messages m set status = 'cancelled', due_at = null, error = note
+  where m.tenant_id = (select kernel.tenant()) and m.status = 'queued' and m.to_email = any(addresses);
+  update public.contacts c set status = case enrollment_status when 'bounced' then 'bounced' when 'unsubscribed' then 'unsubscribed'
+    else 'suppressed' end
+  where c.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and c.status not in ('bounced', 'unsubscribed', 'suppressed');
+end $$;
+grant execute on function private.suppress(text[],text,text,text) to overture_user, overture_worker;
+
+-- object do analytics/tallies sha256:f35f3892ac900f22
+-- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
+-- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
+do $generate$
+declare
+  spec record;
+  op record;
+  body text;
+  recount text := '';
+begin
+  for spec in
+    select * from (values
+      ('list_contacts', 'list_id', $$
+        select c.tenant_id, 'list' as kind, c.list_id as ref, '' as key, sum(c.sign) as n from changed c group by 1, 3$$),
+      ('contacts', 'tags', $$
+        select c.tenant_id, 'tag' as kind, '00000000-0000-0000-0000-000000000000'::uuid as ref, t.tag as key, sum(c.sign) as n
+        from (select d.tenant_id, d.tags, sum(d.sign) as sign from changed d group by 1, 2 having sum(d.sign) <> 0) c
+        cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
+      ('enrollments', 'campaign_id, status', $$
+        select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
+      ('messages', 'campaign_id, step_id, step, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
+        'bounced_at, unsubscribed_at, complained_at', $$
+        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || coalesce(s.step, 0) || '/'
+          || x.what as key, x.n
+        from (
+          select c.tenant_id, c.campaign_id, c.step_id, c.step,
+            sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
+            sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
+            sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
+            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
+              sum(c.sign) filter (where c.complained_at is not null) as complained,
+            sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
+            sum(c.sign) filter (where c.status in ('queued', 'sending')) as queued
+          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3, 4
+        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
+          ('replied', s.replied),
+          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
+            ('unknown', s.unknown),
+          ('queued', s.queued)) x (what, n)
+        union all
+        select h.tenant_id, 'hour', h.campaign_id,
+          h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
+        from (
+          select c.tenant_id, c.campaign_id, c.sign, 'sent' as what, c.sent_at as at from changed c where c.direction = 'out'
+          union all select c.tenant_id, c.campaign_id, c.sign, 'delivered', c.delivered_at from changed c where c.direction = 'out'
+          union all select c.tenant_id, c.campaign_id, c.sign, 'opened', c.opened_at from changed c where c.direction = 'out'
+          union all select c.tenant_id, c.campaign_id, c.sign, 'clicked', c.clicked_at from changed c where c.direction = 'out'
+          union all select c.tenant_id, c.campaign_id, c.sign, 'replied', c.replied_at from changed c where c.direction = 'out'
+          union all select c.tenant_id, c.campaign_id, c.sign, 'bounced', c.bounced_at from changed c where c.direction = 'out'
+        ) h where h.campaign_id is not null and h.at >= (select kernel.now()) - interval '2 days' group by 1, 3, 4$$)
+    ) as x (table_name, columns, counted)
+  loop
+    for op in
+      select * from (values
+        ('insert', 'referencing new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r'),
+        ('update', 'referencing old table as went new table as came',
+          'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
+        ('delete', 'referencing old table as went', 'select -1 as sign, r.tenant_id, %1$s from went r')
+      ) as x (name, referencing, rows)
+    loop
+      -- Definer: whoever may change the rows need not write counts. Of a tenant that is being deleted nothing is counted.
+      execute format($f$
+        create or replace function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
+        begin
+          with changed as materialized (%3$s), counted as (%4$s)
+          insert into public.tally_deltas (tenant_id, kind, ref, key, n)
+          select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
+          where x.n <> 0 and exists (select from public.tenants t where t.id = x.tenant_id);
+          return null;
+        end $t$$f$, spec.table_name, op.name, format(op.rows, 'r.' || replace(spec.columns, ', ', ', r.')), spec.counted);
+      execute format('create or replace trigger tally_%2$s after %2$s on public.%1$I %3$s
+        for each statement execute function private.tally_%1$s_%2$s()',
+        spec.table_name, op.name, op.referencing);
+    end loop;
+    recount := recount || format($f$
+      with changed as (select 1 as sign, r.tenant_id, %1$s from public.%2$I r where r.tenant_id = team), counted as (%3$s)
+      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
+        where x.n <> 0;$f$,
+      'r.' || replace(spec.columns, ', ', ', r.'), spec.table_name, spec.counted);
+  end loop;
+
+  -- Counts a tenant's rows anew; writers wait meanwhile. For rows written with triggers off, and should a count ever be doubted.
+  execute format($f$
+    create or replace function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
+    begin
+      lock table public.messages, public.enrollments, public.contacts, public.list_contacts in share row exclusive mode;
+      delete from public.tally_deltas d where d.tenant_id = team;
+      delete from public.tallies a where a.tenant_id = team;
+      %s
+    end $t$$f$, recount);
+end $generate$;
+
+-- object view analytics.contacts sha256:d29d5f905df5e812
+-- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
+-- views and no others: bodies and headers of messages stay with the team.
+create or replace view analytics.contacts with (security_invoker = true) as
+  select id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone, locale, country,
+    custom, tags,
+    consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
+grant select on analytics.contacts to overture_analyst;
+grant select (tenant_id, id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone,
+  locale, country, custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at)
+    on public.contacts to overture_analyst;
+
+-- object view analytics.campaigns sha256:194badcc5ea4fa5b
+create or replace view analytics.campaigns with (security_invoker = true) as
+  select id, name, status, tier, sender_id, list_id, segment_id, started_at, finished_at, created_at, updated_at from public.campaigns;
+grant select on analytics.campaigns to overture_analyst;
+grant select (tenant_id, id, name, status, tier, sender_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
+  on public.campaigns to overture_analyst;
+
+-- object view analytics.messages sha256:6dcb822644e09d14
+create or replace view analytics.messages with (security_invoker = true) as
+  select id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
+    thread_id,
+    error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+      created_at
+  from public.messages;
+grant select on analytics.messages to overture_analyst;
+grant select (tenant_id, id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email,
+  to_email, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+    complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
+
+-- object view analytics.events sha256:56cbdcedebbb732a
+create or replace view analytics.events with (security_invoker = true) as
+  select id, message_id, kind, at, is_bot, detail, created_at from public.message_events;
+grant select on analytics.events to overture_analyst;
+grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) on public.message_events to overture_analyst;
+
+-- object view analytics.daily sha256:ac89ce188ca46d8e
+create or replace view analytics.daily with (security_invoker = true) as
+  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+grant select on analytics.daily to overture_analyst;
+grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+
+-- object policy user_writes on public.audit_log sha256:c611a701248f2405
+drop policy if exists user_writes on public.audit_log;
+create policy user_writes on public.audit_log for insert to overture_user
+  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants())));
+
+-- object policy members_listen on realtime.messages sha256:279ace433e574c88
+-- A member may listen to the team's topic `tenant:<id>`; only the database sends on it.
+drop policy if exists members_listen on realtime.messages;
+create policy members_listen on realtime.messages for select to authenticated
+  using (extension in ('broadcast', 'presence')
+    and (select realtime.topic()) = any(array(select 'tenant:' || t from kernel.my_tenants() t)));
+
+-- object policy member_reads on public.members sha256:6ee58b7fd8d635bd
+drop policy if exists member_reads on public.members;
+create policy member_reads on public.members for select to authenticated,
+  overture_user using (tenant_id = any(array(select kernel.my_tenants())));
+
+-- object policy user_inserts on public.members sha256:13ae7979bd3c1710
+drop policy if exists user_inserts on public.members;
+create policy user_inserts on public.members for insert to overture_user
+  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
+
+-- object policy user_updates on public.members sha256:b023f75a5ec2403f
+drop policy if exists user_updates on public.members;
+create policy user_updates on public.members for update to overture_user
+  using (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))))
+  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
+
+-- object policy user_deletes on public.members sha256:ecbefd31b7dba418
+-- A person may leave; an admin may remove.
+drop policy if exists user_deletes on public.members;
+create policy user_deletes on public.members for delete to overture_user
+  using (tenant_id = (select kernel.tenant())
+    and (user_id::text = nullif((select current_setting('request.jwt.claims', true)), '')::jsonb ->> 'sub'
+      or tenant_id = any(array(select kernel.my_tenants('admin')))));
+
+-- object policy job on public.members sha256:79407ff1c5ca8e73
+drop policy if exists job on public.members;
+create policy job on public.members to overture_worker using (tenant_id = (select kernel.tenant()))
+  with check (tenant_id = (select kernel.tenant()));
+
+-- object policy member_reads on public.tenants sha256:a8e33f97b3dde53e
+drop policy if exists member_reads on public.tenants;
+create policy member_reads on public.tenants for select to authenticated, overture_user
+  using (id = any(array(select kernel.my_tenants())));
+
+-- object policy admin_updates on public.tenants sha256:e67dba4295b0f9b8
+drop policy if exists admin_updates on public.tenants;
+create policy admin_updates on public.tenants for update to overture_user
+  using (id = (select kernel.tenant()) and id = any(array(select kernel.my_tenants('admin'))))
+  with check (id = (select kernel.tenant()) and id = any(array(select kernel.my_tenants('admin'))));
+
+-- object policy job on public.tenants sha256:c304f64e2659fc59
+drop policy if exists job on public.tenants;
+create policy job on public.tenants to overture_worker using (id = (select kernel.tenant())) with check (id = (select kernel.tenant()));
+
+-- object policy analyst_reads on public.contacts sha256:a3f89ef186521306
+drop policy if exists analyst_reads on public.contacts;
+create policy analyst_reads on public.contacts for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+
+-- object policy analyst_reads on public.campaigns sha256:a4ce64fee2a01df1
+drop policy if exists analyst_reads on public.campaigns;
+create policy analyst_reads on public.campaigns for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+
+-- object policy analyst_reads on public.messages sha256:f24b7cde8667b208
+drop policy if exists analyst_reads on public.messages;
+create policy analyst_reads on public.messages for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+
+-- object policy analyst_reads on public.message_events sha256:fbcb6c97997c2033
+drop policy if exists analyst_reads on public.message_events;
+create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+
+-- object policy analyst_reads on public.analytics_daily sha256:ac287d56f63b036e
+drop policy if exists analyst_reads on public.analytics_daily;
+create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+
+-- object trigger touch on public.members sha256:9e0305f075d565dc
+create or replace trigger touch before update on public.members for each row execute function kernel.touch();
+
+-- object trigger keep_an_owner on public.members sha256:7c20a9155183bd4d
+drop trigger if exists keep_an_owner on public.members;
+create constraint trigger keep_an_owner after update or delete on public.members
+  deferrable initially deferred for each row when (old.role = 'owner') execute function kernel.keep_an_owner();
+
+-- object trigger guard_owners on public.members sha256:305428a6216ff479
+create or replace trigger guard_owners before update or delete on public.members for each row execute function kernel.guard_owners();
+
+-- object trigger touch on public.tenants sha256:c60c8ecdf902715c
+create or replace trigger touch before update on public.tenants for each row execute function kernel.touch();
+
+-- object trigger touch on public.contacts sha256:f391967c52fe7c64
+-- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
+create or replace trigger touch before update on public.contacts for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger touch on public.messages sha256:7aa3d01834fa7bea
+-- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
+create or replace trigger touch before update on public.messages for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger touch on public.enrollments sha256:d204144c30950e40
+-- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
+create or replace trigger touch before update on public.enrollments for each row
+  when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger count_inserted on public.messages sha256:d040ea0cd6b24d83
+create or replace trigger count_inserted after insert on public.messages referencing new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_updated on public.messages sha256:53a331753252987d
+create or replace trigger count_updated after update on public.messages referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_messages();
+
+reset check_function_bodies;
+-- end of generated
+
+-- The first months of message events; a schedule makes the next ones.
+select private.ensure_partitions();

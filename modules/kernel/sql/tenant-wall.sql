@@ -1,0 +1,105 @@
+-- Roles in the order of what they may do; a higher one may all that a lower one may.
+create or replace function kernel.role_rank(role text) returns int
+language sql immutable parallel safe set search_path = '' as $$
+  select case role when 'viewer' then 1 when 'approver' then 2 when 'member' then 3 when 'admin' then 4 when 'owner' then 5 end
+$$;
+grant execute on function kernel.role_rank(text) to authenticated, overture_user, overture_worker;
+
+-- The tenants the signed-in person belongs to with at least this role. Definer, because members has policies of its own.
+-- Used as `tenant_id = any(array(select kernel.my_tenants('member')))`, which Postgres evaluates once per query.
+create or replace function kernel.my_tenants(min_role text default 'viewer') returns setof uuid
+language sql stable security definer set search_path = '' rows 3 as $$
+  select m.tenant_id from public.members m
+  where m.user_id = (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
+    and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
+$$;
+grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
+
+-- The tenant this transaction works for, or null. Set only with set_config(..., true): a pooled connection cannot leak it.
+create or replace function kernel.tenant() returns uuid
+language sql stable parallel safe
+return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
+grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
+
+-- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
+create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
+language sql volatile set search_path = '' as $$
+  select pg_catalog.set_config('app.tenant_id', tenant_id::text, true)
+$$;
+grant execute on function kernel.set_tenant_context(uuid) to overture_worker;
+
+-- Keeps updated_at.
+create or replace function kernel.touch() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.updated_at := kernel.now();
+  return new;
+end $$;
+grant execute on function kernel.touch() to overture_user, overture_worker;
+
+-- One broadcast per statement and tenant, not per row: an import of 1,000 rows is one message of ids (the first 100).
+-- Readers refetch through the API, so the payload carries no data that a policy would hide.
+create or replace function kernel.broadcast() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  change record;
+begin
+  for change in
+    select c.tenant_id, pg_catalog.count(*) as n, (pg_catalog.array_agg(c.id))[1:100] as ids
+    from changed c group by c.tenant_id
+  loop
+    perform realtime.send(
+      pg_catalog.jsonb_build_object('table', tg_table_name, 'op', lower(tg_op), 'count', change.n, 'ids', pg_catalog.to_jsonb(change.ids)),
+      tg_table_name::text, 'tenant:' || change.tenant_id, true);
+  end loop;
+  return null;
+end $$;
+grant execute on function kernel.broadcast() to overture_user, overture_worker;
+
+-- The wall, in one line per table: RLS forced, policies, grants, updated_at, realtime.
+--   read/write: least role of a signed-in person for the API; write => null leaves writing to jobs alone.
+--   broadcast: whether changes are announced on the tenant's realtime topic (needs an id column).
+create or replace function kernel.protect(tbl regclass, read text default 'viewer', write text default 'member',
+  broadcast boolean default true)
+returns void language plpgsql set search_path = '' as $$
+declare
+  mine text := format('tenant_id = any(array(select kernel.my_tenants(%L)))', read);
+  writable text := format('tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants(%L)))', write);
+  has_updated boolean := exists (select from pg_catalog.pg_attribute where attrelid = tbl and attname = 'updated_at' and not attisdropped);
+  has_id boolean := exists (select from pg_catalog.pg_attribute where attrelid = tbl and attname = 'id' and not attisdropped);
+begin
+  execute format('alter table %s enable row level security', tbl);
+  execute format('alter table %s force row level security', tbl);
+  execute format('revoke all on %s from public, anon, authenticated', tbl);
+  execute format('grant select on %s to authenticated', tbl);
+  execute format('grant select, insert, update, delete on %s to overture_worker', tbl);
+  execute format('create policy member_reads on %s for select to authenticated using (%s)', tbl, mine);
+  execute format('create policy user_reads on %s for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)',
+    tbl, mine);
+  execute format('create policy job on %s to overture_worker using (%s) with check (%2$s)', tbl, 'tenant_id = (select kernel.tenant())');
+  if write is null then
+    execute format('grant select on %s to overture_user', tbl);
+  else
+    execute format('grant select, insert, update, delete on %s to overture_user', tbl);
+    execute format('create policy user_inserts on %s for insert to overture_user with check (%s)', tbl, writable);
+    execute format('create policy user_updates on %s for update to overture_user using (%s) with check (%s)', tbl, writable, writable);
+    execute format('create policy user_deletes on %s for delete to overture_user using (%s)', tbl, writable);
+  end if;
+  if has_updated then
+    execute format('create trigger touch before update on %s for each row execute function kernel.touch()', tbl);
+  end if;
+  if broadcast and has_id then
+    execute format('create trigger broadcast_insert after insert on %s referencing new table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+    execute format('create trigger broadcast_update after update on %s referencing new table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+    execute format('create trigger broadcast_delete after delete on %s referencing old table as changed
+      for each statement execute function kernel.broadcast()', tbl);
+  end if;
+end $$;
+
+-- A member may listen to the team's topic `tenant:<id>`; only the database sends on it.
+drop policy if exists members_listen on realtime.messages;
+create policy members_listen on realtime.messages for select to authenticated
+  using (extension in ('broadcast', 'presence')
+    and (select realtime.topic()) = any(array(select 'tenant:' || t from kernel.my_tenants() t)));
