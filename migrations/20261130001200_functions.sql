@@ -205,6 +205,54 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;
 
+-- object function private.keep_addresses() sha256:e8f64b3af87c6e8a
+-- Addresses of people, one row each: kept from the contact's own fields, which hold the primary one of each channel.
+
+-- After contacts came or changed: their primary addresses are those of their fields. A former one stays, so that an answer from it still
+-- finds its person; it is just not primary any more.
+create or replace function private.keep_addresses() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'UPDATE' then
+    -- Most updates (a moment of contact, a status) touch no address.
+    if not exists (select from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
+      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number, w.linkedin_url)) then
+      return null;
+    end if;
+    update public.contact_addresses a set is_primary = false
+    from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
+    cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),
+      ('linkedin', c.linkedin_url, w.linkedin_url)) as v (channel, address, before)
+    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel and a.is_primary
+      and a.address is distinct from v.address;
+    insert into public.contact_addresses as a (tenant_id, contact_id, channel, address, source)
+    select c.tenant_id, c.id, v.channel, v.address, 'contact'
+    from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
+    cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),
+      ('linkedin', c.linkedin_url, w.linkedin_url)) as v (channel, address, before)
+    where v.address is not null and v.address is distinct from v.before
+    on conflict (tenant_id, contact_id, channel, address) do update set is_primary = true where not a.is_primary;
+  else
+    insert into public.contact_addresses (tenant_id, contact_id, channel, address, source)
+    select c.tenant_id, c.id, v.channel, v.address, 'contact'
+    from came c
+    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin', c.linkedin_url)) as v (channel, address)
+    where v.address is not null
+    on conflict (tenant_id, contact_id, channel, address) do nothing;
+  end if;
+  return null;
+end $$;
+
+-- object function private.mark_addresses(text,text[],text,text) sha256:1b2e869e53c073e3
+-- Marks addresses as dead or as proved, by what providers say of them.
+create or replace function private.mark_addresses(on_channel text, addresses text[], new_state text, why text) returns void
+language sql volatile set search_path = '' as $$
+  update public.contact_addresses a set state = new_state, state_reason = why,
+    verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
+  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
+$$;
+grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
+
 -- object function private.probe_condition(jsonb) sha256:e7daa9f741c69f1e
 -- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
 -- wants the index, a common one does not. See private.find_contacts for the probes.
@@ -349,6 +397,25 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
+-- object function private.note_health(jsonb) sha256:bd5d3460ebffa05b
+-- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and
+-- so does one that refuses everything: going on would spend the whole audience on one wrong setting.
+-- told: [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
+create or replace function private.note_health(told jsonb) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.connections c set
+    sent = c.sent + g.ok, failed = c.failed + g.bad,
+    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
+    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
+    last_success_at = case when g.ok > 0 then (select kernel.now()) else c.last_success_at end,
+    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
+    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
+    circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
+  from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
+  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id
+$$;
+grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
+
 -- object function private.wake_rotation() sha256:e2e2ce1c09bff3c3
 -- One message per team that has connections; the consumer knows which key is current, the database does not.
 create or replace function private.wake_rotation() returns int
@@ -404,154 +471,126 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:0fddfb1563838dff
--- Claims up to `quantity` due messages of the current tenant on one connection, in one statement: campaign running, enrollment alive,
--- address not suppressed, window open, sender and connection usable, daily cap left. Reserves the cap, writes the attempts (with both
--- clocks, read once for all), sets the lease. Whatever must not leave now stays queued; what never may (suppressed, stopped) is
--- cancelled by private.cancel_unsendable(). The tenant stands in a sub-select, as docs/concepts/tenancy.md explains.
+-- object function private.claim_messages(int4,int4,uuid) sha256:481a6d02f99bcda6
+-- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
+-- the places under the limits, writes the attempts and sets the lease before the provider is called.
+-- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
-    select s.id, s.daily_cap, (kernel.now() at time zone s.time_zone)::date as day
-    from public.senders s
-    left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id
-      and u.day = (kernel.now() at time zone s.time_zone)::date
+    select s.id, s.time_zone from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
-      and coalesce(u.reserved, 0) < s.daily_cap
-      and exists (select from public.connections c where c.tenant_id = s.tenant_id and c.id = s.connection_id and c.status = 'active'
-        and (c.open_until is null or c.open_until <= kernel.now()))
-  ), open_campaigns as materialized (
-    -- Null stands for messages outside any campaign.
-    select k.id from public.campaigns k
-    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection and c.status = 'active'
+        and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
   ), candidates as (
-    -- The first due ones of each open campaign, so that the queue of a paused one is never read through.
-    -- More than wanted, because other workers may hold some.
-    select x.id from open_campaigns k cross join lateral (
-      select m.id, m.due_at from public.messages m
-      where m.tenant_id = (select kernel.tenant()) and m.campaign_id = k.id and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
+    -- The first due ones of each sender. More than wanted, because other workers may hold some.
+    select x.id from open_senders s cross join lateral (
+      select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.connection_id = only_connection
       order by m.due_at, m.id limit quantity * 4) x
-    union all
-    (select m.id from public.messages m
-      where m.tenant_id = (select kernel.tenant()) and m.campaign_id is null and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.sender_id in (select s.id from open_senders s) and m.connection_id = only_connection
-      order by m.due_at, m.id limit quantity * 4)
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
-    select m.id, m.sender_id, m.due_at from public.messages m
+    select m.id, m.sender_id, m.action, m.due_at from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
-      -- A campaign's message whose enrollment is gone (its contact was deleted) has nobody to go to.
-      and (m.enrollment_id is null and m.campaign_id is null
-        or exists (select from public.enrollments e where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and e.status = 'sending'))
-      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel
-        and x.address = m.to_email)
       -- Once the provider has forgotten the key, asking again would send again.
-      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())
+      and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())
+      and not exists (select from private.guards(m))
     order by m.due_at, m.id limit quantity
     for update of m skip locked
   ), wanted as (
-    select l.id, l.sender_id, s.day, s.daily_cap, pg_catalog.row_number() over (partition by l.sender_id order by l.due_at, l.id) as nth
-    from locked l join open_senders s on s.id = l.sender_id
-  ), asked as (
-    select w.sender_id, w.day, w.daily_cap, pg_catalog.count(*)::int as n from wanted w group by 1, 2, 3
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from locked l
+  ), asked as materialized (
+    select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
+      -- Null where the period has no limit, which least() passes over.
+      pg_catalog.min(x.cap) filter (where x.per = 'hour') as per_hour, pg_catalog.min(x.cap) filter (where x.per = 'day') as per_day,
+      pg_catalog.min(x.cap) filter (where x.per = 'week') as per_week
+    from (select w.sender_id, w.action, pg_catalog.count(*)::int as n from wanted w group by 1, 2) a
+    join open_senders s on s.id = a.sender_id
+    cross join (select kernel.now() as at offset 0) t
+    left join public.sender_limits x on x.tenant_id = (select kernel.tenant()) and x.sender_id = a.sender_id and x.action = a.action
+    group by a.sender_id, a.action, a.n, s.time_zone, t.at
   ), reserved as (
-    -- One row per sender and day: concurrent claims queue up on it, and each sees what the one before took.
-    insert into public.sender_usage as u (tenant_id, sender_id, day, reserved, granted)
-    select kernel.tenant(), a.sender_id, a.day, least(a.n, a.daily_cap), least(a.n, a.daily_cap)
-    from asked a where a.daily_cap > 0 order by a.sender_id
-    on conflict (tenant_id, sender_id, day) do update set
-      granted = greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
-                                  (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved)),
-      reserved = u.reserved + greatest(0, least((select a.n from asked a where a.sender_id = u.sender_id),
-                                                (select a.daily_cap from asked a where a.sender_id = u.sender_id) - u.reserved))
-    returning u.sender_id, u.granted as n
+    -- One row per sender and action: concurrent claims queue up on it, and each sees what the one before took. A window that is over
+    -- begins again at zero.
+    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved, granted)
+    select kernel.tenant(), a.sender_id, a.action, a.hour, g.n, a.day, g.n, pg_catalog.date_trunc('week', a.day)::date, g.n, g.n
+    from asked a cross join lateral (select least(a.n, a.per_hour, a.per_day, a.per_week) as n) g
+    order by a.sender_id, a.action
+    on conflict (tenant_id, sender_id, action) do update
+    set (hour, hour_reserved, day, day_reserved, week, week_reserved, granted) = (
+      select excluded.hour, b.hour + g.n, excluded.day, b.day + g.n, excluded.week, b.week + g.n, g.n
+      from asked a
+      cross join lateral (select case when u.hour = excluded.hour then u.hour_reserved else 0 end as hour,
+        case when u.day = excluded.day then u.day_reserved else 0 end as day, case when u.week = excluded.week then u.week_reserved else 0 end as week) b
+      cross join lateral (select greatest(0, least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)) as n) g
+      where a.sender_id = u.sender_id and a.action = u.action)
+    returning u.sender_id, u.action, u.granted as n
   ), taken as (
-    update public.messages m
-    set updated_at = (select kernel.now()), status = 'sending', attempts = m.attempts + 1,
+    update public.messages m set
+      updated_at = (select kernel.now()), status = 'sending', due_at = null, attempts = m.attempts + 1,
       lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
-    from wanted w join reserved g on g.sender_id = w.sender_id
+    from wanted w join reserved g on g.sender_id = w.sender_id and g.action = w.action
     where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
     returning m.*
   ), noted as (
-    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, day)
-    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), s.day
-    from taken t join open_senders s on s.id = t.sender_id
+    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, window_hour, window_day)
+    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), a.hour, a.day
+    from taken t join asked a on a.sender_id = t.sender_id and a.action = t.action
   )
-  select t.* from taken t order by t.due_at, t.id
+  select t.* from taken t order by t.id
 $$;
-grant execute on function private.claim_messages(integer,integer,uuid) to overture_worker;
+grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
--- object function private.cancel_unsendable() sha256:c9704043bcfb1d2d
--- Cancels queued messages that must never leave: the address was suppressed, or the sequence ended, after they were planned.
--- Of the due ones only the first of each open campaign: what the next claims would stumble over. A suppression and the end of a sequence
--- take back what they find, so that what stands here was planned in the same moment; reading all that waits would cost a team with a
--- million due messages a full read on every wake.
-create or replace function private.cancel_unsendable() returns int
+-- object function private.return_places(private.settling[]) sha256:e5261e8f565b7386
+-- Gives places under the limits back that were taken in the given windows and not used: [(sender, action, hour, day, n)]. A window that is
+-- over has nothing to give back.
+create or replace function private.return_places(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
-  with first as materialized (
-    select x.id from public.campaigns k cross join lateral (
-      select m.id from public.messages m
-      where m.tenant_id = (select kernel.tenant()) and m.campaign_id = k.id and m.status = 'queued' and m.due_at <= kernel.now()
-      order by m.due_at, m.id limit 2000) x
-    where k.tenant_id = (select kernel.tenant()) and k.status = 'running'
-    union all
-    (select m.id from public.messages m
-      where m.tenant_id = (select kernel.tenant()) and m.campaign_id is null and m.status = 'queued' and m.due_at <= kernel.now()
-      order by m.due_at, m.id limit 2000)
-  ), bad as (
-    select m.id, m.enrollment_id, x.address is not null as suppressed
-    from public.messages m
-    left join public.suppressions x on x.tenant_id = (select kernel.tenant()) and x.channel = m.channel and x.address = m.to_email
-    left join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = m.enrollment_id
-    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select f.id from first f)) and (m.status || '') = 'queued'
-      and (x.address is not null or m.campaign_id is not null and e.status is distinct from 'sending')
-    limit 2000 for update of m skip locked
-  ), gone as (
-    update public.messages m set status = 'cancelled', due_at = null,
-      error = case when bad.suppressed then 'The address is suppressed.' else 'The sequence ended before it left.' end
-    from bad where m.tenant_id = (select kernel.tenant()) and m.id = bad.id
-  ), ended as (
-    update public.enrollments e set status = 'suppressed', reason = 'The address is suppressed.', next_at = null,
-      finished_at = kernel.now()
-    from bad where bad.suppressed and e.tenant_id = (select kernel.tenant()) and e.id = bad.enrollment_id and e.status in ('waiting',
-      'sending', 'blocked')
-  )
-  select pg_catalog.count(*)::int from bad
+  update public.sender_usage u set
+    hour_reserved = greatest(0, u.hour_reserved - case when u.hour = g.window_hour then g.n else 0 end),
+    day_reserved = greatest(0, u.day_reserved - case when u.day = g.window_day then g.n else 0 end),
+    week_reserved = greatest(0, u.week_reserved - case when u.week = pg_catalog.date_trunc('week', g.window_day)::date then g.n else 0 end)
+  from (
+    -- One row a sender and action, of the newest window: an update touches a row once.
+    select distinct on (s.sender_id, s.action) s.sender_id, s.action, s.window_hour, s.window_day,
+      pg_catalog.count(*) over (partition by s.sender_id, s.action, s.window_hour, s.window_day)::int as n
+    from pg_catalog.unnest(rows) s where s.window_day is not null
+    order by s.sender_id, s.action, s.window_hour desc
+  ) g
+  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
-grant execute on function private.cancel_unsendable() to overture_worker;
 
--- object function private.match_events(uuid,jsonb) sha256:5800b4039bf47573
+-- object function private.match_events(uuid,jsonb) sha256:f714d4e143dd5d06
+-- Events: what providers and recipients report about messages, stored once each and marked on the message.
+-- events: [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
+
 -- Which of our messages the events speak of.
 create or replace function private.match_events(connection uuid, events jsonb) returns private.incoming[]
 language sql volatile set search_path = '' as $$
   -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
-  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, pg_catalog.lower(e.recipient),
-    e.at, e.bounce,
+  select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, e.recipient, e.at, e.bounce,
     coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
-  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text,
-    message_id text, recipient text, at timestamptz,
-    bounce text, is_bot boolean, detail jsonb)
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text,
+    at timestamptz, bounce text, is_bot boolean, detail jsonb)
   -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
-  left join lateral (select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.direction = 'out'
-    and (connection is null or m.connection_id = connection)
-    and m.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end limit 1) own on true
-  left join lateral (select m.id from public.messages m where own.id is null and m.tenant_id = (select kernel.tenant())
-    and m.direction = 'out'
-    and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
+  left join lateral (select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and (connection is null or m.connection_id = connection)
+      and m.id = case when e.message_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then e.message_id::uuid end limit 1) own on true
+  left join lateral (select m.id from public.messages m
+    where own.id is null and m.tenant_id = (select kernel.tenant()) and m.direction = 'out'
+      and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
 $$;
-grant execute on function private.match_events(uuid,jsonb) to overture_worker;
 
--- object function private.add_events(private.incoming[]) sha256:5dd1816f1ced9337
+-- object function private.add_events(private.incoming[]) sha256:0402e1cf5e684e7e
 -- Stores the events that are new and returns these, marked fresh, with the others as they were.
 create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
 language sql volatile set search_path = '' as $$
   with added as (
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
-    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at,
-      pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
       (select kernel.now()), i.is_bot, i.detail
     from pg_catalog.unnest(rows) i where i.target is not null
       -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
@@ -559,51 +598,47 @@ language sql volatile set search_path = '' as $$
     order by i.event_key
     on conflict (tenant_id, event_key, month) do nothing returning event_key
   )
-  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
-    i.is_bot, i.detail, i.target,
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
     a.event_key is not null)::private.incoming), '{}')
   from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
 $$;
-grant execute on function private.add_events(private.incoming[]) to overture_worker;
 
--- object function private.mark_messages(private.incoming[]) sha256:17fd0f0451baa1d4
+-- object function private.mark_messages(private.incoming[]) sha256:e6d8e54c4eb32df4
 -- The first moment of each kind, on the message itself.
 create or replace function private.mark_messages(rows private.incoming[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
     updated_at = (select kernel.now()),
-    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened),
-      clicked_at = coalesce(m.clicked_at, i.clicked),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
-    provider_rfc_id = coalesce(m.provider_rfc_id, i.rfc_message_id),
     error = coalesce(i.error, m.error)
   from (select x.target,
       min(x.at) filter (where x.kind = 'delivered') as delivered,
-      -- A click shows that the mail was opened, even where the pixel was blocked.
+      -- A click shows that the message was opened, even where the pixel was blocked.
       min(x.at) filter (where x.kind in ('opened', 'clicked') and not x.is_bot) as opened,
       min(x.at) filter (where x.kind = 'clicked' and not x.is_bot) as clicked,
       min(x.at) filter (where x.kind = 'bounced') as bounced,
       min(x.at) filter (where x.kind = 'complained') as complained,
       min(x.at) filter (where x.kind = 'unsubscribed') as unsubscribed,
-      max(x.rfc_message_id) as rfc_message_id,
       max(x.detail ->> 'detail') filter (where x.kind in ('bounced', 'failed')) as error
     from pg_catalog.unnest(rows) x where x.fresh group by x.target) i
-  where m.tenant_id = (select kernel.tenant()) and m.id = i.target
-$$;
-grant execute on function private.mark_messages(private.incoming[]) to overture_worker;
+  where m.tenant_id = (select kernel.tenant()) and m.id = i.target;
 
--- object function private.apply_events(uuid,jsonb) sha256:415153604d067bfe
--- Applies normalised provider events of one connection, in one call for a batch:
--- [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
--- Harmless in any order and any number of times. Returns the keys that match no message (yet).
+  update public.email_details d set provider_rfc_id = i.rfc_message_id
+  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh and x.rfc_message_id is not null group by 1) i
+  where d.tenant_id = (select kernel.tenant()) and d.message_id = i.target and d.provider_rfc_id is null
+$$;
+
+-- object function private.apply_events(uuid,jsonb) sha256:1ae507823349f839
+-- Applies events of one connection (null: of our own links) and returns the keys of those that match no message.
 create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare
-  me uuid := kernel.tenant();
   rows private.incoming[] := private.match_events(connection, events);
   unmatched text[];
   proven uuid[];
+  told record;
 begin
   select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
 
@@ -612,119 +647,292 @@ begin
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
   -- Rare, and an update that finds nothing still costs all its triggers.
-  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select me) and m.id = x.target
-    where m.status <> 'sent') then
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target where m.status <> 'sent') then
     with found as (
       update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
         provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
-      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed'
-        order by x.target, x.at) i
-      where m.tenant_id = (select me) and m.id = i.target
-        and (m.status = 'unknown' or (m.status in ('queued', 'cancelled') and m.attempts > 0))
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+      where m.tenant_id = (select kernel.tenant()) and m.id = i.target
+        and (m.status = 'unknown' or (m.status in ('queued', 'held', 'cancelled') and m.attempts > 0))
       returning m.id
     )
     select pg_catalog.array_agg(f.id) into proven from found f;
   end if;
   if proven is not null then
-    update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.',
-      finished_at = pg_catalog.clock_timestamp()
-    where a.tenant_id = (select me) and a.message_id = any(proven) and a.outcome = 'unknown';
-    perform private.after_sent(proven);
+    update public.attempts a set outcome = 'sent', detail = 'Proved by the provider''s webhook.', finished_at = pg_catalog.clock_timestamp()
+    where a.tenant_id = (select kernel.tenant()) and a.message_id = any(proven) and a.outcome = 'unknown';
+    perform private.tell_messages('message.sent', proven);
   end if;
 
   perform private.mark_messages(rows);
+  perform private.suppress_reported(rows);
 
-  perform private.suppress(x.addresses, 'bounce', 'bounced', 'The address does not exist.') from (
-    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
-      join public.messages m on m.tenant_id = (select me) and m.id = i.target
-    where i.fresh and i.kind = 'bounced' and i.bounce = 'permanent') x where x.addresses is not null;
-  perform private.suppress(x.addresses, 'complaint', 'unsubscribed', 'The person reported the message as spam.') from (
-    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
-      join public.messages m on m.tenant_id = (select me) and m.id = i.target
-    where i.fresh and i.kind = 'complained') x where x.addresses is not null;
-  perform private.suppress(x.addresses, 'unsubscribe', 'unsubscribed', 'The person unsubscribed.') from (
-    select pg_catalog.array_agg(m.to_email) as addresses from pg_catalog.unnest(rows) i
-      join public.messages m on m.tenant_id = (select me) and m.id = i.target
-    where i.fresh and i.kind = 'unsubscribed') x where x.addresses is not null;
-  -- Not the address's fault, but this sequence ends: writing on after a refusal harms the sender.
-  perform private.end_enrollments(x.ids, 'bounced', 'The message bounced.') from (
-    select pg_catalog.array_agg(m.enrollment_id) as ids from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me)
-      and m.id = i.target
-    where i.fresh and i.kind = 'bounced' and i.bounce <> 'permanent' and m.enrollment_id is not null) x where x.ids is not null;
-
-  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
-  select me, m.contact_id, 'email_' || i.kind, 'email', 'in', coalesce(i.detail ->> 'url', ''), 'messages', m.id, i.at
-  from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select me) and m.id = i.target
-  where i.fresh and not i.is_bot and m.contact_id is not null and i.kind in ('opened', 'clicked', 'bounced', 'complained', 'unsubscribed')
-  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+  -- One fact a kind, for all messages of the batch. A provider that fails a message it had accepted says `failed`.
+  for told in
+    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id', m.step_run_id,
+      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce', i.bounce,
+      'url', i.detail ->> 'url')) as items
+    from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
+    where i.fresh and not i.is_bot and i.kind in ('delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed', 'failed')
+    group by i.kind
+  loop
+    perform kernel.emit(case told.kind when 'failed' then 'message.undelivered' else 'message.' || told.kind end, told.items);
+  end loop;
   return coalesce(unmatched, '{}');
 end $$;
-grant execute on function private.apply_events(uuid,jsonb) to overture_worker;
 
--- object function private.receive_email(uuid,jsonb,bool) sha256:b40cc3f6f1cefdba
--- Stores a received mail once, finds what it answers, and stops the sequence unless a machine wrote it.
--- Returns the new message's id; null when it was stored before or is our own mail.
-create or replace function private.receive_email(connection uuid, mail jsonb, auto_reply boolean) returns uuid
+-- object function private.suppress_reported(private.incoming[]) sha256:1a2bc36d9261ee7e
+-- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
+create or replace function private.suppress_reported(rows private.incoming[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  g record;
+begin
+  for g in
+    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
+    from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind in ('bounced', 'failed') and i.bounce = 'permanent')
+    group by 1, 2
+  loop
+    case g.kind
+      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint', 'The person reported the message as spam.');
+      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
+      else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
+    end case;
+  end loop;
+end $$;
+grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
+  private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
+
+-- object function private.guard_approval(public.messages) sha256:f4ac878be7e19538
+-- Guards: what stops a message that is due. A guard is a function private.guard_<rule>(m public.messages) that gives no row when the
+-- message may leave, and otherwise one: verdict `cancel` (it never may) or `defer` (it may later), the reason as a code, and until when
+-- (null: until something changes). Each is owned by the module whose rule it is. They have no settings of their own and are `stable`, so
+-- that the planner writes them into the claim instead of calling them a message.
+
+-- All guards in one, made anew by kernel.compose_guards() from the guards of the modules that are on.
+
+create or replace function private.guard_approval(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select case m.approval when 'rejected' then 'cancel' else 'defer' end, 'approval_' || m.approval, null::timestamptz
+  where m.approval in ('pending', 'rejected')
+$$;
+
+-- object function private.compose_guards(text[]) sha256:6758c235f6fc14ef
+-- Writes private.guards(m) as the union of the named guards. Run at every start with those of the modules that are on; the migrations run
+-- it with all there are, so that a database nobody has started yet is guarded too. Only changes what differs.
+create or replace function private.compose_guards(names text[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  body text := pg_catalog.coalesce((
+    select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
+    from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
+begin
+  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
+    return;
+  end if;
+  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
+    'language sql stable as %L', body);
+  revoke all on function private.guards(public.messages) from public;
+  grant execute on function private.guards(public.messages) to overture_user, overture_worker;
+end $$;
+
+-- object function private.all_guards() sha256:b5df03c69cbc5e9c
+-- Every guard that the database has.
+create or replace function private.all_guards() returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(pg_catalog.array_agg(p.proname::text order by p.proname), '{}') from pg_catalog.pg_proc p
+  where p.pronamespace = 'private'::regnamespace and p.proname like 'guard\_%'
+$$;
+
+-- object function private.apply_guards(int4) sha256:20f6bf091a0e92a9
+-- Takes what a guard stops out of the way of the claim: of the first due messages of each sender, those that never may leave are
+-- cancelled, those that may later wait until then, and those that wait for a change are held. Says why, and tells the modules of what
+-- was cancelled. Returns how many it moved: less than `quantity` means that the queue's front is clear.
+create or replace function private.apply_guards(quantity int default 500) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  n int;
+  gone jsonb;
+begin
+  with first as materialized (
+    select x.id from public.senders s cross join lateral (
+      select m.id from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= ts
+      order by m.due_at, m.id limit quantity) x
+    where s.tenant_id = (select kernel.tenant())
+  ), stopped as materialized (
+    select m.id, g.verdict, g.reason, g.until from public.messages m
+    -- What never may leave comes first; of several waits the longest counts, and an open-ended one is the longest.
+    cross join lateral (select v.* from private.guards(m) v order by (v.verdict = 'cancel') desc, v.until desc nulls first limit 1) g
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select f.id from first f)) and m.status = 'queued'
+    order by m.id limit quantity for update of m skip locked
+  ), moved as (
+    update public.messages m set
+      updated_at = ts,
+      status = case when s.verdict = 'cancel' then 'cancelled' when s.until is null then 'held' else 'queued' end,
+      due_at = case when s.verdict = 'defer' then s.until end,
+      error_code = s.reason
+    from stopped s where m.tenant_id = (select kernel.tenant()) and m.id = s.id
+    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason, s.verdict
+  ), told as (
+    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source', 'claim',
+      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id)))) from moved v
+    having pg_catalog.count(*) > 0
+  )
+  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v where v.status = 'cancelled')
+    from (select pg_catalog.count(*) from told) t
+  into n, gone;
+  if gone is not null then perform private.emit_cancelled(gone); end if;
+  return n;
+end $$;
+
+-- object function private.emit_cancelled(jsonb) sha256:0d5612da7e375a33
+-- Tells of cancelled messages: [{"id","enrollment_id","step_run_id","contact_id","campaign_id","channel","to_address","reason"}].
+create or replace function private.emit_cancelled(gone jsonb) returns void
+language sql volatile set search_path = '' as $$
+  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id', g ->> 'enrollment_id',
+    'step_run_id', g ->> 'step_run_id', 'contact_id', g ->> 'contact_id', 'campaign_id', g ->> 'campaign_id', 'channel', g ->> 'channel',
+    'address', g ->> 'to_address', 'at', kernel.now(), 'code', g ->> 'reason')))
+  from pg_catalog.jsonb_array_elements(gone) g
+$$;
+
+-- object function private.cancel_messages(uuid[],text,text[],text) sha256:28e4fbdc0967534d
+-- Cancels what has not left yet: of these enrollments, or to these addresses of a channel. Tells of each. Returns how many.
+create or replace function private.cancel_messages(enrollments uuid[], only_channel text, addresses text[], reason text) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  gone jsonb;
+begin
+  with back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'cancelled', due_at = null, error_code = reason
+    where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.status in ('queued', 'held')
+      and (m.enrollment_id = any(enrollments) or m.channel = only_channel and m.to_address = any(addresses))
+    returning m.id, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, reason
+  )
+  select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) into gone from back b;
+  if gone is null then return 0; end if;
+  perform private.emit_cancelled(gone);
+  return pg_catalog.jsonb_array_length(gone);
+end $$;
+
+-- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with some as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+    order by m.id limit quantity for update skip locked
+  ), back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
+    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+  )
+  select pg_catalog.count(*)::int from back
+$$;
+grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+grant execute on function private.apply_guards(int) to overture_worker;
+
+-- object function private.answered_message(text,text[],text) sha256:c6ce74203a5aa6d9
+-- Inbound messages: stored once, put into their conversation, and told to the modules. `read` is what the channel made of it:
+-- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
+--  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
+
+-- Which message of ours it answers. By reference, else by the other side's address: our last message to it. Both by index, so that a
+-- stranger's message walks through nothing.
+create or replace function private.answered_message(on_channel text, refs text[], sender text) returns public.messages
+language plpgsql stable set search_path = '' as $$
+declare
+  found_id uuid;
+  original public.messages;
+begin
+  if pg_catalog.cardinality(refs) > 0 then
+    select d.message_id into found_id from public.email_details d
+    where d.tenant_id = (select kernel.tenant()) and d.rfc_message_id = any(refs)
+    order by pg_catalog.array_position(refs, d.rfc_message_id) limit 1;
+    if found_id is null then
+      select d.message_id into found_id from public.email_details d
+      where d.tenant_id = (select kernel.tenant()) and d.provider_rfc_id = any(refs)
+      order by pg_catalog.array_position(refs, d.provider_rfc_id) limit 1;
+    end if;
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id and m.direction = 'out';
+    if original.id is not null then return original; end if;
+  end if;
+  select m.* into original from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender and m.sent_at is not null
+  order by m.created_at desc limit 1;
+  return original;
+end $$;
+
+-- object function private.receive_message(uuid,text,jsonb) sha256:832afba4a46e147c
+-- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
+create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
   me uuid := kernel.tenant();
-  sender text := pg_catalog.lower(mail ->> 'from_email');
-  refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(mail -> 'references', '[]')));
+  ts timestamptz := kernel.now();
+  sender text := read ->> 'from_address';
+  kind text := read ->> 'kind';
+  by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
+  thread public.threads;
   person uuid;
   new_id uuid := kernel.uuid7();
-  campaign public.campaigns;
 begin
-  if exists (select from public.senders s where s.tenant_id = me and s.from_email = sender) then return null; end if;
-  select m.* into original from public.messages m
-  where m.tenant_id = me and m.direction = 'out' and (m.rfc_message_id = any(refs) or m.provider_rfc_id = any(refs))
-    order by m.sent_at desc nulls last limit 1;
+  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel and s.address = sender) then return null; end if;
+  original := private.answered_message(on_channel, refs, sender);
   if original.id is null then
-    select m.* into original from public.messages m
-    where m.tenant_id = me and m.direction = 'out' and m.to_email = sender and m.status = 'sent' order by m.sent_at desc limit 1;
+    select t.* into thread from public.threads t
+    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel and t.external_key = sender order by t.last_message_at desc limit 1;
   end if;
-  person := coalesce(original.contact_id, (select c.id from public.contacts c where c.tenant_id = me and c.email = sender));
-  insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, connection_id, status, from_email,
-    from_name, to_email,
-    subject, body_text, body_html, headers, rfc_message_id, in_reply_to, thread_id, provider_message_id, is_auto_reply, created_at)
-  values (me, new_id, 'in', person, original.campaign_id, original.enrollment_id, connection, 'received', sender,
-    coalesce(mail ->> 'from_name', ''),
-    pg_catalog.lower(coalesce(mail ->> 'to_email', '')), pg_catalog.left(coalesce(mail ->> 'subject', ''), 500),
-      coalesce(mail ->> 'text', ''), mail ->> 'html',
-    coalesce(mail -> 'headers', '{}'), mail ->> 'rfc_message_id', refs[1], coalesce(original.thread_id, new_id),
-      mail ->> 'provider_inbound_id', auto_reply, kernel.now())
+  person := coalesce(original.contact_id, thread.contact_id, (
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc, a.created_at limit 1));
+
+  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id, status,
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
+  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id, connection, 'received',
+    sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
+    coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
+  if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
+    insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
+    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'), read -> 'email' ->> 'html');
+  end if;
+  insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
+  values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
+    pg_catalog.left(coalesce(nullif(original.subject, ''), read ->> 'subject', ''), 500), ts)
+  on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
+
+  if kind = 'opt_out' then
+    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe', 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+  elsif kind = 'opt_in' then
+    perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+  end if;
 
   if original.id is not null then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
-    values (me, original.id, case when auto_reply then 'auto_replied' else 'replied' end, 'reply:' || new_id, kernel.now(),
-      pg_catalog.date_trunc('month', kernel.now() at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
-  end if;
-  if person is not null then
-    insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
-    values (me, person, case when auto_reply then 'email_auto_reply' else 'email_reply' end, 'email', 'in',
-      pg_catalog.left(mail ->> 'text', 2000), 'messages', new_id, kernel.now());
-  end if;
-  if not auto_reply and original.id is not null then
-    update public.messages m set replied_at = coalesce(m.replied_at, kernel.now()), opened_at = coalesce(m.opened_at, kernel.now())
-    where m.tenant_id = me and m.id = original.id;
-    select k.* into campaign from public.campaigns k where k.tenant_id = me and k.id = original.campaign_id;
-    if coalesce((campaign.settings ->> 'stop_on_reply')::boolean, true) and original.enrollment_id is not null then
-      perform private.end_enrollments(array[original.enrollment_id], 'replied', 'The person answered.');
+    values (me, original.id, case when by_machine then 'auto_replied' else 'replied' end, 'reply:' || new_id, ts,
+      pg_catalog.date_trunc('month', ts at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
+    if not by_machine then
+      update public.messages m set replied_at = coalesce(m.replied_at, ts), opened_at = coalesce(m.opened_at, ts)
+      where m.tenant_id = (select kernel.tenant()) and m.id = original.id;
     end if;
   end if;
-  if not auto_reply and person is not null then
-    update public.contacts c set last_interaction_at = kernel.now(),
-      status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted') then 'replied'
-        else c.status end
-    where c.tenant_id = me and c.id = person;
-  end if;
+  perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
+    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel', on_channel,
+    'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
-grant execute on function private.receive_email(uuid,jsonb,boolean) to overture_worker;
+grant execute on function private.answered_message(text, text[], text), private.receive_message(uuid, text, jsonb) to overture_worker;
 
--- object function private.events_keep_months() sha256:bf2bbc0090478b05
+-- object function private.events_keep_months() sha256:ef405b9b3bc34fa0
+-- Partitions of public.message_events, one a month, made ahead and dropped whole when they are older than the retention.
+
 -- How many whole months of events are kept besides the current one: kernel.settings, key events_keep_months; 24 unless set.
 create or replace function private.events_keep_months() returns int
 language sql stable set search_path = '' as $$
@@ -752,7 +960,7 @@ begin
   raise exception 'events are in use; the next run tries again' using errcode = 'lock_not_available';
 end $$;
 
--- object function private.ensure_partitions() sha256:e32cb70c671aff68
+-- object function private.ensure_partitions() sha256:59b1ce9fde3aceb1
 -- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
 -- holds rows of; those move over. Returns how many were made. Idempotent.
 create or replace function private.ensure_partitions() returns int
@@ -775,10 +983,8 @@ begin
     continue when pg_catalog.to_regclass('private.' || part) is not null;
     if made = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
-    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*)
-      insert into private.%I select m.* from moved m', wanted, part);
-    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted,
-      (wanted + interval '1 month')::date);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
     execute pg_catalog.format('alter table private.%I enable row level security', part);
     execute pg_catalog.format('alter table private.%I force row level security', part);
     made := made + 1;
@@ -813,87 +1019,117 @@ begin
   return gone;
 end $$;
 
--- object function private.ask_again(uuid[],float8) sha256:24338db8fddec239
--- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
--- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
--- no key younger. Their places in the day are given back; the claim takes new ones.
-create or replace function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
-language sql volatile set search_path = '' as $$
-  with again as (
-    update public.messages m set status = 'queued', due_at = kernel.now(), ask_until = u.until
-    from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
-            - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
-          from public.attempts a where a.tenant_id = kernel.tenant() and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
-    where m.tenant_id = kernel.tenant() and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
-    returning m.id, m.sender_id, m.attempts
-  ), places as (
-    update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
-    from (select x.sender_id, a.day, pg_catalog.count(*)::int as n
-          from again x join public.attempts a on a.tenant_id = kernel.tenant() and a.message_id = x.id and a.number = x.attempts
-            group by 1, 2) g
-    where u.tenant_id = kernel.tenant() and u.sender_id = g.sender_id and u.day = g.day
-  )
-  select pg_catalog.count(*)::int from again
-$$;
-grant execute on function private.ask_again(uuid[],double precision) to overture_worker;
+-- object function private.expire_leases() sha256:3c2f0acd8b32a462
+-- Outcomes nobody knows: leases that ran out, and asking the provider again under the same key.
 
--- object function private.expire_leases() sha256:f582e339a4178ca2
 -- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
 -- Counted by the slow clock from the claim: an hour that somebody sets the wall clock forward is not an hour of silence.
+-- Run by a schedule, across tenants.
 create or replace function private.expire_leases() returns int
 language sql volatile security definer set search_path = '' as $$
   with lost as (
     update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost',
       error = 'The worker stopped before the provider''s answer was recorded.'
     where m.status = 'sending' and coalesce(
-      (select a.slow_at + (m.lease_until - a.started_at) from public.attempts a where a.tenant_id = m.tenant_id and a.message_id = m.id
-        and a.number = m.attempts),
+      (select a.slow_at + (m.lease_until - a.started_at) from public.attempts a
+        where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts),
       m.lease_until) < kernel.slow_clock()
     returning m.tenant_id, m.id, m.attempts
   ), noted as (
     update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
     from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
   ), forgotten as (
-    -- Held back (paused, outside its window, capped) until the provider forgot the key: a person or a webhook must tell.
-    update public.messages m set status = 'unknown', due_at = null, ask_until = null, error_code = 'key_expired',
+    -- Held back (paused, outside its window, limited) until the provider forgot the key: a person or a webhook must tell.
+    update public.messages m set status = 'unknown', due_at = null, idempotency_expires_at = null, error_code = 'key_expired',
       error = 'The provider could not be asked again in time.'
-    where m.status = 'queued' and m.ask_until <= pg_catalog.clock_timestamp()
+    where m.status = 'queued' and m.idempotency_expires_at <= pg_catalog.clock_timestamp()
   )
   select pg_catalog.count(*)::int from lost
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:ee3878fe51f6d0c6
--- The tenant stands in a sub-select in all of these: the planner would take a team that is not among its statistics' common values
--- to own one row (docs/concepts/tenancy.md), and for as long as the statistics are old a batch would take seconds.
+-- object function private.ask_again(uuid[],float8) sha256:edb796b2623faacf
+-- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
+-- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
+-- no key younger. Their places under the limits are given back; the claim takes new ones.
+create or replace function private.ask_again(ids uuid[], remembered_seconds double precision) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  rows private.settling[];
+begin
+  with again as (
+    update public.messages m set status = 'queued', due_at = kernel.now(), idempotency_expires_at = u.until
+    from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
+            - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
+          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+    where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
+    returning m.id, m.sender_id, m.action, m.attempts
+  )
+  select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
+    a.window_hour, a.window_day)::private.settling) into rows
+  from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
+  if rows is null then return 0; end if;
+  perform private.return_places(rows);
+  return pg_catalog.cardinality(rows);
+end $$;
+grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
+
+-- object function private.wake_sending() sha256:a1f2fbfe63d2b51e
+-- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
+
+-- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
+create or replace function private.wake_sending() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_send', array(
+    with recursive t as (
+      (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
+      union all
+      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      from t where t.tenant_id is not null)
+    select t.tenant_id from t where t.tenant_id is not null))
+$$;
+
+-- object function private.wake_reconciling() sha256:c619aa668c671666
+-- After a day only a webhook or a person can still tell.
+create or replace function private.wake_reconciling() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_reconcile', array(
+    select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
+$$;
+
+-- object function private.decide_outcomes(jsonb) sha256:d56625f03a90b3b7
+-- Settling: what became of claimed messages, in one call for a batch:
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
+-- nothing about a later one, except that the message was sent.
 
 -- Which claimed messages an answer settles, and how. Locked in id order, so that two settlements cannot wait for each other in a circle.
 create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
 language sql volatile set search_path = '' as $$
   with locked as (
-    select m.id, m.attempts, m.ask_until, m.connection_id, m.sender_id, m.enrollment_id, m.contact_id from public.messages m
+    select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code,
-    pg_catalog.left(o.detail, 1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
       else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
-        when l.ask_until is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, a.day)::private.settling), '{}')
+        when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
+    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
   from locked l
-  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
-    code text, detail text, after_seconds double precision)
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
+    after_seconds double precision)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
-    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.day) filter (where x.number = l.attempts) as day
+    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
+      pg_catalog.max(x.window_day) filter (where x.number = l.attempts) as day
     from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
 $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:cae6c442ccd76f8c
--- Writes the decisions: the messages, their attempts, the places in the day that were not used, the events.
+-- object function private.record_outcomes(private.settling[]) sha256:c02b6c162b94d404
+-- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
@@ -901,7 +1137,6 @@ language sql volatile set search_path = '' as $$
     status = s.final,
     lease_until = null,
     provider_message_id = coalesce(s.provider_message_id, m.provider_message_id),
-    rfc_message_id = coalesce(s.rfc_message_id, m.rfc_message_id),
     sent_at = case when s.final = 'sent' then coalesce(m.sent_at, (select kernel.now())) else m.sent_at end,
     due_at = case when s.final = 'queued' then (select kernel.now()) + pg_catalog.make_interval(secs => coalesce(s.after_seconds,
       case when s.outcome = 'broken' then 60 else least(3600, 2 ^ s.attempt) * (1 + pg_catalog.random() * 0.25) end)) end,
@@ -909,27 +1144,42 @@ language sql volatile set search_path = '' as $$
     error = s.detail
   from pg_catalog.unnest(rows) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id;
 
+  -- A provider that chose the Message-ID itself says so in its answer.
+  update public.email_details d set rfc_message_id = s.rfc_message_id
+  from pg_catalog.unnest(rows) s
+  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct from s.rfc_message_id;
+
   update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
 
-  -- What did not leave gives its place in the day back.
-  update public.sender_usage u set reserved = greatest(0, u.reserved - g.n)
-  from (select s.sender_id, s.day, pg_catalog.count(*)::int as n
-        from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed') group by 1, 2) g
-  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.day = g.day;
+  -- What did not leave gives its places under the limits back.
+  select private.return_places(b.rows) from (
+    select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
   insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
   select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
     case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
   from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final in ('sent', 'failed')
   on conflict (tenant_id, event_key, month) do nothing;
+
+  -- A conversation that exists moves up.
+  update public.threads t set last_message_at = (select kernel.now())
+  from public.messages m join pg_catalog.unnest(rows) s on s.id = m.id
+  where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
--- object function private.settle_messages(jsonb) sha256:6809538df92d1c24
--- Writes what became of claimed messages, in one call for a batch:
--- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
--- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an
--- attempt says nothing about a later one, except that the message was sent.
+-- object function private.tell_messages(text,uuid[]) sha256:d17dda33b0e8ddbc
+-- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
+create or replace function private.tell_messages(fact text, ids uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
+    'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+  from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
+  having pg_catalog.count(*) > 0
+$$;
+
+-- object function private.settle_messages(jsonb) sha256:bc910ab023bb5ddc
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create or replace function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
@@ -939,131 +1189,105 @@ declare
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
   perform private.record_outcomes(rows);
-  perform private.after_sent(x.ids)
+  perform private.tell_messages('message.sent', x.ids)
   from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'sent') x where x.ids is not null;
-  perform private.after_failed(x.ids)
+  perform private.tell_messages('message.failed', x.ids)
   from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'failed') x where x.ids is not null;
-
-  -- Health, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and so
-  -- does one that refuses everything: going on would spend the whole audience on one wrong setting.
-  update public.connections c set
-    sent = c.sent + g.ok, failed = c.failed + g.bad,
-    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
-    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
-    last_success_at = case when g.ok > 0 then ts else c.last_success_at end,
-    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then ts else c.last_error_at end,
-    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
-    open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then ts + interval '1 minute' else null end
+  perform private.note_health(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(g)))
   from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
           pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
           pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
           pg_catalog.bool_or(s.outcome = 'broken') as broken,
           pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
-        from pg_catalog.unnest(rows) s group by 1) g
-  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id;
+        from pg_catalog.unnest(rows) s where s.connection_id is not null group by 1) g
+  having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(rows);
 end $$;
-grant execute on function private.settle_messages(jsonb) to overture_user, overture_worker;
+grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.after_sent(uuid[]) sha256:9f1080d7959c47b8
--- What follows from messages having left: the sequence goes on, the timeline and the person's status say so.
-create or replace function private.after_sent(message_ids uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  select private.advance_enrollments(message_ids);
-
-  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
-  select m.tenant_id, m.contact_id, 'email_sent', 'email', 'out', m.subject, 'messages', m.id, m.sent_at
-  from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.contact_id is not null
-  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
-
-  update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = (select kernel.now()),
-    status = case when c.status in ('new', 'researching', 'enriched', 'personalized', 'approved') then 'contacted' else c.status end
-  from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids)
-    and c.tenant_id = (select kernel.tenant()) and c.id = m.contact_id;
-$$;
-grant execute on function private.after_sent(uuid[]) to overture_user, overture_worker;
-
--- object function private.after_failed(uuid[]) sha256:b325f29f0a0733fe
--- What follows from a refusal: the sequence ends.
-create or replace function private.after_failed(message_ids uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  select private.end_enrollments(array(
-    select m.enrollment_id from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.enrollment_id is not null
-  ), 'failed', 'The provider refused the message.');
-$$;
-grant execute on function private.after_failed(uuid[]) to overture_user, overture_worker;
-
--- object function private.wake_tenants(text) sha256:2be410fdcc5d2204
--- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
-create or replace function private.wake_tenants(queue text) returns int
-language plpgsql volatile security definer set search_path = '' as $$
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
+-- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
+-- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
+create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
+language plpgsql volatile set search_path = '' as $$
 declare
-  due uuid[];
+  ended uuid[];
 begin
-  due := case queue
-    -- Campaign by campaign: there are few that run, and what waits in a paused one or outside its window wakes nobody.
-    when 'campaigns_plan' then array(
-      select distinct k.tenant_id from public.campaigns k
-      where k.status = 'running' and private.in_window(k.settings, kernel.now())
-        and exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting'
-          and e.next_at <= kernel.now()))
-    when 'messaging_send' then array(
-      with recursive t as (
-        (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
-        union all
-        select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
-          and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
-        from t where t.tenant_id is not null)
-      select t.tenant_id from t where t.tenant_id is not null)
-    -- After a day only a webhook or a person can still tell.
-    when 'messaging_reconcile' then array(select distinct m.tenant_id from public.messages m where m.status = 'unknown'
-      and m.updated_at > kernel.now() - interval '1 day')
-  end;
-  -- One wake message per tenant is enough; a tenant that has one waiting gets no second.
-  perform kernel.enqueue(queue, array(
-    select pg_catalog.jsonb_build_object('tenant_id', d) from pg_catalog.unnest(due) d
-    where not private.is_awake(queue, d)));
-  return pg_catalog.cardinality(due);
+  with locked as (
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(ids) and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')
+      and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
+    order by e.id for update
+  ), gone as (
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+      finished_at = (select kernel.now())
+    from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
+  )
+  select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
+  if pg_catalog.cardinality(ended) = 0 then return 0; end if;
+  perform private.cancel_messages(ended, null, null, why);
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
+  where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  from pg_catalog.unnest(ended) i;
+  return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.is_awake(text,uuid) sha256:f23a3858c78f1a43
--- Whether a tenant has a message on the queue that can be taken now.
-create or replace function private.is_awake(queue text, tenant uuid) returns boolean
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  awake boolean;
-begin
-  execute pg_catalog.format('select exists (select from pgmq.%I q where q.message ->> ''tenant_id'' = $1
-    and q.vt <= pg_catalog.clock_timestamp())', 'q_' || queue)
-    into awake using tenant::text;
-  return awake;
-end $$;
+-- object function private.advance_enrollments(jsonb) sha256:2a388c9fb540bc85
+-- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
+-- settled: [{"step_run_id","branch","outcome","at","references","subject"}]; only open runs of people who still stand there move on.
+create or replace function private.advance_enrollments(settled jsonb) returns int
+language sql volatile set search_path = '' as $$
+  with given as materialized (
+    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz, reference text, subject text)
+  ), runs as (
+    update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
+    from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at, g.reference, g.subject
+  ), next as (
+    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.action
+    from runs r
+    left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
+    left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
+  ), moved as (
+    update public.enrollments e set
+      updated_at = (select kernel.now()),
+      status = case when n.to_node is null then 'finished' else 'waiting' end,
+      node_id = coalesce(n.to_node, e.node_id),
+      next_at = case when n.to_node is not null then n.at end,
+      entered_at = n.at,
+      action = n.action,
+      sender_id = (e.vars -> 'senders' ->> pg_catalog.split_part(n.action, '.', 1))::uuid,
+      finished_at = case when n.to_node is null then (select kernel.now()) end,
+      reason = null, reason_detail = null
+    from next n
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+      -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
+      and (e.status || '') in ('sending', 'task')
+    returning 1
+  )
+  select pg_catalog.count(*)::int from moved
+$$;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
 
--- object function private.drop_wakes() sha256:ced8509b0c0633fd
--- Wake messages of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this a
--- team whose planner left a hundred of them would hold every worker for as long as they last.
-create or replace function private.drop_wakes() returns void
+-- object function private.wake_planning() sha256:f386db4d04bdcaf8
+-- Schedules: run across tenants; they only mark and enqueue.
+
+-- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
+create or replace function private.wake_planning() returns int
 language sql volatile security definer set search_path = '' as $$
-  delete from pgmq.q_messaging_send q where q.msg_id in (
-    select w.msg_id from pgmq.q_messaging_send w
-    where w.vt <= pg_catalog.clock_timestamp() and w.message ->> 'tenant_id' = kernel.tenant()::text for update skip locked)
+  select kernel.wake('campaigns_plan', array(
+    select distinct k.tenant_id from public.campaigns k
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and exists (select from public.enrollments e
+        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())))
 $$;
-grant execute on function private.drop_wakes() to overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8d114a1a359238ed
--- Whether a moment lies in a campaign's sending window, and if not, when it next does. Days are ISO (1 = Monday).
-create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
-language sql stable set search_path = '' as $$
-  select settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-    settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
-    and local.t::time >= (settings -> 'window' ->> 'start')::time
-    and local.t::time < (settings -> 'window' ->> 'end')::time)
-  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
-$$;
-grant execute on function private.in_window(jsonb,timestamp with time zone) to overture_user, overture_worker;
-
--- object function private.finish_campaigns() sha256:1ee3d7534e20da51
+-- object function private.finish_campaigns() sha256:5126009917d9c151
 -- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
 -- whoever adds people meanwhile holds the campaign's row, and what they added is seen by the second statement.
 create or replace function private.finish_campaigns() returns int
@@ -1075,60 +1299,97 @@ begin
   over := array(
     select k.id from public.campaigns k
     where k.status = 'running' and k.enrolling = 0
-      and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id
-        and e.status in ('waiting', 'sending', 'blocked'))
+      and not exists (select from public.enrollments e
+        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'task', 'blocked'))
     for update of k skip locked);
   update public.campaigns k set status = 'done', finished_at = kernel.now()
   where k.status = 'running' and k.id = any(over) and k.enrolling = 0
-    and not exists (select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id
-      and e.status in ('waiting', 'sending', 'blocked'));
+    and not exists (select from public.enrollments e
+      where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status in ('waiting', 'sending', 'task', 'blocked'));
   get diagnostics n = row_count;
   return n;
 end $$;
 
--- object function private.end_enrollments(uuid[],text,text) sha256:43813d2e4e75dc8a
--- Ends enrollments and takes back what has not left yet. The one way an enrollment ends early.
-create or replace function private.end_enrollments(ids uuid[], new_status text, why text) returns int
-language sql volatile set search_path = '' as $$
-  with ended as (
-    update public.enrollments e set status = new_status, reason = why, next_at = null, finished_at = kernel.now()
-    where e.tenant_id = (select kernel.tenant()) and e.id = any(ids) and e.status in ('waiting', 'sending', 'blocked', 'finished')
-      -- A finished sequence can still be answered or bounce; it cannot be stopped any more.
-      and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
-    returning e.id
-  ), back as (
-    update public.messages m set status = 'cancelled', due_at = null, error = why
-    from ended where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = ended.id and m.status = 'queued'
-  )
-  select pg_catalog.count(*)::int from ended
-$$;
-grant execute on function private.end_enrollments(uuid[],text,text) to overture_user, overture_worker;
+-- object function private.guard_campaign(public.messages) sha256:3c7a3b292658093b
+-- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
--- object function private.advance_enrollments(uuid[]) sha256:643493a5a58a3e7f
--- After a message left: the enrollment waits for its next step, or is finished.
-create or replace function private.advance_enrollments(message_ids uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  with gone as materialized (
-    select m.enrollment_id, m.step, m.sent_at, m.rfc_message_id, m.subject, n.wait_hours
-    from public.messages m
-    left join public.campaign_steps n on n.tenant_id = (select kernel.tenant()) and n.campaign_id = m.campaign_id
-      and n.position = m.step + 1
-    where m.tenant_id = (select kernel.tenant()) and m.id = any(message_ids) and m.status = 'sent' and m.enrollment_id is not null
-  )
-  update public.enrollments e set
-    updated_at = (select kernel.now()),
-    status = case when g.wait_hours is null then 'finished' else 'waiting' end,
-    next_at = case when g.wait_hours is null then null else g.sent_at + pg_catalog.make_interval(secs => g.wait_hours * 3600) end,
-    finished_at = case when g.wait_hours is null then (select kernel.now()) end,
-    reason = null,
-    thread_message_ids = e.thread_message_ids || coalesce(array[g.rfc_message_id], '{}'),
-    thread_subject = coalesce(e.thread_subject, g.subject)
-  from gone g
-  where e.tenant_id = (select kernel.tenant()) and e.id = g.enrollment_id and e.step = g.step
-    -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
-    and (e.status || '') = 'sending'
+-- Only for people who are still in it, in a campaign that runs, while its window is open.
+create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select s.verdict, s.reason, s.until from (
+    select
+      case when e.status is null or e.status <> 'sending' or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
+      case
+        when e.status is null then 'contact_removed'
+        when e.status <> 'sending' then 'sequence_ended'
+        when k.status = 'paused' then 'campaign_paused'
+        when k.status <> 'running' then 'campaign_stopped'
+        else 'outside_window' end as reason,
+      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
+      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+    from (values (true)) as one (row)
+    left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
+    left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+  ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
-grant execute on function private.advance_enrollments(uuid[]) to overture_user, overture_worker;
+
+-- object function private.guard_reply(public.messages) sha256:77945e9905fc2167
+-- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
+-- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
+create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', 'replied', null::timestamptz
+  from public.enrollments e
+  join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+  where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
+    and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
+    and (
+      exists (select from public.messages r
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'))
+      or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
+        join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        where c.tenant_id = m.tenant_id and c.id = m.contact_id))
+$$;
+
+-- object function private.reply_policy() sha256:368ee489b310ed12
+create or replace function private.reply_policy() returns text
+language sql stable set search_path = '' as $$
+  select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
+$$;
+grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
+
+-- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
+-- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
+-- Days are ISO (1 = Monday). Not strict and without settings of their own, so that the planner writes them into its statements.
+
+create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
+language sql stable as $$
+  select not coalesce(settings -> 'skip_dates' ? (local.t::date)::text, false)
+    and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
+      and local.t::time >= (settings -> 'window' ->> 'start')::time
+      and local.t::time < (settings -> 'window' ->> 'end')::time))
+  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+$$;
+
+-- object function private.next_opening(jsonb,timestamptz) sha256:478645f615ba0162
+-- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
+-- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
+create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
+language sql stable as $$
+  select case when private.in_window(settings, after) then after else (
+    select pg_catalog.min(o.opens) from (
+      select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
+        at time zone coalesce(settings ->> 'time_zone', 'UTC') as opens
+      from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0, 62) n) d
+      where not coalesce(settings -> 'skip_dates' ? d.day::text, false)
+        and (nullif(settings -> 'window', 'null'::jsonb) is null
+          or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))
+    ) o where o.opens >= after) end
+$$;
+grant execute on function private.in_window(jsonb, timestamptz), private.next_opening(jsonb, timestamptz) to overture_user, overture_worker;
 
 -- object function private.operator_tenant() sha256:a99b44cbb56bbd3b
 -- The team that runs the installation: named by the setting operator_tenant, else the first one, which took the claim link.
@@ -1495,25 +1756,82 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;
 
--- object function private.suppress(text[],text,text,text) sha256:9f9a181f1300e4ea
--- Stops every running sequence of these addresses and suppresses them. The one way an address becomes suppressed.
-create or replace function private.suppress(addresses text[], why text, enrollment_status text, note text) returns void
+-- object function private.guard_suppression(public.messages) sha256:e7c95e8ae01b2ca7
+-- Who must not be written to.
+
+-- A suppressed address is never written to on its channel.
+create or replace function private.guard_suppression(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', 'suppressed', null::timestamptz from public.suppressions x
+  where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_address
+$$;
+
+-- object function private.guard_consent(public.messages) sha256:941d1a4466fb3067
+-- A person who opted out on a channel is not written to there, whatever the address; and where the channel demands consent, only with it.
+create or replace function private.guard_consent(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', case when c.state = 'withdrawn' then 'opted_out' else 'no_consent' end, null::timestamptz
+  from (values (true)) as one (row)
+  left join public.consents c on c.tenant_id = m.tenant_id and c.contact_id = m.contact_id and c.channel = m.channel
+  where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
+$$;
+
+-- object function private.suppress(text,text[],text,text) sha256:9baf835fa60022b6
+-- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
+-- follows from it then happens again where it was missed.
+create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   insert into public.suppressions (tenant_id, channel, address, reason, detail)
-  select kernel.tenant(), 'email', a, why, note from (select distinct pg_catalog.lower(x) as a from pg_catalog.unnest(addresses) x) d
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
   on conflict (tenant_id, channel, address) do nothing;
-  perform private.end_enrollments(array(
-    select e.id from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-    where e.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and e.status in ('waiting', 'sending', 'blocked', 'finished')
-  ), enrollment_status, note);
-  update public.messages m set status = 'cancelled', due_at = null, error = note
-  where m.tenant_id = (select kernel.tenant()) and m.status = 'queued' and m.to_email = any(addresses);
-  update public.contacts c set status = case enrollment_status when 'bounced' then 'bounced' when 'unsubscribed' then 'unsubscribed'
-    else 'suppressed' end
-  where c.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and c.status not in ('bounced', 'unsubscribed', 'suppressed');
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
-grant execute on function private.suppress(text[],text,text,text) to overture_user, overture_worker;
+
+-- object function private.set_consent(text,uuid[],text,text) sha256:39d18835eedb706a
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  changed uuid[];
+begin
+  with written as (
+    insert into public.consents as c (tenant_id, contact_id, channel, state, source)
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
+    where c.state <> excluded.state returning c.contact_id
+  )
+  select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
+  perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
+    pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
+  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  return pg_catalog.cardinality(changed);
+end $$;
+
+-- object function private.opt_out(text,uuid[],text[],text,text) sha256:624e81a0d867620c
+-- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform private.suppress(on_channel, addresses, why, note);
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+end $$;
+
+-- object function private.opt_in(text,uuid[],text[],text) sha256:0db2231beb1f2249
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.suppressions x
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
+  perform private.set_consent(on_channel, people, 'granted', note);
+end $$;
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+  to overture_user, overture_worker;
 
 -- object do analytics/tallies sha256:f35f3892ac900f22
 -- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
@@ -1619,23 +1937,22 @@ grant select (tenant_id, id, email, first_name, last_name, full_name, title, com
   locale, country, custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at)
     on public.contacts to overture_analyst;
 
--- object view analytics.campaigns sha256:194badcc5ea4fa5b
+-- object view analytics.campaigns sha256:12fcb8d0c0820fb1
 create or replace view analytics.campaigns with (security_invoker = true) as
-  select id, name, status, tier, sender_id, list_id, segment_id, started_at, finished_at, created_at, updated_at from public.campaigns;
+  select id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at from public.campaigns;
 grant select on analytics.campaigns to overture_analyst;
-grant select (tenant_id, id, name, status, tier, sender_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
+grant select (tenant_id, id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
   on public.campaigns to overture_analyst;
 
--- object view analytics.messages sha256:6dcb822644e09d14
+-- object view analytics.messages sha256:7b20444aaebf9fdf
 create or replace view analytics.messages with (security_invoker = true) as
-  select id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
-    thread_id,
-    error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+  select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
+    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
       created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
-grant select (tenant_id, id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email,
-  to_email, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
+  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
     complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
 
 -- object view analytics.events sha256:56cbdcedebbb732a
@@ -1740,6 +2057,14 @@ create or replace trigger guard_owners before update or delete on public.members
 -- object trigger touch on public.tenants sha256:c60c8ecdf902715c
 create or replace trigger touch before update on public.tenants for each row execute function kernel.touch();
 
+-- object trigger keep_addresses_insert on public.contacts sha256:b4e9cc70cbedf631
+create or replace trigger keep_addresses_insert after insert on public.contacts referencing new table as came
+  for each statement execute function private.keep_addresses();
+
+-- object trigger keep_addresses_update on public.contacts sha256:af3fa2fcecbb478f
+create or replace trigger keep_addresses_update after update on public.contacts referencing old table as went new table as came
+  for each statement execute function private.keep_addresses();
+
 -- object trigger touch on public.contacts sha256:f391967c52fe7c64
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.contacts for each row
@@ -1750,7 +2075,9 @@ create or replace trigger touch before update on public.contacts for each row
 create or replace trigger touch before update on public.messages for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
--- object trigger touch on public.enrollments sha256:d204144c30950e40
+-- object trigger touch on public.enrollments sha256:6dc3e71267b23d96
+-- People on their way through sequences.
+
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.enrollments for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();

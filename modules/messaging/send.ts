@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
-import type { AnyProvider, Connection, OutboundEmail, SendOutcome } from "../kernel/provider.ts";
+import type { AnyChannel, EmailDetails } from "../kernel/channel.ts";
+import type { AnyProvider, Connection, OutboundMessage, SendCapability, SendOutcome } from "../kernel/provider.ts";
 import { openConnection } from "../providers/connections.ts";
 
 /**
@@ -9,8 +10,8 @@ import { openConnection } from "../providers/connections.ts";
  * the settlement. A crash between claim and settlement leaves an expired lease, which becomes `unknown`, never a second send.
  */
 
-/** Longest lawful wait for a provider (15 s a call) and its settlement, with room: past it the worker is taken for dead. */
-const LEASE_SECONDS = 120;
+/** Room in a lease besides the calls: the settlement, and a worker that is slow to get the processor. */
+const LEASE_ROOM_SECONDS = 60;
 /** One message's share of the worker; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
 /** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
@@ -22,17 +23,16 @@ const MAX_WAIT_SECONDS = 3;
 
 type Claimed = {
   id: string;
+  action: string;
   /** Which attempt this claim is. */
   attempts: number;
-  from_email: string;
+  from_address: string;
   from_name: string;
-  to_email: string;
-  reply_to: string | null;
+  to_address: string;
   subject: string;
-  body_html: string | null;
   body_text: string;
-  headers: Record<string, string>;
-  rfc_message_id: string;
+  content: Record<string, unknown>;
+  email: EmailDetails | null;
 };
 
 const TOO_LATE: SendOutcome = {
@@ -42,7 +42,12 @@ const TOO_LATE: SendOutcome = {
   after_seconds: 0,
 };
 
-type Opened = { provider: AnyProvider; connection: Connection<Record<string, unknown>> };
+type Opened = {
+  provider: AnyProvider;
+  connection: Connection<Record<string, unknown>>;
+  channel: AnyChannel;
+  send: SendCapability<Record<string, unknown>, unknown>;
+};
 
 export const messagingSend = defineManualConsumer({
   queue: "messaging_send",
@@ -55,8 +60,7 @@ export const messagingSend = defineManualConsumer({
     const end = performance.now() + BUDGET_MS; // the date may be set meanwhile
     const connections = await ctx.tx(async (tx) => {
       // Before the look at what is due: what a dropped one announced is then seen.
-      await tx.db`select private.drop_wakes()`;
-      await tx.db`select private.cancel_unsendable()`;
+      await tx.db`select kernel.drop_wakes('messaging_send')`;
       const rows = await tx.db<{ connection_id: string }[]>`
         select c.id as connection_id from public.connections c
         where c.tenant_id = ${ctx.tenantId} and c.status = 'active' and exists (
@@ -76,8 +80,10 @@ export const messagingSend = defineManualConsumer({
 
 /** Sends on one connection until nothing is due (false) or the time is up (true). */
 async function drainConnection(ctx: ManualCtx, connectionId: string, end: number): Promise<boolean> {
-  const opened = await ctx.tx((tx) => openConnection(tx, connectionId));
-  if (!opened.provider.send) return false;
+  const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
+  const channel = ctx.registry.channels.get(provider.category);
+  if (!provider.send || !channel) return false;
+  const opened: Opened = { provider, connection, channel, send: provider.send };
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, () => drainLane(ctx, opened, end)));
   const failed = lanes.find((l) => l.status === "rejected");
   if (failed) throw failed.reason;
@@ -85,13 +91,14 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
 }
 
 async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
-  const { provider } = opened;
+  const { batch, call_seconds } = opened.send;
   const connectionId = opened.connection.id;
   const perSecond = ratePerSecond(opened);
   // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
-  const size =
-    provider.limits.batch > 1 ? provider.limits.batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
-  const calls = provider.limits.batch > 1 ? 1 : size;
+  const size = batch > 1 ? batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
+  const calls = batch > 1 ? 1 : size;
+  // A call begins within a quarter of the lease, and may then last as long as is lawful.
+  const leaseSeconds = Math.ceil(((call_seconds + LEASE_ROOM_SECONDS) * 4) / 3);
   const bucket = `connection:${connectionId}`;
   let wait = 0;
 
@@ -107,14 +114,17 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     });
     if (wait > MAX_WAIT_SECONDS) return false;
     if (wait > 0) continue;
-    const claimed = await ctx.tx(async (tx) => [
-      ...(await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`),
-    ]);
-    if (claimed.length === 0) return false;
+    const claimed = await ctx.tx((tx) => claim(tx, size, leaseSeconds, connectionId));
+    if (claimed.length === 0) {
+      // Nothing that may leave: what a guard stops is moved out of the way, and what stood behind it may be next.
+      const [swept] = await ctx.tx((tx) => tx.db<{ n: number }[]>`select private.apply_guards() as n`);
+      if (swept!.n === 0) return false;
+      continue;
+    }
     // Frozen since the claim? The lease may be over, and somebody else at it. The date goes on while a machine sleeps, the
     // monotonic clock when the date is set back.
     const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
-    const late = passed > (LEASE_SECONDS / 4) * 1000;
+    const late = passed > (leaseSeconds / 4) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
     await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;
@@ -123,30 +133,37 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
 }
 
 /** The provider's documented rate, unless the connection says otherwise (a bigger plan). */
-function ratePerSecond({ provider, connection }: Opened): number {
+function ratePerSecond({ send, connection }: Opened): number {
   const own = Number(connection.settings.per_second);
-  return Number.isFinite(own) && own > 0 ? own : provider.limits.per_second;
+  return Number.isFinite(own) && own > 0 ? own : send.per_second;
 }
 
+/** Takes due messages, each with what its channel keeps of it. */
+const claim = async (tx: Ctx, size: number, leaseSeconds: number, connectionId: string): Promise<Claimed[]> => [
+  ...(await tx.db<Claimed[]>`
+    select m.id, m.action, m.attempts, m.from_address, m.from_name, m.to_address, m.subject, m.body_text, m.content,
+      case when d.message_id is not null then jsonb_build_object('rfc_message_id', d.rfc_message_id, 'in_reply_to', d.in_reply_to, 'reply_to', d.reply_to,
+        'headers', d.headers, 'html', d.html) end as email
+    from private.claim_messages(${size}, ${leaseSeconds}, ${connectionId}) m
+    left join public.email_details d on d.tenant_id = m.tenant_id and d.message_id = m.id`),
+];
+
 /** Calls the provider. Whatever goes wrong in here is an outcome: an exception must not hide that a call was made. */
-async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
-  const emails: OutboundEmail[] = claimed.map((m) => ({
+async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
+  const { provider, connection, channel, send } = opened;
+  const messages: OutboundMessage[] = claimed.map((m) => ({
     id: m.id,
-    from: { email: m.from_email, name: m.from_name || null },
-    to: { email: m.to_email },
-    reply_to: m.reply_to,
-    subject: m.subject,
-    html: m.body_html ?? "",
-    text: m.body_text,
-    message_id: m.rfc_message_id,
-    headers: m.headers,
+    action: m.action,
+    from: { address: m.from_address, name: m.from_name || null },
+    to: { address: m.to_address },
+    content: channel.content({ subject: m.subject, text: m.body_text, content: m.content, email: m.email }),
   }));
-  const batches = provider.limits.batch > 1 ? [emails] : emails.map((e) => [e]);
+  const batches = send.batch > 1 ? [messages] : messages.map((m) => [m]);
   const started = performance.now();
   const outcomes = await Promise.all(
     batches.map(async (batch): Promise<SendOutcome[]> => {
       try {
-        const answers = await provider.send!(batch, connection, ctx.http);
+        const answers = await send.send(batch, connection, ctx.http);
         if (answers.length === batch.length) return answers;
         throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {

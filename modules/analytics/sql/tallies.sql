@@ -17,20 +17,19 @@ begin
         cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
       ('enrollments', 'campaign_id, status', $$
         select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, step, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
+      ('messages', 'campaign_id, step_id, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
         'bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || coalesce(s.step, 0) || '/'
-          || x.what as key, x.n
+        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || x.what as key, x.n
         from (
-          select c.tenant_id, c.campaign_id, c.step_id, c.step,
+          select c.tenant_id, c.campaign_id, c.step_id,
             sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
             sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
             sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
             sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
               sum(c.sign) filter (where c.complained_at is not null) as complained,
             sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
-            sum(c.sign) filter (where c.status in ('queued', 'sending')) as queued
-          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3, 4
+            sum(c.sign) filter (where c.status in ('queued', 'held', 'sending')) as queued
+          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3
         ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
           ('replied', s.replied),
           ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),

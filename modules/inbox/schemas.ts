@@ -1,6 +1,15 @@
 import { z } from "zod";
 
-export const MESSAGE_STATUS = ["queued", "sending", "sent", "failed", "unknown", "cancelled", "received"] as const;
+export const MESSAGE_STATUS = [
+  "queued",
+  "held",
+  "sending",
+  "sent",
+  "failed",
+  "unknown",
+  "cancelled",
+  "received",
+] as const;
 
 const at = z.iso.datetime().nullable();
 
@@ -13,17 +22,20 @@ export const MessageSchema = z
     contact: z.object({ id: z.uuid(), full_name: z.string(), email: z.string().nullable() }).nullable(),
     campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
     enrollment_id: z.uuid().nullable(),
-    step: z.number().int().nullable(),
+    step_id: z.uuid().nullable(),
+    action: z.string().describe("What is done on the channel, such as `email.send`."),
+    approval: z.enum(["not_required", "pending", "approved", "rejected"]),
     thread_id: z.uuid(),
-    from_email: z.string(),
+    from_address: z.string(),
     from_name: z.string(),
-    to_email: z.string(),
+    to_address: z.string(),
     subject: z.string(),
     snippet: z.string().describe("The first 200 characters of the text."),
     is_auto_reply: z.boolean(),
     attempts: z.number().int(),
     provider_message_id: z.string().nullable(),
     error: z.string().nullable(),
+    error_code: z.string().nullable().describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
     due_at: at,
     sent_at: at,
     delivered_at: at,
@@ -42,8 +54,11 @@ export const MessageDetailSchema = MessageSchema.extend({
     .string()
     .nullable()
     .describe("For outgoing messages. The HTML of received mail is never given out: show body_text."),
-  headers: z.record(z.string(), z.unknown()),
-  rfc_message_id: z.string().nullable(),
+  email: z
+    .object({ rfc_message_id: z.string().nullable(), headers: z.record(z.string(), z.unknown()) })
+    .nullable()
+    .describe("What only e-mail has; null on other channels."),
+  content: z.record(z.string(), z.unknown()).describe("What only its channel has."),
   attempt_log: z.array(
     z.object({
       number: z.number().int(),
@@ -65,15 +80,21 @@ export const MessageDetailSchema = MessageSchema.extend({
   ),
 }).meta({ id: "MessageDetail" });
 
+export const THREAD_STATUS = ["open", "closed"] as const;
+
 export const ThreadSchema = z
   .object({
     id: z.uuid(),
+    channel: z.string(),
+    status: z.enum(THREAD_STATUS),
+    address: z.string().describe("The other side's address."),
     subject: z.string(),
     snippet: z.string(),
     contact: MessageSchema.shape.contact,
     campaign: MessageSchema.shape.campaign,
-    last_received_at: z.iso.datetime(),
-    is_auto_reply: z.boolean(),
+    last_message_at: z.iso.datetime(),
+    last_received_at: z.iso.datetime().nullable(),
+    is_auto_reply: z.boolean().describe("Whether the newest received message was written by a machine."),
     messages: z.number().int(),
   })
   .meta({ id: "Thread", description: "A conversation that somebody answered." });
