@@ -42,7 +42,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "reads messages of all tenants to spread them; consumers then work tenant by tenant",
   ],
   "kernel.settle(text,jsonb)": [worker, "belongs to dequeue: the messages of one batch may be of several tenants"],
-  "kernel.extend_visibility(text,bigint[],integer)": [
+  "kernel.extend_visibility(text,bigint[],integer[],timestamp with time zone[],integer)": [
     worker,
     "belongs to dequeue: the messages of one batch may be of several tenants",
   ],

@@ -1,0 +1,100 @@
+-- kernel: only the reader that holds a message settles it or keeps it hidden; facts go from module to module.
+-- owner: modules/kernel   breaking: no   locks: none
+
+-- Fencing ---------------------------------------------------------------------------------------------------------------------
+-- A read of a message is named by (msg_id, read_ct): every later read has a higher read_ct. A reader whose visibility ran out
+-- names a read that is over, so that what it settles is refused and its transaction is rolled back.
+
+-- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
+-- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
+drop function kernel.dequeue(text, int, int);
+create function kernel.dequeue(queue text, visibility_seconds int, quantity int)
+returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
+-- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
+language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
+begin
+  -- The moment is a parameter, because a volatile function cannot bound an index scan.
+  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
+    with due as (
+      select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
+    )
+    update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
+    from due where m.msg_id = due.msg_id
+    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
+  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
+  loop
+    return next;
+  end loop;
+end $$;
+
+-- Settles a batch in one statement.
+-- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
+-- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
+-- A dead letter is copied and removed together, so nothing is lost between the two.
+create or replace function kernel.settle(queue text, outcomes jsonb) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  wanted int := pg_catalog.jsonb_array_length(outcomes);
+  settled int;
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  -- Nearly always everything went well, and planning the long statement would cost as much as running it.
+  if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
+    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
+      using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n),
+            array(select (e ->> 'read_ct')::int from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n);
+    get diagnostics settled = row_count;
+  else
+    execute pg_catalog.format($q$
+      with o as (
+        select (e ->> 'msg_id')::bigint as msg_id, (e ->> 'read_ct')::int as read_ct, e ->> 'kind' as kind, e ->> 'reason' as reason,
+               coalesce((e ->> 'in')::double precision, 0) as delay
+        from pg_catalog.jsonb_array_elements($1) e
+      ), later as (
+        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
+        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind = 'retry'
+        returning 1
+      ), gone as (
+        delete from pgmq.%1$I q using o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('done', 'dead')
+        returning q.read_ct, q.enqueued_at, q.message, o.kind, o.reason
+      ), letters as (
+        insert into kernel.dead_letters (queue, tenant_id, message, reason, attempts, enqueued_at)
+        select %2$L, case when g.message ->> 'tenant_id' ~ '^[0-9a-fA-F-]{36}$' then (g.message ->> 'tenant_id')::uuid end,
+               g.message, coalesce(g.reason, 'no reason given'), g.read_ct, g.enqueued_at
+        from gone g where g.kind = 'dead'
+      )
+      select (select pg_catalog.count(*) from later) + (select pg_catalog.count(*) from gone)
+    $q$, 'q_' || queue, queue) into settled using outcomes;
+  end if;
+  if settled <> wanted then
+    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted, queue using errcode = 'OV001';
+  end if;
+end $$;
+
+-- Keeps messages hidden while a slow handler still works on them. A message is named by its read and by `vt` as this reader last
+-- saw it: what was settled (a retry sets vt) or read again meanwhile stays as it is. Returns what is hidden now, with the new vt.
+-- A row that is locked is being settled or read: nobody waits for it here.
+drop function kernel.extend_visibility(text, bigint[], int);
+create function kernel.extend_visibility(queue text, ids bigint[], reads int[], hidden_until timestamptz[], seconds int)
+returns table (msg_id bigint, vt timestamptz)
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  return query execute pg_catalog.format($q$
+    with held as (
+      select q.msg_id from rows from (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) o (msg_id, read_ct, vt)
+      join pgmq.%1$I q on q.msg_id = o.msg_id and q.read_ct = o.read_ct and q.vt = o.vt
+      for update of q skip locked
+    )
+    update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4)
+    from held where m.msg_id = held.msg_id
+    returning m.msg_id, m.vt
+  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds;
+end $$;
+
+revoke all on function kernel.dequeue(text, int, int), kernel.extend_visibility(text, bigint[], int[], timestamptz[], int) from public;
+grant execute on function kernel.dequeue(text, int, int), kernel.extend_visibility(text, bigint[], int[], timestamptz[], int) to overture_worker;
