@@ -1,4 +1,5 @@
 import type { AnyConsumer } from "./queues/consumer.ts";
+import type { AnyFact, Hearing } from "./queues/fact.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
@@ -14,6 +15,10 @@ export type ModuleDef = {
   operations?: readonly AnyOperation[];
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
+  /** Facts this module tells, from TypeScript (`ctx.emit`) or SQL (`kernel.emit`). Defined in its facts.ts, which any module may import. */
+  emits?: readonly AnyFact[];
+  /** Facts this module wants to be told. */
+  hears?: readonly Hearing[];
   providers?: readonly AnyProvider[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];
