@@ -102,3 +102,10 @@ create table kernel.samples (
   primary key (span, at, kind, name)
 ) with (fillfactor = 70);
 comment on table kernel.samples is 'What the processes measured, per minute (2 days), per hour (40 days) and ever. Merged over processes.';
+
+create table kernel.subscriptions (
+  fact text not null check (fact ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$'),
+  queue text not null references kernel.queues (name) on delete cascade,
+  primary key (fact, queue)
+);
+comment on table kernel.subscriptions is 'Which queues are told of which facts. Written at install from the modules that are on.';

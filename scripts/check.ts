@@ -4,6 +4,7 @@ import { dirname, join, normalize, relative } from "node:path";
 import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
 import { configKeys } from "../modules/kernel/config.ts";
+import { factFaults } from "./facts.ts";
 import { tableFaults } from "./mutations.ts";
 import { secretsIn } from "./secrets.ts";
 import { sinksIn, unusedExceptions } from "./sinks.ts";
@@ -54,6 +55,8 @@ function importDirection() {
         const [, into] = target.split("/");
         if (to !== "modules") fault(path, `a module must not import ${target}`);
         else if (from === "kernel" && into !== "kernel") fault(path, `the kernel must not import the module ${into}`);
+        // Facts are said to everybody: hearing them needs the definition, not the module.
+        else if (/^modules\/\w+\/facts\.ts$/.test(target)) continue;
         else if (into !== "kernel" && into !== from && path !== "modules/boot.ts" && !reach(from!).has(into!)) {
           fault(path, `imports from ${into}, which modules/${from}/module.ts does not name in needs`);
         }
@@ -219,6 +222,11 @@ function sinks() {
   faults.push(...unusedExceptions(files));
 }
 
+function facts() {
+  const files = tracked.filter((p) => /^(modules|migrations)\/.*\.(ts|sql)$/.test(p));
+  faults.push(...factFaults(files.map((path) => [path, read(path)] as const)));
+}
+
 /** The table of guards and the tests that miss them still fits the files. `npm run mutations` tries it. */
 function mutations() {
   const known = new Set(tracked);
@@ -241,6 +249,7 @@ for (const rule of [
   marks,
   secrets,
   sinks,
+  facts,
   mutations,
 ])
   rule();

@@ -6,6 +6,7 @@ import type { Metrics } from "./observability/metrics.ts";
 import type { Registry } from "./registry.ts";
 import type { Vault } from "./secrets/vault.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
+import type { Fact } from "./queues/fact.ts";
 
 export const ROLES = ["viewer", "approver", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
@@ -47,12 +48,17 @@ export type Ctx = Services & {
     payloads: P | readonly P[],
     options?: { delaySeconds?: number },
   ): Promise<void>;
-  /** Adds facts to the audit row the kernel writes for this act; never secrets. */
+  /**
+   * Tells every subscriber in this transaction that something happened: one queue message each for up to 500 items. Each item is
+   * parsed first: a bad one throws here. A module of the registry must name the fact in its `emits`.
+   */
+  emit<P extends object>(fact: Fact<string, P>, items: readonly P[]): Promise<void>;
+  /** Adds details to the audit row the kernel writes for this act; never secrets. */
   audit(detail: Record<string, unknown>, target?: string): void;
 };
 
 /** For work that must not hold a transaction while it calls the outside: opens one per step. */
-export type ManualCtx = Omit<Ctx, "db" | "now" | "audit"> & {
+export type ManualCtx = Omit<Ctx, "db" | "now" | "audit" | "emit"> & {
   tx<T>(fn: (ctx: Ctx) => Promise<T>): Promise<T>;
 };
 

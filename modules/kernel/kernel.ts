@@ -1,6 +1,7 @@
 import { auditable } from "./operations/audit-mask.ts";
 import { loadConfig, type Config } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
+import type { AnyFact } from "./queues/fact.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
 import { type Database, openDatabase, scopeOf, type Tx } from "./database/db.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";
@@ -8,7 +9,7 @@ import { uuid7 } from "./database/ids.ts";
 import { createLog } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type { ModuleDef } from "./module.ts";
-import { createRegistry } from "./registry.ts";
+import { createRegistry, type Registry } from "./registry.ts";
 import { createSamples, type Samples } from "./observability/samples.ts";
 import { createVault } from "./secrets/vault.ts";
 
@@ -98,6 +99,7 @@ export function createKernel(
     db: tx,
     now,
     enqueue: (consumer, payloads, options) => enqueue(tx, consumer, payloads, options?.delaySeconds ?? 0),
+    emit: (fact, items) => emit(tx, registry, fact, items),
     audit: (detail, target) => void notes.push({ detail, target: target ?? null }),
   });
 
@@ -169,4 +171,11 @@ async function enqueue(tx: Tx, consumer: AnyConsumer, payloads: unknown, delaySe
   if (list.length === 0) return;
   const messages = list.map((p) => JSON.stringify(consumer.payload.parse(p)));
   await tx`select kernel.enqueue(${consumer.queue}, ${messages}::text[]::jsonb[], ${delaySeconds})`;
+}
+
+async function emit(tx: Tx, registry: Registry, fact: AnyFact, items: readonly object[]): Promise<void> {
+  if (registry.facts.get(fact.name) !== fact)
+    throw new Error(`No module that is on emits the fact ${fact.name}: name it in "emits" of its module.ts.`);
+  const list = items.map((item) => fact.payload.parse(item));
+  if (list.length > 0) await tx`select kernel.emit(${fact.name}, ${tx.json(list as never)})`;
 }

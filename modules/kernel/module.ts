@@ -1,8 +1,10 @@
 import type { AnyChannel } from "./channel.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
+import type { AnyFact, Hearing } from "./queues/fact.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
+import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
 /** A module's door: what it needs and what it offers. Ten lines, no logic. */
@@ -16,6 +18,14 @@ export type ModuleDef = {
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
   channels?: readonly AnyChannel[];
+  /** Kinds of steps that sequences can have. */
+  steps?: readonly AnyStep[];
+  /** Names of its guard functions, `private.guard_<name>`: what may stop a message that is due. */
+  guards?: readonly string[];
+  /** Facts this module tells, from TypeScript (`ctx.emit`) or SQL (`kernel.emit`). Defined in its facts.ts, which any module may import. */
+  emits?: readonly AnyFact[];
+  /** Facts this module wants to be told. */
+  hears?: readonly Hearing[];
   providers?: readonly AnyProvider[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];

@@ -1,5 +1,6 @@
 import type { AnyChannel } from "./channel.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
+import type { AnyFact, Hearing } from "./queues/fact.ts";
 import { type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
@@ -11,7 +12,11 @@ export type Registry = {
   modules: ModuleDef[];
   permissions: Map<string, Role>;
   operations: AnyOperation[];
+  /** Those of hearings too. */
   consumers: AnyConsumer[];
+  /** By name: what the modules emit. */
+  facts: Map<string, AnyFact>;
+  hearings: Hearing[];
   schedules: Schedule[];
   channels: AnyChannel[];
   providers: AnyProvider[];
@@ -34,7 +39,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   for (const m of modules) for (const [name, role] of Object.entries(m.permissions ?? {})) permissions.set(name, role);
 
   const operations = modules.flatMap((m) => m.operations ?? []);
-  const consumers = modules.flatMap((m) => m.consumers ?? []);
+  const hearings = modules.flatMap((m) => m.hears ?? []);
+  const consumers = [...modules.flatMap((m) => m.consumers ?? []), ...hearings.map((h) => h.consumer)];
+  const emitted = modules.flatMap((m) => m.emits ?? []);
+  const facts = new Map(emitted.map((f) => [f.name, f]));
   const schedules = modules.flatMap((m) => m.schedules ?? []);
   const channels = modules.flatMap((m) => m.channels ?? []);
   const providers = modules.flatMap((m) => m.providers ?? []);
@@ -62,6 +70,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     consumers.map((c) => c.queue),
   );
   twice(
+    "fact",
+    emitted.map((f) => f.name),
+  );
+  twice(
     "schedule",
     schedules.map((s) => s.name),
   );
@@ -80,6 +92,20 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     if (op.auth === "tenant" && !permissions.has(op.permission))
       faults.push(`operation ${op.id}: no module declares the permission ${op.permission}`);
   }
+  for (const { name, payload } of emitted) {
+    if (!/^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$/.test(name))
+      faults.push(`fact ${name}: name it <noun>.<what became of it>, in lower case letters, digits and _`);
+    if ("tenant_id" in ((payload as { shape?: object }).shape ?? {}))
+      faults.push(`fact ${name}: leave tenant_id out of its payload; the queue message names the tenant`);
+  }
+  for (const h of hearings) {
+    for (const fact of h.facts) {
+      if (facts.get(fact.name) === fact) continue;
+      if (facts.has(fact.name))
+        faults.push(`queue ${h.consumer.queue}: the fact ${fact.name} it hears is another one than is emitted`);
+      else if (!h.optional) faults.push(`queue ${h.consumer.queue}: no module that is on emits ${fact.name}`);
+    }
+  }
   for (const c of consumers) {
     if (!/^[a-z][a-z0-9_]{0,46}$/.test(c.queue))
       faults.push(`queue ${c.queue}: use lower case letters, digits and _, at most 47`);
@@ -94,6 +120,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     permissions,
     operations,
     consumers,
+    facts,
+    hearings,
     schedules,
     channels,
     providers,

@@ -10,8 +10,15 @@ await t.sql`select kernel.create_queue(${queue})`;
 async function die(tenant: TestTenant, n: number): Promise<void> {
   const messages = Array.from({ length: n }, (_, i) => JSON.stringify({ tenant_id: tenant.id, i }));
   await t.sql`select kernel.enqueue(${queue}, ${messages}::text[]::jsonb[])`;
-  const read = await t.sql<{ msg_id: string }[]>`select msg_id from kernel.dequeue(${queue}, 60, ${n})`;
-  const outcomes = read.map((r) => ({ msg_id: Number(r.msg_id), kind: "dead", reason: "no such contact" }));
+  const read = await t.sql<
+    { msg_id: string; read_ct: number }[]
+  >`select msg_id, read_ct from kernel.dequeue(${queue}, 60, ${n})`;
+  const outcomes = read.map((r) => ({
+    msg_id: Number(r.msg_id),
+    read_ct: r.read_ct,
+    kind: "dead",
+    reason: "no such contact",
+  }));
   await t.sql`select kernel.settle(${queue}, ${t.sql.json(outcomes)})`;
 }
 const lettersOf = async (tenant: TestTenant) =>

@@ -42,17 +42,21 @@ test(
     // Reading: the hidden ones in front are not looked at, and neither are those behind.
     await pages(`select * from kernel.dequeue('${QUEUE}', 60, 10)`);
     expect(await pages(`select * from kernel.dequeue('${QUEUE}', 60, 10)`)).toBeLessThan(1000);
-    const read = await sql<{ msg_id: string }[]>`select msg_id from kernel.dequeue(${QUEUE}, 60, 100)`;
+    const read = await sql<
+      { msg_id: string; held: string }[]
+    >`select msg_id, vt::text as held from kernel.dequeue(${QUEUE}, 60, 100)`;
     const ids = read.map((r) => Number(r.msg_id));
     expect(ids).toHaveLength(100);
     expect(Math.min(...ids), "what became visible first comes first").toBe(MESSAGES / 2 + 21);
 
     // Keeping, settling in every way, archiving.
     expect(
-      await pages(`select kernel.extend_visibility('${QUEUE}', array[${ids.join(",")}]::bigint[], 60)`),
+      await pages(`select count(*) from kernel.extend_visibility('${QUEUE}', array[${ids.join(",")}]::bigint[],
+        array_fill(1, array[100]), '{${read.map((r) => `"${r.held}"`).join(",")}}', 60)`),
     ).toBeLessThan(3000);
     const outcomes = ids.slice(0, 60).map((msg_id, i) => ({
       msg_id,
+      read_ct: 1,
       ...[{ kind: "done" }, { kind: "retry", in: 3600 }, { kind: "dead", reason: "no such contact" }][i % 3]!,
     }));
     expect(await pages(`select kernel.settle('${QUEUE}', '${JSON.stringify(outcomes)}')`)).toBeLessThan(3000);

@@ -37,12 +37,16 @@ export const definers: Record<string, [roles: string, why: string]> = {
     both,
     "the only way to a queue; refuses messages for another tenant than the current one",
   ],
+  "kernel.emit(text,jsonb,uuid)": [
+    both,
+    "reads who subscribed; enqueues by kernel.enqueue, which refuses another tenant than the current one",
+  ],
   "kernel.dequeue(text,integer,integer)": [
     worker,
     "reads messages of all tenants to spread them; consumers then work tenant by tenant",
   ],
   "kernel.settle(text,jsonb)": [worker, "belongs to dequeue: the messages of one batch may be of several tenants"],
-  "kernel.extend_visibility(text,bigint[],integer)": [
+  "kernel.extend_visibility(text,bigint[],integer[],timestamp with time zone[],integer)": [
     worker,
     "belongs to dequeue: the messages of one batch may be of several tenants",
   ],
@@ -144,6 +148,7 @@ export const invokers: Record<string, string> = {
   "kernel.index_queue(text)": nobody,
   "kernel.run_schedule(text)": nobody,
   "kernel.register_schedules(jsonb)": nobody,
+  "kernel.register_subscriptions(jsonb)": nobody,
   "kernel.wake_functions()": nobody,
   "kernel.prune()": nobody,
   "kernel.add_analyst(name,uuid)": nobody,

@@ -3,6 +3,8 @@ import { of, type Mutation } from "./mutation.ts";
 const MIGRATION = "migrations/20261121093000_observability.sql";
 const ALERTS = "modules/operations/alerts.test.ts";
 const SERVICE = "modules/operations/service.test.ts";
+const FACTS = "migrations/20261129130000_queues_and_facts.sql";
+const FACT = "modules/kernel/queues/fact.test.ts";
 const REPLICA = "tests/platform/replica.test.ts";
 
 export const operations: readonly Mutation[] = of("operations", [
@@ -85,5 +87,37 @@ export const operations: readonly Mutation[] = of("operations", [
     replace: "          throw error;\n",
     test: REPLICA,
     name: "without the replica everything is answered by the primary; once it is back it is asked again",
+  },
+  {
+    promise: "A fact is told to every subscriber, iff its change is committed",
+    file: FACTS,
+    find: "where s.fact = emit.fact order by s.queue loop",
+    replace: "where s.fact = emit.fact order by s.queue limit 1 loop",
+    test: FACT,
+    name: "puts one message on the queue of each subscriber, when the transaction commits and only then",
+  },
+  {
+    promise: "… in messages of a bounded size",
+    file: FACTS,
+    find: "most constant int := 500;",
+    replace: "most constant int := 500000;",
+    test: FACT,
+    name: "more than 500 items are several messages; all of them are heard in order, in one go",
+  },
+  {
+    promise: "A fact that no module names is not lost silently",
+    file: "modules/kernel/kernel.ts",
+    find: "if (registry.facts.get(fact.name) !== fact)",
+    replace: "if (false)",
+    test: FACT,
+    name: "refuses items that do not fit, and facts that no module names",
+  },
+  {
+    promise: "A heard fact has an emitter",
+    file: "modules/kernel/registry.ts",
+    find: "else if (!h.optional) faults.push",
+    replace: "else if (false) faults.push",
+    test: FACT,
+    name: "boot says what does not fit",
   },
 ]);

@@ -5,6 +5,9 @@ const MESSAGING = "migrations/20261120095000_messaging.sql";
 const PLANS = "migrations/20261121090000_messaging_plans.sql";
 const LEASES = "migrations/20261121092200_lease_clocks.sql";
 const QUEUES = "migrations/20261121092000_queues.sql";
+const FENCING = "migrations/20261129130000_queues_and_facts.sql";
+const DRAIN = "modules/kernel/queues/drain.ts";
+const FENCED = "modules/kernel/queues/fencing.test.ts";
 const LEDGER = "tests/faults/ledger.test.ts";
 const DISK_FULL =
   "a full disk in mid-send: the database gives up and comes back, the workers live, nobody was called without a record: 0 duplicates, 0 lost";
@@ -126,7 +129,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A message nobody can handle ends as a dead letter with the reason",
-    file: "modules/kernel/queues/drain.ts",
+    file: DRAIN,
     find: "if (m.read_ct >= consumer.maxAttempts) {",
     replace: "if (m.read_ct >= 1000) {",
     test: "modules/kernel/queues/drain.test.ts",
@@ -134,11 +137,51 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A handler slower than its visibility keeps its message",
-    file: "modules/kernel/queues/drain.ts",
-    find: "(consumer.visibilitySeconds * 1000) / 2,",
+    file: DRAIN,
+    find: "    visibilityMs / 2,",
     replace: "2 ** 31 - 1,",
     test: "modules/kernel/queues/drain.test.ts",
     name: "a handler slower than its visibility keeps its message; stop() waits for it",
+  },
+  {
+    promise: "A reader that lost its message is rolled back",
+    file: FENCING,
+    find: "  if settled <> wanted then",
+    replace: "  if false then",
+    test: FENCED,
+    name: "writes nothing: both readers finish, the effect is there once",
+  },
+  {
+    promise: "… and takes it from nobody",
+    file: FENCING,
+    find: " where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)",
+    replace: " where q.msg_id = o.msg_id', 'q_' || queue)",
+    test: FENCED,
+    name: "does not take it from the one that has it now, neither as done nor as a dead letter nor as failed",
+  },
+  {
+    promise: "… and calls nobody for it any more",
+    file: DRAIN,
+    find: "if (!(await hold.isOurs(m))) {",
+    replace: "if (false) {",
+    test: FENCED,
+    name: "does not begin what it lost while it waited for its turn",
+  },
+  {
+    promise: "What waits behind another team's messages stays hidden",
+    file: DRAIN,
+    find: "new Map(rows.map((m)",
+    replace: "new Map(rows.slice(0, 1).map((m)",
+    test: FENCED,
+    name: "messages of other teams that wait behind a slow one stay hidden",
+  },
+  {
+    promise: "Keeping a batch hidden changes no delay and takes nobody's message",
+    file: FENCING,
+    find: " and q.vt = o.vt\n",
+    replace: "\n",
+    test: FENCED,
+    name: "an extension that comes late changes nothing: neither a settled message nor another reader's",
   },
   {
     promise: "A database whose disk is full comes back by itself when there is room",
@@ -158,7 +201,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A million messages on a queue slow nobody who reads it",
-    file: QUEUES,
+    file: FENCING,
     find: "where q.vt <= $1 order by q.vt, q.msg_id limit $2",
     replace: "where q.vt <= $1 order by q.msg_id limit $2",
     test: "tests/faults/big-queue.test.ts",

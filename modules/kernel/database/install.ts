@@ -2,7 +2,7 @@ import postgres from "postgres";
 import type { Kernel } from "../kernel.ts";
 import { defineSchedule } from "../queues/schedule.ts";
 
-/** What the database must know of this installation: its schedules and settings. Runs as the owner, after the migrations. */
+/** What the database must know of this installation: its schedules, subscriptions and settings. Runs as the owner, after the migrations. */
 
 const own = [
   defineSchedule({ name: "kernel.prune", cron: "17 * * * *", everySeconds: 3600, sql: "select kernel.prune()" }),
@@ -26,6 +26,15 @@ export async function installKernel<T>(
     return (await sql.begin(async (tx) => {
       // Two processes that start at once must not interleave.
       await tx`select pg_advisory_xact_lock(hashtextextended('overture.install', 0))`;
+      const missing = await tx<{ queue: string }[]>`
+        select c.queue from unnest(${kernel.registry.consumers.map((c) => c.queue)}::text[]) c (queue)
+        where not exists (select from kernel.queues q where q.name = c.queue)`;
+      if (missing.length > 0)
+        throw new Error(`No migration creates these queues: ${missing.map((m) => m.queue).join(", ")}`);
+      const subscriptions = kernel.registry.hearings.flatMap((h) =>
+        h.facts.map((fact) => ({ fact: fact.name, queue: h.consumer.queue })),
+      );
+      await tx`select kernel.register_subscriptions(${tx.json(subscriptions)})`;
       const schedules = [...own, ...kernel.registry.schedules].map((s) => ({
         name: s.name,
         cron: s.cron,
@@ -41,11 +50,6 @@ export async function installKernel<T>(
       } else {
         await tx`delete from kernel.settings where key = 'tick'`;
       }
-      const missing = await tx<{ queue: string }[]>`
-        select c.queue from unnest(${kernel.registry.consumers.map((c) => c.queue)}::text[]) c (queue)
-        where not exists (select from kernel.queues q where q.name = c.queue)`;
-      if (missing.length > 0)
-        throw new Error(`No migration creates these queues: ${missing.map((m) => m.queue).join(", ")}`);
       return await also(tx);
     })) as T;
   } finally {

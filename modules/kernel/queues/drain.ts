@@ -8,9 +8,9 @@ import type { Kernel } from "../kernel.ts";
  * transaction of its writes. A message that throws is retried by itself, so a poisoned one never holds back its batch.
  */
 
-type Row = { msg_id: number; read_ct: number; message: unknown };
+type Row = { msg_id: number; read_ct: number; message: unknown; held: string };
 type Parsed = Row & { payload: { tenant_id: string } };
-type Settled = { msg_id: number } & (
+type Settled = { msg_id: number; read_ct: number } & (
   { kind: "done" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
 );
 
@@ -25,17 +25,34 @@ export async function drainOnce(
   // One round trip instead of four: the function checks its caller by its grant, and reads for all tenants anyway.
   const rows = await kernel.database.once(
     (sql) => sql<Row[]>`
-      select msg_id, read_ct, message from kernel.dequeue(${consumer.queue}, ${consumer.visibilitySeconds}, ${consumer.batch ?? DEFAULT_BATCH})`,
+      select msg_id, read_ct, message, vt::text as held
+      from kernel.dequeue(${consumer.queue}, ${consumer.visibilitySeconds}, ${consumer.batch ?? DEFAULT_BATCH})`,
   );
   if (rows.length === 0) return 0;
+  const hold = holdHidden(kernel, consumer, rows);
+  try {
+    await handleRows(kernel, consumer, rows, hold, signal);
+  } finally {
+    hold.end();
+  }
+  return rows.length;
+}
 
+async function handleRows(
+  kernel: Kernel,
+  consumer: AnyConsumer,
+  rows: readonly Row[],
+  hold: Hold,
+  signal: AbortSignal,
+): Promise<void> {
   const groups = new Map<string, Parsed[]>();
   const refused: Settled[] = [];
-  for (const row of rows) {
+  // As they were put on the queue: reading returns them in any order.
+  for (const row of [...rows].sort((a, b) => a.msg_id - b.msg_id)) {
     const parsed = consumer.payload.safeParse(row.message);
     if (!parsed.success) {
       const why = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`).join("; ");
-      refused.push({ msg_id: row.msg_id, kind: "dead", reason: `The payload does not fit: ${why}`.slice(0, 1000) });
+      refused.push({ ...read(row), kind: "dead", reason: `The payload does not fit: ${why}`.slice(0, 1000) });
     } else {
       const key = parsed.data.tenant_id;
       const message = { ...row, payload: parsed.data };
@@ -44,42 +61,43 @@ export async function drainOnce(
       else groups.set(key, [message]);
     }
   }
-  if (refused.length > 0) await settle(kernel, consumer.queue, refused);
+  if (refused.length > 0) await settle(kernel, consumer.queue, refused, hold);
 
   for (const [tenantId, batch] of groups) {
     // Stopping: what is not begun goes back at once instead of waiting for its visibility to lapse.
-    if (signal.aborted) {
-      await settle(
-        kernel,
-        consumer.queue,
-        batch.map((m) => ({ msg_id: m.msg_id, kind: "retry", in: 0 })),
-      );
-      continue;
-    }
-    await handleGroup(kernel, consumer, tenantId, batch, signal);
+    if (signal.aborted) await settle(kernel, consumer.queue, batch.map(putBack), hold);
+    else await handleGroup(kernel, consumer, tenantId, batch, hold, signal);
   }
-  return rows.length;
 }
+
+/** What names this read of a message: a later one has a higher read_ct. */
+const read = ({ msg_id, read_ct }: Row) => ({ msg_id, read_ct });
+const putBack = (m: Row): Settled => ({ ...read(m), kind: "retry", in: 0 });
 
 async function handleGroup(
   kernel: Kernel,
   consumer: AnyConsumer,
   tenantId: string,
   batch: Parsed[],
+  hold: Hold,
   signal: AbortSignal,
 ): Promise<void> {
   const scope = { actor: { kind: "job", name: consumer.queue } as const, tenantId, action: consumer.queue, signal };
   const started = performance.now();
-  const stopExtending = keepVisible(kernel, consumer, batch);
   try {
     if (consumer.transaction === "manual") {
       for (const m of batch) {
         if (signal.aborted) {
-          await settle(kernel, consumer.queue, [{ msg_id: m.msg_id, kind: "retry", in: 0 }]);
+          await settle(kernel, consumer.queue, [putBack(m)], hold);
+          continue;
+        }
+        // What it does outside cannot be rolled back, so it is not begun for a message that somebody else has by now.
+        if (!(await hold.isOurs(m))) {
+          lost(kernel, consumer.queue, m.msg_id);
           continue;
         }
         const outcome = await attempt(kernel, consumer, m, () => consumer.handle(kernel.manual(scope), m.payload));
-        await settle(kernel, consumer.queue, [settled(consumer, m, outcome)]);
+        await settle(kernel, consumer.queue, [settled(consumer, m, outcome)], hold);
       }
     } else if (consumer.handleBatch && batch.length > 1) {
       try {
@@ -96,16 +114,16 @@ async function handleGroup(
             batch.map((m, i) => settled(consumer, m, outcomes[i]!)),
           );
         });
+        hold.release(batch);
       } catch (error) {
         // Nothing was committed. One by one, so that only the guilty message pays.
         kernel.log.warn("a batch failed and is taken apart", { queue: consumer.queue, size: batch.length, error });
-        for (const m of batch) await one(kernel, consumer, scope, m);
+        for (const m of batch) await one(kernel, consumer, scope, m, hold);
       }
     } else {
-      for (const m of batch) await one(kernel, consumer, scope, m);
+      for (const m of batch) await one(kernel, consumer, scope, m, hold);
     }
   } finally {
-    stopExtending();
     const seconds = (performance.now() - started) / 1000;
     kernel.metrics.count("overture_queue_messages_total", "Messages handled", { queue: consumer.queue }, batch.length);
     kernel.metrics.observe("overture_queue_batch_seconds", "Time to handle a batch", seconds, {
@@ -121,6 +139,7 @@ async function one(
   consumer: Extract<AnyConsumer, { transaction: "one" }>,
   scope: JobScope,
   m: Parsed,
+  hold: Hold,
 ): Promise<void> {
   try {
     await kernel.run(scope, async (ctx) => {
@@ -129,9 +148,16 @@ async function one(
         : await consumer.handle(ctx, m.payload);
       await settleIn(ctx, consumer.queue, [settled(consumer, m, outcome)]);
     });
+    hold.release([m]);
   } catch (error) {
+    if (isLost(error)) {
+      // Rolled back: the reader that has it now does the work.
+      hold.release([m]);
+      lost(kernel, consumer.queue, m.msg_id);
+      return;
+    }
     const outcome = await attempt(kernel, consumer, m, () => Promise.reject(error));
-    await settle(kernel, consumer.queue, [settled(consumer, m, outcome)]);
+    await settle(kernel, consumer.queue, [settled(consumer, m, outcome)], hold);
   }
 }
 
@@ -163,42 +189,93 @@ function settled(consumer: AnyConsumer, m: Row, outcome: Outcome): Settled {
   if (outcome.kind === "retry") {
     if (m.read_ct >= consumer.maxAttempts) {
       return {
-        msg_id: m.msg_id,
+        ...read(m),
         kind: "dead",
         reason: `Gave up after ${m.read_ct} deliveries. ${outcome.reason ?? ""}`.trim().slice(0, 1000),
       };
     }
-    return { msg_id: m.msg_id, kind: "retry", in: outcome.inSeconds ?? backoffSeconds(m.read_ct) };
+    return { ...read(m), kind: "retry", in: outcome.inSeconds ?? backoffSeconds(m.read_ct) };
   }
   return outcome.kind === "dead"
-    ? { msg_id: m.msg_id, kind: "dead", reason: outcome.reason.slice(0, 1000) }
-    : { msg_id: m.msg_id, kind: "done" };
+    ? { ...read(m), kind: "dead", reason: outcome.reason.slice(0, 1000) }
+    : { ...read(m), kind: "done" };
 }
 
 const settleIn = (ctx: Pick<Ctx, "db">, queue: string, outcomes: Settled[]) =>
   ctx.db`select kernel.settle(${queue}, ${ctx.db.json(outcomes as never)})`;
 
-/** Settling outside the handler's transaction needs the worker role but no tenant. */
-async function settle(kernel: Kernel, queue: string, outcomes: Settled[]): Promise<void> {
-  await kernel.database.tx(noTenant, (tx) => settleIn({ db: tx }, queue, outcomes));
+/** SQLSTATE of kernel.settle: a message is gone or was read again by somebody else. */
+const isLost = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === "OV001";
+
+const lost = (kernel: Kernel, queue: string, msg_id: number) => {
+  kernel.log.warn("a message was taken by another reader before it was settled", { queue, msg_id });
+  kernel.metrics.count("overture_queue_lost_total", "Messages another reader had before they were settled", { queue });
+};
+
+/**
+ * Settles outside a handler's transaction, which needs the worker role but no tenant. A lost message is not settled; the others
+ * are, one by one.
+ */
+async function settle(kernel: Kernel, queue: string, outcomes: Settled[], hold: Hold): Promise<void> {
+  hold.release(outcomes);
+  try {
+    await kernel.database.tx(noTenant, (tx) => settleIn({ db: tx }, queue, outcomes));
+  } catch (error) {
+    if (!isLost(error)) throw error;
+    if (outcomes.length === 1) lost(kernel, queue, outcomes[0]!.msg_id);
+    else for (const outcome of outcomes) await settle(kernel, queue, [outcome], hold);
+  }
 }
 
-/** While a handler is slower than the visibility, its messages are kept hidden, so that no second worker takes them. */
-function keepVisible(kernel: Kernel, consumer: AnyConsumer, batch: Parsed[]): () => void {
+/** Keeps a batch hidden as long as it is worked on, so that no second reader takes what waits for its turn. */
+type Hold = {
+  /** Whether the message still belongs to this reader; asks the database when its visibility may have run out. */
+  isOurs(m: Row): Promise<boolean>;
+  /** Settled: hidden no longer on our account. */
+  release(messages: readonly { msg_id: number }[]): void;
+  end(): void;
+};
+
+function holdHidden(kernel: Kernel, consumer: AnyConsumer, rows: readonly Row[]): Hold {
+  const visibilityMs = consumer.visibilitySeconds * 1000;
+  /** What is not settled: until when it is hidden, as the database said, and when that was asked for. */
+  const open = new Map(rows.map((m) => [m.msg_id, { ...read(m), held: m.held, askedAt: performance.now() }]));
+
+  const extend = async () => {
+    const asked = [...open.values()];
+    if (asked.length === 0) return;
+    const askedAt = performance.now();
+    const extended = await kernel.database.tx(
+      noTenant,
+      (tx) => tx<{ msg_id: number; held: string }[]>`
+        select msg_id, vt::text as held from kernel.extend_visibility(${consumer.queue},
+          ${asked.map((m) => m.msg_id)}::bigint[], ${asked.map((m) => m.read_ct)}::int[],
+          ${asked.map((m) => m.held)}::text[]::timestamptz[], ${consumer.visibilitySeconds})`,
+    );
+    const held = new Map(extended.map((m) => [m.msg_id, m.held]));
+    for (const m of asked) {
+      const until = held.get(m.msg_id);
+      if (until === undefined) open.delete(m.msg_id);
+      else Object.assign(m, { held: until, askedAt });
+    }
+  };
+  // One at a time: the second would name what the first has just changed.
+  let under: Promise<void> = Promise.resolve();
+  const next = () => (under = under.catch(() => {}).then(extend));
   const timer = setInterval(
-    () => {
-      const ids = batch.map((m) => m.msg_id);
-      kernel.database
-        .tx(
-          noTenant,
-          (tx) =>
-            tx`select kernel.extend_visibility(${consumer.queue}, ${ids}::bigint[], ${consumer.visibilitySeconds})`,
-        )
-        .catch((error) => kernel.log.warn("visibility could not be extended", { queue: consumer.queue, error }));
-    },
-    (consumer.visibilitySeconds * 1000) / 2,
+    () =>
+      next().catch((error) => kernel.log.warn("visibility could not be extended", { queue: consumer.queue, error })),
+    visibilityMs / 2,
   );
-  return () => clearInterval(timer);
+  return {
+    async isOurs({ msg_id }) {
+      const m = open.get(msg_id);
+      if (m && performance.now() - m.askedAt >= visibilityMs) await next();
+      return open.has(msg_id);
+    },
+    release: (messages) => messages.forEach((m) => open.delete(m.msg_id)),
+    end: () => clearInterval(timer),
+  };
 }
 
 /** Raised when a worker is configured for a queue that does not exist. */
