@@ -156,6 +156,45 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.decide(jsonb) to overture_user, overture_worker;
 
+-- object function kernel.register_subscriptions(jsonb) sha256:3e1a024ab7f39606
+-- Facts: what happened, told from module to module.
+
+-- Makes kernel.subscriptions hold exactly what is given: [{"fact","queue"}]. Idempotent.
+create or replace function kernel.register_subscriptions(wanted jsonb) returns void
+language sql volatile set search_path = '' as $$
+  delete from kernel.subscriptions s
+  where not exists (select from pg_catalog.jsonb_array_elements(wanted) w where w ->> 'fact' = s.fact and w ->> 'queue' = s.queue);
+  insert into kernel.subscriptions (fact, queue)
+  select w ->> 'fact', w ->> 'queue' from pg_catalog.jsonb_array_elements(wanted) w
+  on conflict do nothing;
+$$;
+
+-- object function kernel.emit(text,jsonb,uuid) sha256:d2289432d1acbf3f
+-- Tells every subscriber of a fact, in the caller's transaction: a queue message {"tenant_id","fact","items"} each, more for more
+-- than 500 items. Does nothing where nobody subscribed. Schedules, which run in no tenant, name the one they speak of.
+create or replace function kernel.emit(fact text, items jsonb, tenant uuid default kernel.tenant()) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  most constant int := 500;
+  subscriber text;
+  messages jsonb[];
+begin
+  if pg_catalog.jsonb_typeof(items) is distinct from 'array' then
+    raise exception 'the items of the fact % are no JSON array', fact using errcode = 'invalid_parameter_value';
+  end if;
+  if tenant is null then
+    raise exception 'the fact % names no tenant and none is set', fact using errcode = 'invalid_parameter_value';
+  end if;
+  for subscriber in select s.queue from kernel.subscriptions s where s.fact = emit.fact order by s.queue loop
+    messages := coalesce(messages, array(
+      select pg_catalog.jsonb_build_object('tenant_id', tenant, 'fact', fact, 'items', pg_catalog.jsonb_agg(i.item order by i.n))
+      from pg_catalog.jsonb_array_elements(items) with ordinality i (item, n)
+      group by (i.n - 1) / most order by (i.n - 1) / most));
+    perform kernel.enqueue(subscriber, messages);
+  end loop;
+end $$;
+grant execute on function kernel.emit(text, jsonb, uuid) to overture_user, overture_worker;
+
 -- object function kernel.idempotency_begin(text,text) sha256:39812bbca321be22
 -- An earlier answer for this key, or running = true while the first request holds its lock. The lock lasts for the transaction.
 create or replace function kernel.idempotency_begin(scope text, key text)
@@ -333,76 +372,100 @@ begin
 end $$;
 grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
 
--- object function kernel.dequeue(text,int4,int4) sha256:43394905ba66a66a
+-- object function kernel.dequeue(text,int4,int4) sha256:253d579de12b8a16
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
+-- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
-returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, message jsonb)
+returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
 -- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  for msg_id, read_ct, enqueued_at, message in execute pg_catalog.format($q$
+  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
-    returning m.msg_id, m.read_ct, m.enqueued_at, m.message
+    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
   $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
   loop
     return next;
   end loop;
 end $$;
-grant execute on function kernel.dequeue(text,integer,integer) to overture_worker;
+grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
--- object function kernel.settle(text,jsonb) sha256:09e8041ca72c3379
--- Settles a batch in one statement. outcomes: [{"msg_id":1,"kind":"done"} | {"kind":"retry","in":8} | {"kind":"dead","reason":"…"}]
+-- object function kernel.settle(text,jsonb) sha256:76241537e1b742c7
+-- Settles a batch in one statement.
+-- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
+-- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
 -- A dead letter is copied and removed together, so nothing is lost between the two.
 create or replace function kernel.settle(queue text, outcomes jsonb) returns void
 language plpgsql volatile security definer set search_path = '' as $$
+declare
+  wanted int := pg_catalog.jsonb_array_length(outcomes);
+  settled int;
 begin
   if not exists (select from kernel.queues q where q.name = queue) then
     raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
   end if;
   -- Nearly always everything went well, and planning the long statement would cost as much as running it.
   if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
-    execute pg_catalog.format('delete from pgmq.q_%s where msg_id = any($1)', queue)
-      using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) e);
-    return;
+    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
+      using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n),
+            array(select (e ->> 'read_ct')::int from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n);
+    get diagnostics settled = row_count;
+  else
+    execute pg_catalog.format($q$
+      with o as (
+        select (e ->> 'msg_id')::bigint as msg_id, (e ->> 'read_ct')::int as read_ct, e ->> 'kind' as kind, e ->> 'reason' as reason,
+               coalesce((e ->> 'in')::double precision, 0) as delay
+        from pg_catalog.jsonb_array_elements($1) e
+      ), later as (
+        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
+        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind = 'retry'
+        returning 1
+      ), gone as (
+        delete from pgmq.%1$I q using o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('done', 'dead')
+        returning q.read_ct, q.enqueued_at, q.message, o.kind, o.reason
+      ), letters as (
+        insert into kernel.dead_letters (queue, tenant_id, message, reason, attempts, enqueued_at)
+        select %2$L, case when g.message ->> 'tenant_id' ~ '^[0-9a-fA-F-]{36}$' then (g.message ->> 'tenant_id')::uuid end,
+               g.message, coalesce(g.reason, 'no reason given'), g.read_ct, g.enqueued_at
+        from gone g where g.kind = 'dead'
+      )
+      select (select pg_catalog.count(*) from later) + (select pg_catalog.count(*) from gone)
+    $q$, 'q_' || queue, queue) into settled using outcomes;
   end if;
-  execute pg_catalog.format($q$
-    with o as (
-      select (e ->> 'msg_id')::bigint as msg_id, e ->> 'kind' as kind, e ->> 'reason' as reason,
-        coalesce((e ->> 'in')::double precision, 0) as delay
-      from pg_catalog.jsonb_array_elements($1) e
-    ), later as (
-      update pgmq.q_%1$s q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
-      from o where q.msg_id = o.msg_id and o.kind = 'retry'
-    ), gone as (
-      delete from pgmq.q_%1$s q using o where q.msg_id = o.msg_id and o.kind in ('done', 'dead')
-      returning q.read_ct, q.enqueued_at, q.message, o.kind, o.reason
-    )
-    insert into kernel.dead_letters (queue, tenant_id, message, reason, attempts, enqueued_at)
-    select %1$L, case when g.message ->> 'tenant_id' ~ '^[0-9a-fA-F-]{36}$' then (g.message ->> 'tenant_id')::uuid end,
-           g.message, coalesce(g.reason, 'no reason given'), g.read_ct, g.enqueued_at
-    from gone g where g.kind = 'dead'
-  $q$, queue) using outcomes;
+  if settled <> wanted then
+    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted, queue using errcode = 'OV001';
+  end if;
 end $$;
-grant execute on function kernel.settle(text,jsonb) to overture_worker;
+grant execute on function kernel.settle(text, jsonb) to overture_worker;
 
--- object function kernel.extend_visibility(text,int8[],int4) sha256:2eb0a1d703c7914c
--- Keeps messages invisible while a slow handler still works on them.
-create or replace function kernel.extend_visibility(queue text, ids bigint[], seconds int) returns void
+-- object function kernel.extend_visibility(text,int8[],int4[],timestamptz[],int4) sha256:2ee534dec739a157
+-- Keeps messages hidden while a slow handler still works on them. A message is named by its read and by `vt` as this reader last
+-- saw it: what was settled (a retry sets vt) or read again meanwhile stays as it is. Returns what is hidden now, with the new vt.
+-- A row that is locked is being settled or read: nobody waits for it here.
+create or replace function kernel.extend_visibility(queue text, ids bigint[], reads int[], hidden_until timestamptz[], seconds int)
+returns table (msg_id bigint, vt timestamptz)
 language plpgsql volatile security definer set search_path = '' as $$
 begin
   if not exists (select from kernel.queues q where q.name = queue) then
     raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
   end if;
-  execute pg_catalog.format('update pgmq.q_%s set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2)
-    where msg_id = any($1)', queue)
-    using ids, seconds;
+  return query execute pg_catalog.format($q$
+    with held as (
+      select q.msg_id from rows from (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) o (msg_id, read_ct, vt)
+      join pgmq.%1$I q on q.msg_id = o.msg_id and q.read_ct = o.read_ct and q.vt = o.vt
+      for update of q skip locked
+    )
+    update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4)
+    from held where m.msg_id = held.msg_id
+    returning m.msg_id, m.vt
+  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds;
 end $$;
-grant execute on function kernel.extend_visibility(text,bigint[],integer) to overture_worker;
+grant execute on function kernel.extend_visibility(text, bigint[], int[], timestamptz[], int) to overture_worker;
 
 -- object function kernel.queue_metrics() sha256:f8048308244fd522
 -- Depth and age per queue, for health, metrics and the console. Asked every few seconds, so it never reads more than a bounded
@@ -461,6 +524,33 @@ begin
   end loop;
 end $$;
 grant execute on function kernel.queue_lags() to overture_user, overture_worker;
+
+-- object function kernel.wake(text,uuid[]) sha256:836e73f324f183ca
+-- Wakes a consumer for each of these tenants: one message {"tenant_id"}. A tenant that has one waiting gets no second. Returns how many
+-- tenants there were. Run by schedules of the module that owns the queue.
+create or replace function kernel.wake(queue text, tenants uuid[]) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  asleep uuid[];
+begin
+  if coalesce(pg_catalog.cardinality(tenants), 0) = 0 then return 0; end if;
+  execute pg_catalog.format('select array(select t from pg_catalog.unnest($1) t where not exists (select from pgmq.%I q '
+    'where q.message ->> ''tenant_id'' = t::text and q.vt <= pg_catalog.clock_timestamp()))', 'q_' || queue) into asleep using tenants;
+  perform kernel.enqueue(queue, array(select pg_catalog.jsonb_build_object('tenant_id', t) from pg_catalog.unnest(asleep) t));
+  return pg_catalog.cardinality(tenants);
+end $$;
+
+-- object function kernel.drop_wakes(text) sha256:cd02bb7a1ca30b13
+-- Wake messages of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this a tenant
+-- whose planner left a hundred of them would hold every worker for as long as they last.
+create or replace function kernel.drop_wakes(queue text) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  execute pg_catalog.format('delete from pgmq.%1$I q where q.msg_id in (select w.msg_id from pgmq.%1$I w '
+    'where w.vt <= pg_catalog.clock_timestamp() and w.message ->> ''tenant_id'' = $1 for update skip locked)', 'q_' || queue)
+    using kernel.tenant()::text;
+end $$;
+grant execute on function kernel.drop_wakes(text) to overture_worker;
 
 -- object function kernel.add_samples(jsonb) sha256:f553585f1dcae9ec
 -- samples: [{"kind","name","n","errors","total","buckets":[…]}]. Ordered, so that two processes cannot wait for each other in a circle.

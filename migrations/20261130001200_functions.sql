@@ -1833,7 +1833,7 @@ grant execute on function private.guard_suppression(public.messages), private.gu
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
   to overture_user, overture_worker;
 
--- object do analytics/tallies sha256:f35f3892ac900f22
+-- object do analytics/tallies sha256:f6dd7a5d0eefad5c
 -- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
 -- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
 do $generate$
@@ -1853,20 +1853,19 @@ begin
         cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
       ('enrollments', 'campaign_id, status', $$
         select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, step, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
+      ('messages', 'campaign_id, step_id, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
         'bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || coalesce(s.step, 0) || '/'
-          || x.what as key, x.n
+        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || x.what as key, x.n
         from (
-          select c.tenant_id, c.campaign_id, c.step_id, c.step,
+          select c.tenant_id, c.campaign_id, c.step_id,
             sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
             sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
             sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
             sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
               sum(c.sign) filter (where c.complained_at is not null) as complained,
             sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
-            sum(c.sign) filter (where c.status in ('queued', 'sending')) as queued
-          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3, 4
+            sum(c.sign) filter (where c.status in ('queued', 'held', 'sending')) as queued
+          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3
         ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
           ('replied', s.replied),
           ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
