@@ -139,7 +139,7 @@ create table public.enrollments (
   reason_detail text check (length(reason_detail) <= 500),
   -- Whether they may be active in no other campaign meanwhile.
   exclusive boolean not null default false,
-  -- {senders: {channel: id}, references: {channel: [message ids]}, subjects: {channel: text}}
+  -- {senders: {channel: id}}: one person keeps one sender per channel.
   vars jsonb not null default '{}' check (jsonb_typeof(vars) = 'object'),
   created_at timestamptz not null default kernel.now(),
   updated_at timestamptz not null default kernel.now(),

@@ -5,6 +5,7 @@ import { type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
+import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
 /** Everything the switched-on modules offer, checked at boot with every fault listed at once. */
@@ -18,7 +19,12 @@ export type Registry = {
   facts: Map<string, AnyFact>;
   hearings: Hearing[];
   schedules: Schedule[];
-  channels: AnyChannel[];
+  /** By id. */
+  channels: Map<string, AnyChannel>;
+  /** By kind. */
+  steps: Map<string, AnyStep>;
+  /** Names of guard functions, without `private.guard_`. */
+  guards: string[];
   providers: AnyProvider[];
   pages: string[];
 };
@@ -45,6 +51,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   const facts = new Map(emitted.map((f) => [f.name, f]));
   const schedules = modules.flatMap((m) => m.schedules ?? []);
   const channels = modules.flatMap((m) => m.channels ?? []);
+  const steps = modules.flatMap((m) => m.steps ?? []);
+  const guards = modules.flatMap((m) => m.guards ?? []);
   const providers = modules.flatMap((m) => m.providers ?? []);
 
   const twice = (what: string, names: string[]) => {
@@ -81,6 +89,11 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     "channel",
     channels.map((c) => c.id),
   );
+  twice(
+    "step",
+    steps.map((s) => s.kind),
+  );
+  twice("guard", guards);
   twice(
     "provider",
     providers.map((p) => p.id),
@@ -123,7 +136,9 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     facts,
     hearings,
     schedules,
-    channels,
+    channels: new Map(channels.map((c) => [c.id, c])),
+    steps: new Map(steps.map((s) => [s.kind, s])),
+    guards,
     providers,
     pages: modules.flatMap((m) => m.pages ?? []),
   };

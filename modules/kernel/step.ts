@@ -14,6 +14,8 @@ export type StepRun<C = unknown> = {
   contact_id: string;
   step_id: string;
   node_id: string;
+  /** The id that this run of the step gets: a message or task names it. */
+  step_run_id: string;
   config: C;
   /** Which time the person goes through the sequence. */
   run: number;
@@ -31,8 +33,8 @@ export type StepResult =
   | { do: "wait"; until: Date }
   /** A message was written; the person goes on when it is settled. */
   | { do: "message"; message_id: string; sender_id: string; channel: string }
-  /** Nobody may send it now: stay due, and say why. */
-  | { do: "hold"; reason: string; detail?: string }
+  /** Nobody may send it now: stay due. Who waits for a sender's limit is asked again when it has room. */
+  | { do: "hold"; sender_id: string | null }
   /** A person has to do something first. */
   | { do: "task"; title: string; note: string; due_at: Date | null; assignee_id: string | null }
   /** It cannot happen for this person (no address); go on without it. */

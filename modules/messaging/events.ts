@@ -5,9 +5,8 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { ProviderEvent } from "../kernel/provider.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
-import { fetchInboundMail, receive } from "./inbound-mail.ts";
+import { fetchInbound, receive } from "./inbound.ts";
 import { plain } from "../kernel/text.ts";
-import { providers } from "./registry.ts";
 
 /** Works through stored webhooks: one read, one call per connection, one write, whatever the size of the batch. */
 
@@ -54,7 +53,7 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
 
   for (const delivery of rows) {
     if (delivery.processed) continue;
-    const parsed = read(delivery);
+    const parsed = read(ctx, delivery);
     if ("error" in parsed) {
       finished.set(delivery.id, { id: delivery.id, error: parsed.error });
       outcomes.set(delivery.id, dead(parsed.error));
@@ -62,9 +61,9 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
     }
     finished.set(delivery.id, { id: delivery.id, error: null });
     for (const event of parsed.events) {
-      if (event.kind === "inbound") await receive(ctx, delivery.connection_id, event.email);
+      if (event.kind === "inbound") await receive(ctx, delivery.connection_id, parsed.category, event.message);
       else if (event.kind === "inbound_ref") {
-        await ctx.enqueue(fetchInboundMail, {
+        await ctx.enqueue(fetchInbound, {
           tenant_id: ctx.tenantId,
           connection_id: delivery.connection_id,
           ref: event.ref,
@@ -77,14 +76,14 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
     }
   }
 
-  const suppressed: Keyed[] = [];
+  const reported: Keyed[] = [];
   for (const [connectionId, keyed] of byConnection) {
     const unmatched = await apply(ctx, connectionId, keyed);
     for (const item of keyed.filter((k) => unmatched.has(k.key))) {
       // A person may unsubscribe from an account without naming a message; that needs no match.
-      if (aboutAddressOnly(item.event)) suppressed.push(item);
+      if (aboutAddressOnly(item.event)) reported.push(item);
       else if (deliveries.get(item.delivery)!.attempts >= UNMATCHED_ROUNDS) {
-        suppressed.push(item);
+        reported.push(item);
         finished.set(item.delivery, { id: item.delivery, error: "No message of ours matches this event." });
       } else {
         finished.delete(item.delivery);
@@ -92,7 +91,7 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
       }
     }
   }
-  await suppress(ctx, suppressed);
+  await suppressReported(ctx, reported);
   await record(
     ctx,
     [...finished.values()],
@@ -102,14 +101,13 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
 }
 
 /** The bytes as events, or the reason why they are none. Nothing a provider sends may throw out of the batch. */
-function read(delivery: Delivery): { events: ProviderEvent[] } | { error: string } {
-  const provider = providers.find((p) => p.id === delivery.provider);
-  if (!provider?.parseWebhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
+function read(ctx: Ctx, delivery: Delivery): { events: ProviderEvent[]; category: string } | { error: string } {
+  const provider = ctx.registry.providers.find((p) => p.id === delivery.provider);
+  if (!provider?.webhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
   try {
-    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(delivery.body));
-    return { events: provider.parseWebhook(body) };
+    return { events: provider.webhook.parse(delivery.body), category: provider.category };
   } catch (error) {
-    const why = error instanceof AppError ? error.message : `The body is not JSON: ${(error as Error).message}`;
+    const why = error instanceof AppError ? error.message : `The body cannot be read: ${(error as Error).message}`;
     return { error: plain(why, 500) };
   }
 }
@@ -154,27 +152,33 @@ const isMachine = (agent: string): boolean =>
 const aboutAddressOnly = (event: MessageEvent): boolean =>
   event.provider_message_id === null && event.message_id === null;
 
-/** What an event says about an address stands even if the mail was not ours: the account heard it from this person. */
-async function suppress(ctx: Ctx, items: Keyed[]): Promise<void> {
-  const addresses = (keep: (event: MessageEvent) => boolean) => [
-    ...new Set(
-      items.flatMap(({ event }) =>
-        event.recipient?.includes("@") && keep(event) ? [plain(event.recipient, 320).toLowerCase()] : [],
+/** What an event says about an address stands even if the message was not ours: the account heard it from this person. */
+async function suppressReported(ctx: Ctx, items: Keyed[]): Promise<void> {
+  if (items.length === 0) return;
+  const rows = await ctx.db<{ id: string; category: string }[]>`
+    select distinct d.id, c.category from public.webhook_deliveries d join public.connections c on c.tenant_id = d.tenant_id and c.id = d.connection_id
+    where d.tenant_id = ${ctx.tenantId} and d.id = any(${items.map((i) => i.delivery)}::uuid[])`;
+  const channelOf = new Map(rows.map((r) => [r.id, r.category]));
+  for (const channelId of new Set(channelOf.values())) {
+    const channel = ctx.registry.channels.get(channelId);
+    if (!channel) continue;
+    const addresses = (keep: (event: MessageEvent) => boolean) => [
+      ...new Set(
+        items.flatMap(({ delivery, event }) => {
+          if (channelOf.get(delivery) !== channelId || !event.recipient || !keep(event)) return [];
+          return channel.address.normalise(plain(event.recipient, 320)) ?? [];
+        }),
       ),
-    ),
-  ];
-  const groups = [
-    [addresses((e) => e.kind === "unsubscribed"), "unsubscribe", "unsubscribed", "The person unsubscribed."],
-    [addresses((e) => e.kind === "complained"), "complaint", "unsubscribed", "The person reported a message as spam."],
-    [
-      addresses((e) => e.kind === "bounced" && e.bounce === "permanent"),
-      "bounce",
-      "bounced",
-      "The address does not exist.",
-    ],
-  ] as const;
-  for (const [list, reason, status, note] of groups) {
-    if (list.length > 0) await ctx.db`select private.suppress(${list}::text[], ${reason}, ${status}, ${note})`;
+    ];
+    const left = addresses((e) => e.kind === "unsubscribed");
+    const complained = addresses((e) => e.kind === "complained");
+    const gone = addresses((e) => e.kind === "bounced" && e.bounce === "permanent");
+    if (left.length > 0)
+      await ctx.db`select private.opt_out(${channelId}, '{}', ${left}::text[], 'unsubscribe', 'The person unsubscribed.')`;
+    if (complained.length > 0)
+      await ctx.db`select private.opt_out(${channelId}, '{}', ${complained}::text[], 'complaint', 'The person reported a message as spam.')`;
+    if (gone.length > 0)
+      await ctx.db`select private.suppress(${channelId}, ${gone}::text[], 'bounce', 'The address does not exist.')`;
   }
 }
 

@@ -1,39 +1,44 @@
 import { z } from "zod";
-import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import type { InboundEmail } from "../kernel/provider.ts";
-import { openConnection } from "./connections.ts";
-import { readInbound } from "../channels/email/inbound.ts";
+import type { InboundMessage } from "../kernel/provider.ts";
+import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
+import { openConnection } from "../providers/connections.ts";
 
-/** Stores received mail on its thread. A person's answer stops the sequence; a machine's does not. Once per mail. */
-export async function receive(ctx: Ctx, connectionId: string, email: InboundEmail): Promise<void> {
-  const { mail, kind } = readInbound(email);
-  if (!mail.from_email.includes("@") || mail.provider_inbound_id === "") {
-    ctx.log.warn("a received mail names no sender", { connection: connectionId, inbound_id: mail.provider_inbound_id });
+/**
+ * Stores a received message in its conversation, read by its channel. A person's answer stops the sequence, a machine's does not; an
+ * opt-out word holds at once. Once per message, however often it is told.
+ */
+export async function receive(ctx: Ctx, connectionId: string, channelId: string, message: InboundMessage): Promise<void> {
+  const channel = ctx.registry.channels.get(channelId);
+  if (!channel) throw new AppError("invalid", `No module brings the channel ${channelId}.`);
+  const read = channel.readInbound(message);
+  if (read.from_address === "" || read.provider_inbound_id === "") {
+    ctx.log.warn("a received message names no sender", { connection: connectionId, inbound_id: read.provider_inbound_id });
     return;
   }
-  await ctx.db`select private.receive_email(${connectionId}, ${ctx.db.json(mail as never)}, ${kind !== "reply"})`;
+  const stored = read.email && read.full_text ? { ...read, email: { ...read.email, headers: { ...read.email.headers, full_text: read.full_text } } } : read;
+  await ctx.db`select private.receive_message(${connectionId}, ${channelId}, ${ctx.db.json(stored as never)})`;
 }
 
-/** For providers whose webhook only announces a mail: fetches it without a transaction open, then stores it. */
-export const fetchInboundMail = defineManualConsumer({
+/** For providers whose webhook only announces a message: fetches it without a transaction open, then stores it. */
+export const fetchInbound = defineManualConsumer({
   queue: "providers_inbound",
   payload: z.object({ tenant_id: z.uuid(), connection_id: z.uuid(), ref: z.string().min(1).max(500) }),
   visibilitySeconds: 60, // four times the outbound client's deadline
-  maxAttempts: 10, // with backoff about a quarter of an hour: the provider keeps the mail longer than that
+  maxAttempts: 10, // with backoff about a quarter of an hour: the provider keeps the message longer than that
   concurrency: 2, // a call each; more would only meet the provider's rate
   async handle(ctx, { connection_id, ref }) {
     const opened = await ctx
       .tx((tx) => openConnection(tx, connection_id))
       .catch((error) => {
-        // The connection was removed meanwhile: nobody is left to receive the mail.
+        // The connection was removed meanwhile: nobody is left to receive the message.
         if (error instanceof AppError && error.code === "not_found") return null;
         throw error;
       });
-    if (!opened?.provider.fetchInbound) return done();
-    const email = await opened.provider.fetchInbound(ref, opened.connection, ctx.http);
-    await ctx.tx((tx) => receive(tx, connection_id, email));
+    if (!opened?.provider.inbound) return done();
+    const message = await opened.provider.inbound.fetch(ref, opened.connection, ctx.http);
+    await ctx.tx((tx) => receive(tx, connection_id, opened.provider.category, message));
     return done();
   },
 });

@@ -1,22 +1,25 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
-import { getMessage, getThread, listMessages, listThreads, resolveMessage } from "./messages.ts";
+import { webhooksIn } from "./events.ts";
+import { messageFacts } from "./facts.ts";
+import { fetchInbound } from "./inbound.ts";
 import { messagingReconcile } from "./reconcile.ts";
+import { messagingRelease } from "./release.ts";
 import { messagingSend } from "./send.ts";
 
-/** Messaging: the ledger of every message, the sender, and what recipients do. Owns messages, attempts, message_events, tracked_links. */
+/** Messaging: the ledger of every message on every channel, sending, and what providers and recipients report. */
 export const messaging = defineModule({
   name: "messaging",
-  needs: ["contacts", "channels", "providers"],
-  permissions: { "messages:read": "viewer", "messages:write": "member" },
-  operations: [listMessages, getMessage, resolveMessage, listThreads, getThread],
-  consumers: [messagingSend, messagingReconcile],
+  needs: ["channels", "contacts", "providers", "compliance"],
+  emits: messageFacts,
+  guards: ["approval"],
+  consumers: [messagingSend, messagingReconcile, messagingRelease, webhooksIn, fetchInbound],
   schedules: [
     defineSchedule({
       name: "messaging.wake",
       cron: "10 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('messaging_send')",
+      sql: "select private.wake_sending()",
     }),
     defineSchedule({
       name: "messaging.expire_leases",
@@ -41,8 +44,7 @@ export const messaging = defineModule({
       name: "messaging.reconcile",
       cron: "30 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('messaging_reconcile')",
+      sql: "select private.wake_reconciling()",
     }),
   ],
-  pages: ["/inbox"],
 });

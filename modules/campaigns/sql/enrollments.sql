@@ -36,18 +36,19 @@ begin
 end $$;
 
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
--- settled: [{"step_run_id","branch","outcome","at","references","subject"}]; only open runs of people who still stand there move on.
+-- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
 language sql volatile set search_path = '' as $$
   with given as materialized (
-    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz, reference text, subject text)
+    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz)
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at, g.reference, g.subject
+    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
     from runs r
+    -- A task's outcome without a branch of its own goes on like the others.
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (

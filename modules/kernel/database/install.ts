@@ -35,6 +35,7 @@ export async function installKernel<T>(
         h.facts.map((fact) => ({ fact: fact.name, queue: h.consumer.queue })),
       );
       await tx`select kernel.register_subscriptions(${tx.json(subscriptions)})`;
+      await tx`select kernel.compose_guards(${kernel.registry.guards.map((g) => `guard_${g}`)})`;
       const schedules = [...own, ...kernel.registry.schedules].map((s) => ({
         name: s.name,
         cron: s.cron,

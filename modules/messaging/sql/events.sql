@@ -121,7 +121,7 @@ begin
   for g in
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind in ('bounced', 'failed') and i.bounce = 'permanent')
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind

@@ -11,31 +11,6 @@ language sql stable as $$
   where m.approval in ('pending', 'rejected')
 $$;
 
--- Writes private.guards(m) as the union of the named guards. Run at every start with those of the modules that are on; the migrations run
--- it with all there are, so that a database nobody has started yet is guarded too. Only changes what differs.
-create or replace function private.compose_guards(names text[]) returns void
-language plpgsql volatile set search_path = '' as $$
-declare
-  body text := pg_catalog.coalesce((
-    select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
-    from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
-begin
-  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
-    return;
-  end if;
-  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
-    'language sql stable as %L', body);
-  revoke all on function private.guards(public.messages) from public;
-  grant execute on function private.guards(public.messages) to overture_user, overture_worker;
-end $$;
-
--- Every guard that the database has.
-create or replace function private.all_guards() returns text[]
-language sql stable set search_path = '' as $$
-  select coalesce(pg_catalog.array_agg(p.proname::text order by p.proname), '{}') from pg_catalog.pg_proc p
-  where p.pronamespace = 'private'::regnamespace and p.proname like 'guard\_%'
-$$;
-
 -- Takes what a guard stops out of the way of the claim: of the first due messages of each sender, those that never may leave are
 -- cancelled, those that may later wait until then, and those that wait for a change are held. Says why, and tells the modules of what
 -- was cancelled. Returns how many it moved: less than `quantity` means that the queue's front is clear.

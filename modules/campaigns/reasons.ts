@@ -1,0 +1,41 @@
+/**
+ * Why something happened to a person in a campaign, or did not: codes as the database holds them, and the sentence people read.
+ * One vocabulary for planning, guards, enrolling, moving and replies.
+ */
+export const REASONS: Readonly<Record<string, string>> = {
+  no_address: "The contact has no address for this channel.",
+  address_invalid: "The contact's address cannot receive messages.",
+  suppressed: "The address is on the suppression list.",
+  opted_out: "The contact opted out on this channel.",
+  no_consent: "No consent is recorded for this channel.",
+  in_other_campaign: "The contact is active in another running campaign.",
+  already_in: "The contact is in this campaign already.",
+  missing_value: "A variable has no value and no fallback.",
+  template_fault: "The step's text has a fault.",
+  sender_limit: "The sender's limit is reached.",
+  no_sender: "The campaign has no active sender for this channel.",
+  outside_window: "The sending window is closed.",
+  campaign_paused: "The campaign is paused.",
+  campaign_stopped: "The campaign was stopped.",
+  sequence_ended: "The sequence ended before the message left.",
+  contact_removed: "The contact was deleted.",
+  approval_pending: "The message waits for approval.",
+  approval_rejected: "The message was rejected.",
+  replied: "The contact replied.",
+  colleague_replied: "A colleague of the contact replied.",
+  bounced: "The message bounced.",
+  refused: "The provider refused the message.",
+  unsubscribed: "The contact unsubscribed.",
+  complained: "The contact reported the message as spam.",
+  stopped_by_person: "Stopped by a person.",
+  step_removed: "The step was removed from the sequence.",
+  condition: "A condition was evaluated.",
+  had_already: "The contact had this step already.",
+  restarted: "The contact was started again.",
+  moved: "The contact was moved to another version of the sequence.",
+  unknown_outcome: "The provider's answer is not known yet.",
+};
+
+/** The sentence for a code; a code of another module's guard is shown as it is. */
+export const reasonText = (code: string | null): string | null =>
+  code === null ? null : (REASONS[code] ?? code.replaceAll("_", " "));

@@ -1,0 +1,182 @@
+import { z } from "zod";
+import type { Ctx } from "../../kernel/context.ts";
+import type { FieldError } from "../../kernel/errors.ts";
+import type { AnyStep, StepEnv } from "../../kernel/step.ts";
+import { uuid7 } from "../../kernel/database/ids.ts";
+
+/**
+ * What an author writes is a list of steps, of which some have branches with lists of their own; what people follow is a graph. After a
+ * branch's last step people go on behind the step that branched.
+ */
+
+export const MAX_STEPS = 50;
+const MAX_DEPTH = 5;
+
+/** A step as an author sends it: its kind's own fields stand beside `kind`. */
+export type StepInput = {
+  id?: string | undefined;
+  kind: string;
+  branches?: Record<string, StepInput[]> | undefined;
+  [field: string]: unknown;
+};
+
+export const StepInput: z.ZodType<StepInput> = z.lazy(() =>
+  z.looseObject({
+    id: z.uuid().optional().describe("Keeps the step's identity, and so its statistics, when it is moved or rewritten."),
+    kind: z.string().max(40).default("email").describe("One of the kinds of GET /catalogue; its own fields stand beside it."),
+    branches: z
+      .record(z.string().max(40), z.array(StepInput))
+      .optional()
+      .describe("Steps of each way out, where the kind has several. Afterwards people go on behind this step."),
+  }),
+) as unknown as z.ZodType<StepInput>;
+
+export const StepsInput = z.array(StepInput).max(MAX_STEPS);
+
+/** A step that fits its kind, with the place where it stood. */
+export type ParsedStep = {
+  id: string | undefined;
+  def: AnyStep;
+  config: Record<string, unknown>;
+  branches: Map<string, ParsedStep[]>;
+  pointer: string;
+};
+
+/** All steps of a tree, parents before their branches. */
+export function* walk(steps: readonly ParsedStep[]): Generator<ParsedStep> {
+  for (const step of steps) {
+    yield step;
+    for (const branch of step.branches.values()) yield* walk(branch);
+  }
+}
+
+/** Reads an author's steps by their kinds. Every fault that forbids saving is listed with its place. */
+export function parseSteps(
+  registry: Ctx["registry"],
+  input: readonly StepInput[],
+  env: StepEnv,
+): { steps: ParsedStep[]; errors: FieldError[] } {
+  const errors: FieldError[] = [];
+  const ids = new Map<string, string>();
+  let count = 0;
+  const read = (list: readonly StepInput[], pointer: string, depth: number): ParsedStep[] =>
+    list.flatMap((step, i) => {
+      const at = `${pointer}/${i}`;
+      count++;
+      const { id, kind, branches, ...fields } = step;
+      const def = registry.steps.get(kind);
+      if (!def) {
+        errors.push({ pointer: `${at}/kind`, detail: `is no kind of step; use one of ${[...registry.steps.keys()].join(", ")}` });
+        return [];
+      }
+      if (id !== undefined) {
+        if (ids.has(id)) errors.push({ pointer: `${at}/id`, detail: "This step is in the list twice." });
+        ids.set(id, at);
+      }
+      // What the API tells of a step besides its configuration may come back.
+      delete fields.position;
+      const config = def.config.strict().safeParse(fields);
+      if (!config.success) {
+        for (const issue of config.error.issues)
+          errors.push({
+            pointer: [at, ...issue.path.map(String)].join("/"),
+            detail: issue.code === "unrecognized_keys" ? `A step of kind ${kind} has no field ${issue.keys.join(", ")}.` : issue.message,
+          });
+        return [];
+      }
+      const ways = def.branches(config.data as never);
+      const parsed = new Map<string, ParsedStep[]>();
+      for (const [branch, steps] of Object.entries(branches ?? {})) {
+        if (!ways.includes(branch) || branch === "next")
+          errors.push({
+            pointer: `${at}/branches/${branch}`,
+            detail: `A step of kind ${kind} has no branch ${branch}${ways.length > 1 ? `; its branches are ${ways.join(", ")}` : ""}.`,
+          });
+        else if (depth >= MAX_DEPTH)
+          errors.push({ pointer: `${at}/branches`, detail: `Branches can be nested ${MAX_DEPTH} deep.` });
+        else parsed.set(branch, read(steps, `${at}/branches/${branch}`, depth + 1));
+      }
+      for (const fault of def.check?.(config.data as never, env) ?? [])
+        if (fault.level === "error") errors.push({ pointer: `${at}/${fault.field}`, detail: fault.detail });
+      return [{ id, def, config: config.data as Record<string, unknown>, branches: parsed, pointer: at }];
+    });
+  const steps = read(input, "/steps", 1);
+  if (count > MAX_STEPS)
+    errors.push({ pointer: "/steps", detail: `A sequence has at most ${MAX_STEPS} steps, branches included.` });
+  return { steps, errors };
+}
+
+export type GraphNode = {
+  id: string;
+  step_id: string;
+  kind: string;
+  action: string | null;
+  config: Record<string, unknown>;
+  parent_id: string | null;
+  branch: string | null;
+  position: number;
+};
+export type GraphEdge = { from_node: string; branch: string; to_node: string };
+
+/** The graph of a tree. Every step gets a node of its own; the steps without an id are new. */
+export function toGraph(steps: readonly ParsedStep[]): { nodes: GraphNode[]; edges: GraphEdge[]; entry: string | null } {
+  const nodes: GraphNode[] = [];
+  const edges: GraphEdge[] = [];
+  // From the last step back, so that each knows what follows it. Returns the list's first node.
+  const lower = (list: readonly ParsedStep[], after: string | null, parent: string | null, branch: string | null): string | null => {
+    let next = after;
+    for (let i = list.length - 1; i >= 0; i--) {
+      const step = list[i]!;
+      const id = uuid7();
+      nodes.push({
+        id,
+        step_id: step.id ?? uuid7(),
+        kind: step.def.kind,
+        action: step.def.action,
+        config: step.config,
+        parent_id: parent,
+        branch,
+        position: i + 1,
+      });
+      for (const way of step.def.branches(step.config as never)) {
+        const inner = step.branches.get(way);
+        const to = inner && inner.length > 0 ? lower(inner, next, id, way) : next;
+        if (to) edges.push({ from_node: id, branch: way, to_node: to });
+      }
+      next = id;
+    }
+    return next;
+  };
+  const entry = lower(steps, null, null, null);
+  return { nodes, edges, entry };
+}
+
+/** A step as the API tells of it. */
+export type StepOutput = {
+  id: string;
+  kind: string;
+  /** Its place in the whole sequence, branches included, from 1. */
+  position: number;
+  branches?: Record<string, StepOutput[]>;
+  [field: string]: unknown;
+};
+
+/** The author's tree of a version's nodes. */
+export function toTree(nodes: readonly GraphNode[]): StepOutput[] {
+  const children = new Map<string, GraphNode[]>();
+  for (const node of nodes) {
+    const key = `${node.parent_id ?? ""}/${node.branch ?? ""}`;
+    children.set(key, [...(children.get(key) ?? []), node]);
+  }
+  let position = 0;
+  const below = (parent: string | null, branch: string | null): StepOutput[] =>
+    (children.get(`${parent ?? ""}/${branch ?? ""}`) ?? [])
+      .sort((a, b) => a.position - b.position)
+      .map((node) => {
+        const step: StepOutput = { id: node.step_id, kind: node.kind, position: ++position, ...node.config };
+        const names = [...new Set(nodes.filter((n) => n.parent_id === node.id).map((n) => n.branch!))];
+        if (names.length > 0) step.branches = Object.fromEntries(names.map((name) => [name, below(node.id, name)]));
+        return step;
+      });
+  return below(null, null);
+}

@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
+import { FilterSchema, type Filter } from "../../contacts/filter.ts";
+import type { Ctx } from "../../kernel/context.ts";
+import { defineStep, type StepRun } from "../../kernel/step.ts";
+
+const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
+
+const Rule = z.discriminatedUnion("if", [
+  z.object({ if: z.enum(["opened", "clicked", "replied", "delivered", "sent"]), step_id: z.uuid().nullable().default(null), within_days: Within }),
+  z.object({ if: z.literal("has_address"), channel: z.string().max(40) }),
+  z.object({ if: z.literal("in_segment"), segment_id: z.uuid() }),
+  z.object({ if: z.literal("matches"), filter: FilterSchema }),
+]);
+type Rule = z.output<typeof Rule>;
+
+/** Two ways, by what is true of the person when they come here: after a wait, that is, by what is true then. */
+export const conditionStep = defineStep({
+  kind: "condition",
+  label: "Condition",
+  description: "Branches by what the contact did, or by who they are.",
+  action: null,
+  config: z.object({
+    match: z.enum(["all", "any"]).default("all").meta({ title: "Match" }),
+    rules: z.array(Rule).min(1, "name at least one rule").max(10).meta({ title: "Rules", widget: "rules" }),
+  }),
+  branches: () => ["yes", "no"],
+  async plan(runs, ctx) {
+    // One configuration, one question for all its people.
+    const answers = new Map<string, boolean>();
+    for (const group of byConfig(runs)) {
+      const { match, rules } = group[0]!.config;
+      const verdicts = await Promise.all(rules.map((rule) => peopleFor(ctx, rule, group)));
+      for (const run of group) {
+        const yes = verdicts.map((people) => people.has(run.enrollment_id));
+        answers.set(run.enrollment_id, match === "all" ? yes.every(Boolean) : yes.some(Boolean));
+      }
+    }
+    return runs.map((run) => {
+      const yes = answers.get(run.enrollment_id)!;
+      return { do: "next" as const, branch: yes ? "yes" : "no", outcome: yes ? "yes" : "no" };
+    });
+  },
+});
+
+type Runs = StepRun<z.output<(typeof conditionStep)["config"]>>[];
+
+function byConfig(runs: readonly StepRun<{ match: "all" | "any"; rules: Rule[] }>[]) {
+  const groups = new Map<string, (typeof runs)[number][]>();
+  for (const run of runs) groups.set(run.node_id, [...(groups.get(run.node_id) ?? []), run]);
+  return groups.values();
+}
+
+/** The enrollments of these for which a rule holds. */
+async function peopleFor(ctx: Ctx, rule: Rule, runs: readonly Runs[number][]): Promise<Set<string>> {
+  const { db } = ctx;
+  const ids = runs.map((r) => r.enrollment_id);
+  const matching = (contacts: Fragment) => db<{ id: string }[]>`
+    select e.id from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(${ids}::uuid[]) and ${contacts}`;
+  let rows: readonly { id: string }[];
+  switch (rule.if) {
+    case "has_address":
+      rows = await matching(db`exists (select from public.contact_addresses a
+        where a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = ${rule.channel} and a.is_primary and a.state <> 'invalid')`);
+      break;
+    case "in_segment": {
+      const [segment] = await db<{ filter: unknown }[]>`
+        select filter from public.segments where tenant_id = ${ctx.tenantId} and id = ${rule.segment_id}`;
+      // A segment that was deleted contains nobody.
+      if (!segment) return new Set();
+      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: segment.filter, pointer: "/segment" }] })).filter(segment.filter as Filter));
+      break;
+    }
+    case "matches":
+      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: rule.filter, pointer: "/filter" }] })).filter(rule.filter as Filter));
+      break;
+    default:
+      rows = await db<{ id: string }[]>`
+        select distinct m.enrollment_id as id from public.messages m
+        join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
+        where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(${ids}::uuid[]) and m.direction = 'out'
+          and ${db(`m.${rule.if}_at`)} >= ${
+            rule.within_days === null ? db`e.started_at` : db`greatest(e.started_at, kernel.now() - make_interval(days => ${rule.within_days}))`
+          }
+          ${rule.step_id ? db`and m.step_id = ${rule.step_id}` : db``}`;
+  }
+  return new Set(rows.map((r) => r.id));
+}

@@ -1,0 +1,15 @@
+import { z } from "zod";
+import { defineStep } from "../../kernel/step.ts";
+
+/** Ends the sequence for whoever comes here, as a goal that was reached or without one. */
+export const endStep = defineStep({
+  kind: "end",
+  label: "End",
+  description: "Ends the sequence here, optionally as a goal that was reached.",
+  action: null,
+  config: z.object({
+    goal: z.string().trim().max(80).default("").meta({ title: "Goal", description: "What was reached, for the statistics; empty: none." }),
+  }),
+  branches: () => [],
+  plan: (runs) => Promise.resolve(runs.map(({ config }) => ({ do: "next" as const, outcome: config.goal ? "goal" : "end" }))),
+});
