@@ -228,3 +228,4 @@ comment on table public.import_errors is 'Rows that were not imported, as they c
 select kernel.protect('public.import_errors', read => 'member', broadcast => false);
 
 select kernel.create_queue('contacts_import');
+select kernel.create_queue('contacts_message_facts');

@@ -228,4 +228,6 @@ alter table public.threads
 select kernel.create_queue('campaigns_enroll');
 select kernel.create_queue('campaigns_plan');
 select kernel.create_queue('campaigns_move');
+select kernel.create_queue('campaigns_retry');
+select kernel.create_queue('campaigns_stop');
 select kernel.create_queue('campaigns_message_facts');

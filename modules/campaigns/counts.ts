@@ -1,5 +1,5 @@
 import type { Ctx } from "../kernel/context.ts";
-import type { ENROLLMENT_STATUS } from "./schemas.ts";
+import { ACTIVE_STATUS, type ENROLLMENT_STATUS } from "./schemas.ts";
 
 /** What became of a campaign's people and messages, from the running tallies: as cheap for a million as for ten. */
 
@@ -18,14 +18,14 @@ export const OUTCOMES = [
 ] as const;
 export type Outcomes = Record<(typeof OUTCOMES)[number], number>;
 
-export type StepCounts = Outcomes & { step_id: string | null; position: number };
+export type StepCounts = Outcomes & { step_id: string | null };
 
 export type CampaignCounts = {
   people: Partial<Record<(typeof ENROLLMENT_STATUS)[number], number>>;
   enrolled: number;
-  /** Still on their way: waiting, sending or blocked. */
+  /** Still on their way. */
   pending: number;
-  /** One per step and place it had when the messages were written, removed steps included. */
+  /** One per step, removed steps included. */
   steps: StepCounts[];
   messages: Outcomes;
 };
@@ -49,15 +49,15 @@ export async function campaignCounts(ctx: Ctx, ids: readonly string[]): Promise<
     if (kind === "people") {
       const status = key as (typeof ENROLLMENT_STATUS)[number];
       counts.people[status] = n;
-      counts.enrolled += n;
-      if (status === "waiting" || status === "sending" || status === "blocked") counts.pending += n;
+      if (status !== "left_out") counts.enrolled += n;
+      if ((ACTIVE_STATUS as readonly string[]).includes(status)) counts.pending += n;
       continue;
     }
-    const [step, position, outcome] = key.split("/") as [string, string, keyof Outcomes];
-    const name = `${ref}/${step}/${position}`;
+    const [step, outcome] = key.split("/") as [string, keyof Outcomes];
+    const name = `${ref}/${step}`;
     let of = steps.get(name);
     if (!of) {
-      of = { ...noOutcomes(), step_id: step === "" ? null : step, position: Number(position) };
+      of = { ...noOutcomes(), step_id: step === "" ? null : step };
       steps.set(name, of);
       counts.steps.push(of);
     }

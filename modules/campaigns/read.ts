@@ -4,15 +4,21 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/c
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignCounts, campaignCounts } from "./counts.ts";
-import { byId, type Campaign, CAMPAIGN_STATUS, CampaignSchema, type CampaignStatus, type Settings } from "./schemas.ts";
+import {
+  byId,
+  type Campaign,
+  CAMPAIGN_STATUS,
+  CampaignSchema,
+  type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
+import { nodesOf } from "./sequence/store.ts";
+import { toTree } from "./sequence/tree.ts";
 
 export type CampaignRow = {
   id: string;
   name: string;
   status: CampaignStatus;
   tier: string;
-  sender_id: string | null;
-  connection_id: string | null;
+  version_id: string | null;
   list_id: string | null;
   segment_id: string | null;
   settings: Settings;
@@ -23,25 +29,18 @@ export type CampaignRow = {
   updated_at: Date;
 };
 
-export type StepRow = { id: string; position: number; kind: string; wait_hours: number; subject: string; body: string };
-
 export const noCampaign = () => new AppError("not_found", "There is no such campaign.");
 
 /** The campaign's own row. `lock: "update"` for whoever changes it, `"share"` for whoever adds people to it meanwhile. */
 export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share"): Promise<CampaignRow> {
   const { db } = ctx;
   const [row] = await db<CampaignRow[]>`
-    select id, name, status, tier, sender_id, connection_id, list_id, segment_id, settings, enrolling, started_at, finished_at, created_at, updated_at
+    select id, name, status, tier, version_id, list_id, segment_id, settings, enrolling, started_at, finished_at, created_at, updated_at
     from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}
     ${lock === "update" ? db`for update` : lock === "share" ? db`for share` : db``}`;
   if (!row) throw noCampaign();
   return row;
 }
-
-export const stepsOf = (ctx: Ctx, campaignId: string): Promise<StepRow[]> =>
-  ctx.db<StepRow[]>`
-    select id, position, kind, wait_hours, subject, body from public.campaign_steps
-    where tenant_id = ${ctx.tenantId} and campaign_id = ${campaignId} order by position`.then((rows) => [...rows]);
 
 /** Keys of the team's custom fields, which templates may name. */
 export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
@@ -52,15 +51,17 @@ export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 
 type FullRow = CampaignRow & {
-  sender: Campaign["sender"];
+  senders: Campaign["senders"];
+  version: number | null;
   audience_name: string | null;
-  steps: Campaign["steps"];
 };
 
 const countsOf = ({ people, enrolled, pending, messages }: CampaignCounts): Campaign["counts"] => ({
   enrolled,
   pending,
   blocked: people.blocked ?? 0,
+  tasks: people.task ?? 0,
+  left_out: people.left_out ?? 0,
   // People, where the rest are messages.
   replied: people.replied ?? 0,
   sent: messages.sent,
@@ -74,32 +75,40 @@ const countsOf = ({ people, enrolled, pending, messages }: CampaignCounts): Camp
 async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
   if (ids.length === 0) return [];
   const rows = await ctx.db<FullRow[]>`
-    select k.id, k.name, k.status, k.tier, k.sender_id, k.connection_id, k.list_id, k.segment_id, k.settings, k.enrolling,
-      k.started_at, k.finished_at, k.created_at, k.updated_at,
-      coalesce(l.name, g.name) as audience_name,
-      case when s.id is not null then jsonb_build_object('id', s.id, 'from_email', s.from_email, 'from_name', s.from_name, 'status', s.status,
-        'daily_cap', s.daily_cap, 'connection', jsonb_build_object('id', c.id, 'name', c.name, 'provider', c.provider, 'status', c.status)) end as sender,
-      coalesce(st.steps, '[]') as steps
+    select k.id, k.name, k.status, k.tier, k.version_id, k.list_id, k.segment_id, k.settings, k.enrolling,
+      k.started_at, k.finished_at, k.created_at, k.updated_at, v.number as version,
+      coalesce(l.name, g.name) as audience_name, coalesce(sd.senders, '[]') as senders
     from public.campaigns k
-    left join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
-    -- What it started with, even if the sender has moved since.
-    left join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id)
+    left join public.sequence_versions v on v.tenant_id = k.tenant_id and v.id = k.version_id
     left join public.lists l on l.tenant_id = k.tenant_id and l.id = k.list_id
     left join public.segments g on g.tenant_id = k.tenant_id and g.id = k.segment_id
-    left join (select x.campaign_id, jsonb_agg(jsonb_build_object('id', x.id, 'position', x.position, 'kind', x.kind, 'wait_hours', x.wait_hours,
-        'subject', x.subject, 'body', x.body) order by x.position) as steps
-      from public.campaign_steps x where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) st on st.campaign_id = k.id
+    left join (
+      select x.campaign_id, jsonb_agg(jsonb_build_object('id', s.id, 'channel', s.channel, 'address', s.address, 'display_name', s.display_name,
+        'status', s.status, 'connection', jsonb_build_object('id', c.id, 'name', c.name, 'provider', c.provider, 'status', c.status)) order by x.position) as senders
+      from public.campaign_senders x
+      join public.senders s on s.tenant_id = x.tenant_id and s.id = x.sender_id
+      -- What it started with, even if the sender has moved since.
+      join public.connections c on c.tenant_id = x.tenant_id and c.id = coalesce(x.connection_id, s.connection_id)
+      where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) sd on sd.campaign_id = k.id
     where k.tenant_id = ${ctx.tenantId} and k.id = any(${ids}::uuid[]) order by k.id desc`;
+  const nodes = Map.groupBy(
+    await nodesOf(
+      ctx,
+      rows.flatMap((r) => r.version_id ?? []),
+    ),
+    (n) => n.version_id,
+  );
   const all = await campaignCounts(ctx, ids);
   return rows.map((r) => ({
     id: r.id,
     name: r.name,
     status: r.status,
-    sender: r.sender,
+    senders: r.senders,
+    version: r.version,
     audience: { list_id: r.list_id, segment_id: r.segment_id, name: r.audience_name },
     tier: r.tier,
-    settings: r.settings,
-    steps: r.steps,
+    settings: SettingsSchema.parse(r.settings),
+    steps: toTree(nodes.get(r.version_id ?? "") ?? []),
     counts: countsOf(all.get(r.id)!),
     enrolling: r.enrolling > 0,
     started_at: iso(r.started_at),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { StepOutput } from "./sequence/tree.ts";
 
 /** What campaigns look like to callers. */
 
@@ -7,6 +8,7 @@ export type CampaignStatus = (typeof CAMPAIGN_STATUS)[number];
 export const ENROLLMENT_STATUS = [
   "waiting",
   "sending",
+  "task",
   "blocked",
   "finished",
   "replied",
@@ -15,9 +17,10 @@ export const ENROLLMENT_STATUS = [
   "suppressed",
   "stopped",
   "failed",
+  "left_out",
 ] as const;
-
-export const MAX_STEPS = 20;
+/** On their way through the sequence. */
+export const ACTIVE_STATUS = ["waiting", "sending", "task", "blocked"] as const;
 
 /** An IANA name that JavaScript and Postgres read alike. Offsets such as +02:00 mean opposite things to the two. */
 const isTimeZone = (name: string): boolean => {
@@ -51,9 +54,18 @@ export const SettingsSchema = z
   .object({
     time_zone: z.string().max(64).refine(isTimeZone, "must be an IANA time zone, e.g. Europe/Berlin").default("UTC"),
     window: WindowSchema.nullable().default(null).describe("When messages may leave; null: at any time."),
+    skip_dates: z
+      .array(z.iso.date())
+      .max(366)
+      .default([])
+      .describe("Days on which nothing leaves, such as holidays, in the campaign's time zone."),
     track_opens: z.boolean().default(true),
     track_clicks: z.boolean().default(true),
     stop_on_reply: z.boolean().default(true),
+    exclusive: z
+      .boolean()
+      .default(true)
+      .describe("Leaves out people who are active in another exclusive campaign."),
   })
   .meta({ id: "CampaignSettings" });
 export type Settings = z.output<typeof SettingsSchema>;
@@ -65,63 +77,40 @@ export const SettingsPatch = z.object({
   track_opens: z.boolean().optional(),
   track_clicks: z.boolean().optional(),
   stop_on_reply: z.boolean().optional(),
+  skip_dates: z.array(z.iso.date()).max(366).optional(),
+  exclusive: z.boolean().optional(),
 });
-
-const oneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, " ").trim();
-
-export const StepInput = z.object({
-  id: z.uuid().optional().describe("Keeps the step's identity, and so its history, when it is moved or rewritten."),
-  kind: z.enum(["email"]).default("email"),
-  wait_hours: z
-    .number()
-    .min(0)
-    .max(8760)
-    .default(0)
-    .describe("Hours after the step before; for the first step, after enrollment."),
-  subject: z
-    .string()
-    .max(500)
-    .transform(oneLine)
-    .default("")
-    .describe("Empty on a follow-up: it answers the first message in its thread."),
-  body: z
-    .string()
-    .min(1, "must not be empty")
-    .max(100_000)
-    .describe("Markdown without HTML, with variables such as {{firstName|there}}."),
-});
-export type StepInput = z.output<typeof StepInput>;
-export const StepsInput = z.array(StepInput).max(MAX_STEPS);
 
 export const Name = z.string().trim().min(1, "must not be empty").max(120);
 export const Tier = z.string().trim().min(1).max(40);
 
-export const StepSchema = z
-  .object({
-    id: z.uuid(),
-    position: z.number().int(),
-    kind: z.string(),
-    wait_hours: z.number(),
-    subject: z.string(),
-    body: z.string(),
-  })
-  .meta({ id: "CampaignStep" });
+export const StepSchema: z.ZodType<StepOutput, StepOutput> = z
+  .lazy(() =>
+    z.looseObject({
+      id: z.uuid(),
+      kind: z.string(),
+      position: z.number().int().describe("Its place in the whole sequence, branches included, from 1."),
+      branches: z.record(z.string(), z.array(StepSchema)).optional(),
+    }),
+  )
+  .meta({ id: "CampaignStep", description: "A step; the fields of its kind stand beside `kind`." }) as never;
 
 export const CampaignSchema = z
   .object({
     id: z.uuid(),
     name: z.string(),
     status: z.enum(CAMPAIGN_STATUS),
-    sender: z
-      .object({
+    senders: z.array(
+      z.object({
         id: z.uuid(),
-        from_email: z.string(),
-        from_name: z.string(),
+        channel: z.string(),
+        address: z.string(),
+        display_name: z.string(),
         status: z.string(),
-        daily_cap: z.number().int(),
         connection: z.object({ id: z.uuid(), name: z.string(), provider: z.string(), status: z.string() }),
-      })
-      .nullable(),
+      }),
+    ),
+    version: z.number().int().nullable().describe("Which version of the sequence new people follow; null while nothing is written."),
     audience: z.object({ list_id: z.uuid().nullable(), segment_id: z.uuid().nullable(), name: z.string().nullable() }),
     tier: z.string(),
     settings: SettingsSchema,
@@ -130,6 +119,8 @@ export const CampaignSchema = z
       enrolled: z.number().int(),
       pending: z.number().int().describe("People still on their way through the sequence."),
       blocked: z.number().int().describe("Of these, waiting for a missing value."),
+      tasks: z.number().int().describe("Of these, waiting for a person to do a task."),
+      left_out: z.number().int().describe("People of the audience who were not taken in."),
       sent: z.number().int(),
       delivered: z.number().int(),
       opened: z.number().int(),
@@ -151,9 +142,16 @@ export const EnrollmentSchema = z
     id: z.uuid(),
     contact: z.object({ id: z.uuid(), email: z.string().nullable(), full_name: z.string() }),
     status: z.enum(ENROLLMENT_STATUS),
-    step: z.number().int().describe("The last step that was planned; 0 before the first."),
-    next_at: z.iso.datetime().nullable(),
-    reason: z.string().nullable().describe("Why it is blocked or ended."),
+    step_id: z.uuid().nullable().describe("The step they stand at."),
+    step_kind: z.string().nullable(),
+    version: z.number().int().nullable().describe("The version of the sequence they follow."),
+    next_at: z.iso.datetime().nullable().describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
+    waits_for: z
+      .enum(["time", "sender_limit", "window", "campaign", "message", "approval", "task", "value"])
+      .nullable()
+      .describe("What they wait for while they are active."),
+    reason: z.string().nullable().describe("Why, as a sentence: what they wait for, or why it ended."),
+    reason_code: z.string().nullable(),
     last_event: z.object({ kind: z.string(), at: z.iso.datetime() }).nullable(),
     created_at: z.iso.datetime(),
     finished_at: z.iso.datetime().nullable(),

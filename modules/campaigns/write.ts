@@ -1,21 +1,47 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { AppError, invalidField } from "../kernel/errors.ts";
+import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { requireAudience } from "./audience.ts";
+import { requireAudience } from "./audience/audience.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
-import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, StepsInput, Tier } from "./schemas.ts";
-import { replaceSteps, requireEditable, takeBackPlanned } from "./steps.ts";
+import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
+import { beginMoving } from "./sequence/move.ts";
+import { copySequence, saveSteps } from "./sequence/store.ts";
+import { type StepInput, StepsInput } from "./sequence/tree.ts";
 
-async function requireSender(ctx: Ctx, senderId: string | null | undefined): Promise<void> {
-  if (!senderId) return;
-  const [row] = await ctx.db`select from public.senders where tenant_id = ${ctx.tenantId} and id = ${senderId}`;
-  if (!row) throw invalidField("/sender_id", "There is no such sender.", "Add one under a connection first.");
+/** Refuses senders that are not there, naming each, and writes the others in their order. */
+async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly string[], began = false): Promise<void> {
+  const { db, tenantId } = ctx;
+  const ids = [...new Set(senderIds)];
+  const known = await db<{ id: string }[]>`select id from public.senders where tenant_id = ${tenantId} and id = any(${ids}::uuid[])`;
+  const errors = senderIds.flatMap((id, i) =>
+    known.some((k) => k.id === id) ? [] : [{ pointer: `/sender_ids/${i}`, detail: "There is no such sender." }],
+  );
+  if (errors.length > 0)
+    throw new AppError("invalid", errors[0]!.detail, { errors, suggestion: "GET /senders lists them; add one under a connection first." });
+  const gone = await db<{ address: string }[]>`
+    delete from public.campaign_senders cs using public.senders s
+    where cs.tenant_id = ${tenantId} and cs.campaign_id = ${campaignId} and cs.sender_id <> all(${ids}::uuid[]) and s.tenant_id = cs.tenant_id and s.id = cs.sender_id
+    returning s.address`;
+  if (began && gone.length > 0)
+    throw new AppError("conflict", `People of this campaign may know ${gone[0]!.address} already: a sender cannot be taken away once it has started.`, {
+      suggestion: "Pause the sender, or add others beside it.",
+    });
+  if (ids.length > 0)
+    await db`
+      insert into public.campaign_senders as cs (tenant_id, campaign_id, sender_id, position)
+      select ${tenantId}::uuid, ${campaignId}::uuid, s.id, s.n from unnest(${ids}::uuid[]) with ordinality s (id, n)
+      on conflict (tenant_id, campaign_id, sender_id) do update set position = excluded.position where cs.position <> excluded.position`;
 }
+
+export const People = z
+  .enum(["move", "stay"])
+  .default("move")
+  .describe("What a change of the steps means for people on the way: they go on in the new version, or finish theirs.");
 
 const full = {
   name: Name,
-  sender_id: z.uuid().nullable().default(null).describe("Who writes. Needed to start."),
+  sender_ids: z.array(z.uuid()).max(100).default([]).describe("Who writes: at least one for each channel of the steps. Several share the people."),
   list_id: z.uuid().nullable().default(null).describe("Everybody on a list, or"),
   segment_id: z.uuid().nullable().default(null).describe("everybody in a saved segment when the campaign starts."),
   tier: Tier.default("standard"),
@@ -33,21 +59,21 @@ export const createCampaign = defineOperation({
   output: CampaignSchema,
   status: 201,
   async handle(ctx, input) {
-    await requireSender(ctx, input.sender_id);
     await requireAudience(ctx, input);
     const { db } = ctx;
     const [row] = await db<{ id: string }[]>`
-      insert into public.campaigns (tenant_id, name, tier, sender_id, list_id, segment_id, settings)
-      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.sender_id}, ${input.list_id}, ${input.segment_id}, ${db.json(input.settings)})
+      insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
+      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.list_id}, ${input.segment_id}, ${db.json(input.settings)})
       returning id`;
     const id = row!.id;
-    if (input.steps.length > 0) await replaceSteps(ctx, await campaignRow(ctx, id), input.steps);
+    await putSenders(ctx, id, input.sender_ids);
+    if (input.steps.length > 0) await saveSteps(ctx, await campaignRow(ctx, id), input.steps);
     ctx.audit({ name: input.name }, id);
     return await loadCampaign(ctx, id);
   },
 });
 
-type Change = Partial<Pick<CampaignRow, "name" | "tier" | "sender_id" | "list_id" | "segment_id" | "settings">>;
+type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_id" | "settings">> & { sender_ids?: string[] | undefined };
 
 /** Writes what really changes, after asking whether it may. The caller holds the row. */
 async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<void> {
@@ -56,24 +82,26 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   const after = { ...before, ...change };
   if (change.list_id && change.segment_id === undefined) after.segment_id = null;
   if (change.segment_id && change.list_id === undefined) after.list_id = null;
-  const differs = (keys: (keyof Change)[]) => keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
+  const differs = (keys: (keyof Change & keyof CampaignRow)[]) => keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
   if (before.status === "archived")
     throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
-  if (differs(["sender_id", "list_id", "segment_id"]) && before.status !== "draft") {
-    throw new AppError("conflict", "Sender and audience are fixed once a campaign has started.", {
+  if (differs(["list_id", "segment_id"]) && before.status !== "draft") {
+    throw new AppError("conflict", "The audience is fixed once a campaign has started.", {
       suggestion: "Add people through its leads, or clone it and change the copy.",
     });
   }
-  const settings = differs(["settings"]);
-  if (settings) requireEditable(before, "its settings");
-  await requireSender(ctx, change.sender_id);
+  if (before.status === "stopped" || before.status === "done") {
+    if (differs(["settings"]) || change.sender_ids)
+      throw new AppError("conflict", `The campaign is ${before.status}: only its name can be changed.`, {
+        suggestion: "Clone it and change the copy.",
+      });
+  }
   await requireAudience(ctx, after);
   await ctx.db`
-    update public.campaigns set name = ${after.name}, tier = ${after.tier}, sender_id = ${after.sender_id}, list_id = ${after.list_id},
+    update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
       segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings)}
     where tenant_id = ${ctx.tenantId} and id = ${before.id}`;
-  // Tracking is part of a message that is planned already.
-  if (settings && before.status === "paused") await takeBackPlanned(ctx, before.id);
+  if (change.sender_ids) await putSenders(ctx, before.id, change.sender_ids, before.status !== "draft");
 }
 
 export const putCampaign = defineOperation({
@@ -81,14 +109,15 @@ export const putCampaign = defineOperation({
   method: "PUT",
   path: "/campaigns/{id}",
   summary: "Replace a campaign",
-  description: "What is left out falls back to its default; without `steps` the steps stay as they are.",
+  description:
+    "What is left out falls back to its default; without `steps` the steps stay as they are. Campaign and steps are saved together or not at all.",
   permission: "campaigns:write",
-  input: z.object({ ...full, id: z.uuid(), steps: StepsInput.optional() }),
+  input: z.object({ ...full, id: z.uuid(), steps: StepsInput.optional(), people: People }),
   output: CampaignSchema,
-  async handle(ctx, { id, steps, ...change }) {
+  async handle(ctx, { id, steps, people, ...change }) {
     const before = await campaignRow(ctx, id, "update");
     await apply(ctx, before, change);
-    if (steps) await replaceStepsIfChanged(ctx, before, steps);
+    if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },
 });
@@ -103,31 +132,33 @@ export const patchCampaign = defineOperation({
   input: z.object({
     id: z.uuid(),
     name: Name.optional(),
-    sender_id: z.uuid().nullable().optional(),
+    sender_ids: z.array(z.uuid()).max(100).optional(),
     list_id: z.uuid().nullable().optional(),
     segment_id: z.uuid().nullable().optional(),
     tier: Tier.optional(),
     settings: SettingsPatch.optional(),
     steps: StepsInput.optional(),
+    people: People,
   }),
   output: CampaignSchema,
-  async handle(ctx, { id, steps, settings, ...rest }) {
+  async handle(ctx, { id, steps, people, settings, ...rest }) {
     const before = await campaignRow(ctx, id, "update");
     const given = Object.fromEntries(Object.entries(rest).filter(([, v]) => v !== undefined)) as Change;
     const named = Object.fromEntries(Object.entries(settings ?? {}).filter(([, v]) => v !== undefined));
     await apply(ctx, before, { ...given, settings: SettingsSchema.parse({ ...before.settings, ...named }) });
-    if (steps) await replaceStepsIfChanged(ctx, before, steps);
+    if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },
 });
 
-async function replaceStepsIfChanged(
-  ctx: Ctx,
-  campaign: CampaignRow,
-  steps: z.output<typeof StepsInput>,
-): Promise<void> {
-  requireEditable(campaign, "its steps");
-  await replaceSteps(ctx, campaign, steps);
+/** Saves the steps. Of a campaign that began, people on the way are moved to the new version or finish theirs. */
+export async function changeSteps(ctx: Ctx, campaign: CampaignRow, steps: StepInput[], people: z.output<typeof People>): Promise<void> {
+  if (campaign.status === "stopped" || campaign.status === "done" || campaign.status === "archived")
+    throw new AppError("conflict", `The campaign is ${campaign.status}: its steps cannot be changed.`, {
+      suggestion: "Clone it and change the copy.",
+    });
+  const versionId = await saveSteps(ctx, campaign, steps);
+  if (versionId && campaign.status !== "draft" && people === "move") await beginMoving(ctx, campaign.id, versionId);
 }
 
 export const deleteCampaign = defineOperation({
@@ -156,8 +187,8 @@ export const deleteCampaign = defineOperation({
     }
     // Without its enrollment nothing would hold a queued message back.
     await ctx.db`
-      update public.messages set status = 'cancelled', due_at = null, error = 'The campaign was deleted.'
-      where tenant_id = ${ctx.tenantId} and campaign_id = ${id} and status = 'queued'`;
+      select private.cancel_messages(array(select e.id from public.enrollments e
+        where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id} and e.status = 'sending'), null, null, 'campaign_stopped')`;
     await ctx.db`delete from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}`;
     return null;
   },
@@ -177,13 +208,14 @@ export const cloneCampaign = defineOperation({
     const from = await campaignRow(ctx, id);
     const copied = name ?? `${from.name.slice(0, 112)} (copy)`;
     const [row] = await ctx.db<{ id: string }[]>`
-      insert into public.campaigns (tenant_id, name, tier, sender_id, list_id, segment_id, settings)
-      select k.tenant_id, ${copied}, k.tier, k.sender_id, k.list_id, k.segment_id, k.settings
+      insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
+      select k.tenant_id, ${copied}, k.tier, k.list_id, k.segment_id, k.settings
       from public.campaigns k where k.tenant_id = ${ctx.tenantId} and k.id = ${id} returning id`;
     await ctx.db`
-      insert into public.campaign_steps (tenant_id, campaign_id, position, kind, wait_hours, subject, body)
-      select s.tenant_id, ${row!.id}::uuid, s.position, s.kind, s.wait_hours, s.subject, s.body
-      from public.campaign_steps s where s.tenant_id = ${ctx.tenantId} and s.campaign_id = ${id}`;
+      insert into public.campaign_senders (tenant_id, campaign_id, sender_id, position)
+      select cs.tenant_id, ${row!.id}::uuid, cs.sender_id, cs.position from public.campaign_senders cs
+      where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id}`;
+    if (from.version_id) await copySequence(ctx, from.version_id, row!.id);
     ctx.audit({ from: id }, row!.id);
     return await loadCampaign(ctx, row!.id);
   },

@@ -14,6 +14,7 @@ import {
 } from "./contacts.ts";
 import { createCustomField, deleteCustomField, listCustomFields, updateCustomField } from "./custom-fields.ts";
 import { exportContacts } from "./export.ts";
+import { messageHearing } from "./hearing.ts";
 import { cancelImport, getImport, importErrors, listImports, setMapping, startImport } from "./imports/operations.ts";
 import { contactsImport } from "./imports/run.ts";
 import { createImport } from "./imports/upload.ts";
@@ -38,6 +39,7 @@ export const contacts = defineModule({
     ...[createImport, listImports, getImport, setMapping, startImport, cancelImport, importErrors],
   ],
   consumers: [contactsImport],
+  hears: [messageHearing],
   schedules: [pruneImports],
   pages: ["/contacts", "/lists", "/segments"],
 });

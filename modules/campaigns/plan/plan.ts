@@ -40,6 +40,8 @@ type Traveller = {
   change: Change;
   /** Steps they had in this run, by id: none happens twice. */
   had: Set<string>;
+  /** Whether a message left or a task was given in this run. */
+  reached: boolean;
   moved: boolean;
 };
 
@@ -54,7 +56,8 @@ async function planBatch(ctx: Ctx): Promise<void> {
       due: row,
       node: (nodeId && graph.nodes.get(nodeId)) || null,
       entered_at: row.node_id ? row.entered_at : ctx.now,
-      had: had.get(row.id) ?? new Set(),
+      had: had.get(row.id)?.steps ?? new Set(),
+      reached: had.get(row.id)?.reached ?? false,
       moved: false,
       change: { id: row.id, version_id: row.version_id ?? row.current_version, runs: [], decisions: [], tasks: [] },
     };
@@ -124,13 +127,16 @@ async function loadGraph(ctx: Ctx, due: readonly Due[]): Promise<Graph> {
   };
 }
 
-async function stepsHad(ctx: Ctx, due: readonly Due[]): Promise<Map<string, Set<string>>> {
-  const rows = await ctx.db<{ enrollment_id: string; step_id: string }[]>`
-    select r.enrollment_id, r.step_id from public.step_runs r join public.enrollments e on e.tenant_id = r.tenant_id and e.id = r.enrollment_id
-    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(${due.map((d) => d.id)}::uuid[]) and r.visit = e.run`;
-  const had = new Map<string, Set<string>>();
-  for (const { enrollment_id, step_id } of rows) had.set(enrollment_id, (had.get(enrollment_id) ?? new Set()).add(step_id));
-  return had;
+type Had = { steps: Set<string>; reached: boolean };
+
+async function stepsHad(ctx: Ctx, due: readonly Due[]): Promise<Map<string, Had>> {
+  const rows = await ctx.db<{ enrollment_id: string; steps: string[]; reached: boolean }[]>`
+    select r.enrollment_id, array_agg(r.step_id) as steps, bool_or(r.state in ('open', 'done') and (n.action is not null or n.kind = 'task')) as reached
+    from public.step_runs r
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
+    left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = r.node_id
+    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(${due.map((d) => d.id)}::uuid[]) group by 1`;
+  return new Map(rows.map((r) => [r.enrollment_id, { steps: new Set(r.steps), reached: r.reached ?? false }]));
 }
 
 /** What the step wanted, done. */
@@ -207,8 +213,7 @@ function go(t: Traveller, branch: string, now: Date, graph: Graph, next: Travell
   next.push(t);
 }
 
-/** The sequence is over. One in which the only step did not happen failed, and says why. */
+/** The sequence is over. One whose last step could not happen and that reached the person by no other failed, and says why. */
 function finish(t: Traveller, skipped?: string): void {
-  const happened = t.had.size > 1 || !skipped;
-  stay(t, happened ? { status: "finished", reason: null } : { status: "failed", reason: skipped });
+  stay(t, skipped && !t.reached ? { status: "failed", reason: skipped } : { status: "finished", reason: null });
 }

@@ -72,6 +72,32 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
 
+-- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
+-- come before the others. Returns how many.
+create or replace function private.retry_blocked(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  with some as (
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
+    order by e.updated_at, e.id limit 1000 for update skip locked
+  ), again as (
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
+    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+  )
+  select pg_catalog.count(*)::int from again
+$$;
+grant execute on function private.retry_blocked(uuid) to overture_user, overture_worker;
+
+-- Ends the next people of a campaign that was stopped, at most 1,000 at once. Returns how many.
+create or replace function private.end_campaign(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  select private.end_enrollments(array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status in ('waiting', 'sending', 'task', 'blocked')
+    order by e.id limit 1000), 'stopped', 'campaign_stopped')
+$$;
+grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
+
 -- Schedules: run across tenants; they only mark and enqueue.
 
 -- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.

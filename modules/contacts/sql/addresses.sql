@@ -39,11 +39,19 @@ create or replace trigger keep_addresses_insert after insert on public.contacts 
 create or replace trigger keep_addresses_update after update on public.contacts referencing old table as went new table as came
   for each statement execute function private.keep_addresses();
 
--- Marks addresses as dead or as proved, by what providers say of them.
+-- Marks addresses as dead or as proved, by what providers say of them. A person whose last address died is bounced.
 create or replace function private.mark_addresses(on_channel text, addresses text[], new_state text, why text) returns void
 language sql volatile set search_path = '' as $$
-  update public.contact_addresses a set state = new_state, state_reason = why,
-    verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
-  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
+  with marked as (
+    update public.contact_addresses a set state = new_state, state_reason = why,
+      verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
+    returning a.contact_id, a.id
+  )
+  select private.set_contact_status(array(
+    select m.contact_id from marked m
+    where not exists (select from public.contact_addresses o
+      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')
+  where new_state = 'invalid'
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { type AnyConsumer, defineConsumer, done } from "../kernel/queues/consumer.ts";
-import type { Ctx } from "../kernel/context.ts";
+import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
+import type { Ctx } from "../../kernel/context.ts";
 import { enrollBatch, type Source } from "./audience.ts";
-import { campaignsPlan } from "./plan.ts";
+import { campaignsPlan } from "../plan/plan.ts";
 
 const SourceSchema = z.union([
   z.object({ list_id: z.uuid() }),
@@ -16,6 +16,7 @@ const Payload = z.object({
   campaign_id: z.uuid(),
   source: SourceSchema,
   cursor: z.uuid().nullable().default(null),
+  restart: z.boolean().default(false),
 });
 
 /**
@@ -28,17 +29,23 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
   visibilitySeconds: 120, // one batch takes well under a second; a filter over a million people a few
   maxAttempts: 10,
   batch: 5,
-  async handle(ctx, { campaign_id, source, cursor }) {
+  async handle(ctx, { campaign_id, source, cursor, restart }) {
     // Locked, so that a stop waits for this batch and then ends it with the rest.
-    const [campaign] = await ctx.db<{ status: string }[]>`
-      select status from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
+    const [campaign] = await ctx.db<{ id: string; status: string; version_id: string | null; settings: { exclusive: boolean } }[]>`
+      select id, status, version_id, settings from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
     if (!campaign || !["draft", "running", "paused"].includes(campaign.status)) {
       await endEnrolling(ctx, campaign_id);
       return done();
     }
-    const batch = await enrollBatch(ctx, campaign_id, source as Source, cursor);
+    const batch = await enrollBatch(ctx, campaign, source as Source, cursor, restart);
     if (batch.cursor)
-      await ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id, source, cursor: batch.cursor });
+      await ctx.enqueue(campaignsEnroll, {
+        tenant_id: ctx.tenantId,
+        campaign_id,
+        source,
+        cursor: batch.cursor,
+        restart,
+      });
     else await endEnrolling(ctx, campaign_id);
     if (batch.added > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return done();
@@ -51,6 +58,7 @@ export async function beginEnrolling(
   campaignId: string,
   source: Source,
   cursor: string | null = null,
+  restart = false,
 ): Promise<void> {
   await ctx.db`update public.campaigns set enrolling = enrolling + 1 where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;
   await ctx.enqueue(campaignsEnroll, {
@@ -58,6 +66,7 @@ export async function beginEnrolling(
     campaign_id: campaignId,
     source: source as never,
     cursor,
+    restart,
   });
 }
 

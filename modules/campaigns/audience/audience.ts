@@ -1,0 +1,235 @@
+import type { Filter } from "../../contacts/filter.ts";
+import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
+import type { Ctx } from "../../kernel/context.ts";
+import { AppError, invalidField } from "../../kernel/errors.ts";
+import { variableSql } from "../channels/variables.ts";
+import type { VariableUse } from "../../kernel/channel.ts";
+
+/** Who a campaign writes to, and taking them in. */
+
+/** Where people come from: a list, a saved segment, a filter of the moment, or ids. */
+export type Source = { list_id: string } | { segment_id: string } | { filter: unknown } | { contact_ids: string[] };
+
+export const sourceOf = (campaign: { list_id: string | null; segment_id: string | null }): Source | null =>
+  campaign.list_id ? { list_id: campaign.list_id } : campaign.segment_id ? { segment_id: campaign.segment_id } : null;
+
+/**
+ * The people of a source as a condition over contacts `c`; null: nobody. In an object, because a fragment is a thenable:
+ * returned bare from an async function it would be run instead of passed on.
+ */
+export async function audienceCondition(ctx: Ctx, source: Source | null): Promise<{ people: Fragment }> {
+  const { db } = ctx;
+  if (source === null) return { people: db`false` };
+  if ("contact_ids" in source) return { people: db`c.id = any(${source.contact_ids}::uuid[])` };
+  if ("list_id" in source) {
+    return {
+      people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${source.list_id})`,
+    };
+  }
+  if ("filter" in source) return await filtered(ctx, source.filter, "/filter");
+  const [segment] = await db<
+    { filter: unknown }[]
+  >`select filter from public.segments where tenant_id = (select kernel.tenant()) and id = ${source.segment_id}`;
+  if (!segment) throw new AppError("not_found", "The campaign's segment no longer exists.");
+  return await filtered(ctx, segment.filter, "/segment");
+}
+
+const filtered = async (ctx: Ctx, filter: unknown, pointer: string) => ({
+  people: (await prepare(ctx.db, ctx.tenantId, { filters: [{ filter, pointer }] })).filter(filter as Filter),
+});
+
+/** Refuses a list or segment that is not there, naming the field. */
+export async function requireAudience(
+  ctx: Ctx,
+  input: { list_id?: string | null | undefined; segment_id?: string | null | undefined },
+): Promise<void> {
+  if (input.list_id && input.segment_id)
+    throw invalidField(
+      "/segment_id",
+      "A campaign writes to a list or to a segment, not to both.",
+      "Leave one of them out.",
+    );
+  if (input.list_id) {
+    const [row] =
+      await ctx.db`select from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.list_id}`;
+    if (!row) throw invalidField("/list_id", "There is no such list.");
+  }
+  if (input.segment_id) {
+    const [row] =
+      await ctx.db`select from public.segments where tenant_id = (select kernel.tenant()) and id = ${input.segment_id}`;
+    if (!row) throw invalidField("/segment_id", "There is no such segment.");
+  }
+}
+
+/** The channels that a version's messages go out on; of a sequence without any, all there are. */
+export async function channelsOf(ctx: Ctx, versionId: string | null): Promise<{ id: string; consent: boolean }[]> {
+  const rows = await ctx.db<{ id: string }[]>`
+    select distinct split_part(n.action, '.', 1) as id from public.sequence_nodes n
+    where n.tenant_id = (select kernel.tenant()) and n.version_id = ${versionId}::uuid and n.action is not null`;
+  const ids = rows.length > 0 ? rows.map((r) => r.id) : versionId ? [] : [...ctx.registry.channels.keys()];
+  return ids.map((id) => ({ id, consent: ctx.registry.channels.get(id)?.requires_consent ?? false }));
+}
+
+/**
+ * Why a contact `c` can be reached on none of these channels, as a code; null when one is open. Of several reasons the one that is
+ * nearest to being mended counts.
+ */
+export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: boolean }[]): Fragment =>
+  channels.length === 0
+    ? ctx.db`null::text`
+    : ctx.db`(
+        select case when bool_or(v.reason is null) then null else (array_agg(v.reason order by v.rank desc))[1] end
+        from unnest(${channels.map((ch) => ch.id)}::text[], ${channels.map((ch) => ch.consent)}::boolean[]) ch (id, consent)
+        left join public.contact_addresses a on a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = ch.id and a.is_primary
+        left join public.consents g on g.tenant_id = c.tenant_id and g.contact_id = c.id and g.channel = ch.id
+        cross join lateral (select case
+            when a.id is null then 'no_address'
+            when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
+            when g.state = 'withdrawn' then 'opted_out'
+            when a.state = 'invalid' then 'address_invalid'
+            when ch.consent and g.state is distinct from 'granted' then 'no_consent' end as reason) r
+        cross join lateral (select r.reason, array_position(array['no_address', 'address_invalid', 'suppressed', 'opted_out', 'no_consent'], r.reason) as rank) v)`;
+
+/** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */
+export const ENROLL_BATCH = 1000;
+
+export type Enrolled = {
+  added: number;
+  already_in: number;
+  /** People with a row that says why they were not taken in, by reason. */
+  left_out: Record<string, number>;
+  seen: number;
+  cursor: string | null;
+};
+
+/**
+ * Takes in the next people of a source, in id order after `cursor`. Everybody gets a row: who cannot be reached, or is active in another
+ * campaign, is left out with the reason. Whoever is in the campaign already stays as they are; who was left out before is looked at anew,
+ * and with `restart` who finished or was stopped begins again. `cursor` in the answer is null at the end.
+ */
+export async function enrollBatch(
+  ctx: Ctx,
+  campaign: { id: string; version_id: string | null; settings: { exclusive: boolean } },
+  source: Source,
+  cursor: string | null,
+  restart = false,
+): Promise<Enrolled> {
+  const { db, tenantId } = ctx;
+  const { people } = await audienceCondition(ctx, source);
+  const channels = await channelsOf(ctx, campaign.version_id);
+  const exclusive = campaign.settings.exclusive;
+  const [entry] = await db<{ node_id: string | null; action: string | null }[]>`
+    select v.entry_node_id as node_id, n.action from public.sequence_versions v
+    left join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.id = v.entry_node_id
+    where v.tenant_id = (select kernel.tenant()) and v.id = ${campaign.version_id}::uuid`;
+  const start = { version_id: entry ? campaign.version_id : null, node_id: entry?.node_id ?? null, action: entry?.action ?? null };
+  const [row] = await db<{ seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null }[]>`
+    with page as materialized (
+      select c.id, ${unreachable(ctx, channels)} as reason
+      from public.contacts c
+      where c.tenant_id = (select kernel.tenant()) and ${people} ${cursor ? db`and c.id > ${cursor}::uuid` : db``}
+      order by c.id limit ${ENROLL_BATCH}
+    ), elsewhere as materialized (
+      select distinct e.contact_id from public.enrollments e
+      where ${exclusive} and e.tenant_id = (select kernel.tenant()) and e.contact_id = any(array(select p.id from page p)) and e.campaign_id <> ${campaign.id}
+        and e.exclusive and e.status in ('waiting', 'sending', 'task', 'blocked')
+    ), judged as materialized (
+      select p.id, coalesce(p.reason, case when x.contact_id is not null then 'in_other_campaign' end) as reason,
+        e.id as enrollment_id, e.status as before
+      from page p
+      left join elsewhere x on x.contact_id = p.id
+      left join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} and e.contact_id = p.id
+    ), again as (
+      -- Looked at anew, or begun again.
+      update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', reason = null, reason_detail = null, exclusive = ${exclusive},
+        version_id = ${start.version_id}::uuid, node_id = ${start.node_id}::uuid, action = ${start.action}::text, sender_id = null,
+        next_at = (select kernel.now()), entered_at = (select kernel.now()), started_at = (select kernel.now()), finished_at = null,
+        run = e.run + case when e.status = 'left_out' then 0 else 1 end
+      from judged j
+      where e.tenant_id = (select kernel.tenant()) and e.id = j.enrollment_id and j.reason is null
+        and (j.before = 'left_out' or ${restart} and j.before in ('finished', 'stopped', 'failed', 'replied'))
+      returning e.id, e.contact_id, j.before
+    ), fresh as (
+      -- The index on exclusive enrollments decides between two campaigns that want a person at the same moment.
+      insert into public.enrollments (tenant_id, campaign_id, contact_id, version_id, node_id, action, next_at, exclusive)
+      select ${tenantId}::uuid, ${campaign.id}::uuid, j.id, ${start.version_id}::uuid, ${start.node_id}::uuid, ${start.action}::text, kernel.now(), ${exclusive}
+      from judged j where j.enrollment_id is null and j.reason is null order by j.id
+      on conflict do nothing returning contact_id
+    ), left_out as (
+      insert into public.enrollments (tenant_id, campaign_id, contact_id, status, reason, finished_at)
+      select ${tenantId}::uuid, ${campaign.id}::uuid, j.id, 'left_out', coalesce(j.reason, 'in_other_campaign'), kernel.now()
+      from judged j
+      where j.enrollment_id is null and (j.reason is not null or not exists (select from fresh f where f.contact_id = j.id))
+      order by j.id
+      on conflict do nothing returning reason
+    ), still_out as (
+      update public.enrollments e set reason = j.reason from judged j
+      where e.tenant_id = (select kernel.tenant()) and e.id = j.enrollment_id and j.before = 'left_out' and j.reason is not null
+      returning j.reason
+    ), told as (
+      select kernel.decide(coalesce(jsonb_agg(jsonb_build_object('subject_id', a.id, 'source', 'enroll', 'verdict', 'started', 'reason', 'restarted')), '[]')) as n
+      from again a
+    )
+    select (select count(*)::int from page) as seen,
+      (select count(*)::int from fresh) + (select count(*)::int from again) as added,
+      (select count(*)::int from judged j where j.enrollment_id is not null and j.before <> 'left_out')
+        - (select count(*)::int from again a where a.before <> 'left_out') as already_in,
+      coalesce((select jsonb_object_agg(x.reason, x.n) from (
+        select o.reason, count(*)::int as n from (select reason from left_out union all select reason from still_out) o group by 1) x), '{}') as left_out,
+      (select q.id from page q order by q.id desc limit 1) as last
+    from (select count(*) from told) t`;
+  const { seen, last, ...counts } = row!;
+  return { ...counts, seen, cursor: seen === ENROLL_BATCH ? last : null };
+}
+
+export type AudienceReport = {
+  count: number;
+  /** People who can be reached on no channel of the sequence, by reason. */
+  left_out: Record<string, number>;
+  missing_variables: { variable: string; count: number }[];
+};
+
+/**
+ * Counts over the whole audience in one statement: one aggregate per variable that has no fallback, whatever the number of
+ * people. People in the campaign already (added by hand) count as audience too.
+ */
+export async function audienceReport(
+  ctx: Ctx,
+  campaign: { id: string; version_id: string | null; list_id: string | null; segment_id: string | null },
+  uses: readonly VariableUse[],
+): Promise<AudienceReport> {
+  const { db } = ctx;
+  const personal = [...new Set(uses.map((u) => u.name))].flatMap((name) => {
+    const sql = variableSql(name);
+    return sql ? [{ name, sql }] : [];
+  });
+  const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
+    "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);
+  const counted = personal.map(
+    (_, i) =>
+      db`, (count(*) filter (where p.reason is null and coalesce(btrim(v${db.unsafe(String(i))}), '') = ''))::int as m${db.unsafe(String(i))}`,
+  );
+  const values = personal.map(({ sql }, i) => db`, ${value(sql)} as v${db.unsafe(String(i))}`);
+  const join = (parts: Fragment[]) => parts.reduce((a, b) => db`${a}${b}`, db``);
+  const { people } = await audienceCondition(ctx, sourceOf(campaign));
+  const channels = await channelsOf(ctx, campaign.version_id);
+  const rows = await db<(Record<string, number> & { reason: string | null; n: number })[]>`
+    select p.reason, count(*)::int as n ${join(counted as unknown as Fragment[])}
+    from (
+      select ${unreachable(ctx, channels)} as reason ${join(values as unknown as Fragment[])}
+      from (
+        -- Two questions, not one with «or», which would have everybody looked at.
+        select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}
+        union all
+        select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+        where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
+      ) c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
+    ) p group by p.reason`;
+  return {
+    count: rows.reduce((sum, r) => sum + r.n, 0),
+    left_out: Object.fromEntries(rows.flatMap((r) => (r.reason ? [[r.reason, r.n]] : []))),
+    missing_variables: personal
+      .map(({ name }, i) => ({ variable: name, count: rows.reduce((sum, r) => sum + r[`m${i}`]!, 0) }))
+      .filter((m) => m.count > 0),
+  };
+}

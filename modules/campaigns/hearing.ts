@@ -1,0 +1,203 @@
+import { addressSuppressed, contactOptedOut } from "../compliance/facts.ts";
+import type { Ctx } from "../kernel/context.ts";
+import { hear, type Heard } from "../kernel/queues/fact.ts";
+import {
+  messageBounced,
+  messageCancelled,
+  messageFailed,
+  messageReceived,
+  messageSent,
+  messageUndelivered,
+} from "../messaging/facts.ts";
+import { campaignsPlan } from "./plan/plan.ts";
+
+/**
+ * What messages and people do moves sequences on or ends them. Nothing here keeps a message from leaving: that is the guards' work, at
+ * once; hearing of it later only writes what follows.
+ */
+const facts = [
+  messageSent,
+  messageFailed,
+  messageCancelled,
+  messageBounced,
+  messageUndelivered,
+  messageReceived,
+  addressSuppressed,
+  contactOptedOut,
+] as const;
+type Item = Heard<(typeof facts)[number]>;
+type Of<Name extends Item["fact"]> = Extract<Item, { fact: Name }>["payload"];
+
+export const messageHearing = hear(facts, {
+  queue: "campaigns_message_facts",
+  concurrency: 2,
+  async handle(ctx, items) {
+    const of = <N extends Item["fact"]>(name: N): Of<N>[] =>
+      items.flatMap((i) => (i.fact === name ? [i.payload as Of<N>] : []));
+    // First who goes on: an answer to a message ends what the message's own settlement moved.
+    await advance(
+      ctx,
+      of("message.sent").map((m) => ({ step_run_id: m.step_run_id, branch: "next", outcome: "sent", at: m.at })),
+    );
+    await stopped(ctx, of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })));
+    await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
+    await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
+    await replied(ctx, of("message.received"));
+    await suppressed(ctx, of("address.suppressed"));
+    await optedOut(ctx, of("contact.opted_out"));
+    await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+  },
+});
+
+type Settled = { step_run_id: string | null; branch: string | null; outcome: string; at: string };
+
+async function advance(ctx: Ctx, settled: readonly Settled[]): Promise<void> {
+  const known = settled.filter((s) => s.step_run_id !== null);
+  if (known.length > 0) await ctx.db`select private.advance_enrollments(${ctx.db.json(known as never)})`;
+}
+
+/** Reasons that already ended the sequence, or will: nothing follows from the message. */
+const ENDED = new Set(["sequence_ended", "campaign_stopped", "contact_removed", "stopped_by_person"]);
+/** How a sequence ends by the reason that stopped its message. */
+const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "unsubscribed", no_consent: "suppressed", replied: "replied" };
+
+/**
+ * Messages that did not leave. Where the sequence has steps on another channel, the person goes on without this one; else it ends with
+ * the reason.
+ */
+async function stopped(
+  ctx: Ctx,
+  messages: readonly { step_run_id: string | null; enrollment_id: string | null; channel: string; outcome: string; at: string }[],
+): Promise<void> {
+  const open = messages.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome));
+  if (open.length === 0) return;
+  const others = await withOtherChannels(
+    ctx,
+    open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
+  );
+  const goesOn = (m: (typeof open)[number]) => m.outcome !== "replied" && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
+  for (const [outcome, group] of Map.groupBy(
+    open.filter((m) => !goesOn(m)),
+    (m) => m.outcome,
+  ))
+    await end(ctx, group.map((m) => m.enrollment_id!), STATUS[outcome] ?? "failed", outcome, "claim");
+  await advance(
+    ctx,
+    open.filter(goesOn).map((m) => ({ step_run_id: m.step_run_id, branch: null, outcome: m.outcome, at: m.at })),
+  );
+}
+
+const end = (ctx: Ctx, ids: string[], status: string, reason: string, source: string) =>
+  ctx.db`select private.end_enrollments(${ids}::uuid[], ${status}, ${reason}, ${source})`;
+
+/** Of these, the enrollments whose version also sends on another channel. */
+async function withOtherChannels(ctx: Ctx, items: readonly { enrollment_id: string; channel: string }[]): Promise<Set<string>> {
+  if (items.length === 0) return new Set();
+  const rows = await ctx.db<{ id: string }[]>`
+    select distinct e.id
+    from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(enrollment_id uuid, channel text)
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = i.enrollment_id
+    join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.version_id = e.version_id
+    where n.action is not null and split_part(n.action, '.', 1) <> i.channel`;
+  return new Set(rows.map((r) => r.id));
+}
+
+/** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. */
+async function bounced(ctx: Ctx, messages: readonly { enrollment_id: string | null; channel: string }[]): Promise<void> {
+  const items = messages.flatMap((m) => (m.enrollment_id ? [{ enrollment_id: m.enrollment_id, channel: m.channel }] : []));
+  const others = await withOtherChannels(ctx, items);
+  const over = items.filter((i) => !others.has(i.enrollment_id)).map((i) => i.enrollment_id);
+  if (over.length > 0) await end(ctx, over, "bounced", "bounced", "event");
+}
+
+/** A person's answer ends what the tenant's policy says: this campaign, every campaign of the person, or also their colleagues'. */
+async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): Promise<void> {
+  const answers = received.filter((m) => (m.kind === "reply" || m.kind === "opt_out") && m.contact_id !== null);
+  if (answers.length === 0) return;
+  const rows = await ctx.db<{ id: string; colleague: boolean }[]>`
+    with answers as (
+      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, kind text, at timestamptz)
+      where a.kind = 'reply'
+    ), people as (
+      select a.contact_id, a.campaign_id, a.at, false as colleague from answers a
+      union all
+      select o.id, null, a.at, true from answers a
+      join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = a.contact_id
+      join public.contacts o on o.tenant_id = (select kernel.tenant()) and o.company_id = c.company_id and o.id <> c.id
+      where private.reply_policy() = 'company'
+    )
+    select e.id, bool_and(p.colleague) as colleague from people p
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.contact_id = p.contact_id and e.started_at <= p.at
+      and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')
+    join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
+    where coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
+      and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign')
+      -- What is over is an answered sequence only where the answer was to it.
+      and (e.status <> 'finished' or e.campaign_id = p.campaign_id)
+    group by e.id`;
+  const own = rows.filter((r) => !r.colleague).map((r) => r.id);
+  const colleagues = rows.filter((r) => r.colleague).map((r) => r.id);
+  if (own.length > 0) await end(ctx, own, "replied", "replied", "reply");
+  if (colleagues.length > 0) await end(ctx, colleagues, "stopped", "colleague_replied", "reply");
+}
+
+const BY_SUPPRESSION: Record<string, [status: string, reason: string]> = {
+  bounce: ["bounced", "bounced"],
+  unsubscribe: ["unsubscribed", "unsubscribed"],
+  complaint: ["unsubscribed", "complained"],
+  manual: ["suppressed", "suppressed"],
+};
+
+/** Sequences that write to these addresses alone are over. */
+async function suppressed(ctx: Ctx, items: readonly Of<"address.suppressed">[]): Promise<void> {
+  if (items.length === 0) return;
+  const rows = await ctx.db<{ enrollment_id: string; channel: string; reason: string }[]>`
+    select e.id as enrollment_id, i.channel, i.reason
+    from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(channel text, address text, reason text)
+    join public.contact_addresses a on a.tenant_id = (select kernel.tenant()) and a.channel = i.channel and a.address = i.address and a.is_primary
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.contact_id = a.contact_id
+      and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')`;
+  await endOnChannel(
+    ctx,
+    rows.map((r) => ({ ...r, status: BY_SUPPRESSION[r.reason]![0], reason: BY_SUPPRESSION[r.reason]![1] })),
+  );
+}
+
+/** A person who opted out on a channel gets nothing more there, whatever their address is by now. */
+async function optedOut(ctx: Ctx, items: readonly Of<"contact.opted_out">[]): Promise<void> {
+  if (items.length === 0) return;
+  const rows = await ctx.db<{ enrollment_id: string; channel: string }[]>`
+    select e.id as enrollment_id, i.channel
+    from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(channel text, contact_id uuid)
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.contact_id = i.contact_id
+      and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')`;
+  await endOnChannel(
+    ctx,
+    rows.map((r) => ({ ...r, status: "unsubscribed", reason: "unsubscribed" })),
+  );
+}
+
+/** Ends sequences that send on this channel and on no other; the others leave its steps out when they come to them. */
+async function endOnChannel(
+  ctx: Ctx,
+  items: readonly { enrollment_id: string; channel: string; status: string; reason: string }[],
+): Promise<void> {
+  if (items.length === 0) return;
+  const rows = await ctx.db<{ id: string; channel: string }[]>`
+    select distinct e.id, i.channel
+    from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(enrollment_id uuid, channel text)
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = i.enrollment_id
+    join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
+    where exists (select from public.sequence_nodes n where n.tenant_id = (select kernel.tenant()) and n.version_id = coalesce(e.version_id, k.version_id)
+        and split_part(n.action, '.', 1) = i.channel)
+      and not exists (select from public.sequence_nodes n where n.tenant_id = (select kernel.tenant()) and n.version_id = coalesce(e.version_id, k.version_id)
+        and n.action is not null and split_part(n.action, '.', 1) <> i.channel)`;
+  const over = new Set(rows.map((r) => `${r.id}/${r.channel}`));
+  for (const [key, group] of Map.groupBy(
+    items.filter((i) => over.has(`${i.enrollment_id}/${i.channel}`)),
+    (i) => `${i.status}/${i.reason}`,
+  )) {
+    const [status, reason] = key.split("/") as [string, string];
+    await end(ctx, group.map((i) => i.enrollment_id), status, reason, "event");
+  }
+}
