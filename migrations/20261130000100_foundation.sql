@@ -87,7 +87,7 @@ begin
     fast = c.fast + greatest(ts - c.wall, interval '0');
 end $$;
 
--- object function kernel.list_dead_letters(text,uuid,int4) sha256:56546c53c8cb6f01
+-- object function kernel.list_dead_letters(text,uuid,int4) sha256:325a0836bb04f5ef
 -- Dead letters of the current tenant. With kernel.tenant() unset nothing is returned.
 create or replace function kernel.list_dead_letters(queue text, before uuid, quantity int)
 returns table (id uuid, queue_name text, message jsonb, reason text, attempts int, enqueued_at timestamptz, died_at timestamptz)
@@ -98,7 +98,7 @@ language sql stable security definer set search_path = '' as $$
     and (before is null or d.id < before)
   order by d.id desc limit quantity
 $$;
-grant execute on function kernel.list_dead_letters(text,uuid,integer) to overture_user, overture_worker;
+grant execute on function kernel.list_dead_letters(text, uuid, integer) to overture_user, overture_worker;
 
 -- object function kernel.requeue_dead_letters(uuid[]) sha256:53d74cf2acfbe989
 -- Puts the current tenant's dead letters back on their queues. Removed and sent in one transaction.
@@ -128,7 +128,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.purge_dead_letters(uuid[]) to overture_user, overture_worker;
 
--- object function kernel.idempotency_begin(text,text) sha256:39812bbca321be22
+-- object function kernel.idempotency_begin(text,text) sha256:0ff65427fa431cc9
 -- An earlier answer for this key, or running = true while the first request holds its lock. The lock lasts for the transaction.
 create or replace function kernel.idempotency_begin(scope text, key text)
 returns table (running boolean, operation text, request_hash text, status int, response jsonb)
@@ -142,9 +142,9 @@ begin
     from kernel.idempotency i
     where i.scope = idempotency_begin.scope and i.key = idempotency_begin.key and i.created_at > pg_catalog.now() - interval '24 hours';
 end $$;
-grant execute on function kernel.idempotency_begin(text,text) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_begin(text, text) to overture_user, overture_worker;
 
--- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:98003765187a4dc4
+-- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:02c49049b6f8736f
 -- Keeps an answer in the transaction of its effect.
 create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb)
   returns void
@@ -155,7 +155,7 @@ language sql volatile security definer set search_path = '' as $$
     set operation = excluded.operation, request_hash = excluded.request_hash, status = excluded.status,
         response = excluded.response, created_at = pg_catalog.now()
 $$;
-grant execute on function kernel.idempotency_keep(text,text,text,text,integer,jsonb) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_keep(text, text, text, text, integer, jsonb) to overture_user, overture_worker;
 
 -- object function kernel.uuid7() sha256:2871a757d26d5de5
 -- UUIDv7 (RFC 9562): 48 bits of unix milliseconds, then random. The real clock, so that ids keep their order in rehearsals.
@@ -209,7 +209,7 @@ language sql volatile set search_path = '' as $$
   delete from cron.job_run_details d where d.end_time < pg_catalog.now() - interval '2 days';
 $$;
 
--- object function kernel.take_tokens(text,float8,float8,float8) sha256:68816a43ea4a7a03
+-- object function kernel.take_tokens(text,float8,float8,float8) sha256:531326bef5e0c63e
 -- Takes n tokens, or none. Returns how many are left and how many seconds until n are there (0 when taken).
 -- A block by the provider has a column of its own, blocked_until: told by a last use in the future, a clock that was set back
 -- by an hour would block every bucket (also of the API and of logins) for that hour.
@@ -242,9 +242,9 @@ begin
     return query select false, level, ((n - level) / per_second)::double precision;
   end if;
 end $$;
-grant execute on function kernel.take_tokens(text,double precision,double precision,double precision) to overture_user, overture_worker;
+grant execute on function kernel.take_tokens(text, double precision, double precision, double precision) to overture_user, overture_worker;
 
--- object function kernel.block_bucket(text,float8) sha256:72300ebb50e2c3ba
+-- object function kernel.block_bucket(text,float8) sha256:daf2d7f8a28016af
 -- Empties a bucket until a moment: the provider's Retry-After outranks our own arithmetic.
 create or replace function kernel.block_bucket(bucket text, seconds double precision) returns void
 language sql volatile security definer set search_path = '' as $$
@@ -252,7 +252,7 @@ language sql volatile security definer set search_path = '' as $$
   values (bucket, 0, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => seconds))
   on conflict (key) do update set tokens = 0, blocked_until = greatest(k.blocked_until, excluded.blocked_until)
 $$;
-grant execute on function kernel.block_bucket(text,double precision) to overture_user, overture_worker;
+grant execute on function kernel.block_bucket(text, double precision) to overture_user, overture_worker;
 
 -- object function kernel.index_queue(text) sha256:ba2a732342dcae0a
 -- pgmq reads in the order of msg_id and steps over every message that is hidden (in work, delayed, waiting for a retry): with a
@@ -282,7 +282,7 @@ begin
   insert into kernel.queues (name) values (create_queue.name);
 end $$;
 
--- object function kernel.enqueue(text,jsonb[],int4) sha256:1c441a96f1c9e00d
+-- object function kernel.enqueue(text,jsonb[],int4) sha256:c7a49eb4ccb88f29
 -- Puts messages on a queue in the caller's transaction: the outbox. Wakes workers at commit.
 -- A caller inside a tenant may only enqueue for that tenant.
 -- Inserts into the queue's table itself, because pgmq's function builds and plans three statements to insert one row.
@@ -303,9 +303,9 @@ begin
     using pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay_seconds), messages;
   if delay_seconds <= 0 then perform pg_catalog.pg_notify('kernel_queue', queue); end if;
 end $$;
-grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
+grant execute on function kernel.enqueue(text, jsonb[], integer) to overture_user, overture_worker;
 
--- object function kernel.dequeue(text,int4,int4) sha256:43394905ba66a66a
+-- object function kernel.dequeue(text,int4,int4) sha256:8de2ab71c8a8544e
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
 returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, message jsonb)
@@ -325,9 +325,9 @@ begin
     return next;
   end loop;
 end $$;
-grant execute on function kernel.dequeue(text,integer,integer) to overture_worker;
+grant execute on function kernel.dequeue(text, integer, integer) to overture_worker;
 
--- object function kernel.settle(text,jsonb) sha256:09e8041ca72c3379
+-- object function kernel.settle(text,jsonb) sha256:93b5e7e828116d7d
 -- Settles a batch in one statement. outcomes: [{"msg_id":1,"kind":"done"} | {"kind":"retry","in":8} | {"kind":"dead","reason":"…"}]
 -- A dead letter is copied and removed together, so nothing is lost between the two.
 create or replace function kernel.settle(queue text, outcomes jsonb) returns void
@@ -360,9 +360,9 @@ begin
     from gone g where g.kind = 'dead'
   $q$, queue) using outcomes;
 end $$;
-grant execute on function kernel.settle(text,jsonb) to overture_worker;
+grant execute on function kernel.settle(text, jsonb) to overture_worker;
 
--- object function kernel.extend_visibility(text,int8[],int4) sha256:2eb0a1d703c7914c
+-- object function kernel.extend_visibility(text,int8[],int4) sha256:d3419b1843b9cc3f
 -- Keeps messages invisible while a slow handler still works on them.
 create or replace function kernel.extend_visibility(queue text, ids bigint[], seconds int) returns void
 language plpgsql volatile security definer set search_path = '' as $$
@@ -374,7 +374,7 @@ begin
     where msg_id = any($1)', queue)
     using ids, seconds;
 end $$;
-grant execute on function kernel.extend_visibility(text,bigint[],integer) to overture_worker;
+grant execute on function kernel.extend_visibility(text, bigint[], integer) to overture_worker;
 
 -- object function kernel.queue_metrics() sha256:f8048308244fd522
 -- Depth and age per queue, for health, metrics and the console. Asked every few seconds, so it never reads more than a bounded
@@ -454,7 +454,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.add_samples(jsonb) to overture_worker;
 
--- object function kernel.read_samples(text,timestamptz,interval) sha256:3f893f965ee1a27a
+-- object function kernel.read_samples(text,timestamptz,interval) sha256:653e7bd074b8f122
 -- Samples since a moment, merged into steps of time. `step` null merges everything into one row per kind and name.
 create or replace function kernel.read_samples(of_span text, since timestamptz, step interval)
 returns table (at timestamptz, kind text, name text, n bigint, errors bigint, total double precision, buckets bigint[])
@@ -476,7 +476,7 @@ language sql stable security definer set search_path = '' as $$
   select a.slot, a.kind, a.name, a.n, a.errors, a.total, c.buckets
   from summed a join counted c on c.slot = a.slot and c.kind = a.kind and c.name = a.name order by 1, 2, 3
 $$;
-grant execute on function kernel.read_samples(text,timestamp with time zone,interval) to overture_user, overture_worker;
+grant execute on function kernel.read_samples(text, timestamp with time zone, interval) to overture_user, overture_worker;
 
 -- object function kernel.run_schedule(text) sha256:3966d842584810fc
 -- Runs one schedule unless the previous run still holds its lock. An error is recorded, never raised: pg_cron's log is not read.

@@ -15,7 +15,7 @@ begin
   return true;
 end $$;
 
--- object function private.check_claim(text,bool) sha256:32638e3a42bcdb78
+-- object function private.check_claim(text,bool) sha256:0cfc536be0d03e72
 -- Locks the claim while it is used, so that two people with the link cannot both win. `use` removes it.
 create or replace function private.check_claim(token_hash text, use boolean) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -26,7 +26,7 @@ begin
   end if;
   return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
 end $$;
-grant execute on function private.check_claim(text,boolean) to overture_worker;
+grant execute on function private.check_claim(text, boolean) to overture_worker;
 
 -- object function private.is_claimed() sha256:b41123343d5aca04
 -- Whether somebody has taken the installation.
@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:138645fffeadbb26
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:63294fb260073d22
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -71,7 +71,7 @@ begin
   select * into t from public.tenants x where x.id = i.tenant_id;
   return t;
 end $$;
-grant execute on function private.accept_invitation(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.accept_invitation(text, uuid, text, text, text) to overture_worker;
 
 -- object function kernel.keep_an_owner() sha256:3bb3072ce067316d
 -- A team without an owner can be repaired by nobody. Deferred, so that ownership can be handed over in one transaction.
@@ -104,7 +104,7 @@ begin
 end $$;
 grant execute on function kernel.guard_owners() to overture_user, overture_worker;
 
--- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:3bc569279151108d
+-- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:5d35e7c59ef9c36e
 -- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
 -- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member.
 create or replace function kernel.enter_as_user(user_id uuid, wanted uuid, capacity double precision, per_second double precision)
@@ -120,9 +120,9 @@ begin
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
-grant execute on function kernel.enter_as_user(uuid,uuid,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_user(uuid, uuid, double precision, double precision) to overture_worker;
 
--- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:3711e018e2724464
+-- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:1c94dc4cde85f969
 -- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
 create or replace function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
@@ -153,7 +153,8 @@ begin
     return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
   end if;
 end $$;
-grant execute on function kernel.enter_as_key(text,double precision,double precision,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_key(text, double precision, double precision, double precision, double precision)
+  to overture_worker;
 
 -- object function private.free_slug(text) sha256:912eba2ea3859b13
 -- A free slug near the name.
@@ -172,7 +173,7 @@ begin
   return candidate;
 end $$;
 
--- object function private.create_tenant(text,uuid,text,text,text) sha256:4d992d1e15e5d635
+-- object function private.create_tenant(text,uuid,text,text,text) sha256:edcf1dcf048ba9a7
 -- A new team with its first owner. Only for a person who exists; the caller has proved who that is.
 -- The audit row is written here, because the act begins outside the tenant it makes.
 create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
@@ -193,7 +194,7 @@ begin
     pg_catalog.jsonb_build_object('name', t.name));
   return t;
 end $$;
-grant execute on function private.create_tenant(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
 -- object function private.my_teams(uuid) sha256:bdbd3a1f08d0d05b
 -- The teams a person belongs to, for choosing one after signing in.
@@ -248,7 +249,7 @@ begin
   return case when share > 0.8 then 'c.tenant_id::text = $1::text' else 'c.tenant_id = $1' end;
 end $$;
 
--- object function private.probe_contacts(jsonb,int4) sha256:595b0cd816f3f0ee
+-- object function private.probe_contacts(jsonb,int4) sha256:1ceaa342a8f8100e
 -- Ids of the contacts that meet one indexed condition, or null when there are more than `most`: then the condition is
 -- better checked while walking the list's own order. Definer, because LIKE, @> and && are not leakproof, so under
 -- row-level security their GIN indexes are out of reach. It names the tenant itself, and callers still read under policies.
@@ -268,9 +269,9 @@ begin
     return next;
   end loop;
 end $$;
-grant execute on function private.probe_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.probe_contacts(jsonb, integer) to overture_user, overture_worker;
 
--- object function private.find_contacts(jsonb,text,bool,text,uuid,int4) sha256:873682a22cb2f11d
+-- object function private.find_contacts(jsonb,text,bool,text,uuid,int4) sha256:3756b2ed4d5e8fa1
 -- The first `most` contacts that meet all probes, in a list's order after a row of it, found through the index and sorted.
 -- Definer for the reason of private.probe_contacts; callers still read what it names under policies.
 -- probes: [{"like":["%ada%"]}, {"tags":["vip"]}, {"custom":{"plan":"pro"}}, {"company_like":"%acme%"}]
@@ -296,9 +297,9 @@ begin
     into found using kernel.tenant(), after_key, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_contacts(jsonb,text,boolean,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_contacts(jsonb, text, boolean, text, uuid, integer) to overture_user, overture_worker;
 
--- object function private.count_contacts(jsonb,int4) sha256:ad043281cb8f2095
+-- object function private.count_contacts(jsonb,int4) sha256:6a99938a3768f947
 -- How many contacts meet all probes, `most` at most.
 create or replace function private.count_contacts(probes jsonb, most int) returns int
 language plpgsql stable security definer set search_path = '' as $$
@@ -310,9 +311,9 @@ begin
     into n using kernel.tenant(), most;
   return n;
 end $$;
-grant execute on function private.count_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.count_contacts(jsonb, integer) to overture_user, overture_worker;
 
--- object function private.find_companies(text,text,text,uuid,int4) sha256:7fc8958574ed0f10
+-- object function private.find_companies(text,text,text,uuid,int4) sha256:8b937d292a0c1445
 -- The first `most` companies by name after a row of that order whose name is like a pattern or who have this domain.
 create or replace function private.find_companies(pattern text, with_domain text, after_name text, after_id uuid, most int) returns uuid[]
 language plpgsql stable security definer set search_path = '' as $$
@@ -329,7 +330,7 @@ begin
     into found using kernel.tenant(), lower(with_domain), after_name, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_companies(text,text,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_companies(text, text, text, uuid, integer) to overture_user, overture_worker;
 
 -- object function private.estimate_contacts() sha256:92d24d86729931ee
 -- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
@@ -370,7 +371,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.connection_for_webhook(uuid) to overture_worker;
 
--- object function private.take_delivery(uuid,text,bytea) sha256:6539a19d593f3b4a
+-- object function private.take_delivery(uuid,text,bytea) sha256:f8ce75778f8cb893
 -- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
 -- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
 -- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
@@ -388,7 +389,7 @@ begin
   perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
   return true;
 end $$;
-grant execute on function private.take_delivery(uuid,text,bytea) to overture_worker;
+grant execute on function private.take_delivery(uuid, text, bytea) to overture_worker;
 
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
@@ -404,7 +405,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:0fddfb1563838dff
+-- object function private.claim_messages(int4,int4,uuid) sha256:1e94b3aed229cccc
 -- Claims up to `quantity` due messages of the current tenant on one connection, in one statement: campaign running, enrollment alive,
 -- address not suppressed, window open, sender and connection usable, daily cap left. Reserves the cap, writes the attempts (with both
 -- clocks, read once for all), sets the lease. Whatever must not leave now stays queued; what never may (suppressed, stopped) is
@@ -482,7 +483,7 @@ language sql volatile set search_path = '' as $$
   )
   select t.* from taken t order by t.due_at, t.id
 $$;
-grant execute on function private.claim_messages(integer,integer,uuid) to overture_worker;
+grant execute on function private.claim_messages(integer, integer, uuid) to overture_worker;
 
 -- object function private.cancel_unsendable() sha256:c9704043bcfb1d2d
 -- Cancels queued messages that must never leave: the address was suppressed, or the sequence ended, after they were planned.
@@ -523,7 +524,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.cancel_unsendable() to overture_worker;
 
--- object function private.match_events(uuid,jsonb) sha256:5800b4039bf47573
+-- object function private.match_events(uuid,jsonb) sha256:86f4a65a75cde5f6
 -- Which of our messages the events speak of.
 create or replace function private.match_events(connection uuid, events jsonb) returns private.incoming[]
 language sql volatile set search_path = '' as $$
@@ -542,7 +543,7 @@ language sql volatile set search_path = '' as $$
     and m.direction = 'out'
     and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
 $$;
-grant execute on function private.match_events(uuid,jsonb) to overture_worker;
+grant execute on function private.match_events(uuid, jsonb) to overture_worker;
 
 -- object function private.add_events(private.incoming[]) sha256:5dd1816f1ced9337
 -- Stores the events that are new and returns these, marked fresh, with the others as they were.
@@ -593,7 +594,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.mark_messages(private.incoming[]) to overture_worker;
 
--- object function private.apply_events(uuid,jsonb) sha256:415153604d067bfe
+-- object function private.apply_events(uuid,jsonb) sha256:79ad7266d54e828c
 -- Applies normalised provider events of one connection, in one call for a batch:
 -- [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
 -- Harmless in any order and any number of times. Returns the keys that match no message (yet).
@@ -659,9 +660,9 @@ begin
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
   return coalesce(unmatched, '{}');
 end $$;
-grant execute on function private.apply_events(uuid,jsonb) to overture_worker;
+grant execute on function private.apply_events(uuid, jsonb) to overture_worker;
 
--- object function private.receive_email(uuid,jsonb,bool) sha256:b40cc3f6f1cefdba
+-- object function private.receive_email(uuid,jsonb,bool) sha256:645c1cbb8e8254fb
 -- Stores a received mail once, finds what it answers, and stops the sequence unless a machine wrote it.
 -- Returns the new message's id; null when it was stored before or is our own mail.
 create or replace function private.receive_email(connection uuid, mail jsonb, auto_reply boolean) returns uuid
@@ -722,7 +723,7 @@ begin
   end if;
   return new_id;
 end $$;
-grant execute on function private.receive_email(uuid,jsonb,boolean) to overture_worker;
+grant execute on function private.receive_email(uuid, jsonb, boolean) to overture_worker;
 
 -- object function private.events_keep_months() sha256:bf2bbc0090478b05
 -- How many whole months of events are kept besides the current one: kernel.settings, key events_keep_months; 24 unless set.
@@ -813,7 +814,7 @@ begin
   return gone;
 end $$;
 
--- object function private.ask_again(uuid[],float8) sha256:24338db8fddec239
+-- object function private.ask_again(uuid[],float8) sha256:87ad740d8c2faabd
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places in the day are given back; the claim takes new ones.
@@ -835,7 +836,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from again
 $$;
-grant execute on function private.ask_again(uuid[],double precision) to overture_worker;
+grant execute on function private.ask_again(uuid[], double precision) to overture_worker;
 
 -- object function private.expire_leases() sha256:f582e339a4178ca2
 -- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
@@ -1051,7 +1052,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.drop_wakes() to overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8d114a1a359238ed
+-- object function private.in_window(jsonb,timestamptz) sha256:2f15efdab9162858
 -- Whether a moment lies in a campaign's sending window, and if not, when it next does. Days are ISO (1 = Monday).
 create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
 language sql stable set search_path = '' as $$
@@ -1061,7 +1062,7 @@ language sql stable set search_path = '' as $$
     and local.t::time < (settings -> 'window' ->> 'end')::time)
   from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
 $$;
-grant execute on function private.in_window(jsonb,timestamp with time zone) to overture_user, overture_worker;
+grant execute on function private.in_window(jsonb, timestamp with time zone) to overture_user, overture_worker;
 
 -- object function private.finish_campaigns() sha256:1ee3d7534e20da51
 -- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
@@ -1086,7 +1087,7 @@ begin
   return n;
 end $$;
 
--- object function private.end_enrollments(uuid[],text,text) sha256:43813d2e4e75dc8a
+-- object function private.end_enrollments(uuid[],text,text) sha256:9fe2252f79668eb8
 -- Ends enrollments and takes back what has not left yet. The one way an enrollment ends early.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text) returns int
 language sql volatile set search_path = '' as $$
@@ -1102,7 +1103,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from ended
 $$;
-grant execute on function private.end_enrollments(uuid[],text,text) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text) to overture_user, overture_worker;
 
 -- object function private.advance_enrollments(uuid[]) sha256:643493a5a58a3e7f
 -- After a message left: the enrollment waits for its next step, or is finished.
@@ -1438,7 +1439,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.daily_totals(date) to overture_user, overture_worker;
 
--- object function private.daily_totals_of(uuid,date) sha256:4e4ba899ee6b14ad
+-- object function private.daily_totals_of(uuid,date) sha256:3df9877b907b41c3
 -- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
 create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
 language sql stable set search_path = '' as $$
@@ -1450,7 +1451,7 @@ language sql stable set search_path = '' as $$
       and d.day >= since
   ) t group by 1, 2
 $$;
-grant execute on function private.daily_totals_of(uuid,date) to overture_user, overture_worker;
+grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
 
 -- object function private.fold_tallies() sha256:c079576368705391
 -- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
@@ -1481,7 +1482,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*) from gone
 $$;
 
--- object function private.tally(text[],uuid[]) sha256:1a2f24d055e35819
+-- object function private.tally(text[],uuid[]) sha256:d69c6539216e8ed7
 -- Counts of the current tenant, folded and not.
 create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
 language sql stable set search_path = '' as $$
@@ -1493,9 +1494,9 @@ language sql stable set search_path = '' as $$
       and d.ref = any(refs)
   ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
 $$;
-grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;
+grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
 
--- object function private.suppress(text[],text,text,text) sha256:9f9a181f1300e4ea
+-- object function private.suppress(text[],text,text,text) sha256:4271acdd8178d501
 -- Stops every running sequence of these addresses and suppresses them. The one way an address becomes suppressed.
 create or replace function private.suppress(addresses text[], why text, enrollment_status text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -1513,7 +1514,7 @@ begin
     else 'suppressed' end
   where c.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and c.status not in ('bounced', 'unsubscribed', 'suppressed');
 end $$;
-grant execute on function private.suppress(text[],text,text,text) to overture_user, overture_worker;
+grant execute on function private.suppress(text[], text, text, text) to overture_user, overture_worker;
 
 -- object do analytics/tallies sha256:f35f3892ac900f22
 -- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
@@ -1607,13 +1608,12 @@ begin
     end $t$$f$, recount);
 end $generate$;
 
--- object view analytics.contacts sha256:d29d5f905df5e812
+-- object view analytics.contacts sha256:fcf3df416009257b
 -- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
 -- views and no others: bodies and headers of messages stay with the team.
 create or replace view analytics.contacts with (security_invoker = true) as
   select id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone, locale, country,
-    custom, tags,
-    consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
+    custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
 grant select on analytics.contacts to overture_analyst;
 grant select (tenant_id, id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone,
   locale, country, custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at)
@@ -1626,12 +1626,11 @@ grant select on analytics.campaigns to overture_analyst;
 grant select (tenant_id, id, name, status, tier, sender_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
   on public.campaigns to overture_analyst;
 
--- object view analytics.messages sha256:6dcb822644e09d14
+-- object view analytics.messages sha256:346448a7b5ed74bc
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
-    thread_id,
-    error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
-      created_at
+    thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at,
+    unsubscribed_at, created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email,

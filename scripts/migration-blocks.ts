@@ -87,13 +87,16 @@ function stateAfter(migrations: readonly Migration[]): Map<string, { digest: str
 
 /** The statement that removes an object, from its identity. What a `do` block made is removed by hand, beside the tables. */
 const dropOf = (id: string) =>
-  id.startsWith("do ") ? "-- What it made is dropped by hand above." : `drop ${id.replace(/^(\w+) /, "$1 if exists ")};`;
+  id.startsWith("do ")
+    ? "-- What it made is dropped by hand above."
+    : `drop ${id.replace(/^(\w+) /, "$1 if exists ")};`;
 
 /** An object as it stands in a block: what is replaced goes first where `create or replace` would not do. */
 function rendered(object: SqlObject, was: { text: string } | undefined): string {
   const lines = [`-- object ${object.id} sha256:${digest(object.text)}`];
   const before = was && objectsIn(was.text, object.path).at(0);
-  if (before && (object.kind === "view" || before.signature !== object.signature)) lines.push(`${dropOf(object.id)}${REPLACED}`);
+  if (before && (object.kind === "view" || before.signature !== object.signature))
+    lines.push(`${dropOf(object.id)}${REPLACED}`);
   else if (before && object.kind === "function" && before.grants !== object.grants)
     lines.push(
       `revoke all on ${object.id} from public, anon, authenticated, overture_user, overture_worker, overture_analyst;${REPLACED}`,
@@ -132,7 +135,12 @@ export function refreshed(root: string, migrations = readMigrations(root)): Map<
         const body =
           parts.length === 0
             ? []
-            : ["set check_function_bodies = off;", ...parts.flatMap((p) => ["", p]), "", "reset check_function_bodies;"];
+            : [
+                "set check_function_bodies = off;",
+                ...parts.flatMap((p) => ["", p]),
+                "",
+                "reset check_function_bodies;",
+              ];
         lines.splice(block.begin + 1, block.end - block.begin - 1, ...body);
       }
       return [m.name, lines.join("\n")];

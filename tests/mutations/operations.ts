@@ -1,6 +1,5 @@
 import { of, type Mutation } from "./mutation.ts";
 
-const MIGRATION = "migrations/20261121093000_observability.sql";
 const ALERTS = "modules/operations/alerts.test.ts";
 const SERVICE = "modules/operations/service.test.ts";
 const REPLICA = "tests/platform/replica.test.ts";
@@ -8,7 +7,7 @@ const REPLICA = "tests/platform/replica.test.ts";
 export const operations: readonly Mutation[] = of("operations", [
   {
     promise: "An alert opens only when its condition held long enough",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: "\n      and a.created_at <= ts - pg_catalog.make_interval(secs => f.for_seconds)",
     replace: "",
     test: ALERTS,
@@ -16,15 +15,15 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "… and does not close between two looks",
-    file: MIGRATION,
-    find: ", href = f.href, clear_since = null",
+    file: "modules/operations/sql/alerts.sql",
+    find: ", href = f.href,\n    clear_since = null",
     replace: ", href = f.href",
     test: ALERTS,
     name: "a condition that comes back within two minutes does not close the alert",
   },
   {
     promise: "A campaign outside its window is not stalled",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: "k.status = 'running' and private.in_window(k.settings, kernel.now())",
     replace: "k.status = 'running'",
     test: ALERTS,
@@ -32,7 +31,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "A burn that is over wakes nobody",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: " and r.short_rate > b.share * r.factor",
     replace: "",
     test: ALERTS,
@@ -56,7 +55,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "Processes that add samples at once do not wait for each other in a circle",
-    file: MIGRATION,
+    file: "modules/kernel/sql/samples.sql",
     find: "  order by 1, 2, 3, 4\n",
     replace: "",
     test: SERVICE,

@@ -27,8 +27,7 @@ end $$;
 -- views and no others: bodies and headers of messages stay with the team.
 create or replace view analytics.contacts with (security_invoker = true) as
   select id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone, locale, country,
-    custom, tags,
-    consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
+    custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
 grant select on analytics.contacts to overture_analyst;
 grant select (tenant_id, id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone,
   locale, country, custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at)
@@ -48,9 +47,8 @@ create policy analyst_reads on public.campaigns for select to overture_analyst u
 
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
-    thread_id,
-    error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
-      created_at
+    thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at,
+    unsubscribed_at, created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, step, sender_id, connection_id, status, attempts, from_email,

@@ -7,7 +7,7 @@ language sql stable set search_path = '' as $$
     and local.t::time < (settings -> 'window' ->> 'end')::time)
   from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
 $$;
-grant execute on function private.in_window(jsonb,timestamp with time zone) to overture_user, overture_worker;
+grant execute on function private.in_window(jsonb, timestamp with time zone) to overture_user, overture_worker;
 
 -- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:
 -- whoever adds people meanwhile holds the campaign's row, and what they added is seen by the second statement.

@@ -17,7 +17,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from ended
 $$;
-grant execute on function private.end_enrollments(uuid[],text,text) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text) to overture_user, overture_worker;
 
 -- After a message left: the enrollment waits for its next step, or is finished.
 create or replace function private.advance_enrollments(message_ids uuid[]) returns void

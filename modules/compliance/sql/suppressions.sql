@@ -15,4 +15,4 @@ begin
     else 'suppressed' end
   where c.tenant_id = (select kernel.tenant()) and c.email = any(addresses) and c.status not in ('bounced', 'unsubscribed', 'suppressed');
 end $$;
-grant execute on function private.suppress(text[],text,text,text) to overture_user, overture_worker;
+grant execute on function private.suppress(text[], text, text, text) to overture_user, overture_worker;

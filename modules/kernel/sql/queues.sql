@@ -44,7 +44,7 @@ begin
     using pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => delay_seconds), messages;
   if delay_seconds <= 0 then perform pg_catalog.pg_notify('kernel_queue', queue); end if;
 end $$;
-grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
+grant execute on function kernel.enqueue(text, jsonb[], integer) to overture_user, overture_worker;
 
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
@@ -65,7 +65,7 @@ begin
     return next;
   end loop;
 end $$;
-grant execute on function kernel.dequeue(text,integer,integer) to overture_worker;
+grant execute on function kernel.dequeue(text, integer, integer) to overture_worker;
 
 -- Settles a batch in one statement. outcomes: [{"msg_id":1,"kind":"done"} | {"kind":"retry","in":8} | {"kind":"dead","reason":"…"}]
 -- A dead letter is copied and removed together, so nothing is lost between the two.
@@ -99,7 +99,7 @@ begin
     from gone g where g.kind = 'dead'
   $q$, queue) using outcomes;
 end $$;
-grant execute on function kernel.settle(text,jsonb) to overture_worker;
+grant execute on function kernel.settle(text, jsonb) to overture_worker;
 
 -- Keeps messages invisible while a slow handler still works on them.
 create or replace function kernel.extend_visibility(queue text, ids bigint[], seconds int) returns void
@@ -112,7 +112,7 @@ begin
     where msg_id = any($1)', queue)
     using ids, seconds;
 end $$;
-grant execute on function kernel.extend_visibility(text,bigint[],integer) to overture_worker;
+grant execute on function kernel.extend_visibility(text, bigint[], integer) to overture_worker;
 
 -- Depth and age per queue, for health, metrics and the console. Asked every few seconds, so it never reads more than a bounded
 -- part of a queue: up to 10,000 messages are counted; beyond that `exact` is false and the numbers are the planner's estimates.

@@ -75,7 +75,7 @@ language sql volatile set search_path = '' as $$
   )
   select t.* from taken t order by t.due_at, t.id
 $$;
-grant execute on function private.claim_messages(integer,integer,uuid) to overture_worker;
+grant execute on function private.claim_messages(integer, integer, uuid) to overture_worker;
 
 -- Cancels queued messages that must never leave: the address was suppressed, or the sequence ended, after they were planned.
 -- Of the due ones only the first of each open campaign: what the next claims would stumble over. A suppression and the end of a sequence

@@ -16,7 +16,7 @@ language sql volatile set search_path = '' as $$
     and m.direction = 'out'
     and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
 $$;
-grant execute on function private.match_events(uuid,jsonb) to overture_worker;
+grant execute on function private.match_events(uuid, jsonb) to overture_worker;
 
 -- Stores the events that are new and returns these, marked fresh, with the others as they were.
 create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
@@ -130,4 +130,4 @@ begin
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
   return coalesce(unmatched, '{}');
 end $$;
-grant execute on function private.apply_events(uuid,jsonb) to overture_worker;
+grant execute on function private.apply_events(uuid, jsonb) to overture_worker;

@@ -58,4 +58,4 @@ begin
   end if;
   return new_id;
 end $$;
-grant execute on function private.receive_email(uuid,jsonb,boolean) to overture_worker;
+grant execute on function private.receive_email(uuid, jsonb, boolean) to overture_worker;

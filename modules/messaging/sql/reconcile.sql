@@ -19,7 +19,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from again
 $$;
-grant execute on function private.ask_again(uuid[],double precision) to overture_worker;
+grant execute on function private.ask_again(uuid[], double precision) to overture_worker;
 
 -- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
 -- Counted by the slow clock from the claim: an hour that somebody sets the wall clock forward is not an hour of silence.
