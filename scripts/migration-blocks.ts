@@ -8,7 +8,7 @@ import { digest, objectsIn, readHomes, statementsOf, type SqlObject } from "./sq
  * themselves say what a database has after them. `refreshed` says what they should be; `migrationFaults` what is wrong.
  */
 
-const RELEASED = "supabase/released-migrations.txt";
+export const RELEASED_FILE = "supabase/released-migrations.txt";
 const BEGIN = /^-- generated from modules\/\*\/sql(: kernel functions)?$/;
 const END = "-- end of generated";
 /** Ends the lines that belong to a replacement and not to the object. */
@@ -28,7 +28,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 /** Released migrations by version, with the digest of their whole text. */
 function released(root: string): Map<string, string> {
-  const path = join(root, RELEASED);
+  const path = join(root, RELEASED_FILE);
   if (!existsSync(path)) return new Map();
   const lines = readFileSync(path, "utf8").split("\n");
   return new Map(
@@ -53,8 +53,10 @@ function blocksOf(name: string, text: string): Block[] {
       const object = /^-- object (.+) sha256:(\w+)$/.exec(line);
       const gone = /^-- dropped (.+)$/.exec(line);
       if (object) open.objects.set(object[1]!, (current = { digest: object[2]!, text: "" }));
-      else if (gone) (open.dropped.push(gone[1]!), (current = null));
-      else if (line === "reset check_function_bodies;") current = null;
+      else if (gone) {
+        open.dropped.push(gone[1]!);
+        current = null;
+      } else if (line === "reset check_function_bodies;") current = null;
       else if (current && !line.endsWith(REPLACED)) current.text += `${line}\n`;
     }
   }
@@ -195,4 +197,3 @@ export function releaseLines(root: string): string {
   const lines = readMigrations(root).map((m) => `${m.version} ${sha256(m.text)}`);
   return `# Migrations that a released version holds, with the sha256 of each: they never change again. Written by npm run migration -- --release.\n${lines.join("\n")}\n`;
 }
-export const RELEASED_FILE = RELEASED;

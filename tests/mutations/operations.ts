@@ -1,5 +1,7 @@
 import { of, type Mutation } from "./mutation.ts";
 
+const BLOCKS = "scripts/migration-blocks.ts";
+const MIGRATION = "scripts/migration.test.ts";
 const ALERTS = "modules/operations/alerts.test.ts";
 const SERVICE = "modules/operations/service.test.ts";
 const REPLICA = "tests/platform/replica.test.ts";
@@ -84,5 +86,37 @@ export const operations: readonly Mutation[] = of("operations", [
     replace: "          throw error;\n",
     test: REPLICA,
     name: "without the replica everything is answered by the primary; once it is back it is asked again",
+  },
+  {
+    promise: "A released migration never changes",
+    file: BLOCKS,
+    find: "m.released && known.get(m.version) !== sha256(m.text)",
+    replace: "m.released && false",
+    test: MIGRATION,
+    name: "a released migration never changes, none goes, and none is added before it",
+  },
+  {
+    promise: "… and what migrations hold of a function is what its home says",
+    file: BLOCKS,
+    find: "wanted.has(m.name) && wanted.get(m.name) !== m.text",
+    replace: "wanted.has(m.name) && false",
+    test: MIGRATION,
+    name: "a home that changed, and a block that was changed by hand, are told until refreshed",
+  },
+  {
+    promise: "… and none is made by hand beside them",
+    file: BLOCKS,
+    find: "faults.push(...handMade(m));",
+    replace: "",
+    test: MIGRATION,
+    name: "%s made by hand in a migration is told by file and line",
+  },
+  {
+    promise: "Data of 0.1.0 is refused with a way out",
+    file: "supabase/embedded/migrate.ts",
+    find: "      refuseFirstVersion(unknown, migrations);\n",
+    replace: "",
+    test: "tests/upgrade/upgrade.test.ts",
+    name: "data of version 0.1.0 is refused with one line that says how to take its contacts along",
   },
 ]);

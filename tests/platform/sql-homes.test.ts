@@ -126,7 +126,7 @@ function suite(version: string, start: () => Promise<{ dbUrl: string; stop(): un
 suite("PostgreSQL 17", () => startStack({ gateway: false, install: false, services: { cron: false } }));
 if (pg15Bin) {
   suite("PostgreSQL 15", async () => {
-    const server = await startPostgres15(pg15Bin);
+    const server = await startPostgres15(pg15Bin!);
     await migrate({ url: server.dbUrl });
     return server;
   });
