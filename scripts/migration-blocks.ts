@@ -8,7 +8,7 @@ import { digest, objectsIn, readHomes, statementsOf, type SqlObject } from "./sq
  * themselves say what a database has after them. `refreshed` says what they should be; `migrationFaults` what is wrong.
  */
 
-const RELEASED = "supabase/released-migrations.txt";
+export const RELEASED_FILE = "supabase/released-migrations.txt";
 const BEGIN = /^-- generated from modules\/\*\/sql(: kernel functions)?$/;
 const END = "-- end of generated";
 /** Ends the lines that belong to a replacement and not to the object. */
@@ -28,7 +28,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 /** Released migrations by version, with the digest of their whole text. */
 function released(root: string): Map<string, string> {
-  const path = join(root, RELEASED);
+  const path = join(root, RELEASED_FILE);
   if (!existsSync(path)) return new Map();
   const lines = readFileSync(path, "utf8").split("\n");
   return new Map(
@@ -53,8 +53,10 @@ function blocksOf(name: string, text: string): Block[] {
       const object = /^-- object (.+) sha256:(\w+)$/.exec(line);
       const gone = /^-- dropped (.+)$/.exec(line);
       if (object) open.objects.set(object[1]!, (current = { digest: object[2]!, text: "" }));
-      else if (gone) (open.dropped.push(gone[1]!), (current = null));
-      else if (line === "reset check_function_bodies;") current = null;
+      else if (gone) {
+        open.dropped.push(gone[1]!);
+        current = null;
+      } else if (line === "reset check_function_bodies;") current = null;
       else if (current && !line.endsWith(REPLACED)) current.text += `${line}\n`;
     }
   }
@@ -87,13 +89,16 @@ function stateAfter(migrations: readonly Migration[]): Map<string, { digest: str
 
 /** The statement that removes an object, from its identity. What a `do` block made is removed by hand, beside the tables. */
 const dropOf = (id: string) =>
-  id.startsWith("do ") ? "-- What it made is dropped by hand above." : `drop ${id.replace(/^(\w+) /, "$1 if exists ")};`;
+  id.startsWith("do ")
+    ? "-- What it made is dropped by hand above."
+    : `drop ${id.replace(/^(\w+) /, "$1 if exists ")};`;
 
 /** An object as it stands in a block: what is replaced goes first where `create or replace` would not do. */
 function rendered(object: SqlObject, was: { text: string } | undefined): string {
   const lines = [`-- object ${object.id} sha256:${digest(object.text)}`];
   const before = was && objectsIn(was.text, object.path).at(0);
-  if (before && (object.kind === "view" || before.signature !== object.signature)) lines.push(`${dropOf(object.id)}${REPLACED}`);
+  if (before && (object.kind === "view" || before.signature !== object.signature))
+    lines.push(`${dropOf(object.id)}${REPLACED}`);
   else if (before && object.kind === "function" && before.grants !== object.grants)
     lines.push(
       `revoke all on ${object.id} from public, anon, authenticated, overture_user, overture_worker, overture_analyst;${REPLACED}`,
@@ -132,7 +137,12 @@ export function refreshed(root: string, migrations = readMigrations(root)): Map<
         const body =
           parts.length === 0
             ? []
-            : ["set check_function_bodies = off;", ...parts.flatMap((p) => ["", p]), "", "reset check_function_bodies;"];
+            : [
+                "set check_function_bodies = off;",
+                ...parts.flatMap((p) => ["", p]),
+                "",
+                "reset check_function_bodies;",
+              ];
         lines.splice(block.begin + 1, block.end - block.begin - 1, ...body);
       }
       return [m.name, lines.join("\n")];
@@ -187,4 +197,3 @@ export function releaseLines(root: string): string {
   const lines = readMigrations(root).map((m) => `${m.version} ${sha256(m.text)}`);
   return `# Migrations that a released version holds, with the sha256 of each: they never change again. Written by npm run migration -- --release.\n${lines.join("\n")}\n`;
 }
-export const RELEASED_FILE = RELEASED;

@@ -53,7 +53,11 @@ function main(args: readonly string[]): number {
       console.error(`"${word}" is no subject: lower case letters, digits and underscores, such as contact_phone`);
       return 1;
     }
-    const last = readdirSync(join(ROOT, "migrations")).filter((f) => f.endsWith(".sql")).sort().at(-1) ?? "";
+    const last =
+      readdirSync(join(ROOT, "migrations"))
+        .filter((f) => f.endsWith(".sql"))
+        .sort()
+        .at(-1) ?? "";
     const version = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
     if (version <= last.split("_")[0]!) {
       console.error(`the clock says ${version}, but migrations/${last} is newer: set the clock right`);

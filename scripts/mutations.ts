@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -17,6 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Mutation } from "../tests/mutations/mutation.ts";
 import { mutations, SECTIONS } from "../tests/mutations/table.ts";
+import { refreshed } from "./migration-blocks.ts";
 
 /**
  * Takes each guard of the table away, in a copy, and demands that the test named for it goes red.
@@ -44,7 +44,7 @@ const occurrences = (text: string, find: string) => text.split(find).length - 1;
 const testCell = (m: Mutation) => `\`${stem(m.test)}\`: ${m.name}`;
 
 /** What is wrong with the table itself; fast, so that it cannot rot between runs. `read` gives a tracked file's text. */
-export function tableFaults(read: (path: string) => string | null, migrations: readonly string[]): string[] {
+export function tableFaults(read: (path: string) => string | null): string[] {
   const faults: string[] = [];
   const page = (read("docs/concepts/guarantees.md") ?? "").replace(/ +/g, " ");
   for (const m of mutations) {
@@ -53,10 +53,8 @@ export function tableFaults(read: (path: string) => string | null, migrations: r
     if (source === null) fault(`${m.file} does not exist`);
     else if (occurrences(source, m.find) !== 1)
       fault(`the text to replace stands ${occurrences(source, m.find)} times in ${m.file}; it must stand once`);
-    else if (m.file.startsWith("migrations/")) {
-      const later = replacedLater(source, m, read, migrations);
-      if (later) fault(`${later} defines this anew, so the replacement has no effect; name that file`);
-    }
+    else if (m.file.startsWith("migrations/") && inGenerated(source, m.find))
+      fault("the text stands in a generated block, which is written anew; name its home in modules/*/sql");
     if (m.replace === m.find) fault("replaces nothing");
     const test = read(m.test);
     if (test === null) fault(`${m.test} does not exist`);
@@ -69,21 +67,9 @@ export function tableFaults(read: (path: string) => string | null, migrations: r
   return faults;
 }
 
-/** The newer migration that defines the function around the replaced text again, if there is one. */
-function replacedLater(
-  source: string,
-  m: Mutation,
-  read: (path: string) => string | null,
-  migrations: readonly string[],
-) {
-  const before = source.slice(0, source.indexOf(m.find) + m.find.length);
-  const start = [...before.matchAll(/^create (?:or replace )?function ([\w.]+)\s*\(/gim)].at(-1);
-  // Text behind the function's end belongs to no function.
-  if (!start || before.slice(start.index).includes("\nend $$;") || before.slice(start.index).includes("\n$$;"))
-    return null;
-  const again = new RegExp(`^create (or replace )?function ${start[1]!.replaceAll(".", "\\.")}\\s*\\(`, "im");
-  return migrations.find((path) => path > m.file && again.test(read(path) ?? "")) ?? null;
-}
+/** Whether a text of a migration stands in a block that `npm run migration -- --refresh` writes. */
+const inGenerated = (source: string, find: string) =>
+  !source.replace(/^-- generated from [^]*?^-- end of generated$/gm, "").includes(find);
 
 type Verdict = { ok: boolean; detail: string };
 
@@ -148,6 +134,8 @@ async function mutate(copy: string, m: Mutation): Promise<Verdict> {
       path,
       original.replace(m.find, () => m.replace),
     );
+    // A home of SQL reaches the database through the migrations.
+    if (isHome(m.file)) writeMigrations(copy);
     if (m.build) {
       const built = await run(NODE, ["../node_modules/.bin/vite", "build"], join(copy, "web"));
       if (built.code !== 0) return { ok: false, detail: `the console does not build: ${built.output.slice(-300)}` };
@@ -158,7 +146,15 @@ async function mutate(copy: string, m: Mutation): Promise<Verdict> {
     return { ok: false, detail: `no test ran: ${output.trim().slice(-400)}` };
   } finally {
     writeFileSync(path, original);
+    if (isHome(m.file)) writeMigrations(copy);
   }
+}
+
+const isHome = (path: string) => /^modules\/\w+\/sql\//.test(path);
+
+/** Brings what the homes say into the copy's migrations. */
+function writeMigrations(copy: string) {
+  for (const [name, text] of refreshed(copy)) writeFileSync(join(copy, "migrations", name), text);
 }
 
 /** The named tests of each file, untouched; the names of those that are not green. */
@@ -192,12 +188,7 @@ async function main(args: readonly string[]): Promise<number> {
     for (const m of chosen) console.log(`${m.section}: ${m.promise}\n    ${m.file} → ${testCell(m)}`);
     return 0;
   }
-  const faults = tableFaults(
-    (path) => (existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), "utf8") : null),
-    readdirSync(join(ROOT, "migrations"))
-      .map((name) => `migrations/${name}`)
-      .sort(),
-  );
+  const faults = tableFaults((path) => (existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), "utf8") : null));
   for (const fault of faults) console.error(fault);
   if (chosen.length === 0) {
     console.error(`No mutation has ${words.join(" or ")} in its section, promise or file; --list shows all.`);

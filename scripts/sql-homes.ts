@@ -82,7 +82,10 @@ const withoutLocations = (value: unknown) =>
 /** The objects of one home; throws with the line of a statement that has no place there. */
 export function objectsIn(script: string, path: string): SqlObject[] {
   const module = path.split("/")[1]!;
-  const where = path.replace(/^modules\//, "").replace(/\.sql$/, "").replace("/sql/", "/");
+  const where = path
+    .replace(/^modules\//, "")
+    .replace(/\.sql$/, "")
+    .replace("/sql/", "/");
   const objects: SqlObject[] = [];
   let before: Statement[] = [];
   for (const statement of statementsOf(script)) {
@@ -138,7 +141,9 @@ export function readHomes(root: string): SqlObject[] {
   for (const module of moduleOrder(root)) {
     const folder = join(root, "modules", module, "sql");
     if (!existsSync(folder)) continue;
-    for (const file of readdirSync(folder).filter((f) => f.endsWith(".sql")).sort()) {
+    for (const file of readdirSync(folder)
+      .filter((f) => f.endsWith(".sql"))
+      .sort()) {
       const path = `modules/${module}/sql/${file}`;
       for (const object of objectsIn(readFileSync(join(root, path), "utf8"), path)) {
         const other = seen.get(object.id);
@@ -153,7 +158,9 @@ export function readHomes(root: string): SqlObject[] {
 
 /** The script that brings a database's objects to what the homes say, tables being there. */
 export function homesScript(objects: readonly SqlObject[]): string {
-  return ["set check_function_bodies = off;", ...objects.map((o) => o.text), "reset check_function_bodies;"].join("\n\n");
+  return ["set check_function_bodies = off;", ...objects.map((o) => o.text), "reset check_function_bodies;"].join(
+    "\n\n",
+  );
 }
 
 /** Digest of an object's text, short enough to read. */

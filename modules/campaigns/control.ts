@@ -1,11 +1,13 @@
-import { messagingSend } from "../messaging/send.ts";
+import { z } from "zod";
+import { messagingRelease } from "../messaging/release.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { type AnyOperation, defineOperation } from "../kernel/operations/operation.ts";
-import { sourceOf } from "./audience.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
+import { type AnyConsumer, defineConsumer, done } from "../kernel/queues/consumer.ts";
+import { sourceOf } from "./audience/audience.ts";
+import { beginEnrolling } from "./audience/enroll.ts";
 import { checkCampaign, requireReady } from "./check.ts";
-import { beginEnrolling } from "./enroll.ts";
-import { campaignsPlan } from "./plan.ts";
+import { campaignsPlan } from "./plan/plan.ts";
 import { campaignRow, loadCampaign } from "./read.ts";
 import { byId, CampaignSchema, type CampaignStatus } from "./schemas.ts";
 
@@ -30,97 +32,129 @@ async function refuse(ctx: Ctx, id: string, from: readonly CampaignStatus[], sug
   });
 }
 
-const transition = (
-  name: string,
-  summary: string,
-  description: string,
-  handle: (ctx: Ctx, id: string) => Promise<void>,
-  permission = "campaigns:launch",
-): AnyOperation =>
-  defineOperation({
-    id: `campaigns.${name}`,
-    method: "POST",
-    path: `/campaigns/{id}/${name}`,
-    summary,
-    description,
-    permission,
-    input: byId,
-    output: CampaignSchema,
-    async handle(ctx, { id }) {
-      await handle(ctx, id);
-      return await loadCampaign(ctx, id);
-    },
-  });
-
-export const startCampaign = transition(
-  "start",
-  "Start a draft",
-  "Every check must pass. The audience is taken in behind the answer; the campaign keeps the connection it starts with.",
-  async (ctx, id) => {
+export const startCampaign = defineOperation({
+  id: "campaigns.start",
+  method: "POST",
+  path: "/campaigns/{id}/start",
+  summary: "Start a draft",
+  description:
+    "Every check must pass. The audience is taken in behind the answer; the campaign keeps the connections its senders have now.",
+  permission: "campaigns:launch",
+  input: byId,
+  output: CampaignSchema,
+  async handle(ctx, { id }) {
     const { db, tenantId } = ctx;
     const [started] = await db`
-      update public.campaigns k set status = 'running', started_at = kernel.now(), connection_id = s.connection_id
-      from public.senders s
-      where k.tenant_id = ${tenantId} and k.id = ${id} and k.status = 'draft' and s.tenant_id = k.tenant_id and s.id = k.sender_id returning 1`;
+      update public.campaigns set status = 'running', started_at = kernel.now()
+      where tenant_id = ${tenantId} and id = ${id} and status = 'draft' returning 1`;
     const campaign = await campaignRow(ctx, id);
-    if (!started && campaign.status !== "draft")
+    if (!started)
       await refuse(ctx, id, ["draft"], campaign.status === "paused" ? "Resume it." : "Clone it and start the copy.");
-    // After the statement that decides, in its transaction: a fault takes the start back. A draft without sender ends here too.
+    // After the statement that decides, in its transaction: a fault takes the start back.
     const report = await checkCampaign(ctx, campaign);
     requireReady(report);
-    // People added by hand while it was a draft begin now.
     await db`
-      update public.enrollments e set next_at = kernel.now() + make_interval(secs => coalesce((
-        select s.wait_hours * 3600 from public.campaign_steps s where s.tenant_id = ${tenantId} and s.campaign_id = ${id} and s.position = 1), 0)::float8)
-      where e.tenant_id = ${tenantId} and e.campaign_id = ${id} and e.status = 'waiting'`;
+      update public.campaign_senders cs set connection_id = s.connection_id from public.senders s
+      where cs.tenant_id = ${tenantId} and cs.campaign_id = ${id} and s.tenant_id = cs.tenant_id and s.id = cs.sender_id`;
     const source = sourceOf(campaign);
     if (source) await beginEnrolling(ctx, id, source);
+    // People added by hand while it was a draft begin now: the planner puts who stands nowhere at the entry.
     await ctx.enqueue(campaignsPlan, { tenant_id: tenantId });
     ctx.audit({ audience: report.audience.count });
+    return await loadCampaign(ctx, id);
   },
-);
+});
 
-export const pauseCampaign = transition(
-  "pause",
-  "Pause",
-  "Nothing more leaves; messages already planned are held until it resumes.",
-  (ctx, id) => move(ctx, id, ["running"], "paused", "Only a running campaign can be paused."),
-);
+export const pauseCampaign = defineOperation({
+  id: "campaigns.pause",
+  method: "POST",
+  path: "/campaigns/{id}/pause",
+  summary: "Pause",
+  description:
+    "Nothing more leaves; messages already planned are held until it resumes. `in_flight` are those a provider has already: they cannot be taken back.",
+  permission: "campaigns:launch",
+  input: byId,
+  output: z.object({ campaign: CampaignSchema, in_flight: z.number().int() }),
+  async handle(ctx, { id }) {
+    await move(ctx, id, ["running"], "paused", "Only a running campaign can be paused.");
+    const [row] = await ctx.db<{ n: number }[]>`
+      select count(*)::int as n from public.messages
+      where tenant_id = ${ctx.tenantId} and campaign_id = ${id} and status in ('sending', 'unknown')`;
+    return { campaign: await loadCampaign(ctx, id), in_flight: row!.n };
+  },
+});
 
-export const resumeCampaign = transition(
-  "resume",
-  "Resume a paused campaign",
-  "Everybody goes on where they were.",
-  async (ctx, id) => {
+export const resumeCampaign = defineOperation({
+  id: "campaigns.resume",
+  method: "POST",
+  path: "/campaigns/{id}/resume",
+  summary: "Resume a paused campaign",
+  description: "Everybody goes on where they were; held messages go back on the queue behind the answer.",
+  permission: "campaigns:launch",
+  input: byId,
+  output: CampaignSchema,
+  async handle(ctx, { id }) {
     await move(ctx, id, ["paused"], "running", "Only a paused campaign can be resumed; a draft is started.");
     const { checks } = await checkCampaign(ctx, await campaignRow(ctx, id));
     // Its people are in already; what it needs to go on is somebody who sends, and something to send.
     requireReady({
       ok: false,
       checks: checks.filter((c) => c.id !== "audience"),
-      audience: { count: 0, suppressed: 0, without_email: 0, missing_variables: [] },
+      audience: { count: 0, left_out: {}, missing_variables: [] },
     });
+    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: id, message_ids: [] });
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
-    await ctx.enqueue(messagingSend, { tenant_id: ctx.tenantId });
+    return await loadCampaign(ctx, id);
   },
-);
+});
 
-export const stopCampaign = transition(
-  "stop",
-  "Stop for good",
-  "Ends everybody's sequence and takes back what has not left.",
-  async (ctx, id) => {
+const StopPayload = z.object({ tenant_id: z.uuid(), campaign_id: z.uuid() });
+type StopPayload = z.output<typeof StopPayload>;
+
+/** Ends everybody's sequence in a stopped campaign, a portion a transaction. Nothing leaves meanwhile: a guard sees to that. */
+export const campaignsStop: AnyConsumer<StopPayload> = defineConsumer<StopPayload>({
+  queue: "campaigns_stop",
+  payload: StopPayload,
+  visibilitySeconds: 60, // a portion takes well under a second
+  maxAttempts: 10,
+  async handle(ctx, payload) {
+    // Shared: an audience that is being taken in holds the row, and the stop then finds who it added.
+    const [campaign] = await ctx.db`
+      select from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${payload.campaign_id} and status in ('stopped', 'archived') for share`;
+    if (!campaign) return done();
+    const [row] = await ctx.db<{ n: number }[]>`select private.end_campaign(${payload.campaign_id}) as n`;
+    if (row!.n > 0) await ctx.enqueue(campaignsStop, payload);
+    return done();
+  },
+});
+
+export const stopCampaign = defineOperation({
+  id: "campaigns.stop",
+  method: "POST",
+  path: "/campaigns/{id}/stop",
+  summary: "Stop for good",
+  description: "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
+  permission: "campaigns:launch",
+  input: byId,
+  output: CampaignSchema,
+  async handle(ctx, { id }) {
     await move(ctx, id, ["running", "paused"], "stopped", "Only a running or paused campaign can be stopped.");
-    await ctx.db`
-    select private.end_enrollments(array(select e.id from public.enrollments e where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id}
-      and e.status in ('waiting', 'sending', 'blocked')), 'stopped', 'The campaign was stopped.')`;
+    await ctx.enqueue(campaignsStop, { tenant_id: ctx.tenantId, campaign_id: id });
+    return await loadCampaign(ctx, id);
   },
-);
+});
 
-export const archiveCampaign = transition(
-  "archive",
-  "Archive",
-  "Hides a campaign that is over, or a draft that came to nothing.",
-  (ctx, id) => move(ctx, id, ["draft", "stopped", "done"], "archived", "Stop it first."),
-  "campaigns:write",
-);
+export const archiveCampaign = defineOperation({
+  id: "campaigns.archive",
+  method: "POST",
+  path: "/campaigns/{id}/archive",
+  summary: "Archive",
+  description: "Hides a campaign that is over, or a draft that came to nothing.",
+  permission: "campaigns:write",
+  input: byId,
+  output: CampaignSchema,
+  async handle(ctx, { id }) {
+    await move(ctx, id, ["draft", "stopped", "done"], "archived", "Stop it first.");
+    return await loadCampaign(ctx, id);
+  },
+});

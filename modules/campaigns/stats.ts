@@ -3,7 +3,7 @@ import { COUNT_MOST } from "../contacts/contact-query.ts";
 import type { Fragment } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { audienceCondition, sourceOf } from "./audience.ts";
+import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
 
@@ -32,7 +32,14 @@ const StatsSchema = z.object({
   ...counters,
   ...more,
   per_step: z.array(
-    z.object({ step_id: z.uuid().nullable(), position: z.number().int(), subject: z.string(), ...counters, ...more }),
+    z.object({
+      step_id: z.uuid().nullable(),
+      kind: z.string().nullable().describe("Null for a step that the present version does not have."),
+      position: z.number().int(),
+      label: z.string().describe("The step's subject, title or first words."),
+      ...counters,
+      ...more,
+    }),
   ),
   resolution: z.enum(["hour", "day"]),
   series: z.array(z.object({ at: z.iso.datetime(), ...counters })),

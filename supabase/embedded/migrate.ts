@@ -75,6 +75,7 @@ export async function migrate(options: MigrateOptions): Promise<Migration[]> {
     const applied = new Set(await appliedVersions(sql));
     const unknown = [...applied].filter((version) => !migrations.some((migration) => migration.version === version));
     if (unknown.length > 0) {
+      refuseFirstVersion(unknown, migrations);
       throw new StartError(
         `The database has migrations this version of the program does not know (${unknown.join(", ")}): it was used by a newer version. Update the program, or use another OVERTURE_HOME.`,
       );
@@ -95,6 +96,18 @@ export async function migrate(options: MigrateOptions): Promise<Migration[]> {
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+/**
+ * Throws when one of these versions is older than every migration of today: they were written anew for 0.2.0, before anything was
+ * released, so there is no way from a database of 0.1.0 to this one.
+ */
+export function refuseFirstVersion(unknown: readonly string[], migrations: readonly Migration[]): void {
+  const first = migrations[0]?.version ?? "";
+  if (!unknown.some((version) => version < first)) return;
+  throw new StartError(
+    "This data was written by version 0.1.0, which cannot be upgraded. Export its contacts with a checkout of 0.1.0 (in the console: Contacts, Export; or GET /api/v1/contacts/export.csv), then start this version with another OVERTURE_HOME and import the CSV file.",
+  );
 }
 
 async function apply(sql: postgres.Sql, migration: Migration): Promise<void> {

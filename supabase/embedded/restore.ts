@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import postgres, { type TransactionSql } from "postgres";
 import { BackupReader, type End, FORMAT, type Manifest, type Table } from "./backup-file.ts";
 import { freePortBase, loadSecrets, portsFrom, prepareHome, ROOT, StartError, writeAtomically } from "./home.ts";
-import { listMigrations, migrate } from "./migrate.ts";
+import { listMigrations, migrate, refuseFirstVersion } from "./migrate.ts";
 import { applyPlatform } from "./platform.ts";
 import { startPostgres, SUPERUSER } from "./postgres.ts";
 import { takeLock } from "./processes.ts";
@@ -79,10 +79,12 @@ export async function migrateTo(
 ): Promise<void> {
   const known = listMigrations(folder);
   const unknown = versions.filter((version) => !known.some((m) => m.version === version));
-  if (unknown.length > 0)
+  if (unknown.length > 0) {
+    refuseFirstVersion(unknown, known);
     throw new StartError(
       `The backup was made by a newer version of the program (migrations ${unknown.join(", ")}). Update it first.`,
     );
+  }
   const those = mkdtempSync(join(tmpdir(), "overture-migrations-"));
   try {
     for (const m of known) if (versions.includes(m.version)) copyFileSync(m.file, join(those, basename(m.file)));

@@ -1,7 +1,5 @@
 import { hostile, of, type Mutation } from "./mutation.ts";
 
-const PROVIDERS = "migrations/20261120093000_providers.sql";
-const KEY_LIMITS = "migrations/20261121094000_api_key_limits.sql";
 const LOGS = "of a working day nothing personal and nothing secret is in any process's log, nor in the audit log";
 const FORGED = "what is forged, stale, altered or meant for another connection is 401 and leaves nothing";
 const TRICKLE = "that trickle in are given up with 408, on every door, and leave nothing";
@@ -154,7 +152,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A callback that comes again is known",
-    file: "migrations/20261121090500_webhook_intake.sql",
+    file: "modules/providers/sql/webhooks.sql",
     find: "  if stored is null then return false; end if;\n",
     replace: "",
     test: hostile("webhooks"),
@@ -251,7 +249,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… in a sender's name too, in the table itself",
-    file: PROVIDERS,
+    file: "migrations/20261130000500_providers.sql",
     find: " and from_name !~ '[\\r\\n]'",
     replace: "",
     test: hostile("content"),
@@ -405,7 +403,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A key that asks too fast is refused",
-    file: KEY_LIMITS,
+    file: "modules/tenancy/sql/sign-in.sql",
     find: "  if not own.taken then",
     replace: "  if false then",
     test: hostile("limits"),
@@ -413,7 +411,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "… and what it is refused costs its team nothing",
-    file: KEY_LIMITS,
+    file: "modules/tenancy/sql/sign-in.sql",
     find: "    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';\n",
     replace:
       "    select * into team from kernel.take_tokens('api:' || k.tenant_id, capacity, per_second);\n    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';\n",

@@ -1,10 +1,5 @@
 import { hostile, of, type Mutation } from "./mutation.ts";
 
-const KERNEL = "migrations/20261120090000_kernel.sql";
-const TENANCY = "migrations/20261120091000_tenancy.sql";
-const PROVIDERS = "migrations/20261120093000_providers.sql";
-const ANALYTICS = "migrations/20261120095500_analytics.sql";
-const KEY_LIMITS = "migrations/20261121094000_api_key_limits.sql";
 const CATALOG = "tests/isolation/catalog.test.ts";
 const ROWS = "tests/isolation/rows.test.ts";
 const OPERATIONS = "tests/isolation/operations.test.ts";
@@ -19,7 +14,7 @@ const TOKENS = "are taken only as Supabase Auth signs them for a person";
 export const isolation: readonly Mutation[] = of("isolation", [
   {
     promise: "Every table has row-level security",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "  execute format('alter table %s enable row level security', tbl);\n",
     replace: "",
     test: CATALOG,
@@ -27,7 +22,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… for its owner as well",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "  execute format('alter table %s force row level security', tbl);\n",
     replace: "",
     test: CATALOG,
@@ -35,7 +30,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "REST shows a person their own teams' rows",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "for select to authenticated using (%s)', tbl, mine);",
     replace: "for select to authenticated using (true)', tbl);",
     test: ROWS,
@@ -43,23 +38,23 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A job sees the team its transaction names, and none without",
-    file: KERNEL,
-    find: "to overture_worker using (tenant_id = (select kernel.tenant())) with check (tenant_id = (select kernel.tenant()))', tbl);",
+    file: "modules/kernel/sql/tenant-wall.sql",
+    find: "to overture_worker using (%s) with check (%2$s)', tbl, 'tenant_id = (select kernel.tenant())');",
     replace: "to overture_worker using (true) with check (true)', tbl);",
     test: ROWS,
     name: READS_NOTHING,
   },
   {
     promise: "The API sees the team its transaction names",
-    file: KERNEL,
-    find: "for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)', tbl, mine);",
+    file: "modules/kernel/sql/tenant-wall.sql",
+    find: "for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)',\n    tbl, mine);",
     replace: "for select to overture_user using (tenant_id = (select kernel.tenant()))', tbl);",
     test: ROWS,
     name: READS_NOTHING,
   },
   {
     promise: "Nobody writes into another team or moves a row there",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "writable text := format('tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants(%L)))', write);",
     replace: "writable text := 'true';",
     test: ROWS,
@@ -67,7 +62,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A role's limits hold in the database, without the API",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "and tenant_id = any(array(select kernel.my_tenants(%L)))', write);",
     replace: "and tenant_id = any(array(select kernel.my_tenants()))');",
     test: ROWS,
@@ -91,7 +86,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "Membership is looked up, never believed",
-    file: TENANCY,
+    file: "modules/tenancy/sql/sign-in.sql",
     find: "where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)",
     replace:
       "where (x.user_id = enter_as_user.user_id or wanted is not null) and (wanted is null or x.tenant_id = wanted)",
@@ -116,7 +111,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A reference across teams cannot be written",
-    file: PROVIDERS,
+    file: "migrations/20261130000500_providers.sql",
     find: "foreign key (tenant_id, connection_id) references public.connections (tenant_id, id) on delete restrict",
     replace: "foreign key (connection_id) references public.connections (id) on delete restrict",
     test: CATALOG,
@@ -124,7 +119,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "REST never writes",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "  execute format('grant select on %s to authenticated', tbl);",
     replace: "  execute format('grant select, update on %s to authenticated', tbl);",
     test: CATALOG,
@@ -132,7 +127,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "REST shows no hash and no credential",
-    file: TENANCY,
+    file: "migrations/20261130000300_tenancy.sql",
     find: "revoke select on public.invitations, public.api_keys from authenticated;",
     replace: "",
     test: CATALOG,
@@ -148,7 +143,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "What was audited stays as it was",
-    file: KERNEL,
+    file: "migrations/20261130000300_tenancy.sql",
     find: "revoke update, delete on public.audit_log from overture_worker;",
     replace: "",
     test: CATALOG,
@@ -156,7 +151,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "Owners are changed by owners",
-    file: TENANCY,
+    file: "modules/tenancy/sql/members.sql",
     find: "  if current_user in ('overture_user', 'overture_worker')\n     and 'owner'",
     replace: "  if false\n     and 'owner'",
     test: "modules/tenancy/members.test.ts",
@@ -164,7 +159,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "Functions with their owner's rights pin the search path",
-    file: TENANCY,
+    file: "modules/tenancy/sql/invitations.sql",
     find: "language sql stable security definer set search_path = '' as $$\n  select i.tenant_id",
     replace: "language sql stable security definer as $$\n  select i.tenant_id",
     test: CATALOG,
@@ -172,16 +167,16 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and are executed only by whom the list names",
-    file: KEY_LIMITS,
-    find: "double precision, double precision, double precision, double precision) to overture_worker;",
+    file: "modules/tenancy/sql/sign-in.sql",
+    find: "double precision, double precision, double precision, double precision)\n  to overture_worker;",
     replace:
-      "double precision, double precision, double precision, double precision) to overture_worker, authenticated;",
+      "double precision, double precision, double precision, double precision)\n  to overture_worker, authenticated;",
     test: CATALOG,
     name: LISTED,
   },
   {
     promise: "A new function is private until somebody grants it",
-    file: KERNEL,
+    file: "migrations/20261130000100_foundation.sql",
     find: "alter default privileges revoke execute on functions from public;",
     replace: "",
     test: CATALOG,
@@ -189,7 +184,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A message on a queue names the team that put it there",
-    file: "migrations/20261121085000_kernel_costs.sql",
+    file: "modules/kernel/sql/queues.sql",
     find: "if mine is not null and exists (select from pg_catalog.unnest(messages) m where m ->> 'tenant_id' is distinct from mine::text) then",
     replace: "if false then",
     test: ROWS,
@@ -197,7 +192,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A team's topic is heard by its members",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "\n    and (select realtime.topic()) = any(array(select 'tenant:' || t from kernel.my_tenants() t)));",
     replace: ");",
     test: "tests/isolation/realtime.test.ts",
@@ -205,7 +200,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and tells ids, not rows",
-    file: KERNEL,
+    file: "modules/kernel/sql/tenant-wall.sql",
     find: "'ids', pg_catalog.to_jsonb(change.ids)),",
     replace: "'ids', (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(c)) from changed c)),",
     test: "tests/isolation/realtime.test.ts",
@@ -213,15 +208,15 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "An analyst's login reads one team",
-    file: ANALYTICS,
-    find: "to overture_analyst using (tenant_id = (select kernel.analyst_tenant()))",
-    replace: "to overture_analyst using (true)",
+    file: "modules/analytics/sql/analysts.sql",
+    find: "on public.contacts for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()))",
+    replace: "on public.contacts for select to overture_analyst using (true)",
     test: "modules/analytics/analytics.test.ts",
     name: ANALYST,
   },
   {
     promise: "… by the name it logged in with, not by a setting",
-    file: ANALYTICS,
+    file: "modules/analytics/sql/analysts.sql",
     find: "select a.tenant_id from kernel.analysts a where a.role_name = session_user",
     replace:
       "select coalesce(kernel.tenant(), (select a.tenant_id from kernel.analysts a where a.role_name = session_user))",
@@ -230,9 +225,9 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and only the columns of the views",
-    file: ANALYTICS,
-    find: "execute format('grant select (tenant_id, %s) on public.%I to overture_analyst',",
-    replace: "execute format('grant select on public.%2$I to overture_analyst',",
+    file: "modules/analytics/sql/analysts.sql",
+    find: "complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;",
+    replace: "complained_at, unsubscribed_at, created_at, body_text) on public.messages to overture_analyst;",
     test: "modules/analytics/analytics.test.ts",
     name: ANALYST,
   },
@@ -246,7 +241,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "A powerful role cannot be made an analyst",
-    file: ANALYTICS,
+    file: "modules/analytics/sql/analysts.sql",
     find: "\n      and not r.rolsuper and not r.rolbypassrls and not r.rolcreaterole)",
     replace: ")",
     test: "modules/analytics/analytics.test.ts",
@@ -270,7 +265,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "An invitation is for the e-mail it names",
-    file: TENANCY,
+    file: "modules/tenancy/sql/invitations.sql",
     find: " and x.email = lower(user_email)",
     replace: "",
     test: hostile("tokens"),
@@ -278,7 +273,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and for one",
-    file: TENANCY,
+    file: "modules/tenancy/sql/invitations.sql",
     find: "x.token_hash = hash and x.accepted_at is null",
     replace: "x.token_hash = hash",
     test: "modules/tenancy/invitations.test.ts",
@@ -286,7 +281,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "The installation is claimed once",
-    file: TENANCY,
+    file: "modules/tenancy/sql/claim.sql",
     find: "    delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash;\n    return found;",
     replace: "    return true;",
     test: "modules/tenancy/claim.test.ts",

@@ -1,16 +1,17 @@
 import { of, type Mutation } from "./mutation.ts";
 
-const MIGRATION = "migrations/20261121093000_observability.sql";
+const BLOCKS = "scripts/migration-blocks.ts";
+const MIGRATION = "scripts/migration.test.ts";
 const ALERTS = "modules/operations/alerts.test.ts";
 const SERVICE = "modules/operations/service.test.ts";
-const FACTS = "migrations/20261129130000_queues_and_facts.sql";
+const FACTS = "modules/kernel/sql/facts.sql";
 const FACT = "modules/kernel/queues/fact.test.ts";
 const REPLICA = "tests/platform/replica.test.ts";
 
 export const operations: readonly Mutation[] = of("operations", [
   {
     promise: "An alert opens only when its condition held long enough",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: "\n      and a.created_at <= ts - pg_catalog.make_interval(secs => f.for_seconds)",
     replace: "",
     test: ALERTS,
@@ -18,15 +19,15 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "… and does not close between two looks",
-    file: MIGRATION,
-    find: ", href = f.href, clear_since = null",
+    file: "modules/operations/sql/alerts.sql",
+    find: ", href = f.href,\n    clear_since = null",
     replace: ", href = f.href",
     test: ALERTS,
     name: "a condition that comes back within two minutes does not close the alert",
   },
   {
     promise: "A campaign outside its window is not stalled",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: "k.status = 'running' and private.in_window(k.settings, kernel.now())",
     replace: "k.status = 'running'",
     test: ALERTS,
@@ -34,7 +35,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "A burn that is over wakes nobody",
-    file: MIGRATION,
+    file: "modules/operations/sql/alerts.sql",
     find: " and r.short_rate > b.share * r.factor",
     replace: "",
     test: ALERTS,
@@ -58,7 +59,7 @@ export const operations: readonly Mutation[] = of("operations", [
   },
   {
     promise: "Processes that add samples at once do not wait for each other in a circle",
-    file: MIGRATION,
+    file: "modules/kernel/sql/samples.sql",
     find: "  order by 1, 2, 3, 4\n",
     replace: "",
     test: SERVICE,
@@ -119,5 +120,37 @@ export const operations: readonly Mutation[] = of("operations", [
     replace: "else if (false) faults.push",
     test: FACT,
     name: "boot says what does not fit",
+  },
+  {
+    promise: "A released migration never changes",
+    file: BLOCKS,
+    find: "m.released && known.get(m.version) !== sha256(m.text)",
+    replace: "m.released && false",
+    test: MIGRATION,
+    name: "a released migration never changes, none goes, and none is added before it",
+  },
+  {
+    promise: "… and what migrations hold of a function is what its home says",
+    file: BLOCKS,
+    find: "wanted.has(m.name) && wanted.get(m.name) !== m.text",
+    replace: "wanted.has(m.name) && false",
+    test: MIGRATION,
+    name: "a home that changed, and a block that was changed by hand, are told until refreshed",
+  },
+  {
+    promise: "… and none is made by hand beside them",
+    file: BLOCKS,
+    find: "faults.push(...handMade(m));",
+    replace: "",
+    test: MIGRATION,
+    name: "%s made by hand in a migration is told by file and line",
+  },
+  {
+    promise: "Data of 0.1.0 is refused with a way out",
+    file: "supabase/embedded/migrate.ts",
+    find: "      refuseFirstVersion(unknown, migrations);\n",
+    replace: "",
+    test: "tests/upgrade/upgrade.test.ts",
+    name: "data of version 0.1.0 is refused with one line that says how to take its contacts along",
   },
 ]);

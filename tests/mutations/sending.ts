@@ -1,11 +1,6 @@
 import { of, type Mutation } from "./mutation.ts";
 
-const TENANCY = "migrations/20261120091000_tenancy.sql";
-const MESSAGING = "migrations/20261120095000_messaging.sql";
-const PLANS = "migrations/20261121090000_messaging_plans.sql";
-const LEASES = "migrations/20261121092200_lease_clocks.sql";
-const QUEUES = "migrations/20261121092000_queues.sql";
-const FENCING = "migrations/20261129130000_queues_and_facts.sql";
+const FENCING = "modules/kernel/sql/queues.sql";
 const DRAIN = "modules/kernel/queues/drain.ts";
 const FENCED = "modules/kernel/queues/fencing.test.ts";
 const LEDGER = "tests/faults/ledger.test.ts";
@@ -17,7 +12,7 @@ const BIG_QUEUE =
 export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "One outgoing message per person and step",
-    file: MESSAGING,
+    file: "migrations/20261130000800_messaging.sql",
     find: "create unique index messages_once",
     replace: "create index messages_once",
     test: LEDGER,
@@ -25,7 +20,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "Two workers never take the same message",
-    file: LEASES,
+    file: "modules/messaging/sql/claim.sql",
     find: "    for update of m skip locked\n  ), wanted",
     replace: "  ), wanted",
     test: LEDGER,
@@ -33,7 +28,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… also when it changed between look and lock",
-    file: LEASES,
+    file: "modules/messaging/sql/claim.sql",
     find: "m.id = any(array(select c.id from candidates c)) and m.status = 'queued'",
     replace: "m.id = any(array(select c.id from candidates c))",
     test: LEDGER,
@@ -41,7 +36,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No worker waits for what another one holds",
-    file: LEASES,
+    file: "modules/messaging/sql/claim.sql",
     find: "    for update of m skip locked\n  ), wanted",
     replace: "    for update of m\n  ), wanted",
     test: LEDGER,
@@ -49,7 +44,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A worker that died leaves a question, not a second send",
-    file: LEASES,
+    file: "modules/messaging/sql/reconcile.sql",
     find: "update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost'",
     replace: "update public.messages m set status = 'queued', lease_until = null, error_code = 'worker_lost'",
     test: "tests/faults/crash.test.ts",
@@ -57,7 +52,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… not even after the provider forgot the key",
-    file: LEASES,
+    file: "modules/messaging/sql/claim.sql",
     find: "      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())\n",
     replace: "",
     test: LEDGER,
@@ -65,7 +60,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… counted from the first call nobody knows the answer of",
-    file: LEASES,
+    file: "modules/messaging/sql/reconcile.sql",
     find: "- max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at))",
     replace: "- min(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at))",
     test: LEDGER,
@@ -89,7 +84,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A settled message stays as it is",
-    file: PLANS,
+    file: "modules/messaging/sql/settle.sql",
     find: "    where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')\n      and m.id = any",
     replace: "    where m.tenant_id = (select kernel.tenant())\n      and m.id = any",
     test: LEDGER,
@@ -97,7 +92,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "The answer to a lapsed attempt says nothing about the next one",
-    file: PLANS,
+    file: "modules/messaging/sql/settle.sql",
     find: " and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')",
     replace: "",
     test: LEDGER,
@@ -113,15 +108,15 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "No message to a suppressed address is claimed once the suppression is committed",
-    file: LEASES,
-    find: "      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_email)\n      -- Once",
+    file: "modules/messaging/sql/claim.sql",
+    find: "      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel\n        and x.address = m.to_email)\n      -- Once",
     replace: "      -- Once",
     test: LEDGER,
     name: "an address suppressed while its message was being written is refused by the claim itself",
   },
   {
     promise: "Any number of workers keep to the day's cap",
-    file: LEASES,
+    file: "modules/messaging/sql/claim.sql",
     find: "m.id = w.id and w.nth <= g.n",
     replace: "m.id = w.id",
     test: LEDGER,
@@ -201,7 +196,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A million messages on a queue slow nobody who reads it",
-    file: FENCING,
+    file: "modules/kernel/sql/queues.sql",
     find: "where q.vt <= $1 order by q.vt, q.msg_id limit $2",
     replace: "where q.vt <= $1 order by q.msg_id limit $2",
     test: "tests/faults/big-queue.test.ts",
@@ -209,7 +204,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "… nor those who look at its depth",
-    file: QUEUES,
+    file: "modules/kernel/sql/queues.sql",
     find: "most constant int := 10000;",
     replace: "most constant int := 10000000;",
     test: "tests/faults/big-queue.test.ts",
@@ -217,7 +212,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A clock that is set back blocks no limit for as long",
-    file: QUEUES,
+    file: "modules/kernel/sql/limits.sql",
     find: "  if b.at > ts then",
     replace: "  if b.at > ts and false then",
     test: "tests/faults/clock.test.ts",
@@ -225,7 +220,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A date set by hand, an hour forward or back, sends nothing twice",
-    file: LEASES,
+    file: "modules/messaging/sql/reconcile.sql",
     find: "m.lease_until) < kernel.slow_clock()",
     replace: "m.lease_until) < pg_catalog.clock_timestamp()",
     test: "tests/faults/os-clock.test.ts",
@@ -233,7 +228,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A team always has an owner",
-    file: TENANCY,
+    file: "modules/tenancy/sql/members.sql",
     find: "where t.id = old.tenant_id for no key update;",
     replace: "where t.id = old.tenant_id;",
     test: "modules/tenancy/members.test.ts",

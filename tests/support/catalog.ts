@@ -9,8 +9,7 @@ const OURS = ["public", "kernel", "private", "analytics", "pgmq"];
  */
 export async function catalogOf(sql: Sql, functions: "exact" | "sense" = "exact"): Promise<string[]> {
   // An access list in one order, whoever was granted first; a missing one means the owner's rights alone.
-  const acl = (column: string) =>
-    `(select string_agg(a::text, ',' order by a::text) from unnest(${column}) a)`;
+  const acl = (column: string) => `(select string_agg(a::text, ',' order by a::text) from unnest(${column}) a)`;
   const body =
     functions === "exact"
       ? "pg_get_functiondef(p.oid)"
@@ -45,7 +44,9 @@ export async function catalogOf(sql: Sql, functions: "exact" | "sense" = "exact"
     ) x order by 1`,
     [OURS],
   );
-  const queues = (await sql.unsafe<{ exists: boolean }[]>(`select to_regclass('kernel.queues') is not null as exists`))[0]!.exists
+  const queues = (
+    await sql.unsafe<{ exists: boolean }[]>(`select to_regclass('kernel.queues') is not null as exists`)
+  )[0]!.exists
     ? await sql<{ name: string }[]>`select name from kernel.queues order by name`
     : [];
   return [...rows.map((r) => r.line), ...queues.map((q) => `queue ${q.name}`)];

@@ -1,4 +1,5 @@
-import { copyFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,11 +10,18 @@ import { listMigrations, migrate } from "../../supabase/embedded/migrate.ts";
 import { migrateTo, readManifest, restoreData } from "../../supabase/embedded/restore.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
 import { migrationsFolder } from "../../supabase/embedded/testing.ts";
-import { contentOf, schemaOf } from "./content.ts";
+import { readMigrations } from "../../scripts/migration-blocks.ts";
+import { catalogOf } from "../support/catalog.ts";
+import { contentOf } from "./content.ts";
+import { makeFixture } from "./make-fixture.ts";
 
-// Data of every released set of migrations, upgraded to the newest: nothing lost, and the schema is a fresh one's.
+// Data of every released set of migrations, upgraded to the newest: nothing lost, and the schema is a fresh one's. The set of today is
+// tried too, with data made now, so that the next release can be upgraded from.
 
 const fixtures = join(import.meta.dirname, "fixtures");
+const released = readMigrations(join(import.meta.dirname, "../..")).filter((m) => m.released);
+const kept = readdirSync(fixtures).filter((f) => f.endsWith(".overture"));
+const TODAY = "the migrations of today";
 const quiet = { gateway: false, install: false, services: { cron: false } } as const;
 let fresh: Stack;
 let freshSchema: string[];
@@ -29,23 +37,42 @@ const connected = async <T>(url: string, fn: (sql: Sql) => Promise<T>): Promise<
 
 beforeAll(async () => {
   fresh = await startStack(quiet);
-  freshSchema = await connected(fresh.adminDbUrl, schemaOf);
+  freshSchema = await connected(fresh.adminDbUrl, (sql) => catalogOf(sql));
 });
 afterAll(() => fresh?.stop());
 
 const REGISTERS = new Set(["supabase_migrations.schema_migrations", "kernel.queues", "kernel.schedules", "pgmq.meta"]);
 
-describe.each(readdirSync(fixtures).filter((f) => f.endsWith(".overture")))("%s", (name) => {
-  const file = join(fixtures, name);
+test("every release has data to be upgraded from", () => {
+  const missing = released.length > 0 && kept.length === 0;
+  expect(missing, "run node tests/upgrade/make-fixture.ts VERSION and commit the file").toBe(false);
+});
+
+/** Why data of these migrations cannot be upgraded; null when it can. */
+function unfit(versions: readonly string[]): string | null {
+  const known = listMigrations().map((m) => m.version);
+  const prefix = versions.every((version, i) => version === known[i]);
+  return prefix
+    ? null
+    : `its migrations ${versions.join(", ")} are not the first of ${known.join(", ")}: a released migration was removed or an older one added; only while they are not released may the file be made anew with tests/upgrade/make-fixture.ts`;
+}
+
+describe.each([...kept, TODAY])("%s", (name) => {
+  const folder = mkdtempSync(join(tmpdir(), "overture-fixture-"));
+  const file = name === TODAY ? join(folder, "today.overture") : join(fixtures, name);
   const empty = migrationsFolder({});
   let stack: Stack;
   beforeAll(async () => {
+    if (name === TODAY) await makeFixture(file);
+    const { migrations } = await readManifest(file);
+    if (unfit(migrations)) throw new Error(`${name}: ${unfit(migrations)}`);
     stack = await startStack({ ...quiet, migrationsFolder: empty });
-    await migrateTo(stack.dbUrl, (await readManifest(file)).migrations);
+    await migrateTo(stack.dbUrl, migrations);
     await restoreData(file, stack.adminDbUrl);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await stack?.stop();
+    rmSync(folder, { recursive: true });
     rmSync(empty, { recursive: true });
   });
 
@@ -54,7 +81,7 @@ describe.each(readdirSync(fixtures).filter((f) => f.endsWith(".overture")))("%s"
     const rows = (content: Record<string, string>) =>
       Object.fromEntries(Object.entries(content).map(([table, c]) => [table, c.split(" ")[0]]));
     await migrate({ url: stack.dbUrl, yes: true });
-    expect(await connected(stack.adminDbUrl, schemaOf)).toEqual(freshSchema);
+    expect(await connected(stack.adminDbUrl, (sql) => catalogOf(sql))).toEqual(freshSchema);
     const after = rows(await connected(stack.adminDbUrl, contentOf));
     for (const [table, n] of Object.entries(rows(before))) {
       // The product's own registers grow with it; nobody's rows do.
@@ -80,7 +107,7 @@ describe.each(readdirSync(fixtures).filter((f) => f.endsWith(".overture")))("%s"
         await sql
           .begin(async (tx) => {
             await tx.unsafe(change);
-            expect(await schemaOf(tx as unknown as Sql), change).not.toEqual(freshSchema);
+            expect(await catalogOf(tx as unknown as Sql), change).not.toEqual(freshSchema);
             throw new Error("undo");
           })
           .catch((error: Error) => expect(error.message).toBe("undo"));
@@ -88,6 +115,25 @@ describe.each(readdirSync(fixtures).filter((f) => f.endsWith(".overture")))("%s"
     });
   });
 });
+
+test("data of version 0.1.0 is refused with one line that says how to take its contacts along", async () => {
+  const empty = migrationsFolder({});
+  const old = await startStack({ ...quiet, migrationsFolder: empty });
+  try {
+    const first = migrationsFolder({ "20261120090000_kernel.sql": "-- kernel\n-- owner: x   breaking: no\nselect 1;" });
+    await migrate({ url: old.dbUrl, folder: first });
+    rmSync(first, { recursive: true });
+    await expect(migrate({ url: old.dbUrl, yes: true })).rejects.toThrow(
+      "This data was written by version 0.1.0, which cannot be upgraded. Export its contacts with a checkout of 0.1.0 (in the console: Contacts, Export; or GET /api/v1/contacts/export.csv), then start this version with another OVERTURE_HOME and import the CSV file.",
+    );
+    // A backup of it as well, before anything is written.
+    await expect(migrateTo(fresh.dbUrl, ["20261120090000"])).rejects.toThrow(/written by version 0\.1\.0/);
+    expect(unfit(["20261120090000"])).toMatch(/20261120090000 are not the first of 20261130000100/);
+  } finally {
+    await old.stop();
+    rmSync(empty, { recursive: true });
+  }
+}, 60_000);
 
 describe("a breaking migration", () => {
   test("the code knows the newest one there is", () => {

@@ -79,4 +79,4 @@ language sql stable set search_path = '' as $$
       and d.day >= since
   ) t group by 1, 2
 $$;
-grant execute on function private.daily_totals_of(uuid,date) to overture_user, overture_worker;
+grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;

@@ -126,4 +126,4 @@ language sql stable set search_path = '' as $$
       and d.ref = any(refs)
   ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
 $$;
-grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;
+grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;

@@ -57,7 +57,7 @@ begin
     return next;
   end loop;
 end $$;
-grant execute on function private.probe_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.probe_contacts(jsonb, integer) to overture_user, overture_worker;
 
 -- The first `most` contacts that meet all probes, in a list's order after a row of it, found through the index and sorted.
 -- Definer for the reason of private.probe_contacts; callers still read what it names under policies.
@@ -84,7 +84,7 @@ begin
     into found using kernel.tenant(), after_key, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_contacts(jsonb,text,boolean,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_contacts(jsonb, text, boolean, text, uuid, integer) to overture_user, overture_worker;
 
 -- How many contacts meet all probes, `most` at most.
 create or replace function private.count_contacts(probes jsonb, most int) returns int
@@ -97,7 +97,7 @@ begin
     into n using kernel.tenant(), most;
   return n;
 end $$;
-grant execute on function private.count_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.count_contacts(jsonb, integer) to overture_user, overture_worker;
 
 -- The first `most` companies by name after a row of that order whose name is like a pattern or who have this domain.
 create or replace function private.find_companies(pattern text, with_domain text, after_name text, after_id uuid, most int) returns uuid[]
@@ -115,7 +115,7 @@ begin
     into found using kernel.tenant(), lower(with_domain), after_name, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_companies(text,text,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_companies(text, text, text, uuid, integer) to overture_user, overture_worker;
 
 -- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
 -- thousand are counted through the key, whatever the planner thinks of the tenant's share of the table.

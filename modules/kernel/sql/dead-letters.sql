@@ -8,7 +8,7 @@ language sql stable security definer set search_path = '' as $$
     and (before is null or d.id < before)
   order by d.id desc limit quantity
 $$;
-grant execute on function kernel.list_dead_letters(text,uuid,integer) to overture_user, overture_worker;
+grant execute on function kernel.list_dead_letters(text, uuid, integer) to overture_user, overture_worker;
 
 -- Puts the current tenant's dead letters back on their queues. Removed and sent in one transaction.
 create or replace function kernel.requeue_dead_letters(ids uuid[]) returns int

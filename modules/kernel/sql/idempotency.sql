@@ -11,7 +11,7 @@ begin
     from kernel.idempotency i
     where i.scope = idempotency_begin.scope and i.key = idempotency_begin.key and i.created_at > pg_catalog.now() - interval '24 hours';
 end $$;
-grant execute on function kernel.idempotency_begin(text,text) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_begin(text, text) to overture_user, overture_worker;
 
 -- Keeps an answer in the transaction of its effect.
 create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb)
@@ -23,4 +23,4 @@ language sql volatile security definer set search_path = '' as $$
     set operation = excluded.operation, request_hash = excluded.request_hash, status = excluded.status,
         response = excluded.response, created_at = pg_catalog.now()
 $$;
-grant execute on function kernel.idempotency_keep(text,text,text,text,integer,jsonb) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_keep(text, text, text, text, integer, jsonb) to overture_user, overture_worker;

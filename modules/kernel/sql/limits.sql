@@ -30,7 +30,7 @@ begin
     return query select false, level, ((n - level) / per_second)::double precision;
   end if;
 end $$;
-grant execute on function kernel.take_tokens(text,double precision,double precision,double precision) to overture_user, overture_worker;
+grant execute on function kernel.take_tokens(text, double precision, double precision, double precision) to overture_user, overture_worker;
 
 -- Empties a bucket until a moment: the provider's Retry-After outranks our own arithmetic.
 create or replace function kernel.block_bucket(bucket text, seconds double precision) returns void
@@ -39,4 +39,4 @@ language sql volatile security definer set search_path = '' as $$
   values (bucket, 0, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => seconds))
   on conflict (key) do update set tokens = 0, blocked_until = greatest(k.blocked_until, excluded.blocked_until)
 $$;
-grant execute on function kernel.block_bucket(text,double precision) to overture_user, overture_worker;
+grant execute on function kernel.block_bucket(text, double precision) to overture_user, overture_worker;

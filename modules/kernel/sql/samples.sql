@@ -38,4 +38,4 @@ language sql stable security definer set search_path = '' as $$
   select a.slot, a.kind, a.name, a.n, a.errors, a.total, c.buckets
   from summed a join counted c on c.slot = a.slot and c.kind = a.kind and c.name = a.name order by 1, 2, 3
 $$;
-grant execute on function kernel.read_samples(text,timestamp with time zone,interval) to overture_user, overture_worker;
+grant execute on function kernel.read_samples(text, timestamp with time zone, interval) to overture_user, overture_worker;

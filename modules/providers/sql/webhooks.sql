@@ -23,7 +23,7 @@ begin
   perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
   return true;
 end $$;
-grant execute on function private.take_delivery(uuid,text,bytea) to overture_worker;
+grant execute on function private.take_delivery(uuid, text, bytea) to overture_worker;
 
 -- In portions, so that a long backlog never becomes one long transaction.
 create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int

@@ -18,7 +18,7 @@ begin
   end if;
   return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
 end $$;
-grant execute on function private.check_claim(text,boolean) to overture_worker;
+grant execute on function private.check_claim(text, boolean) to overture_worker;
 
 -- Whether somebody has taken the installation.
 create or replace function private.is_claimed() returns boolean

@@ -31,4 +31,4 @@ begin
   select * into t from public.tenants x where x.id = i.tenant_id;
   return t;
 end $$;
-grant execute on function private.accept_invitation(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.accept_invitation(text, uuid, text, text, text) to overture_worker;

@@ -13,7 +13,7 @@ begin
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
-grant execute on function kernel.enter_as_user(uuid,uuid,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_user(uuid, uuid, double precision, double precision) to overture_worker;
 
 -- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
@@ -45,4 +45,5 @@ begin
     return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
   end if;
 end $$;
-grant execute on function kernel.enter_as_key(text,double precision,double precision,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_key(text, double precision, double precision, double precision, double precision)
+  to overture_worker;

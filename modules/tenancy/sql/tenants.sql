@@ -48,7 +48,7 @@ begin
     pg_catalog.jsonb_build_object('name', t.name));
   return t;
 end $$;
-grant execute on function private.create_tenant(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
 -- The teams a person belongs to, for choosing one after signing in.
 create or replace function private.my_teams(user_id uuid)
