@@ -87,7 +87,7 @@ begin
     fast = c.fast + greatest(ts - c.wall, interval '0');
 end $$;
 
--- object function kernel.list_dead_letters(text,uuid,int4) sha256:56546c53c8cb6f01
+-- object function kernel.list_dead_letters(text,uuid,int4) sha256:325a0836bb04f5ef
 -- Dead letters of the current tenant. With kernel.tenant() unset nothing is returned.
 create or replace function kernel.list_dead_letters(queue text, before uuid, quantity int)
 returns table (id uuid, queue_name text, message jsonb, reason text, attempts int, enqueued_at timestamptz, died_at timestamptz)
@@ -98,7 +98,7 @@ language sql stable security definer set search_path = '' as $$
     and (before is null or d.id < before)
   order by d.id desc limit quantity
 $$;
-grant execute on function kernel.list_dead_letters(text,uuid,integer) to overture_user, overture_worker;
+grant execute on function kernel.list_dead_letters(text, uuid, integer) to overture_user, overture_worker;
 
 -- object function kernel.requeue_dead_letters(uuid[]) sha256:53d74cf2acfbe989
 -- Puts the current tenant's dead letters back on their queues. Removed and sent in one transaction.
@@ -195,7 +195,35 @@ begin
 end $$;
 grant execute on function kernel.emit(text, jsonb, uuid) to overture_user, overture_worker;
 
--- object function kernel.idempotency_begin(text,text) sha256:39812bbca321be22
+-- object function kernel.compose_guards(text[]) sha256:7cfab81e6d64eb79
+-- Guards are functions private.guard_<rule>(m public.messages) of the modules; see modules/messaging/sql/guards.sql.
+
+-- Writes private.guards(m), the union of the named guards. Run at every start with those of the modules that are on; a migration runs it with
+-- all there are, so that a database nobody has started yet is guarded too. Changes the function only where it differs.
+create or replace function kernel.compose_guards(names text[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  body text := coalesce((
+    select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
+    from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
+begin
+  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
+    return;
+  end if;
+  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
+    'language sql stable as %L', body);
+  grant execute on function private.guards(public.messages) to overture_user, overture_worker;
+end $$;
+
+-- object function kernel.all_guards() sha256:229a061a025a3573
+-- Every guard that the database has.
+create or replace function kernel.all_guards() returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(pg_catalog.array_agg(p.proname::text order by p.proname), '{}') from pg_catalog.pg_proc p
+  where p.pronamespace = 'private'::regnamespace and p.proname like 'guard\_%'
+$$;
+
+-- object function kernel.idempotency_begin(text,text) sha256:0ff65427fa431cc9
 -- An earlier answer for this key, or running = true while the first request holds its lock. The lock lasts for the transaction.
 create or replace function kernel.idempotency_begin(scope text, key text)
 returns table (running boolean, operation text, request_hash text, status int, response jsonb)
@@ -209,9 +237,9 @@ begin
     from kernel.idempotency i
     where i.scope = idempotency_begin.scope and i.key = idempotency_begin.key and i.created_at > pg_catalog.now() - interval '24 hours';
 end $$;
-grant execute on function kernel.idempotency_begin(text,text) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_begin(text, text) to overture_user, overture_worker;
 
--- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:98003765187a4dc4
+-- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:02c49049b6f8736f
 -- Keeps an answer in the transaction of its effect.
 create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb)
   returns void
@@ -222,7 +250,7 @@ language sql volatile security definer set search_path = '' as $$
     set operation = excluded.operation, request_hash = excluded.request_hash, status = excluded.status,
         response = excluded.response, created_at = pg_catalog.now()
 $$;
-grant execute on function kernel.idempotency_keep(text,text,text,text,integer,jsonb) to overture_user, overture_worker;
+grant execute on function kernel.idempotency_keep(text, text, text, text, integer, jsonb) to overture_user, overture_worker;
 
 -- object function kernel.uuid7() sha256:2871a757d26d5de5
 -- UUIDv7 (RFC 9562): 48 bits of unix milliseconds, then random. The real clock, so that ids keep their order in rehearsals.
@@ -276,7 +304,7 @@ language sql volatile set search_path = '' as $$
   delete from cron.job_run_details d where d.end_time < pg_catalog.now() - interval '2 days';
 $$;
 
--- object function kernel.take_tokens(text,float8,float8,float8) sha256:68816a43ea4a7a03
+-- object function kernel.take_tokens(text,float8,float8,float8) sha256:531326bef5e0c63e
 -- Takes n tokens, or none. Returns how many are left and how many seconds until n are there (0 when taken).
 -- A block by the provider has a column of its own, blocked_until: told by a last use in the future, a clock that was set back
 -- by an hour would block every bucket (also of the API and of logins) for that hour.
@@ -309,9 +337,9 @@ begin
     return query select false, level, ((n - level) / per_second)::double precision;
   end if;
 end $$;
-grant execute on function kernel.take_tokens(text,double precision,double precision,double precision) to overture_user, overture_worker;
+grant execute on function kernel.take_tokens(text, double precision, double precision, double precision) to overture_user, overture_worker;
 
--- object function kernel.block_bucket(text,float8) sha256:72300ebb50e2c3ba
+-- object function kernel.block_bucket(text,float8) sha256:daf2d7f8a28016af
 -- Empties a bucket until a moment: the provider's Retry-After outranks our own arithmetic.
 create or replace function kernel.block_bucket(bucket text, seconds double precision) returns void
 language sql volatile security definer set search_path = '' as $$
@@ -319,7 +347,7 @@ language sql volatile security definer set search_path = '' as $$
   values (bucket, 0, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => seconds))
   on conflict (key) do update set tokens = 0, blocked_until = greatest(k.blocked_until, excluded.blocked_until)
 $$;
-grant execute on function kernel.block_bucket(text,double precision) to overture_user, overture_worker;
+grant execute on function kernel.block_bucket(text, double precision) to overture_user, overture_worker;
 
 -- object function kernel.index_queue(text) sha256:ba2a732342dcae0a
 -- pgmq reads in the order of msg_id and steps over every message that is hidden (in work, delayed, waiting for a retry): with a
@@ -572,7 +600,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.add_samples(jsonb) to overture_worker;
 
--- object function kernel.read_samples(text,timestamptz,interval) sha256:3f893f965ee1a27a
+-- object function kernel.read_samples(text,timestamptz,interval) sha256:653e7bd074b8f122
 -- Samples since a moment, merged into steps of time. `step` null merges everything into one row per kind and name.
 create or replace function kernel.read_samples(of_span text, since timestamptz, step interval)
 returns table (at timestamptz, kind text, name text, n bigint, errors bigint, total double precision, buckets bigint[])
@@ -594,7 +622,7 @@ language sql stable security definer set search_path = '' as $$
   select a.slot, a.kind, a.name, a.n, a.errors, a.total, c.buckets
   from summed a join counted c on c.slot = a.slot and c.kind = a.kind and c.name = a.name order by 1, 2, 3
 $$;
-grant execute on function kernel.read_samples(text,timestamp with time zone,interval) to overture_user, overture_worker;
+grant execute on function kernel.read_samples(text, timestamp with time zone, interval) to overture_user, overture_worker;
 
 -- object function kernel.run_schedule(text) sha256:3966d842584810fc
 -- Runs one schedule unless the previous run still holds its lock. An error is recorded, never raised: pg_cron's log is not read.

@@ -15,7 +15,7 @@ begin
   return true;
 end $$;
 
--- object function private.check_claim(text,bool) sha256:32638e3a42bcdb78
+-- object function private.check_claim(text,bool) sha256:0cfc536be0d03e72
 -- Locks the claim while it is used, so that two people with the link cannot both win. `use` removes it.
 create or replace function private.check_claim(token_hash text, use boolean) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
@@ -26,7 +26,7 @@ begin
   end if;
   return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
 end $$;
-grant execute on function private.check_claim(text,boolean) to overture_worker;
+grant execute on function private.check_claim(text, boolean) to overture_worker;
 
 -- object function private.is_claimed() sha256:b41123343d5aca04
 -- Whether somebody has taken the installation.
@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:138645fffeadbb26
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:63294fb260073d22
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -71,7 +71,7 @@ begin
   select * into t from public.tenants x where x.id = i.tenant_id;
   return t;
 end $$;
-grant execute on function private.accept_invitation(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.accept_invitation(text, uuid, text, text, text) to overture_worker;
 
 -- object function kernel.keep_an_owner() sha256:3bb3072ce067316d
 -- A team without an owner can be repaired by nobody. Deferred, so that ownership can be handed over in one transaction.
@@ -104,7 +104,7 @@ begin
 end $$;
 grant execute on function kernel.guard_owners() to overture_user, overture_worker;
 
--- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:3bc569279151108d
+-- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:5d35e7c59ef9c36e
 -- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
 -- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member.
 create or replace function kernel.enter_as_user(user_id uuid, wanted uuid, capacity double precision, per_second double precision)
@@ -120,9 +120,9 @@ begin
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
-grant execute on function kernel.enter_as_user(uuid,uuid,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_user(uuid, uuid, double precision, double precision) to overture_worker;
 
--- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:3711e018e2724464
+-- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:1c94dc4cde85f969
 -- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
 create or replace function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
@@ -153,7 +153,8 @@ begin
     return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
   end if;
 end $$;
-grant execute on function kernel.enter_as_key(text,double precision,double precision,double precision,double precision) to overture_worker;
+grant execute on function kernel.enter_as_key(text, double precision, double precision, double precision, double precision)
+  to overture_worker;
 
 -- object function private.free_slug(text) sha256:912eba2ea3859b13
 -- A free slug near the name.
@@ -172,7 +173,7 @@ begin
   return candidate;
 end $$;
 
--- object function private.create_tenant(text,uuid,text,text,text) sha256:4d992d1e15e5d635
+-- object function private.create_tenant(text,uuid,text,text,text) sha256:edcf1dcf048ba9a7
 -- A new team with its first owner. Only for a person who exists; the caller has proved who that is.
 -- The audit row is written here, because the act begins outside the tenant it makes.
 create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
@@ -193,7 +194,7 @@ begin
     pg_catalog.jsonb_build_object('name', t.name));
   return t;
 end $$;
-grant execute on function private.create_tenant(text,uuid,text,text,text) to overture_worker;
+grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
 -- object function private.my_teams(uuid) sha256:bdbd3a1f08d0d05b
 -- The teams a person belongs to, for choosing one after signing in.
@@ -243,13 +244,21 @@ begin
   return null;
 end $$;
 
--- object function private.mark_addresses(text,text[],text,text) sha256:1b2e869e53c073e3
--- Marks addresses as dead or as proved, by what providers say of them.
+-- object function private.mark_addresses(text,text[],text,text) sha256:4da64b8ec378240c
+-- Marks addresses as dead or as proved, by what providers say of them. A person whose last address died is bounced.
 create or replace function private.mark_addresses(on_channel text, addresses text[], new_state text, why text) returns void
 language sql volatile set search_path = '' as $$
-  update public.contact_addresses a set state = new_state, state_reason = why,
-    verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
-  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
+  with marked as (
+    update public.contact_addresses a set state = new_state, state_reason = why,
+      verified_at = case when new_state = 'valid' then (select kernel.now()) else a.verified_at end
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.state <> new_state
+    returning a.contact_id, a.id
+  )
+  select private.set_contact_status(array(
+    select m.contact_id from marked m
+    where not exists (select from public.contact_addresses o
+      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')
+  where new_state = 'invalid'
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
 
@@ -296,7 +305,7 @@ begin
   return case when share > 0.8 then 'c.tenant_id::text = $1::text' else 'c.tenant_id = $1' end;
 end $$;
 
--- object function private.probe_contacts(jsonb,int4) sha256:595b0cd816f3f0ee
+-- object function private.probe_contacts(jsonb,int4) sha256:1ceaa342a8f8100e
 -- Ids of the contacts that meet one indexed condition, or null when there are more than `most`: then the condition is
 -- better checked while walking the list's own order. Definer, because LIKE, @> and && are not leakproof, so under
 -- row-level security their GIN indexes are out of reach. It names the tenant itself, and callers still read under policies.
@@ -316,9 +325,9 @@ begin
     return next;
   end loop;
 end $$;
-grant execute on function private.probe_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.probe_contacts(jsonb, integer) to overture_user, overture_worker;
 
--- object function private.find_contacts(jsonb,text,bool,text,uuid,int4) sha256:873682a22cb2f11d
+-- object function private.find_contacts(jsonb,text,bool,text,uuid,int4) sha256:3756b2ed4d5e8fa1
 -- The first `most` contacts that meet all probes, in a list's order after a row of it, found through the index and sorted.
 -- Definer for the reason of private.probe_contacts; callers still read what it names under policies.
 -- probes: [{"like":["%ada%"]}, {"tags":["vip"]}, {"custom":{"plan":"pro"}}, {"company_like":"%acme%"}]
@@ -344,9 +353,9 @@ begin
     into found using kernel.tenant(), after_key, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_contacts(jsonb,text,boolean,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_contacts(jsonb, text, boolean, text, uuid, integer) to overture_user, overture_worker;
 
--- object function private.count_contacts(jsonb,int4) sha256:ad043281cb8f2095
+-- object function private.count_contacts(jsonb,int4) sha256:6a99938a3768f947
 -- How many contacts meet all probes, `most` at most.
 create or replace function private.count_contacts(probes jsonb, most int) returns int
 language plpgsql stable security definer set search_path = '' as $$
@@ -358,9 +367,9 @@ begin
     into n using kernel.tenant(), most;
   return n;
 end $$;
-grant execute on function private.count_contacts(jsonb,integer) to overture_user, overture_worker;
+grant execute on function private.count_contacts(jsonb, integer) to overture_user, overture_worker;
 
--- object function private.find_companies(text,text,text,uuid,int4) sha256:7fc8958574ed0f10
+-- object function private.find_companies(text,text,text,uuid,int4) sha256:8b937d292a0c1445
 -- The first `most` companies by name after a row of that order whose name is like a pattern or who have this domain.
 create or replace function private.find_companies(pattern text, with_domain text, after_name text, after_id uuid, most int) returns uuid[]
 language plpgsql stable security definer set search_path = '' as $$
@@ -377,7 +386,7 @@ begin
     into found using kernel.tenant(), lower(with_domain), after_name, after_id, most;
   return found;
 end $$;
-grant execute on function private.find_companies(text,text,text,uuid,integer) to overture_user, overture_worker;
+grant execute on function private.find_companies(text, text, text, uuid, integer) to overture_user, overture_worker;
 
 -- object function private.estimate_contacts() sha256:92d24d86729931ee
 -- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
@@ -396,6 +405,134 @@ begin
     from pg_catalog.pg_stat_user_tables s where s.schemaname = 'public' and s.relname = 'contacts'));
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
+
+-- object function private.note_messages(jsonb) sha256:4163f5508ffb6b41
+-- The timeline and status of people, from what the other modules tell.
+
+-- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
+-- it: email_sent. Told twice, it stands there once.
+create or replace function private.note_messages(entries jsonb) returns void
+language sql volatile set search_path = '' as $$
+  insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
+  select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
+    coalesce(e.content, nullif(m.subject, ''), pg_catalog.left(m.body_text, 200), ''), 'messages', e.message_id, e.at
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
+  -- Whoever was deleted meanwhile has no timeline.
+  join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
+  left join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = e.message_id and e.content is null
+  on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
+
+  update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
+    status = case
+      when e.answered and c.status in ('new', 'researching', 'enriched', 'personalized', 'approved', 'contacted') then 'replied'
+      when e.written and c.status in ('new', 'researching', 'enriched', 'personalized', 'approved') then 'contacted'
+      else c.status end
+  from (
+    select x.contact_id, max(x.at) as at, bool_or(x.what = 'sent') as written, bool_or(x.what = 'reply') as answered
+    from pg_catalog.jsonb_to_recordset(entries) as x(contact_id uuid, at timestamptz, what text)
+    where x.what in ('sent', 'reply') group by 1
+  ) e
+  where c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id;
+$$;
+
+-- object function private.set_contact_status(uuid[],text) sha256:9264d3526ab299bd
+-- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one.
+create or replace function private.set_contact_status(people uuid[], new_status text) returns void
+language sql volatile set search_path = '' as $$
+  update public.contacts c set status = new_status
+  where c.tenant_id = (select kernel.tenant()) and c.id = any(people) and c.status <> new_status
+    and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end
+$$;
+
+-- object function private.mark_suppressed(text,text[]) sha256:2e7a59c9f4229b72
+-- People whose primary address was suppressed and who have no other address that can be written to.
+create or replace function private.mark_suppressed(on_channel text, addresses text[]) returns void
+language sql volatile set search_path = '' as $$
+  select private.set_contact_status(array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.is_primary
+      and not exists (select from public.contact_addresses o
+        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary and o.state <> 'invalid')), 'suppressed')
+$$;
+grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
+  to overture_user, overture_worker;
+
+-- object function private.guard_suppression(public.messages) sha256:e7c95e8ae01b2ca7
+-- Who must not be written to.
+
+-- A suppressed address is never written to on its channel.
+create or replace function private.guard_suppression(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', 'suppressed', null::timestamptz from public.suppressions x
+  where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_address
+$$;
+
+-- object function private.guard_consent(public.messages) sha256:941d1a4466fb3067
+-- A person who opted out on a channel is not written to there, whatever the address; and where the channel demands consent, only with it.
+create or replace function private.guard_consent(m public.messages) returns table (verdict text, reason text, until timestamptz)
+language sql stable as $$
+  select 'cancel', case when c.state = 'withdrawn' then 'opted_out' else 'no_consent' end, null::timestamptz
+  from (values (true)) as one (row)
+  left join public.consents c on c.tenant_id = m.tenant_id and c.contact_id = m.contact_id and c.channel = m.channel
+  where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
+$$;
+
+-- object function private.suppress(text,text[],text,text) sha256:9baf835fa60022b6
+-- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
+-- follows from it then happens again where it was missed.
+create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
+  on conflict (tenant_id, channel, address) do nothing;
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
+end $$;
+
+-- object function private.set_consent(text,uuid[],text,text) sha256:39d18835eedb706a
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  changed uuid[];
+begin
+  with written as (
+    insert into public.consents as c (tenant_id, contact_id, channel, state, source)
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
+    where c.state <> excluded.state returning c.contact_id
+  )
+  select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
+  perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
+    pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
+  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  return pg_catalog.cardinality(changed);
+end $$;
+
+-- object function private.opt_out(text,uuid[],text[],text,text) sha256:624e81a0d867620c
+-- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform private.suppress(on_channel, addresses, why, note);
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+end $$;
+
+-- object function private.opt_in(text,uuid[],text[],text) sha256:0db2231beb1f2249
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.suppressions x
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
+  perform private.set_consent(on_channel, people, 'granted', note);
+end $$;
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+  to overture_user, overture_worker;
 
 -- object function private.note_health(jsonb) sha256:bd5d3460ebffa05b
 -- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and
@@ -437,7 +574,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.connection_for_webhook(uuid) to overture_worker;
 
--- object function private.take_delivery(uuid,text,bytea) sha256:6539a19d593f3b4a
+-- object function private.take_delivery(uuid,text,bytea) sha256:f8ce75778f8cb893
 -- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
 -- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
 -- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
@@ -455,7 +592,7 @@ begin
   perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
   return true;
 end $$;
-grant execute on function private.take_delivery(uuid,text,bytea) to overture_worker;
+grant execute on function private.take_delivery(uuid, text, bytea) to overture_worker;
 
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
@@ -681,7 +818,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:1a2bc36d9261ee7e
+-- object function private.suppress_reported(private.incoming[]) sha256:95a3288842ccefe1
 -- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -691,7 +828,7 @@ begin
   for g in
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind in ('bounced', 'failed') and i.bounce = 'permanent')
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
@@ -716,33 +853,6 @@ create or replace function private.guard_approval(m public.messages) returns tab
 language sql stable as $$
   select case m.approval when 'rejected' then 'cancel' else 'defer' end, 'approval_' || m.approval, null::timestamptz
   where m.approval in ('pending', 'rejected')
-$$;
-
--- object function private.compose_guards(text[]) sha256:6758c235f6fc14ef
--- Writes private.guards(m) as the union of the named guards. Run at every start with those of the modules that are on; the migrations run
--- it with all there are, so that a database nobody has started yet is guarded too. Only changes what differs.
-create or replace function private.compose_guards(names text[]) returns void
-language plpgsql volatile set search_path = '' as $$
-declare
-  body text := pg_catalog.coalesce((
-    select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
-    from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
-begin
-  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
-    return;
-  end if;
-  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
-    'language sql stable as %L', body);
-  revoke all on function private.guards(public.messages) from public;
-  grant execute on function private.guards(public.messages) to overture_user, overture_worker;
-end $$;
-
--- object function private.all_guards() sha256:b5df03c69cbc5e9c
--- Every guard that the database has.
-create or replace function private.all_guards() returns text[]
-language sql stable set search_path = '' as $$
-  select coalesce(pg_catalog.array_agg(p.proname::text order by p.proname), '{}') from pg_catalog.pg_proc p
-  where p.pronamespace = 'private'::regnamespace and p.proname like 'guard\_%'
 $$;
 
 -- object function private.apply_guards(int4) sha256:20f6bf091a0e92a9
@@ -1237,20 +1347,21 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:2a388c9fb540bc85
+-- object function private.advance_enrollments(jsonb) sha256:8c83f516d11171bc
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
--- settled: [{"step_run_id","branch","outcome","at","references","subject"}]; only open runs of people who still stand there move on.
+-- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
 language sql volatile set search_path = '' as $$
   with given as materialized (
-    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz, reference text, subject text)
+    select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz)
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at, g.reference, g.subject
+    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, r.reference, r.subject, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
     from runs r
+    -- A task's outcome without a branch of its own goes on like the others.
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (
@@ -1273,6 +1384,34 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from moved
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
+-- come before the others. Returns how many.
+create or replace function private.retry_blocked(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  with some as (
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
+    order by e.updated_at, e.id limit 1000 for update skip locked
+  ), again as (
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
+    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+  )
+  select pg_catalog.count(*)::int from again
+$$;
+grant execute on function private.retry_blocked(uuid) to overture_user, overture_worker;
+
+-- object function private.end_campaign(uuid) sha256:d298dc59851e1c75
+-- Ends the next people of a campaign that was stopped, at most 1,000 at once. Returns how many.
+create or replace function private.end_campaign(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  select private.end_enrollments(array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status in ('waiting', 'sending', 'task', 'blocked')
+    order by e.id limit 1000), 'stopped', 'campaign_stopped')
+$$;
+grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
 
 -- object function private.wake_planning() sha256:f386db4d04bdcaf8
 -- Schedules: run across tenants; they only mark and enqueue.
@@ -1359,6 +1498,129 @@ language sql stable set search_path = '' as $$
   select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
 $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
+
+-- object function private.sender_rooms(text[]) sha256:2db6d23e70f1a84e
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
+-- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
+-- without end. Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+language sql stable set search_path = '' as $$
+  with rests as (
+    select s.id as sender_id, a.action, l.per,
+      l.cap - case
+        when l.per = 'hour' and u.hour = w.hour then u.hour_reserved
+        when l.per = 'day' and u.day = w.day then u.day_reserved
+        when l.per = 'week' and u.week = w.week then u.week_reserved
+        else 0 end as rest,
+      case l.per when 'hour' then w.hour + interval '1 hour'
+        when 'day' then (w.day + 1)::timestamp at time zone s.time_zone
+        when 'week' then (w.week + 7)::timestamp at time zone s.time_zone end as renewed_at
+    from pg_catalog.unnest(actions) a (action)
+    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1) and s.status = 'active'
+    join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = s.connection_id and c.status = 'active'
+    cross join lateral (select pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
+      pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date as week from (select kernel.now() as at offset 0) t) w
+    left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
+    left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
+  ), bounds as (
+    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
+    from rests r group by 1, 2
+  )
+  select b.sender_id, b.action, greatest(0, b.rest - (
+      select pg_catalog.count(*) from (
+        select from public.messages m
+        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+        limit greatest(0, b.rest)) q))::int,
+    b.opens_at
+  from bounds b
+$$;
+grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
+
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:d36d0ce558e186b3
+-- Moving people to another version of their sequence.
+
+-- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
+-- of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at the
+-- same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
+-- over. Returns how many were moved.
+create or replace function private.move_enrollments(campaign uuid, to_version uuid, quantity int) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  people uuid[];
+  told int;
+begin
+  people := array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.version_id is distinct from to_version
+      and e.status in ('waiting', 'sending', 'task', 'blocked') and e.node_id is not null
+    order by e.id limit quantity for update);
+  if pg_catalog.cardinality(people) = 0 then return 0; end if;
+
+  -- What was planned and never tried.
+  with gone as (
+    delete from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
+    returning m.enrollment_id, m.step_run_id
+  ), runs as (
+    delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
+  )
+  update public.enrollments e set status = 'waiting', next_at = (select kernel.now())
+  from gone g where e.tenant_id = (select kernel.tenant()) and e.id = g.enrollment_id and e.status = 'sending';
+
+  with recursive stands as (
+    -- Along the old version from where each stands, by its first way out, to a step that the new version has.
+    select e.id, e.node_id as old_node, n.step_id, e.node_id as at_node, 0 as hops
+    from public.enrollments e join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = e.node_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(people)
+    union all
+    select s.id, s.old_node, n.step_id, x.to_node, s.hops + 1
+    from stands s
+    cross join lateral (
+      select y.to_node from public.sequence_edges y
+      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc, y.branch limit 1) x
+    join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
+    where not exists (select from public.sequence_nodes t
+      where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
+      and s.hops < 100
+  ), targets as (
+    select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
+    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id
+    order by s.id, s.hops
+  ), placed as (
+    select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
+  ), moved as (
+    update public.enrollments e set
+      updated_at = (select kernel.now()),
+      version_id = to_version,
+      node_id = coalesce(p.node_id, e.node_id),
+      action = p.action,
+      sender_id = (e.vars -> 'senders' ->> pg_catalog.split_part(p.action, '.', 1))::uuid,
+      status = case
+        -- What is at a provider or with a person settles first.
+        when e.status in ('sending', 'task') and p.hops = 0 then e.status
+        when p.node_id is null then 'finished' else 'waiting' end,
+      -- A wait counts from when they came to it, however long it is now: the planner asks it again.
+      next_at = case when e.status in ('sending', 'task') and p.hops = 0 or p.node_id is null then null
+        else (select kernel.now()) end,
+      entered_at = case when p.hops > 0 then (select kernel.now()) else e.entered_at end,
+      reason = case when p.node_id is null then 'step_removed' end,
+      finished_at = case when p.node_id is null then (select kernel.now()) end
+    from placed p where e.tenant_id = (select kernel.tenant()) and e.id = p.id
+    returning e.id, p.hops
+  ), open_runs as (
+    -- The run of a step under way belongs to the new node of the same step; that of a removed step is over for the sequence.
+    update public.step_runs r set node_id = p.node_id from placed p
+    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = p.id and r.state = 'open' and p.hops = 0
+  ), tasks as (
+    update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
+    where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+  )
+  select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
+    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
+  from moved m;
+  return pg_catalog.cardinality(people);
+end $$;
+grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
 -- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
 -- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
@@ -1699,7 +1961,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.daily_totals(date) to overture_user, overture_worker;
 
--- object function private.daily_totals_of(uuid,date) sha256:4e4ba899ee6b14ad
+-- object function private.daily_totals_of(uuid,date) sha256:3df9877b907b41c3
 -- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
 create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
 language sql stable set search_path = '' as $$
@@ -1711,7 +1973,7 @@ language sql stable set search_path = '' as $$
       and d.day >= since
   ) t group by 1, 2
 $$;
-grant execute on function private.daily_totals_of(uuid,date) to overture_user, overture_worker;
+grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
 
 -- object function private.fold_tallies() sha256:c079576368705391
 -- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
@@ -1742,7 +2004,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*) from gone
 $$;
 
--- object function private.tally(text[],uuid[]) sha256:1a2f24d055e35819
+-- object function private.tally(text[],uuid[]) sha256:d69c6539216e8ed7
 -- Counts of the current tenant, folded and not.
 create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
 language sql stable set search_path = '' as $$
@@ -1754,84 +2016,7 @@ language sql stable set search_path = '' as $$
       and d.ref = any(refs)
   ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
 $$;
-grant execute on function private.tally(text[],uuid[]) to overture_user, overture_worker;
-
--- object function private.guard_suppression(public.messages) sha256:e7c95e8ae01b2ca7
--- Who must not be written to.
-
--- A suppressed address is never written to on its channel.
-create or replace function private.guard_suppression(m public.messages) returns table (verdict text, reason text, until timestamptz)
-language sql stable as $$
-  select 'cancel', 'suppressed', null::timestamptz from public.suppressions x
-  where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_address
-$$;
-
--- object function private.guard_consent(public.messages) sha256:941d1a4466fb3067
--- A person who opted out on a channel is not written to there, whatever the address; and where the channel demands consent, only with it.
-create or replace function private.guard_consent(m public.messages) returns table (verdict text, reason text, until timestamptz)
-language sql stable as $$
-  select 'cancel', case when c.state = 'withdrawn' then 'opted_out' else 'no_consent' end, null::timestamptz
-  from (values (true)) as one (row)
-  left join public.consents c on c.tenant_id = m.tenant_id and c.contact_id = m.contact_id and c.channel = m.channel
-  where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
-$$;
-
--- object function private.suppress(text,text[],text,text) sha256:9baf835fa60022b6
--- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
--- follows from it then happens again where it was missed.
-create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
-language plpgsql volatile set search_path = '' as $$
-begin
-  insert into public.suppressions (tenant_id, channel, address, reason, detail)
-  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
-  on conflict (tenant_id, channel, address) do nothing;
-  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
-  from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
-end $$;
-
--- object function private.set_consent(text,uuid[],text,text) sha256:39d18835eedb706a
--- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
-create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
-language plpgsql volatile set search_path = '' as $$
-declare
-  changed uuid[];
-begin
-  with written as (
-    insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
-    on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
-    where c.state <> excluded.state returning c.contact_id
-  )
-  select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
-  perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
-    pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
-  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
-  return pg_catalog.cardinality(changed);
-end $$;
-
--- object function private.opt_out(text,uuid[],text[],text,text) sha256:624e81a0d867620c
--- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
-create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
-language plpgsql volatile set search_path = '' as $$
-begin
-  perform private.suppress(on_channel, addresses, why, note);
-  perform private.set_consent(on_channel, people || array(
-    select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
-end $$;
-
--- object function private.opt_in(text,uuid[],text[],text) sha256:0db2231beb1f2249
--- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
-create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
-language plpgsql volatile set search_path = '' as $$
-begin
-  delete from public.suppressions x
-  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
-  perform private.set_consent(on_channel, people, 'granted', note);
-end $$;
-grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
-  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
-  to overture_user, overture_worker;
+grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
 
 -- object do analytics/tallies sha256:f6dd7a5d0eefad5c
 -- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
@@ -2091,6 +2276,9 @@ create or replace trigger count_updated after update on public.messages referenc
 
 reset check_function_bodies;
 -- end of generated
+
+-- Every guard there is, until the first start says which modules are on.
+select kernel.compose_guards(kernel.all_guards());
 
 -- The first months of message events; a schedule makes the next ones.
 select private.ensure_partitions();

@@ -14,7 +14,7 @@ import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampai
 /** Campaigns: sequences, audiences, everybody's way through them. Owns campaigns, campaign_steps, enrollments. */
 export const campaigns = defineModule({
   name: "campaigns",
-  needs: ["contacts", "channels", "providers", "messaging"],
+  needs: ["contacts", "channels", "compliance", "providers", "messaging"],
   permissions: { "campaigns:read": "viewer", "campaigns:write": "member", "campaigns:launch": "member" },
   operations: [
     listCampaigns,

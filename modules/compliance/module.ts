@@ -4,7 +4,7 @@ import { addSuppression, addSuppressions, deleteSuppression, listSuppressions } 
 /** Compliance: who must not be written to. Owns suppressions. */
 export const compliance = defineModule({
   name: "compliance",
-  needs: ["contacts", "messaging"],
+  needs: ["contacts", "channels"],
   permissions: { "compliance:read": "viewer", "compliance:write": "member" },
   operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression],
   pages: ["/suppressions"],
