@@ -2,9 +2,11 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { type AudienceReport, audienceReport, sourceOf } from "./audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf, type StepRow, stepsOf } from "./read.ts";
-import { compile } from "../channels/email/template.ts";
+import { type AudienceReport, audienceReport, sourceOf } from "./audience/audience.ts";
+import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { reasonText } from "./reasons.ts";
+import { nodesOf } from "./sequence/store.ts";
+import { type StepOutput, toTree } from "./sequence/tree.ts";
 import { byId } from "./schemas.ts";
 
 /** The launch check: everything that would keep a campaign from reaching its people, before it starts. */
@@ -24,8 +26,9 @@ const ReportSchema = z.object({
   ),
   audience: z.object({
     count: z.number().int().describe("People the audience selects."),
-    suppressed: z.number().int().describe("Of these, not written to because their address is suppressed."),
-    without_email: z.number().int(),
+    left_out: z
+      .record(z.string(), z.number().int())
+      .describe("People who can be reached on no channel of the sequence, by reason."),
     missing_variables: z.array(
       z.object({
         variable: z.string(),
@@ -36,135 +39,154 @@ const ReportSchema = z.object({
 });
 
 type SenderRow = {
-  from_email: string;
+  id: string;
+  channel: string;
+  address: string;
   status: string;
-  daily_cap: number;
-  reserved: number;
   connection_name: string;
   connection_status: string;
   provider: string;
   webhook_registered: boolean;
-  open_until: Date | null;
-  window_open: boolean;
+  limits: { action: string; per: "hour" | "day" | "week"; cap: number }[];
 };
 
 export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Report> {
-  const steps = await stepsOf(ctx, campaign.id);
+  const nodes = campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [];
+  const steps = flatten(toTree(nodes));
   const customKeys = await customKeysOf(ctx);
-  const templates = steps.map((s) => compileStep(s, customKeys));
-  const checks: Check[] = [
-    ...stepChecks(
-      steps,
-      templates.map((t) => t.faults),
-    ),
-  ];
-  const sender = await senderOf(ctx, campaign);
-  const provider = ctx.registry.providers.find((p) => p.id === sender?.provider);
-  checks.push(...senderChecks(sender, provider?.parseWebhook !== undefined));
+  const senders = await sendersOf(ctx, campaign);
+  const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
+  const checks: Check[] = [...stepChecks(ctx, steps, customKeys)];
+  for (const id of channels) checks.push(...senderChecks(ctx, id, senders.filter((s) => s.channel === id)));
 
-  const uses = templates.flatMap((t) => t.uses).filter((u) => u.fallback === null);
-  const audience = await audienceReport(ctx, campaign, uses);
+  const uses = steps.flatMap((s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys }) ?? []);
+  const audience = await audienceReport(
+    ctx,
+    campaign,
+    uses.filter((u) => u.fallback === null),
+  );
   checks.push(...audienceChecks(campaign, audience));
-  if (sender) checks.push(...paceChecks(campaign, sender, steps, audience));
+  checks.push(...paceChecks(ctx, campaign, senders, nodes, audience));
   return { ok: checks.every((c) => c.level !== "error"), checks, audience };
 }
 
-function stepChecks(steps: StepRow[], faults: ReturnType<typeof compileStep>["faults"][]): Check[] {
-  if (steps.length === 0)
-    return [{ id: "steps", level: "error", detail: "The campaign has no steps.", fix: "Write at least one e-mail." }];
-  const found: Check[] = faults.flatMap((list, i) =>
-    list.map((f) => ({
-      id: f.id,
-      level: f.level,
-      detail: `Step ${i + 1}: ${f.detail}`,
-      ...(f.level === "error" ? { fix: "Edit the step." } : {}),
-    })),
-  );
-  if (steps[0]!.subject === "")
-    found.push({ id: "subject", level: "error", detail: "The first step has no subject.", fix: "Write one." });
-  found.push(...lintSteps(steps).map((l) => ({ id: l.id, level: "warning" as const, detail: l.detail })));
-  if (found.every((f) => f.level !== "error")) {
-    found.push({
-      id: "steps",
-      level: "ok",
-      detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}. An unsubscribe link is added to each message.`,
-    });
+/** Every step in reading order. */
+const flatten = (steps: readonly StepOutput[]): StepOutput[] =>
+  steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(flatten)]);
+const configOf = ({ id: _, kind: __, position: ___, branches: ____, ...config }: StepOutput) => config;
+
+function stepChecks(ctx: Ctx, steps: StepOutput[], customKeys: ReadonlySet<string>): Check[] {
+  const sends = steps.filter((s) => ctx.registry.steps.get(s.kind)?.action);
+  if (steps.length === 0 || (sends.length === 0 && !steps.some((s) => s.kind === "task")))
+    return [
+      {
+        id: "steps",
+        level: "error",
+        detail: steps.length === 0 ? "The campaign has no steps." : "No step of the campaign sends a message or gives a task.",
+        fix: "Add at least one message.",
+      },
+    ];
+  const found: Check[] = [];
+  const seen = new Set<string>();
+  for (const step of steps) {
+    const def = ctx.registry.steps.get(step.kind);
+    if (!def) {
+      found.push({ id: "step_kind", level: "error", detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`, fix: "Remove the step." });
+      continue;
+    }
+    const channel = def.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
+    const first = channel ? !seen.has(channel.id) : false;
+    if (channel) seen.add(channel.id);
+    const faults = channel
+      ? channel.compile(configOf(step) as never, { customKeys, first }).faults
+      : (def.check?.(configOf(step) as never, { customKeys }) ?? []);
+    for (const f of faults)
+      found.push({
+        id: f.id,
+        level: f.level,
+        detail: `Step ${step.position}: ${f.detail}`,
+        ...(f.level === "error" ? { fix: "Edit the step." } : {}),
+      });
   }
+  if (found.every((f) => f.level !== "error"))
+    found.push({ id: "steps", level: "ok", detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}, ${sends.length} of them ${sends.length === 1 ? "sends a message" : "send messages"}.` });
   return found;
 }
 
-async function senderOf(ctx: Ctx, campaign: CampaignRow): Promise<SenderRow | null> {
-  const [row] = await ctx.db<SenderRow[]>`
-    select s.from_email, s.status, s.daily_cap, coalesce(u.reserved, 0) as reserved, c.name as connection_name, c.status as connection_status, c.provider,
-      c.webhook_registered, c.open_until, private.in_window(k.settings, kernel.now()) as window_open
-    from public.campaigns k
-    join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
-    join public.connections c on c.tenant_id = s.tenant_id and c.id = coalesce(k.connection_id, s.connection_id)
-    left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id and u.day = (kernel.now() at time zone s.time_zone)::date
-    where k.tenant_id = ${ctx.tenantId} and k.id = ${campaign.id}`;
-  return row ?? null;
-}
+const sendersOf = async (ctx: Ctx, campaign: CampaignRow): Promise<SenderRow[]> => [
+  ...(await ctx.db<SenderRow[]>`
+    select s.id, s.channel, s.address, s.status, c.name as connection_name, c.status as connection_status, c.provider, c.webhook_registered,
+      coalesce((select jsonb_agg(jsonb_build_object('action', l.action, 'per', l.per, 'cap', l.cap)) from public.sender_limits l
+        where l.tenant_id = s.tenant_id and l.sender_id = s.id), '[]') as limits
+    from public.campaign_senders cs
+    join public.senders s on s.tenant_id = cs.tenant_id and s.id = cs.sender_id
+    join public.connections c on c.tenant_id = s.tenant_id and c.id = coalesce(cs.connection_id, s.connection_id)
+    where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${campaign.id} order by cs.position`),
+];
 
-function senderChecks(sender: SenderRow | null, reportsBack: boolean): Check[] {
-  if (!sender)
-    return [{ id: "sender", level: "error", detail: "The campaign has no sender.", fix: "Choose who writes." }];
+/** Messages a day that a sender may send of what a channel sends; null: no limit. */
+const perDay = (sender: SenderRow): number | null => {
+  const caps = sender.limits.map((l) => (l.per === "hour" ? l.cap * 24 : l.per === "day" ? l.cap : l.cap / 7));
+  return caps.length === 0 ? null : Math.min(...caps);
+};
+
+function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[] {
+  const label = ctx.registry.channels.get(channelId)?.label ?? channelId;
+  if (senders.length === 0)
+    return [{ id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." }];
   const checks: Check[] = [];
-  if (sender.status !== "active")
-    checks.push({
-      id: "sender",
-      level: "error",
-      detail: `The sender ${sender.from_email} is ${sender.status}.`,
-      fix: "Activate it, or choose another.",
-    });
-  else if (sender.daily_cap === 0)
-    checks.push({
-      id: "sender",
-      level: "error",
-      detail: `The sender ${sender.from_email} may send 0 messages a day.`,
-      fix: "Raise its daily cap.",
-    });
-  else
+  const usable = senders.filter((s) => s.status === "active" && s.connection_status === "active" && perDay(s) !== 0);
+  const level = usable.length === 0 ? ("error" as const) : ("warning" as const);
+  for (const sender of senders) {
+    if (sender.status !== "active")
+      checks.push({ id: "sender", level, detail: `The sender ${sender.address} is ${sender.status}.`, fix: "Activate it, or choose another." });
+    else if (perDay(sender) === 0)
+      checks.push({ id: "sender", level, detail: `The sender ${sender.address} may send 0 messages a day.`, fix: "Raise its limits." });
+    else if (sender.connection_status !== "active")
+      checks.push({
+        id: "connection",
+        level,
+        detail: `The connection ${sender.connection_name} is ${sender.connection_status}.`,
+        fix: "Check and activate it under Connections.",
+      });
+  }
+  for (const sender of usable) {
+    const cap = perDay(sender);
     checks.push({
       id: "sender",
       level: "ok",
-      detail: `From ${sender.from_email}, at most ${sender.daily_cap} messages a day.`,
+      detail: `${label} from ${sender.address}${cap === null ? "" : `, at most ${Math.floor(cap)} messages a day`}.`,
     });
-
-  if (sender.connection_status !== "active") {
-    checks.push({
-      id: "connection",
-      level: "error",
-      detail: `The connection ${sender.connection_name} is ${sender.connection_status}.`,
-      fix: "Check and activate it under Connections.",
-    });
-  } else checks.push({ id: "connection", level: "ok", detail: `The connection ${sender.connection_name} is active.` });
-
-  if (!reportsBack) {
-    checks.push({
-      id: "webhook",
-      level: "warning",
-      detail: `${sender.connection_name} has no way to report back: only opens, clicks and unsubscribes are seen.`,
-    });
-  } else if (!sender.webhook_registered) {
-    checks.push({
-      id: "webhook",
-      level: "warning",
-      detail: `${sender.connection_name} does not report back yet: deliveries, bounces and replies stay unseen.`,
-      fix: "Register its webhook under Connections.",
-    });
-  } else
-    checks.push({
-      id: "webhook",
-      level: "ok",
-      detail: `${sender.connection_name} reports deliveries, bounces and replies.`,
-    });
+  }
+  for (const sender of new Map(usable.map((s) => [s.connection_name, s])).values()) {
+    const provider = ctx.registry.providers.find((p) => p.id === sender.provider);
+    checks.push({ id: "connection", level: "ok", detail: `The connection ${sender.connection_name} is active.` });
+    if (!provider?.webhook)
+      checks.push({
+        id: "webhook",
+        level: "warning",
+        detail: `${sender.connection_name} does not report deliveries, bounces and replies.`,
+      });
+    else if (!sender.webhook_registered)
+      checks.push({
+        id: "webhook",
+        level: "warning",
+        detail: `${sender.connection_name} does not report deliveries, bounces and replies yet.`,
+        fix: "Register its webhook under Connections.",
+      });
+    else
+      checks.push({ id: "webhook", level: "ok", detail: `${sender.connection_name} reports deliveries, bounces and replies.` });
+  }
   return checks;
 }
 
-const persons = (n: number) => (n === 1 ? "1 person" : `${n} people`);
+const contacts = (n: number) => (n === 1 ? "1 contact" : `${n} contacts`);
+
+/** How many of an audience can be reached. */
+const reachable = (audience: AudienceReport): number =>
+  audience.count - Object.values(audience.left_out).reduce((a, b) => a + b, 0);
 
 function audienceChecks(campaign: CampaignRow, audience: AudienceReport): Check[] {
-  const writable = audience.count - audience.suppressed - audience.without_email;
   if (!sourceOf(campaign) && audience.count === 0) {
     return [
       {
@@ -176,38 +198,35 @@ function audienceChecks(campaign: CampaignRow, audience: AudienceReport): Check[
     ];
   }
   const checks: Check[] = [];
-  if (writable <= 0)
+  const n = reachable(audience);
+  if (n <= 0)
     checks.push({
       id: "audience",
       level: "error",
-      detail: `Nobody of ${persons(audience.count)} in the audience can be written to.`,
+      detail: `None of the ${contacts(audience.count)} in this audience can be reached on a channel of the sequence.`,
       fix: "Choose another audience.",
     });
-  else checks.push({ id: "audience", level: "ok", detail: `${persons(writable)} will be written to.` });
-  if (audience.suppressed > 0)
-    checks.push({
-      id: "suppressed",
-      level: "warning",
-      detail: `${persons(audience.suppressed)} will be left out: suppressed.`,
-    });
-  if (audience.without_email > 0)
-    checks.push({
-      id: "without_email",
-      level: "warning",
-      detail: `${persons(audience.without_email)} will be left out: no e-mail address.`,
-    });
+  else checks.push({ id: "audience", level: "ok", detail: `${contacts(n)} will receive the sequence.` });
+  for (const [reason, count] of Object.entries(audience.left_out))
+    checks.push({ id: reason, level: "warning", detail: `${contacts(count)} will be left out: ${reasonText(reason)}` });
   for (const { variable, count } of audience.missing_variables) {
     checks.push({
       id: "missing_variable",
       level: "warning",
-      detail: `${persons(count)} ${count === 1 ? "has" : "have"} no ${variable} and would be held back.`,
+      detail: `${contacts(count)} ${count === 1 ? "has" : "have"} no ${variable} and would be held back.`,
       fix: `Add a fallback, {{${variable}|…}}, or fill in the values.`,
     });
   }
   return checks;
 }
 
-function paceChecks(campaign: CampaignRow, sender: SenderRow, steps: StepRow[], audience: AudienceReport): Check[] {
+function paceChecks(
+  ctx: Ctx,
+  campaign: CampaignRow,
+  senders: SenderRow[],
+  nodes: readonly { action: string | null; kind: string; config: Record<string, unknown> }[],
+  audience: AudienceReport,
+): Check[] {
   const checks: Check[] = [];
   const { window, time_zone } = campaign.settings;
   if (!window) checks.push({ id: "window", level: "ok", detail: "Messages leave at any time of any day." });
@@ -217,28 +236,32 @@ function paceChecks(campaign: CampaignRow, sender: SenderRow, steps: StepRow[], 
     checks.push({
       id: "window",
       level: length < 60 ? "warning" : "ok",
-      detail: `Messages leave on ${window.days.length} ${window.days.length === 1 ? "day" : "days"} a week from ${window.start} to ${window.end} (${time_zone})${sender.window_open ? "" : "; the window is closed now"}.`,
+      detail: `Messages leave on ${window.days.length} ${window.days.length === 1 ? "day" : "days"} a week from ${window.start} to ${window.end} (${time_zone}).`,
       ...(length < 60 ? { fix: "The window is shorter than an hour: widen it, or little will leave each day." } : {}),
     });
   }
-  const writable = Math.max(0, audience.count - audience.suppressed - audience.without_email);
-  if (writable > 0 && sender.daily_cap > 0 && steps.length > 0) {
-    const days = estimateDays({
-      people: writable,
-      steps: steps.length,
-      wait_hours: steps.slice(1).reduce((sum, s) => sum + s.wait_hours, 0),
-      daily_cap: sender.daily_cap,
-      days_a_week: window?.days.length ?? 7,
-    });
+  const people = Math.max(0, reachable(audience));
+  const hours = nodes.filter((n) => n.kind === "wait").reduce((sum, n) => sum + waitHours(n.config), 0);
+  for (const channel of new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))) {
+    const caps = senders.filter((s) => s.channel === channel && s.status === "active").map(perDay);
+    const steps = nodes.filter((n) => n.action?.split(".")[0] === channel).length;
+    if (people === 0 || caps.length === 0 || caps.includes(null)) continue;
+    const cap = caps.reduce<number>((a, b) => a + b!, 0);
+    if (cap < 1) continue;
+    const days = estimateDays({ people, steps, wait_hours: hours, daily_cap: cap, days_a_week: window?.days.length ?? 7 });
     checks.push({
       id: "pace",
       level: days > 90 ? "warning" : "ok",
-      detail: `Up to ${writable * steps.length} messages at ${sender.daily_cap} a day: about ${days} ${days === 1 ? "day" : "days"}.`,
-      ...(days > 90 ? { fix: "Raise the sender's daily cap, or write to fewer people." } : {}),
+      detail: `${ctx.registry.channels.get(channel)?.label ?? channel}: up to ${people * steps} messages at ${Math.floor(cap)} a day: about ${days} ${days === 1 ? "day" : "days"}.`,
+      ...(days > 90 ? { fix: "Raise the senders' limits, add senders, or write to fewer people." } : {}),
     });
   }
   return checks;
 }
+
+/** About how many hours a wait lasts. */
+const waitHours = (config: Record<string, unknown>): number =>
+  Number(config.hours ?? 0) + Number(config.days ?? 0) * 24 + Number(config.business_days ?? 0) * 34;
 
 /** Calendar days until the last message has left: bound by the cap on sending days, and by the waits between the steps. */
 export function estimateDays(plan: {

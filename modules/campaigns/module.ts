@@ -1,21 +1,48 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
+import { email } from "../channels/email/channel.ts";
+import { sms } from "../channels/sms/channel.ts";
+import { campaignsEnroll } from "./audience/enroll.ts";
+import { addLeads, listLeads, retryBlocked, stopLead } from "./audience/leads.ts";
+import { campaignsRetry } from "./audience/retry.ts";
+import { whyLead } from "./audience/why.ts";
 import { checkOperation } from "./check.ts";
-import { campaignsEnroll } from "./enroll.ts";
-import { addLeads, listLeads, retryBlocked, stopLead } from "./leads.ts";
-import { archiveCampaign, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
-import { campaignsPlan } from "./plan.ts";
+import { archiveCampaign, campaignsStop, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
+import { messageHearing } from "./hearing.ts";
+import { campaignsPlan } from "./plan/plan.ts";
 import { previewCampaign } from "./preview.ts";
 import { getCampaign, listCampaigns } from "./read.ts";
+import { campaignsMove } from "./sequence/move.ts";
 import { campaignStats } from "./stats.ts";
-import { putSteps } from "./steps.ts";
-import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampaign } from "./write.ts";
+import { conditionStep } from "./steps/condition.ts";
+import { endStep } from "./steps/end.ts";
+import { messageStep } from "./steps/message.ts";
+import { taskStep } from "./steps/task.ts";
+import { waitStep } from "./steps/wait.ts";
+import { finishTask, getTask, listTasks, updateTask } from "./tasks/tasks.ts";
+import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampaign, putSteps } from "./write.ts";
 
-/** Campaigns: sequences, audiences, everybody's way through them. Owns campaigns, campaign_steps, enrollments. */
+/** Campaigns: sequences, audiences, everybody's way through them, and the tasks that people do in them. */
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "channels", "compliance", "providers", "messaging"],
-  permissions: { "campaigns:read": "viewer", "campaigns:write": "member", "campaigns:launch": "member" },
+  permissions: {
+    "campaigns:read": "viewer",
+    "campaigns:write": "member",
+    "campaigns:launch": "member",
+    "tasks:read": "viewer",
+    "tasks:write": "member",
+  },
+  guards: ["campaign", "reply"],
+  steps: [
+    messageStep(email, "email.send", "E-mail"),
+    messageStep(sms, "sms.send", "SMS"),
+    waitStep,
+    conditionStep,
+    taskStep,
+    endStep,
+  ],
+  hears: [messageHearing],
   operations: [
     listCampaigns,
     createCampaign,
@@ -36,15 +63,20 @@ export const campaigns = defineModule({
     addLeads,
     retryBlocked,
     stopLead,
+    whyLead,
+    listTasks,
+    getTask,
+    finishTask,
+    updateTask,
     campaignStats,
   ],
-  consumers: [campaignsEnroll, campaignsPlan],
+  consumers: [campaignsEnroll, campaignsPlan, campaignsMove, campaignsRetry, campaignsStop],
   schedules: [
     defineSchedule({
       name: "campaigns.wake",
       cron: "10 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('campaigns_plan')",
+      sql: "select private.wake_planning()",
     }),
     defineSchedule({
       name: "campaigns.finish",
@@ -53,5 +85,5 @@ export const campaigns = defineModule({
       sql: "select private.finish_campaigns()",
     }),
   ],
-  pages: ["/campaigns"],
+  pages: ["/campaigns", "/tasks"],
 });

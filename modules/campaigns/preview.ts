@@ -2,25 +2,28 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { audienceCondition, sourceOf } from "./audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf, stepsOf } from "./read.ts";
+import { type MergeRow, valuesOf } from "../channels/variables.ts";
+import { audienceCondition, sourceOf } from "./audience/audience.ts";
+import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { nodesOf } from "./sequence/store.ts";
+import { type StepOutput, toTree } from "./sequence/tree.ts";
 import { compile, render } from "../channels/email/template.ts";
-import type { MergeRow } from "../channels/variables.ts";
 
 type PersonRow = MergeRow & { id: string };
 
-/** One person with what a message can be filled with: the given one, else the first of the audience. */
+/** One person with what a message can be filled with: the given one, else the first of the audience who can be reached by e-mail or phone. */
 async function personOf(ctx: Ctx, campaign: CampaignRow, contactId: string | undefined): Promise<PersonRow | null> {
   const { db, tenantId } = ctx;
   const { people } = await audienceCondition(ctx, contactId ? { contact_ids: [contactId] } : sourceOf(campaign));
   const [row] = await db<PersonRow[]>`
     select c.id, c.email, c.first_name, c.last_name, c.full_name, c.title, c.phone, c.whatsapp_number, c.linkedin_url, c.country, c.time_zone, c.deal_value, c.custom,
       o.name as company_name, o.domain as company_domain, o.size as company_size, o.industry as company_industry, o.country as company_country,
-      coalesce(s.from_name, '') as sender_name, coalesce(s.from_email, '') as sender_email
+      '' as sender_name, '' as sender_address
     from public.contacts c
     left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
-    left join public.senders s on s.tenant_id = c.tenant_id and s.id = ${campaign.sender_id}::uuid
-    where c.tenant_id = ${tenantId} and ${people} ${contactId ? db`` : db`and c.email is not null`} order by c.id limit 1`;
+    where c.tenant_id = ${tenantId} and ${people}
+      ${contactId ? db`` : db`and exists (select from public.contact_addresses a where a.tenant_id = c.tenant_id and a.contact_id = c.id)`}
+    order by c.id limit 1`;
   if (!row && contactId) throw new AppError("not_found", "There is no such contact.");
   return row ?? null;
 }
@@ -44,7 +47,7 @@ const NOBODY: MergeRow = {
   company_country: null,
   custom: {},
   sender_name: "",
-  sender_email: "",
+  sender_address: "",
 };
 
 export const previewCampaign = defineOperation({
@@ -60,9 +63,13 @@ export const previewCampaign = defineOperation({
     contact: z.object({ id: z.uuid(), email: z.string().nullable(), full_name: z.string() }).nullable(),
     steps: z.array(
       z.object({
+        step_id: z.uuid(),
+        kind: z.string(),
+        channel: z.string(),
         subject: z.string(),
-        html: z.string(),
+        html: z.string().nullable().describe("Null on channels of plain text."),
         text: z.string(),
+        measure: z.record(z.string(), z.union([z.string(), z.number()])).describe("Such as the number of SMS segments."),
         missing: z
           .array(z.string())
           .describe("Variables without a value or fallback: this message would be held back."),
@@ -74,20 +81,44 @@ export const previewCampaign = defineOperation({
     const campaign = await campaignRow(ctx, id);
     const person = await personOf(ctx, campaign, contact_id);
     const customKeys = await customKeysOf(ctx);
-    let first: string | null = null;
-    const steps = (await stepsOf(ctx, id)).map((step, i) => {
-      const template = compileStep(step, customKeys);
-      const rendered = renderStep(template, person ?? NOBODY, { showMissing: true });
-      const { subject } = threading(rendered.subject, { message_ids: i === 0 ? [] : ["<first>"], subject: first });
-      first ??= rendered.subject;
-      return {
-        subject,
-        html: rendered.html,
-        text: rendered.text,
-        missing: rendered.missing,
-        faults: template.faults.map((f) => f.detail),
-      };
+    const senders = await ctx.db<{ channel: string; address: string; display_name: string }[]>`
+      select s.channel, s.address, s.display_name from public.campaign_senders cs join public.senders s on s.tenant_id = cs.tenant_id and s.id = cs.sender_id
+      where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id} order by cs.position`;
+    // The first subject of each channel: follow-ups answer in its thread.
+    const threads = new Map<string, string>();
+    const steps = messagesOf(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [])).flatMap((step) => {
+      const def = ctx.registry.steps.get(step.kind);
+      const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
+      if (!def || !channel) return [];
+      const { id: step_id, kind, position: _, branches: __, ...config } = step;
+      const first = threads.get(channel.id);
+      const template = channel.compile(config as never, { customKeys, first: first === undefined });
+      const sender = senders.find((s) => s.channel === channel.id);
+      const rendered = channel.render(template as never, {
+        valueOf: valuesOf({ ...(person ?? NOBODY), sender_name: sender?.display_name ?? "", sender_address: sender?.address ?? "" }),
+        thread: { references: first === undefined ? [] : ["first"], subject: first ?? null },
+        showMissing: true,
+      });
+      if (first === undefined) threads.set(channel.id, rendered.subject);
+      const draft = rendered.draft as { html?: string };
+      return [
+        {
+          step_id,
+          kind,
+          channel: channel.id,
+          subject: rendered.subject,
+          html: draft.html ?? null,
+          text: rendered.text,
+          measure: channel.measure(rendered as never),
+          missing: rendered.missing,
+          faults: [...template.faults, ...rendered.faults].map((f) => f.detail),
+        },
+      ];
     });
     return { contact: person ? { id: person.id, email: person.email, full_name: person.full_name } : null, steps };
   },
 });
+
+/** Every step in reading order. */
+const messagesOf = (steps: readonly StepOutput[]): StepOutput[] =>
+  steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(messagesOf)]);

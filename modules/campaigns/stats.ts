@@ -6,6 +6,8 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
+import { nodesOf } from "./sequence/store.ts";
+import { type StepOutput, toTree } from "./sequence/tree.ts";
 
 const counters = {
   sent: z.number().int(),
@@ -70,8 +72,7 @@ export const campaignStats = defineOperation({
       : campaign.started_at === null || ctx.now.getTime() - campaign.started_at.getTime() < 86_400_000;
     const counts = (await campaignCounts(ctx, [id])).get(id)!;
     const { audience, exact } = await audienceSize(ctx, campaign, counts.enrolled);
-    const steps = await db<{ id: string; position: number; subject: string }[]>`
-      select id, position, subject from public.campaign_steps where tenant_id = (select kernel.tenant()) and campaign_id = ${id} order by position`;
+    const steps = flat(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : []));
     const unit = hourly ? ("hour" as const) : ("day" as const);
     const facts = hourly
       ? await db<{ at: number; kind: string; n: number }[]>`
@@ -93,17 +94,25 @@ export const campaignStats = defineOperation({
   },
 });
 
-/** Steps without messages too, and at the end messages whose step was removed. */
-function perStep(steps: readonly { id: string; position: number; subject: string }[], told: readonly StepCounts[]) {
+/** A tree's steps in their order, branches after the step they belong to. */
+const flat = (steps: readonly StepOutput[]): StepOutput[] =>
+  steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(flat)]);
+
+/** What people call a step by: its subject, title or first words. */
+const labelOf = (step: StepOutput): string =>
+  [step.subject, step.title, step.goal, step.body].find((t): t is string => typeof t === "string" && t.trim() !== "")?.slice(0, 80) ?? step.kind;
+
+/** Steps that sent nothing too, and at the end those that the present version does not have any more. */
+function perStep(steps: readonly StepOutput[], told: readonly StepCounts[]) {
   const rows = new Map(
     steps.map((s) => [
       s.id as string | null,
-      { step_id: s.id as string | null, position: s.position, subject: s.subject, ...noOutcomes() },
+      { step_id: s.id as string | null, kind: s.kind as string | null, position: s.position, label: labelOf(s), ...noOutcomes() },
     ]),
   );
-  for (const { step_id, position, ...outcomes } of [...told].sort((a, b) => a.position - b.position)) {
+  for (const { step_id, ...outcomes } of told) {
     let row = rows.get(step_id);
-    if (!row) rows.set(step_id, (row = { step_id, position, subject: "(removed)", ...noOutcomes() }));
+    if (!row) rows.set(step_id, (row = { step_id, kind: null, position: rows.size + 1, label: "(removed)", ...noOutcomes() }));
     addOutcomes(row, outcomes);
   }
   return [...rows.values()];

@@ -161,6 +161,22 @@ export async function changeSteps(ctx: Ctx, campaign: CampaignRow, steps: StepIn
   if (versionId && campaign.status !== "draft" && people === "move") await beginMoving(ctx, campaign.id, versionId);
 }
 
+export const putSteps = defineOperation({
+  id: "campaigns.steps.put",
+  method: "PUT",
+  path: "/campaigns/{id}/steps",
+  summary: "Replace a campaign's steps",
+  description:
+    "In their order. A step with its id keeps its statistics when it is moved or rewritten. Of a campaign that has started this makes the next version of the sequence.",
+  permission: "campaigns:write",
+  input: z.object({ id: z.uuid(), steps: StepsInput, people: People }),
+  output: CampaignSchema,
+  async handle(ctx, { id, steps, people }) {
+    await changeSteps(ctx, await campaignRow(ctx, id, "update"), steps, people);
+    return await loadCampaign(ctx, id);
+  },
+});
+
 export const deleteCampaign = defineOperation({
   id: "campaigns.delete",
   method: "DELETE",

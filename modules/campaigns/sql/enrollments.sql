@@ -48,7 +48,6 @@ language sql volatile set search_path = '' as $$
   ), next as (
     select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
     from runs r
-    -- A task's outcome without a branch of its own goes on like the others.
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (
@@ -71,6 +70,17 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from moved
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
+-- whose task is finished.
+create or replace function private.finish_step(settled jsonb) returns int
+language sql volatile security definer set search_path = '' as $$
+  select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
+  from pg_catalog.jsonb_array_elements(settled) s (item)
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  having pg_catalog.count(*) > 0
+$$;
+grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
