@@ -186,6 +186,11 @@ describe("the body", () => {
     expect(ids("a\n".repeat(2001))).toContain("lines_many");
   });
 
+  it("with thousands of unknown variables names the first twenty", () => {
+    const body = "{{abc}}".repeat(5000);
+    expect(errors(body).filter((f) => f.id === "variable_unknown")).toHaveLength(20);
+  });
+
   it("of a long newsletter is not", () => {
     const item =
       "- **News**: *something* happened, see [our page](https://example.com/a_b_c?x=1) or write to us@example.com!\n";

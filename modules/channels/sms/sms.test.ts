@@ -133,6 +133,14 @@ describe("what the author is told", () => {
     // A letter with its accent apart is the same letter.
     expect(measure("Rene\u0301")).toEqual({ encoding: "GSM-7", segments: 1, characters: 7 });
   });
+  test("a value can neither turn nor hide the text around it", () => {
+    const compiled = sms.compile({ body: "{{firstName}}: https://a.test" }, { customKeys, first: true });
+    const out = sms.render(compiled, {
+      valueOf: valuesOf({ ...person, first_name: "A\u202ed\u2066\u200ba\ufeff" }),
+      thread: { references: [], subject: null },
+    });
+    expect(out.text).toBe("Ada: https://a.test");
+  });
   test("links and line breaks stay as written", async () => {
     const compiled = sms.compile(
       { body: "Hi\r\n\r\nhttps://a.test/?x={{firstName}}&y=*b*" },
@@ -161,7 +169,8 @@ describe("opt-out words", () => {
   test.each(["HELP", "info", "Hilfe", "Aide?", "ayuda", "pomoc"])("%s asks for help", (text) =>
     expect(keyword(text)).toBe("help"),
   );
-  test.each([
+  // Each holds such a word, or is one in another language.
+  const ANSWERS = [
     "Yes",
     "no",
     "Fine",
@@ -178,7 +187,10 @@ describe("opt-out words", () => {
     "nonstop",
     "?",
     "",
-  ])("%j is an answer", (text) => expect(keyword(text)).toBeNull());
+  ];
+  test("a sentence that holds such a word stays an answer", () => {
+    for (const text of ANSWERS) expect(keyword(text), text).toBeNull();
+  });
   test("the provider's own reading wins over the words, both ways", () => {
     const kind = (text: string, opt_out: SmsInbound["opt_out"]) => sms.readInbound(inbound(text, { opt_out })).kind;
     expect(kind("yes", "start")).toBe("opt_in");
