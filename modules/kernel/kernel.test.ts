@@ -7,6 +7,7 @@ import { createLog, redact } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import { defineModule } from "./module.ts";
 import { defineOperation } from "./operations/operation.ts";
+import { type ActionDef, type AnyChannel, defineChannel } from "./channel.ts";
 import { createRegistry, scopesAllow } from "./registry.ts";
 import { createVault } from "./secrets/vault.ts";
 
@@ -142,6 +143,42 @@ describe("modules", () => {
       /nobody:has/,
     ])
       expect(make).toThrow(fault);
+  });
+  test("a channel has an id of its own, actions named after it, and limits that are numbers", () => {
+    const channel = (id: string, actions: Record<string, ActionDef>): AnyChannel =>
+      defineChannel({
+        id,
+        label: id,
+        contact_field: "email",
+        address: { label: "", example: "", normalise: (input) => input },
+        sender: { label: "", example: "", normalise: (input) => input, profile: z.object({}) },
+        actions,
+        requires_consent: false,
+        options: z.object({}),
+        template: z.object({}),
+        compile: () => ({ uses: [], faults: [], parts: null }),
+        render: () => ({ missing: [], faults: [], subject: "", text: "", draft: null }),
+        prepare: () => Promise.resolve({ subject: "", text: "", content: {}, email: null, links: [] }),
+        content: () => ({}),
+        measure: () => ({}),
+        readInbound: () => {
+          throw new Error("not read here");
+        },
+      });
+    const good = channel("post", { "post.send": { label: "", limits: [{ per: "day", cap: 1 }] } });
+    const boot = (...channels: AnyChannel[]) => createRegistry([defineModule({ name: "a", needs: [], channels })]);
+    expect(() => boot(good)).not.toThrow();
+    expect(() => boot(good, good)).toThrow(/channel post is defined twice/);
+    expect(() => boot(channel("Post", {}))).toThrow(/lower case[^]*channel Post has no action/);
+    const day = { per: "day", cap: 1 } as const;
+    for (const [name, limits, fault] of [
+      ["send", [], /name the action send as post\.<verb>/],
+      ["fax.send", [], /name the action fax\.send as post\.<verb>/],
+      ["post.", [], /name the action post\. as/],
+      ["post.send", [{ per: "day", cap: 0 }], /limits of post\.send are whole numbers from 1/],
+      ["post.send", [day, day], /two limits for the same period/],
+    ] as const)
+      expect(() => boot(channel("post", { [name]: { label: "", limits } })), name).toThrow(fault);
   });
   test("a module cannot be switched off under one that needs it", () => {
     expect(() =>

@@ -1,3 +1,4 @@
+import { channels } from "./channels.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
@@ -7,4 +8,4 @@ import { sending } from "./sending.ts";
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
-export const mutations: readonly Mutation[] = [...isolation, ...input, ...sending, ...operations];
+export const mutations: readonly Mutation[] = [...isolation, ...input, ...sending, ...operations, ...channels];

@@ -17,30 +17,35 @@ export const escapeHtml = (text: string) =>
 
 /** What may be parsed: see withinBounds. */
 const MAX_EMPHASIS_WORK = 4_000_000;
-const MAX_BRACKET_WORK = 40_000_000;
+const MAX_OTHER_WORK = 20_000_000;
 const MAX_DEPTH = 12;
+const MAX_LINES = 2000;
 
 /**
- * The parser looks from each `*` and `_` through the rest of its paragraph, and calls itself for each level of quotes and lists.
- * What no letter has is refused before it is parsed, in time linear in its length.
+ * The parser looks from each `*` and `_` through the rest of its paragraph, copies the rest at each other sign, and calls itself
+ * for each level of quotes and lists. What no letter has is refused before it is parsed, in time linear in its length.
  */
 function withinBounds(source: string, faults: Fault[]): boolean {
   let emphasis = 0;
-  let brackets = 0;
-  for (const paragraph of source.split(/\n[ \t]*\n/)) {
+  let others = 0;
+  // An empty line ends a paragraph, and so does the next item of a list.
+  for (const paragraph of source.split(/\n[ \t]*\n|\n(?= {0,3}[-*+] +\S)/)) {
     emphasis += paragraph.length * count(paragraph, /[*_~]+/g);
-    brackets += paragraph.length * count(paragraph, /[[\]<|`!]+/g);
+    others += paragraph.length * count(paragraph, /[[\]<|`!\\]|:\/\/|www\.|@/g);
   }
   const error = (id: string, detail: string) => {
     faults.push({ field: "body", level: "error", id, detail });
     return false;
   };
-  if (emphasis > MAX_EMPHASIS_WORK || brackets > MAX_BRACKET_WORK)
+  if (emphasis > MAX_EMPHASIS_WORK || others > MAX_OTHER_WORK)
     return error(
       "markup_dense",
-      "A paragraph has too many formatting characters (* _ ~ [ ] < | `) for its length; split it with empty lines, or leave some out.",
+      "A paragraph has too many links or formatting characters (* _ ~ [ ] < | ` ! \\) for its length; split it with empty lines, or leave some out.",
     );
-  if (source.split("\n").some((line) => depthOf(line) > MAX_DEPTH))
+  const lines = source.split("\n");
+  if (lines.length > MAX_LINES)
+    return error("lines_many", `The body has ${lines.length} lines; at most ${MAX_LINES} can be sent.`);
+  if (lines.some((line) => depthOf(line) > MAX_DEPTH))
     return error("markup_deep", `Quotes or lists stand more than ${MAX_DEPTH} deep in each other; use fewer levels.`);
   return true;
 }
@@ -56,8 +61,13 @@ function depthOf(line: string): number {
   return levels + Math.floor(indent.replaceAll("\t", "    ").length / 2);
 }
 
+/** The beginning of what was not parsed, for a preview: it is never sent. */
+const refused = (source: string): string =>
+  `<p>${escapeHtml(source.slice(0, 2000).replace(/[\ue000-\ue004]\d*$/, ""))}</p>`;
+
+/** HTML of a marked text. What it cannot mean is a fault and stands as plain text. */
 export function toHtml(source: string, faults: Fault[]): string {
-  if (!withinBounds(source, faults)) return `<p>${escapeHtml(source).replaceAll("\n", "<br>")}</p>`;
+  if (!withinBounds(source, faults)) return refused(source);
   const marked = new Marked({
     async: false,
     gfm: true,

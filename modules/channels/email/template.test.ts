@@ -1,35 +1,59 @@
 import { describe, expect, it } from "vitest";
-import { estimateDays } from "./check.ts";
-import { lintSteps } from "./lint.ts";
-import { compileStep, renderStep, threading } from "./render.ts";
-import type { MergeRow } from "./variables.ts";
+import { blockedBy } from "../../kernel/channel.ts";
+import { conformance, customKeys as keys, person, services } from "../conformance.ts";
+import { type MergeRow, valuesOf } from "../variables.ts";
+import { email } from "./channel.ts";
+import type { EmailContent } from "./content.ts";
+import { lint } from "./lint.ts";
+import { compile, render as renderTemplate, threading } from "./template.ts";
 
-const person: MergeRow = {
-  email: "ada@acme.test",
-  first_name: "Ada",
-  last_name: "Lovelace",
-  full_name: "Ada Lovelace",
-  title: "",
-  phone: null,
-  whatsapp_number: null,
-  linkedin_url: null,
-  country: null,
-  time_zone: null,
-  deal_value: 1200,
-  company_name: "Acme & Söhne",
-  company_domain: "acme.test",
-  company_size: null,
-  company_industry: null,
-  company_country: null,
-  custom: { plan: "pro", seats: 0, active: false, empty: "" },
-  sender_name: "Sam Jones",
-  sender_email: "sam@us.test",
+conformance(email, {
+  addresses: [
+    [" Ada@Example.COM ", "ada@example.com"],
+    ["Ada Lovelace <ada@example.com>", "ada@example.com"],
+    ["mailto:ada@example.com", "ada@example.com"],
+  ],
+  senders: [["Sam@US.test", "sam@us.test"]],
+  junk: ["ada", "ada@", "@example.com", "a b@example.com", "ada@example.com\nBcc: x@y.z", "+4915112345678"],
+  template: (text) => ({ subject: text, body: text }),
+  long: (body) => ({ subject: "s", body }),
+  fields: ["subject", "body"],
+  refused: [{ template: { subject: "{{title|}}", body: "b" }, row: {}, fault: "subject_empty" }],
+  outgoing(message, content) {
+    const { subject, message_id, headers, html } = content as EmailContent;
+    return { lines: [message.subject, subject, message_id, ...Object.entries(headers).flat()], markup: [html] };
+  },
+  from: { address: "sam@us.test", name: "Sam", profile: { reply_to: "team@us.test" } },
+  options: { track_opens: true, track_clicks: true },
+  inbound: (text, details) => ({
+    provider_inbound_id: details,
+    from: { address: `${details}@example.com`, name: details },
+    to: [`${details}@us.test`],
+    text,
+    details: {
+      subject: details,
+      html: details,
+      headers: { references: details, "in-reply-to": details, "reply-to": details, [details.slice(0, 500)]: details },
+      rfc_message_id: details,
+    },
+  }),
+  kinds: [
+    ["Sounds good", "reply"],
+    ["", "reply"],
+  ],
+});
+
+const first = { references: [], subject: null };
+const render = (body: string, row: Partial<MergeRow> = {}, subject = "Hi", showMissing = false) => {
+  const out = renderTemplate(compile({ subject, body }, { customKeys: keys, first: true }), {
+    valueOf: valuesOf({ ...person, ...row }),
+    thread: first,
+    showMissing,
+  });
+  return { ...out, html: out.draft.html };
 };
-const keys = new Set(["plan", "seats", "active", "empty", "site"]);
-const render = (body: string, row: Partial<MergeRow> = {}, subject = "Hi") =>
-  renderStep(compileStep({ subject, body }, keys), { ...person, ...row });
 const errors = (body: string, subject = "Hi") =>
-  compileStep({ subject, body }, keys).faults.filter((f) => f.level === "error");
+  compile({ subject, body }, { customKeys: keys, first: true }).faults.filter((f) => f.level === "error");
 
 describe("variables", () => {
   it.each([
@@ -43,6 +67,8 @@ describe("variables", () => {
     ["{{custom.active}}", "false"],
     ["{{dealValue}}", "1200"],
     ["{{senderFirstName}}", "Sam"],
+    ["{{senderEmail}}", "sam@us.test"],
+    ["{{senderAddress}}", "sam@us.test"],
     ["{{company}}", "Acme & Söhne"],
   ])("%s becomes %s", (source, text) => {
     const out = render(source);
@@ -115,20 +141,11 @@ describe("hostile values", () => {
 
 describe("the body", () => {
   it("shows HTML as text and refuses links that run", () => {
-    const t = compileStep(
-      {
-        subject: "s",
-        body: "<script>x</script> <b onclick=y>z</b>\n\n<div>\n\n[a](javascript:alert(1)) [b](/relative) ![c](http://a.test/i.png)",
-      },
-      keys,
-    );
-    const out = renderStep(t, person);
+    const body =
+      "<script>x</script> <b onclick=y>z</b>\n\n<div>\n\n[a](javascript:alert(1)) [b](/relative) ![c](http://a.test/i.png)";
+    const out = render(body);
     expect(out.html).not.toMatch(/<script|<b |<div|javascript:|<a |<img/);
-    expect(t.faults.filter((f) => f.level === "error").map((f) => f.id)).toEqual([
-      "link_target",
-      "link_target",
-      "image_target",
-    ]);
+    expect(errors(body).map((f) => f.id)).toEqual(["link_target", "link_target", "image_target"]);
   });
 
   it("is the same letter in both parts", () => {
@@ -143,45 +160,139 @@ describe("the body", () => {
   });
 
   it("hints at long subjects, spam words and forgotten placeholders", () => {
-    expect(compileStep({ subject: "x".repeat(79), body: "b" }, keys).faults).toMatchObject([
+    expect(compile({ subject: "x".repeat(79), body: "b" }, { customKeys: keys, first: true }).faults).toMatchObject([
       { level: "warning", id: "subject_long" },
     ]);
-    expect(
-      lintSteps([{ subject: "RE: ACT NOW TODAY", body: "Dear [First Name] {firstName}" }]).map((l) => l.id),
-    ).toEqual(["spam_words", "subject_capitals", "subject_reply", "single_braces", "placeholder"]);
-    expect(lintSteps([{ subject: "A question", body: "Hi {{firstName}}" }])).toEqual([]);
+    const hints = lint({ subject: "RE: ACT NOW TODAY", body: "Dear [First Name] {firstName}, act now" });
+    expect(hints.map((h) => `${h.field} ${h.level} ${h.id}`)).toEqual([
+      "subject warning spam_words",
+      "body warning spam_words",
+      "body warning single_braces",
+      "body warning placeholder",
+      "subject warning subject_capitals",
+      "subject warning subject_reply",
+    ]);
+    expect(lint({ subject: "A question", body: "Hi {{firstName}}, see [your page](https://a.test)" })).toEqual([]);
+  });
+
+  it("of a length and depth that no letter has is refused before it is parsed", () => {
+    const ids = (body: string) => errors(body).map((f) => f.id);
+    expect(ids("*a_".repeat(7000))).toContain("markup_dense");
+    expect(ids("!".repeat(50_000))).toContain("markup_dense");
+    expect(ids("http://a(".repeat(5000))).toContain("markup_dense");
+    expect(ids("> ".repeat(2000))).toContain("markup_deep");
+    expect(ids("1. ".repeat(2000))).toContain("markup_deep");
+    expect(ids(Array.from({ length: 200 }, (_, i) => `${"  ".repeat(i)}- a`).join("\n"))).toContain("markup_deep");
+    expect(ids("a\n".repeat(2001))).toContain("lines_many");
+  });
+
+  it("with thousands of unknown variables names the first twenty", () => {
+    const body = "{{abc}}".repeat(5000);
+    expect(errors(body).filter((f) => f.id === "variable_unknown")).toHaveLength(20);
+  });
+
+  it("of a long newsletter is not", () => {
+    const item =
+      "- **News**: *something* happened, see [our page](https://example.com/a_b_c?x=1) or write to us@example.com!\n";
+    const paragraph = `${"A sentence with _emphasis_, **weight** and [a link](https://example.com). ".repeat(10)}\n\n`;
+    expect(errors(`${item.repeat(100)}\n${paragraph.repeat(40)}`)).toEqual([]);
+    expect(errors("> a\n> > b\n> > > c\n\n- a\n  - b\n    - c\n      1. d")).toEqual([]);
+  });
+});
+
+describe("a subject", () => {
+  const faults = (subject: string, isFirst: boolean) =>
+    compile({ subject, body: "b" }, { customKeys: keys, first: isFirst }).faults.map((f) => f.id);
+  it("is needed where nothing was said before, by the author and by each person", () => {
+    expect(faults("", true)).toEqual(["subject_empty"]);
+    expect(faults("", false)).toEqual([]);
+    const compiled = compile({ subject: "", body: "b" }, { customKeys: keys, first: false });
+    const valueOf = valuesOf(person);
+    expect(blockedBy(renderTemplate(compiled, { valueOf, thread: first }))).toBe("The subject is empty.");
+    const followUp = renderTemplate(compiled, { valueOf, thread: { references: ["<1@us.test>"], subject: "Hello" } });
+    expect(blockedBy(followUp)).toBeNull();
+    expect(followUp).toMatchObject({ subject: "Re: Hello", draft: { in_reply_to: "<1@us.test>" } });
+  });
+});
+
+describe("the message", () => {
+  const body =
+    "See [a](https://a.test/?x=1&y=2), [a again](https://a.test/?x=1&y=2), [b](https://b.test) and [mail](mailto:a@b.test)";
+  const prepare = (options: Record<string, unknown>, profile: Record<string, unknown> = {}) =>
+    email.prepare({
+      services,
+      tenantId: "018f0000-0000-7000-8000-000000000001",
+      messageId: "018f0000-0000-7000-8000-000000000002",
+      from: { address: "sam@us.test", name: "Sam", profile },
+      rendered: renderTemplate(compile({ subject: "", body }, { customKeys: keys, first: false }), {
+        valueOf: valuesOf(person),
+        thread: { references: ["<1@us.test>"], subject: "Hello" },
+      }),
+      options,
+    });
+  it("has both one-click headers, the thread's, a Message-ID of the sender's domain and a line to unsubscribe", async () => {
+    const out = await prepare({});
+    const [, link] = /<(https:\/\/overture\.test\/links\/u\/[\w-]{88})>/.exec(out.email!.headers["List-Unsubscribe"]!)!;
+    expect(out.email).toMatchObject({
+      rfc_message_id: "<018f0000-0000-7000-8000-000000000002@us.test>",
+      in_reply_to: "<1@us.test>",
+      reply_to: null,
+      headers: {
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "In-Reply-To": "<1@us.test>",
+        References: "<1@us.test>",
+      },
+    });
+    expect(out.text).toContain(link);
+    expect(out.email!.html).toContain(`<a href="${link}"`);
+    expect(out).toMatchObject({ subject: "Re: Hello", links: [] });
+    expect(out.email!.html).not.toMatch(/<img|links\/[co]\//);
+  });
+  it("tracks each target once, never mail links, and only where the campaign asks for it", async () => {
+    const out = await prepare({ track_clicks: true, track_opens: true }, { reply_to: "team@us.test" });
+    expect(out.links).toEqual([
+      { number: 1, url: "https://a.test/?x=1&y=2" },
+      { number: 2, url: "https://b.test" },
+    ]);
+    const html = out.email!.html!;
+    expect(html.match(/links\/c\/[\w-]{88}/g)).toHaveLength(3);
+    expect(new Set(html.match(/links\/c\/[\w-]{88}/g))).toHaveProperty("size", 2);
+    expect(html.match(/links\/o\/[\w-]{88}/g)).toHaveLength(1);
+    expect(html).toContain('href="mailto:a@b.test"');
+    expect(out.text).toContain("https://a.test/?x=1&y=2");
+    expect(out.email!.reply_to).toBe("team@us.test");
+  });
+  it("a row of the ledger without details is an error, not an empty mail", async () => {
+    expect(() => email.content({ subject: "s", text: "t", content: {}, email: null })).toThrow(/details/);
   });
 });
 
 describe("threading", () => {
   it("golden: first message, follow-up, second follow-up, a new subject", () => {
-    expect(threading("Hello", { message_ids: [], subject: null })).toEqual({
+    expect(threading("Hello", { references: [], subject: null })).toEqual({
       subject: "Hello",
       in_reply_to: null,
       headers: {},
     });
-    expect(threading("", { message_ids: ["<1@us.test>"], subject: "Hello" })).toEqual({
+    expect(threading("", { references: ["<1@us.test>"], subject: "Hello" })).toEqual({
       subject: "Re: Hello",
       in_reply_to: "<1@us.test>",
       headers: { "In-Reply-To": "<1@us.test>", References: "<1@us.test>" },
     });
-    expect(threading("", { message_ids: ["<1@us.test>", "<2@us.test>"], subject: "Re: Hello" })).toEqual({
+    expect(threading("", { references: ["<1@us.test>", "<2@us.test>"], subject: "Re: Hello" })).toEqual({
       subject: "Re: Hello",
       in_reply_to: "<2@us.test>",
       headers: { "In-Reply-To": "<2@us.test>", References: "<1@us.test> <2@us.test>" },
     });
-    expect(threading("Another", { message_ids: ["<1@us.test>"], subject: "Hello" })).toEqual({
+    expect(threading("Another", { references: ["<1@us.test>"], subject: "Hello" })).toEqual({
       subject: "Another",
       in_reply_to: null,
       headers: {},
     });
   });
-});
-
-describe("the estimate", () => {
-  it("is bound by the cap on sending days, or by the waits", () => {
-    expect(estimateDays({ people: 500, steps: 1, wait_hours: 0, daily_cap: 50, days_a_week: 7 })).toBe(10);
-    expect(estimateDays({ people: 500, steps: 1, wait_hours: 0, daily_cap: 50, days_a_week: 5 })).toBe(14);
-    expect(estimateDays({ people: 10, steps: 3, wait_hours: 168, daily_cap: 50, days_a_week: 7 })).toBe(8);
+  it("References keep the first and the latest, however long the thread", () => {
+    const references = Array.from({ length: 50 }, (_, i) => `<${i}@us.test>`);
+    const kept = threading("", { references, subject: "Hello" }).headers.References!.split(" ");
+    expect(kept).toEqual([references[0], ...references.slice(-19)]);
   });
 });

@@ -21,7 +21,7 @@ import { escapeHtml, LINK_MAX, toHtml, toText } from "./markdown.ts";
 /** Mail clients cut subjects about here. */
 const SUBJECT_SHOWN = 78;
 const SUBJECT_MAX = 500;
-const BODY_MAX = 100_000;
+const BODY_MAX = 50_000;
 /** Mail-IDs in References: the first keeps the thread together, the last say where in it this stands. */
 const REFERENCES_MAX = 20;
 

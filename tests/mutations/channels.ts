@@ -1,0 +1,84 @@
+import { type Mutation, of } from "./mutation.ts";
+
+const EMAIL = "modules/channels/email/template.test.ts";
+const SMS = "modules/channels/sms/sms.test.ts";
+
+/** What each channel keeps when it reads what people wrote. */
+export const channels: readonly Mutation[] = [
+  ...of("hostile input", [
+    {
+      promise: "No author's text keeps the process busy",
+      file: "modules/channels/email/markdown.ts",
+      find: "  if (!withinBounds(source, faults)) return refused(source);\n",
+      replace: "",
+      test: EMAIL,
+      name: "of a length and depth that no letter has is refused before it is parsed",
+    },
+    {
+      promise: "… and no misspelt variables do",
+      file: "modules/channels/placeholders.ts",
+      find: "if (++errors <= MAX_UNKNOWN) faults.push",
+      replace: "faults.push",
+      test: EMAIL,
+      name: "with thousands of unknown variables names the first twenty",
+    },
+    {
+      promise: "No value hides or turns the text around it",
+      file: "modules/channels/variables.ts",
+      find: '.replace(/[\\u200b\\u202a-\\u202e\\u2060\\u2066-\\u2069\\ufeff]/g, "")',
+      replace: "",
+      test: SMS,
+      name: "a value can neither turn nor hide the text around it",
+    },
+  ]),
+  ...of("sending", [
+    {
+      promise: "An opt-out word counts only as the whole message",
+      file: "modules/channels/sms/opt-out.ts",
+      find: "(KEYWORDS.get(fold(text)) ?? null)",
+      replace: '(KEYWORDS.get(fold(text).split(" ").at(-1)!) ?? null)',
+      test: SMS,
+      name: "a sentence that holds such a word stays an answer",
+    },
+    {
+      promise: "What the provider says of an opt-out holds",
+      file: "modules/channels/sms/inbound.ts",
+      find: "opt_out ? BY_PROVIDER[opt_out] : ",
+      replace: "",
+      test: SMS,
+      name: "the provider's own reading wins over the words, both ways",
+    },
+    {
+      promise: "Segments are counted as networks cut them",
+      file: "modules/channels/sms/encoding.ts",
+      find: "if (filled + cost(c) > size.part) {",
+      replace: "if (filled >= size.part) {",
+      test: SMS,
+      name: "characters of the extension table count two, and an escape is never cut from its character",
+    },
+    {
+      promise: "No text is longer than a provider takes, whatever the values",
+      file: "modules/channels/sms/template.ts",
+      find: "if (segments > MAX_SEGMENTS)",
+      replace: "if (segments > 1000)",
+      test: SMS,
+      name: "many segments are a warning, too many an error, counted without values",
+    },
+    {
+      promise: "A first e-mail has a subject",
+      file: "modules/channels/email/template.ts",
+      find: 'subject === "" && thread.references.length === 0',
+      replace: "false",
+      test: EMAIL,
+      name: "is needed where nothing was said before, by the author and by each person",
+    },
+    {
+      promise: "Two channels never share an id or an action",
+      file: "modules/kernel/registry.ts",
+      find: "  for (const c of channels) faults.push(...channelFaults(c));\n",
+      replace: "",
+      test: "modules/kernel/kernel.test.ts",
+      name: "a channel has an id of its own, actions named after it, and limits that are numbers",
+    },
+  ]),
+];
