@@ -7,7 +7,6 @@ import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
 import { nodesOf } from "./sequence/store.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
-import { compile, render } from "../channels/email/template.ts";
 
 type PersonRow = MergeRow & { id: string };
 
