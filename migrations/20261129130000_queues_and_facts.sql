@@ -144,3 +144,87 @@ end $$;
 
 revoke all on function kernel.register_subscriptions(jsonb), kernel.emit(text, jsonb, uuid) from public;
 grant execute on function kernel.emit(text, jsonb, uuid) to overture_user, overture_worker;
+
+-- Wakes -----------------------------------------------------------------------------------------------------------------------
+-- A wake is the message {"tenant_id"} on a queue whose consumer looks for what is due itself. Which tenants have something due is
+-- known to the module whose queue it is: its schedule calls a function of its own, which ends in kernel.wake.
+
+drop function private.wake_tenants(text);
+drop function private.is_awake(text, uuid);
+drop function private.drop_wakes();
+
+-- Puts a wake on the queue for each tenant that has none waiting. One that is being handled does not count: it may have looked
+-- before the work came. Returns the number of tenants given.
+create function kernel.wake(queue text, tenants uuid[]) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  asleep jsonb[];
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format($q$
+    select array(
+      select w.wake from (select distinct pg_catalog.jsonb_build_object('tenant_id', t) as wake from pg_catalog.unnest($1) t) w
+      where not exists (select from pgmq.%I q where q.message = w.wake and q.vt <= $2))
+  $q$, 'q_' || queue) into asleep using tenants, pg_catalog.clock_timestamp();
+  perform kernel.enqueue(queue, asleep);
+  return pg_catalog.cardinality(tenants);
+end $$;
+
+-- Removes the wakes of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this
+-- a tenant with a hundred of them would hold every worker for as long as they last.
+create function kernel.drop_wakes(queue text) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format($q$
+    delete from pgmq.%1$I q where q.msg_id in (
+      select w.msg_id from pgmq.%1$I w where w.vt <= $1 and w.message = $2 for update skip locked)
+  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), pg_catalog.jsonb_build_object('tenant_id', kernel.tenant());
+end $$;
+
+revoke all on function kernel.wake(text, uuid[]), kernel.drop_wakes(text) from public;
+grant execute on function kernel.drop_wakes(text) to overture_worker;
+
+-- campaigns: tenants with somebody to plan. Campaign by campaign: there are few that run, and what waits in a paused one or
+-- outside its window wakes nobody.
+create function private.wake_planning() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('campaigns_plan', array(
+    select distinct k.tenant_id from public.campaigns k
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and exists (
+        select from public.enrollments e
+        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())))
+$$;
+
+-- messaging: tenants with a message due, by jumping from tenant to tenant through the index instead of reading every due row.
+create function private.wake_sending() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_send', array(
+    with recursive t as (
+      (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
+      union all
+      select (
+        select m.tenant_id from public.messages m
+        where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      from t where t.tenant_id is not null)
+    select t.tenant_id from t where t.tenant_id is not null))
+$$;
+
+-- messaging: tenants with an outcome nobody knows. After a day only a webhook or a person can still tell.
+create function private.wake_reconciling() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('messaging_reconcile', array(
+    select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
+$$;
+
+-- providers: tenants with credentials, for those that an old key sealed.
+create or replace function private.wake_rotation() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
+$$;
+revoke all on function private.wake_planning(), private.wake_sending(), private.wake_reconciling(), private.wake_rotation() from public;

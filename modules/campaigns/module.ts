@@ -44,7 +44,7 @@ export const campaigns = defineModule({
       name: "campaigns.wake",
       cron: "10 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('campaigns_plan')",
+      sql: "select private.wake_planning()",
     }),
     defineSchedule({
       name: "campaigns.finish",

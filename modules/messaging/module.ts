@@ -16,7 +16,7 @@ export const messaging = defineModule({
       name: "messaging.wake",
       cron: "10 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('messaging_send')",
+      sql: "select private.wake_sending()",
     }),
     defineSchedule({
       name: "messaging.expire_leases",
@@ -41,7 +41,7 @@ export const messaging = defineModule({
       name: "messaging.reconcile",
       cron: "30 seconds",
       everySeconds: 60,
-      sql: "select private.wake_tenants('messaging_reconcile')",
+      sql: "select private.wake_reconciling()",
     }),
   ],
   pages: ["/inbox"],
