@@ -154,7 +154,7 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
     }
   };
   const plan = await seconds(() => drain("campaigns_enroll", "campaigns_plan"));
-  await admin`select private.wake_tenants('messaging_send')`;
+  await admin`select private.wake_sending()`;
   const ours = await seconds(() => drain("messaging_send"));
   const sent = await admin<Row[]>`
     select id, status, from_name, from_email, to_email, subject, body_html, body_text, headers from public.messages where tenant_id = ${me.id}`;

@@ -245,7 +245,7 @@ it("only campaigns that run and are in their window wake the planner", async () 
   const wakes = (status: string, times: number) =>
     t.sql.begin(async (tx) => {
       await tx`update public.campaigns set status = ${status} where id = ${id}`;
-      for (let i = 0; i < times; i++) await tx`select private.wake_tenants('campaigns_plan')`;
+      for (let i = 0; i < times; i++) await tx`select private.wake_planning()`;
       const [row] = await tx<{ n: number }[]>`
         select count(*)::int as n from pgmq.q_campaigns_plan q where q.message ->> 'tenant_id' = ${tenant.id}`;
       await tx`update public.campaigns set status = 'paused' where id = ${id}`;

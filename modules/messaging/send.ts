@@ -60,7 +60,7 @@ export const messagingSend = defineManualConsumer({
     const end = performance.now() + BUDGET_MS; // the date may be set meanwhile
     const connections = await ctx.tx(async (tx) => {
       // Before the look at what is due: what a dropped one announced is then seen.
-      await tx.db`select kernel.drop_wakes('messaging_send')`;
+      await tx.db`select kernel.drop_wakes(${messagingSend.queue})`;
       const rows = await tx.db<{ connection_id: string }[]>`
         select c.id as connection_id from public.connections c
         where c.tenant_id = ${ctx.tenantId} and c.status = 'active' and exists (

@@ -112,7 +112,7 @@ test("in the settlement of a search's answer: it is asked again", { timeout: 60_
   await world.drain("messaging_reconcile");
   expect(await world.states(m)).toEqual({ unknown: m.size });
   await world.timePasses(m);
-  await sql`select private.wake_tenants('messaging_reconcile')`;
+  await sql`select private.wake_reconciling()`;
   await sql.begin(async (tx) => {
     await tx`select 1 from public.messages where tenant_id = ${m.tenant.id} for update`;
     expect(await cut("settle_messages", drainOnce(kernel, consumer("messaging_reconcile")))).toBeGreaterThan(0);

@@ -43,7 +43,7 @@ test("eight claimers at once take every message once, and never more than the da
   const { tenant, campaign } = await planned(120, 50);
   // The planner holds back what cannot leave today; here all of it is due, so that only the claim stands in between.
   await t.sql`update public.senders set daily_cap = 1000 where id = ${campaign.senderId}`;
-  await t.sql`select private.wake_tenants('campaigns_plan')`;
+  await t.sql`select private.wake_planning()`;
   await settlePlans(t, tenant);
   await t.sql`update public.senders set daily_cap = 50 where id = ${campaign.senderId}`;
   expect(await messagesOf(t, campaign.id)).toHaveLength(120);

@@ -189,8 +189,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       expect(await world.states(mailing)).toEqual({ queued: mailing.size });
     },
     async tick() {
-      await sql`select kernel.tick(), private.wake_tenants('campaigns_plan'), private.wake_tenants('messaging_send'),
-        private.expire_leases(), private.wake_tenants('messaging_reconcile')`;
+      await sql`select kernel.tick(), private.wake_planning(), private.wake_sending(),
+        private.expire_leases(), private.wake_reconciling()`;
     },
     async states({ tenant }) {
       const rows = await sql<{ status: string; n: number }[]>`

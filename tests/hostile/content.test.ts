@@ -96,7 +96,7 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     await settlePlans(t, team);
     await until(
       async () => {
-        await t.sql`select private.wake_tenants('messaging_send')`;
+        await t.sql`select private.wake_sending()`;
         await t.drain("messaging_send");
         const [message] = await messagesOf(t, id);
         if (message && ["failed", "unknown"].includes(message.status))

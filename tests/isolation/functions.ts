@@ -123,13 +123,15 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.prune_tallies()": [nobody, "schedule: forgets old counts of all tenants"],
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
-  "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
+  "kernel.wake(text,uuid[])": [nobody, "called by the schedules of modules, for tenants with due work"],
+  "private.wake_planning()": [nobody, "schedule: wakes tenants with somebody to plan"],
+  "private.wake_sending()": [nobody, "schedule: wakes tenants with messages due"],
+  "private.wake_reconciling()": [nobody, "schedule: wakes tenants with unknown outcomes"],
   "private.take_delivery(uuid,text,bytea)": [
     worker,
     "the caller acts for no tenant yet; stores for the connection's own tenant only",
   ],
-  "private.drop_wakes()": [worker, `queues are closed to everybody; deletes wake messages only; ${ofThisTenant}`],
-  "private.is_awake(text,uuid)": [nobody, "looks into a queue for wake_tenants"],
+  "kernel.drop_wakes(text)": [worker, `queues are closed to everybody; deletes wake messages only; ${ofThisTenant}`],
   "private.expire_leases()": [nobody, "schedule: marks messages whose worker died, of all tenants"],
   "private.finish_campaigns()": [nobody, "schedule: ends campaigns that are through, of all tenants"],
 };

@@ -133,6 +133,6 @@ export async function settlePlans(t: TestKernel, tenant: TestTenant): Promise<vo
 
 /** As the schedule does every ten seconds. */
 export async function wakePlanner(t: TestKernel, tenant: TestTenant): Promise<void> {
-  await t.sql`select private.wake_tenants('campaigns_plan')`;
+  await t.sql`select private.wake_planning()`;
   await settlePlans(t, tenant);
 }

@@ -198,6 +198,40 @@ const workerKernel = testKernel({ WORKER_TYPE: "probe_manual" }, [
   defineModule({ name: "probe", needs: [], consumers: [manual] }),
 ]);
 
+test("a team that has a wake waiting gets no second; one that is being handled does not count", async () => {
+  const [one, two] = [await t.tenant(), await t.tenant()];
+  const wakes = async (tenantId: string) =>
+    (await t.sql`select 1 from pgmq.q_probe_wakes where message->>'tenant_id' = ${tenantId}`).length;
+  await t.sql`select kernel.create_queue('probe_wakes')`;
+  const wake = (...tenants: string[]) => t.sql`select kernel.wake('probe_wakes', ${tenants}::uuid[])`;
+  await wake(one.id, one.id, two.id);
+  await wake(one.id, two.id);
+  expect([await wakes(one.id), await wakes(two.id)]).toEqual([1, 1]);
+  await t.sql`update pgmq.q_probe_wakes set vt = clock_timestamp() + interval '1 minute' where message->>'tenant_id' = ${one.id}`;
+  await wake(one.id, two.id);
+  expect([await wakes(one.id), await wakes(two.id)]).toEqual([2, 1]);
+  await expect(t.sql`select kernel.wake('no_such_queue', '{}')`).rejects.toThrow(/no such queue/);
+});
+
+test("dropping a team's wakes leaves the one being handled, other messages and other teams' wakes", async () => {
+  const [one, two] = [await t.tenant(), await t.tenant()];
+  await t.sql`select kernel.create_queue('probe_wakes')`;
+  const wake = { tenant_id: one.id };
+  const messages = [wake, wake, wake, { ...wake, id: 7 }, { tenant_id: two.id }];
+  await t.sql`select pgmq.send('probe_wakes', m) from jsonb_array_elements(${t.sql.json(messages)}) m`;
+  await t.sql`update pgmq.q_probe_wakes set vt = clock_timestamp() + interval '1 minute'
+    where msg_id = (select min(msg_id) from pgmq.q_probe_wakes where message->>'tenant_id' = ${one.id})`;
+  await one.run((ctx) => ctx.db`select kernel.drop_wakes('probe_wakes')`);
+  const left = await t.sql`
+    select message, vt > clock_timestamp() as hidden from pgmq.q_probe_wakes
+    where message->>'tenant_id' in (${one.id}, ${two.id}) order by msg_id`;
+  expect([...left]).toEqual([
+    { message: wake, hidden: true },
+    { message: messages[3], hidden: false },
+    { message: messages[4], hidden: false },
+  ]);
+});
+
 test("WORKER_TYPE with an unknown queue fails at start and names the known ones", async () => {
   await expect(startWorker(wrongKernel.kernel)).rejects.toThrow(/messaging_send/);
 });
