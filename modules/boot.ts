@@ -1,7 +1,9 @@
 import { analytics } from "./analytics/module.ts";
 import { campaigns } from "./campaigns/module.ts";
+import { channels } from "./channels/module.ts";
 import { compliance } from "./compliance/module.ts";
 import { contacts } from "./contacts/module.ts";
+import { demo } from "./demo/module.ts";
 import { installKernel } from "./kernel/database/install.ts";
 import { createKernel, type Kernel } from "./kernel/kernel.ts";
 import type { ModuleDef } from "./kernel/module.ts";
@@ -10,7 +12,6 @@ import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
 import { ensureClaim } from "./tenancy/claim.ts";
-import { sandbox } from "./sandbox/module.ts";
 import { tenancy } from "./tenancy/module.ts";
 
 export type { Kernel } from "./kernel/kernel.ts";
@@ -20,12 +21,13 @@ export const modules: readonly ModuleDef[] = [
   tenancy,
   operations,
   contacts,
+  channels,
   providers,
   campaigns,
   messaging,
   compliance,
   analytics,
-  sandbox,
+  demo,
 ];
 
 /**

@@ -61,7 +61,7 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   ];
   const sender = await senderOf(ctx, campaign);
   const provider = ctx.registry.providers.find((p) => p.id === sender?.provider);
-  checks.push(...senderChecks(sender, provider?.parseWebhook !== undefined));
+  checks.push(...senderChecks(sender, provider?.webhook !== undefined));
 
   const uses = templates.flatMap((t) => t.uses).filter((u) => u.fallback === null);
   const audience = await audienceReport(ctx, campaign, uses);

@@ -18,7 +18,11 @@ export type Fault = { field: string; level: "error" | "warning"; id: string; det
 export type VariableUse = { name: string; fallback: string | null };
 
 /** A template read once; `parts` is the channel's own. */
-export type CompiledTemplate<Parts = unknown> = { uses: readonly VariableUse[]; faults: readonly Fault[]; parts: Parts };
+export type CompiledTemplate<Parts = unknown> = {
+  uses: readonly VariableUse[];
+  faults: readonly Fault[];
+  parts: Parts;
+};
 
 /** Gives a person's value of a variable, or null. */
 export type ValueOf = (name: string) => string | null;

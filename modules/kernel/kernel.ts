@@ -136,6 +136,7 @@ export function createKernel(
     async close() {
       stopping.abort();
       await samples.close();
+      await Promise.all(registry.providers.map((p) => p.close?.()));
       await database.close();
     },
   };

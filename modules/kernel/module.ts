@@ -1,6 +1,7 @@
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
+import type { AnyChannel } from "./channel.ts";
 import type { AnyProvider } from "./provider.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
@@ -14,6 +15,9 @@ export type ModuleDef = {
   operations?: readonly AnyOperation[];
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
+  channels?: readonly AnyChannel[];
+  /** Kinds of provider this module uses that are no channel, such as `llm` or `crm`. A channel's id is a category by itself. */
+  categories?: readonly string[];
   providers?: readonly AnyProvider[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];

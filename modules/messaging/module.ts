@@ -7,7 +7,7 @@ import { messagingSend } from "./send.ts";
 /** Messaging: the ledger of every message, the sender, and what recipients do. Owns messages, attempts, message_events, tracked_links. */
 export const messaging = defineModule({
   name: "messaging",
-  needs: ["contacts", "providers"],
+  needs: ["channels", "contacts", "providers"],
   permissions: { "messages:read": "viewer", "messages:write": "member" },
   operations: [listMessages, getMessage, resolveMessage, listThreads, getThread],
   consumers: [messagingSend, messagingReconcile],

@@ -60,8 +60,9 @@ export const messagingReconcile = defineManualConsumer({
 
 async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promise<Left> {
   const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
-  const rule = provider.reconcile;
-  if (rule.by === "none" || (rule.by === "search" && !provider.findMessage)) return "nothing";
+  const { send } = provider;
+  if (!send || send.reconcile.by === "none") return "nothing";
+  const rule = send.reconcile;
   if (rule.by === "key") {
     // The same key again: the provider answers with what it did the first time, or sends it now, once.
     return await ctx.tx(async (tx): Promise<Left> => {
@@ -88,7 +89,7 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
       // Oldest first: the others are younger still.
       if (age_seconds < SEARCH_AFTER_SECONDS) left = "too young";
       if (ctx.signal.aborted || left === "too young") break;
-      const found = await provider.findMessage!(id, connection, ctx.http);
+      const found = await send.find!(id, connection, ctx.http);
       outcomes.push(
         found
           ? { id, attempt, outcome: "sent", provider_message_id: found.provider_message_id }

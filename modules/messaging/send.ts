@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
-import type { AnyProvider, Connection, OutboundEmail, SendOutcome } from "../kernel/provider.ts";
+import type { EmailContent } from "../channels/email/content.ts";
+import type { Connection, OutboundMessage, SendCapability, SendOutcome } from "../kernel/provider.ts";
 import { openConnection } from "../providers/connections.ts";
 
 /**
@@ -9,8 +10,12 @@ import { openConnection } from "../providers/connections.ts";
  * the settlement. A crash between claim and settlement leaves an expired lease, which becomes `unknown`, never a second send.
  */
 
-/** Longest lawful wait for a provider (15 s a call) and its settlement, with room: past it the worker is taken for dead. */
-const LEASE_SECONDS = 120;
+/**
+ * How long a claim is held: the slowest lawful call, with room for a pause before it and the settlement after it. Past it the worker
+ * is taken for dead. One claim is one round: one batch, or single calls side by side, so calls do not add up.
+ */
+export const leaseSeconds = ({ call_seconds }: Pick<SendCapability<unknown, unknown>, "call_seconds">): number =>
+  Math.ceil(2 * call_seconds) + 30;
 /** One message's share of the worker; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
 /** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
@@ -42,7 +47,11 @@ const TOO_LATE: SendOutcome = {
   after_seconds: 0,
 };
 
-type Opened = { provider: AnyProvider; connection: Connection<Record<string, unknown>> };
+type Opened = {
+  providerId: string;
+  send: SendCapability<Record<string, unknown>, EmailContent>;
+  connection: Connection<Record<string, unknown>>;
+};
 
 export const messagingSend = defineManualConsumer({
   queue: "messaging_send",
@@ -76,8 +85,9 @@ export const messagingSend = defineManualConsumer({
 
 /** Sends on one connection until nothing is due (false) or the time is up (true). */
 async function drainConnection(ctx: ManualCtx, connectionId: string, end: number): Promise<boolean> {
-  const opened = await ctx.tx((tx) => openConnection(tx, connectionId));
-  if (!opened.provider.send) return false;
+  const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
+  if (!provider.send) return false;
+  const opened: Opened = { providerId: provider.id, send: provider.send, connection };
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, () => drainLane(ctx, opened, end)));
   const failed = lanes.find((l) => l.status === "rejected");
   if (failed) throw failed.reason;
@@ -85,13 +95,13 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
 }
 
 async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
-  const { provider } = opened;
+  const { batch } = opened.send;
   const connectionId = opened.connection.id;
+  const lease = leaseSeconds(opened.send);
   const perSecond = ratePerSecond(opened);
   // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
-  const size =
-    provider.limits.batch > 1 ? provider.limits.batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
-  const calls = provider.limits.batch > 1 ? 1 : size;
+  const size = batch > 1 ? batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
+  const calls = batch > 1 ? 1 : size;
   const bucket = `connection:${connectionId}`;
   let wait = 0;
 
@@ -108,13 +118,13 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     if (wait > MAX_WAIT_SECONDS) return false;
     if (wait > 0) continue;
     const claimed = await ctx.tx(async (tx) => [
-      ...(await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${LEASE_SECONDS}, ${connectionId})`),
+      ...(await tx.db<Claimed[]>`select * from private.claim_messages(${size}, ${lease}, ${connectionId})`),
     ]);
     if (claimed.length === 0) return false;
     // Frozen since the claim? The lease may be over, and somebody else at it. The date goes on while a machine sleeps, the
     // monotonic clock when the date is set back.
     const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
-    const late = passed > (LEASE_SECONDS / 4) * 1000;
+    const late = passed > (lease / 4) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
     await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;
@@ -123,34 +133,41 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
 }
 
 /** The provider's documented rate, unless the connection says otherwise (a bigger plan). */
-function ratePerSecond({ provider, connection }: Opened): number {
+function ratePerSecond({ send, connection }: Opened): number {
   const own = Number(connection.settings.per_second);
-  return Number.isFinite(own) && own > 0 ? own : provider.limits.per_second;
+  return Number.isFinite(own) && own > 0 ? own : send.per_second;
 }
 
 /** Calls the provider. Whatever goes wrong in here is an outcome: an exception must not hide that a call was made. */
-async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
-  const emails: OutboundEmail[] = claimed.map((m) => ({
+async function deliver(
+  ctx: ManualCtx,
+  { providerId, send, connection }: Opened,
+  claimed: Claimed[],
+): Promise<SendOutcome[]> {
+  const messages = claimed.map((m): OutboundMessage<EmailContent> => ({
     id: m.id,
-    from: { email: m.from_email, name: m.from_name || null },
-    to: { email: m.to_email },
-    reply_to: m.reply_to,
-    subject: m.subject,
-    html: m.body_html ?? "",
-    text: m.body_text,
-    message_id: m.rfc_message_id,
-    headers: m.headers,
+    action: "email.send",
+    from: { address: m.from_email, name: m.from_name || null },
+    to: { address: m.to_email },
+    content: {
+      reply_to: m.reply_to,
+      subject: m.subject,
+      html: m.body_html ?? "",
+      text: m.body_text,
+      message_id: m.rfc_message_id,
+      headers: m.headers,
+    },
   }));
-  const batches = provider.limits.batch > 1 ? [emails] : emails.map((e) => [e]);
+  const batches = send.batch > 1 ? [messages] : messages.map((m) => [m]);
   const started = performance.now();
   const outcomes = await Promise.all(
     batches.map(async (batch): Promise<SendOutcome[]> => {
       try {
-        const answers = await provider.send!(batch, connection, ctx.http);
+        const answers = await send.send(batch, connection, ctx.http);
         if (answers.length === batch.length) return answers;
-        throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
+        throw new Error(`${providerId} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {
-        ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
+        ctx.log.error("an adapter threw", { provider: providerId, connection: connection.id, error });
         return batch.map(() => ({
           outcome: "unknown",
           code: "adapter_error",
@@ -161,13 +178,13 @@ async function deliver(ctx: ManualCtx, { provider, connection }: Opened, claimed
   );
   const flat = outcomes.flat();
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
-    provider: provider.id,
+    provider: providerId,
   });
   for (const kind of new Set(flat.map((o) => o.outcome))) {
     ctx.metrics.count(
       "overture_sends_total",
       "Messages by outcome",
-      { provider: provider.id, outcome: kind },
+      { provider: providerId, outcome: kind },
       flat.filter((o) => o.outcome === kind).length,
     );
   }

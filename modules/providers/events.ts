@@ -3,11 +3,11 @@ import { z } from "zod";
 import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import type { ProviderEvent } from "../kernel/provider.ts";
+import type { DeliveryContext, ProviderEvent } from "../kernel/provider.ts";
+import type { Registry } from "../kernel/registry.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { fetchInboundMail, receive } from "./inbound-mail.ts";
 import { plain } from "./inbound.ts";
-import { providers } from "./registry.ts";
 
 /** Works through stored webhooks: one read, one call per connection, one write, whatever the size of the batch. */
 
@@ -19,6 +19,7 @@ type Delivery = {
   connection_id: string;
   provider: string;
   body: Uint8Array;
+  context: DeliveryContext;
   processed: boolean;
   attempts: number;
 };
@@ -44,7 +45,7 @@ export const webhooksIn = defineConsumer({
 
 async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
   const rows = await ctx.db<Delivery[]>`
-    select d.id, d.connection_id, c.provider, d.body, d.processed_at is not null as processed, d.attempts
+    select d.id, d.connection_id, c.provider, d.body, d.context, d.processed_at is not null as processed, d.attempts
     from public.webhook_deliveries d join public.connections c on c.tenant_id = d.tenant_id and c.id = d.connection_id
     where d.tenant_id = ${ctx.tenantId} and d.id = any(${ids}::uuid[])`;
   const deliveries = new Map(rows.map((r) => [r.id, r]));
@@ -54,7 +55,7 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
 
   for (const delivery of rows) {
     if (delivery.processed) continue;
-    const parsed = read(delivery);
+    const parsed = read(ctx.registry, delivery);
     if ("error" in parsed) {
       finished.set(delivery.id, { id: delivery.id, error: parsed.error });
       outcomes.set(delivery.id, dead(parsed.error));
@@ -62,7 +63,7 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
     }
     finished.set(delivery.id, { id: delivery.id, error: null });
     for (const event of parsed.events) {
-      if (event.kind === "inbound") await receive(ctx, delivery.connection_id, event.email);
+      if (event.kind === "inbound") await receive(ctx, delivery.connection_id, event.message);
       else if (event.kind === "inbound_ref") {
         await ctx.enqueue(fetchInboundMail, {
           tenant_id: ctx.tenantId,
@@ -102,14 +103,13 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
 }
 
 /** The bytes as events, or the reason why they are none. Nothing a provider sends may throw out of the batch. */
-function read(delivery: Delivery): { events: ProviderEvent[] } | { error: string } {
-  const provider = providers.find((p) => p.id === delivery.provider);
-  if (!provider?.parseWebhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
+function read(registry: Registry, delivery: Delivery): { events: ProviderEvent[] } | { error: string } {
+  const provider = registry.providers.find((p) => p.id === delivery.provider);
+  if (!provider?.webhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
   try {
-    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(delivery.body));
-    return { events: provider.parseWebhook(body) };
+    return { events: provider.webhook.parse(delivery.body, delivery.context) };
   } catch (error) {
-    const why = error instanceof AppError ? error.message : `The body is not JSON: ${(error as Error).message}`;
+    const why = error instanceof AppError ? error.message : `The body cannot be read: ${(error as Error).message}`;
     return { error: plain(why, 500) };
   }
 }

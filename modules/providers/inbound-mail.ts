@@ -2,13 +2,14 @@ import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import type { InboundEmail } from "../kernel/provider.ts";
+import type { InboundMessage } from "../kernel/provider.ts";
+import type { EmailInbound } from "../channels/email/content.ts";
 import { openConnection } from "./connections.ts";
 import { readInbound } from "./inbound.ts";
 
 /** Stores received mail on its thread. A person's answer stops the sequence; a machine's does not. Once per mail. */
-export async function receive(ctx: Ctx, connectionId: string, email: InboundEmail): Promise<void> {
-  const { mail, kind } = readInbound(email);
+export async function receive(ctx: Ctx, connectionId: string, message: InboundMessage): Promise<void> {
+  const { mail, kind } = readInbound(message as InboundMessage<EmailInbound>);
   if (!mail.from_email.includes("@") || mail.provider_inbound_id === "") {
     ctx.log.warn("a received mail names no sender", { connection: connectionId, inbound_id: mail.provider_inbound_id });
     return;
@@ -31,9 +32,9 @@ export const fetchInboundMail = defineManualConsumer({
         if (error instanceof AppError && error.code === "not_found") return null;
         throw error;
       });
-    if (!opened?.provider.fetchInbound) return done();
-    const email = await opened.provider.fetchInbound(ref, opened.connection, ctx.http);
-    await ctx.tx((tx) => receive(tx, connection_id, email));
+    if (!opened?.provider.inbound) return done();
+    const message = await opened.provider.inbound.fetch(ref, opened.connection, ctx.http);
+    await ctx.tx((tx) => receive(tx, connection_id, message));
     return done();
   },
 });

@@ -1,21 +1,26 @@
 import { describe, expect, test } from "vitest";
-import type { InboundEmail } from "../kernel/provider.ts";
+import type { EmailInbound } from "../channels/email/content.ts";
+import type { InboundMessage, Party } from "../kernel/provider.ts";
 import { kindOf, plain, readInbound, referencesOf, visibleReply } from "./inbound.ts";
 
-const mail = (over: Partial<InboundEmail> = {}): InboundEmail => ({
+type Over = Partial<EmailInbound> & { from?: Party; text?: string; to?: string[] };
+
+const mail = ({ from, text, to, ...details }: Over = {}): InboundMessage<EmailInbound> => ({
   provider_inbound_id: "in-1",
-  from: { email: "Rita@Example.com", name: "Rita" },
-  to: ["Sales@sandbox.test"],
-  subject: "Re: Hello",
-  text: "Sounds good",
-  html: null,
-  headers: { "in-reply-to": "<first@sandbox.test>" },
-  rfc_message_id: "<abc@example.com>",
-  ...over,
+  from: from ?? { address: "Rita@Example.com", name: "Rita" },
+  to: to ?? ["Sales@sandbox.test"],
+  text: text ?? "Sounds good",
+  details: {
+    subject: "Re: Hello",
+    html: null,
+    headers: { "in-reply-to": "<first@sandbox.test>" },
+    rfc_message_id: "<abc@example.com>",
+    ...details,
+  },
 });
 
 describe("what kind of mail it is", () => {
-  const machine: [string, Partial<InboundEmail>][] = [
+  const machine: [string, Over][] = [
     ["RFC 3834", { headers: { "auto-submitted": "auto-replied" } }],
     ["RFC 3834 with a parameter", { headers: { "auto-submitted": "Auto-Generated; owner=x" } }],
     ["Gmail's vacation responder", { headers: { "x-autoreply": "yes", precedence: "bulk", "in-reply-to": "<a@b>" } }],
@@ -27,26 +32,26 @@ describe("what kind of mail it is", () => {
     ],
     ["a read receipt", { headers: { "content-type": "multipart/report; report-type=disposition-notification" } }],
     ["a null return path", { headers: { "return-path": "<>" } }],
-    ["a no-reply address", { from: { email: "no-reply@tickets.example.com" } }],
+    ["a no-reply address", { from: { address: "no-reply@tickets.example.com" } }],
     ["a German subject alone", { subject: "Abwesenheitsnotiz: Hello", headers: {} }],
     ["a French subject alone", { subject: "Réponse automatique : Hello", headers: {} }],
     ["a Japanese subject alone", { subject: "自動返信: Hello", headers: {} }],
   ];
   test.each(machine)("auto_reply: %s", (_, over) => expect(kindOf(mail(over))).toBe("auto_reply"));
 
-  const report: [string, Partial<InboundEmail>][] = [
+  const report: [string, Over][] = [
     ["RFC 3464", { headers: { "content-type": 'multipart/report; report-type="delivery-status"; boundary=x' } }],
     ["X-Failed-Recipients", { headers: { "x-failed-recipients": "a@b.c", "auto-submitted": "auto-replied" } }],
-    ["the mailer daemon", { from: { email: "MAILER-DAEMON@mx.example.com" } }],
+    ["the mailer daemon", { from: { address: "MAILER-DAEMON@mx.example.com" } }],
   ];
   test.each(report)("delivery_report: %s", (_, over) => expect(kindOf(mail(over))).toBe("delivery_report"));
 
-  const person: [string, Partial<InboundEmail>][] = [
+  const person: [string, Over][] = [
     ["an ordinary answer", {}],
     ["Auto-Submitted: no", { headers: { "auto-submitted": "no" } }],
     ["an answer that quotes an absence subject", { subject: "Out of office", headers: { "in-reply-to": "<a@b>" } }],
     ["a person writing through a group", { headers: { precedence: "list" } }],
-    ["a name that starts like one", { from: { email: "noreplyson@example.com" } }],
+    ["a name that starts like one", { from: { address: "noreplyson@example.com" } }],
     ["«on leave» within a sentence", { subject: "My boss is on leave", headers: {} }],
   ];
   test.each(person)("reply: %s", (_, over) => expect(kindOf(mail(over))).toBe("reply"));
@@ -104,7 +109,7 @@ describe("what the database can hold", () => {
     const { mail: read } = readInbound(
       mail({
         subject: "Re:\r\nBcc: x@y.z",
-        from: { email: "Rita@Example.com", name: "R\u0000i\nta" },
+        from: { address: "Rita@Example.com", name: "R\u0000i\nta" },
         text: "a\u0000b\ud800c",
       }),
     );

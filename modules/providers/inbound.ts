@@ -1,5 +1,6 @@
 import EmailReplyParser from "email-reply-parser";
-import type { InboundEmail } from "../kernel/provider.ts";
+import type { EmailInbound } from "../channels/email/content.ts";
+import type { InboundMessage } from "../kernel/provider.ts";
 
 /** Reads received mail: who really wrote it, what it answers, and which part of it is new. Pure. */
 
@@ -34,7 +35,8 @@ export const plain = (text: string, max: number): string => text.slice(0, max).t
 
 const oneLine = (text: string, max: number): string => plain(text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim(), max);
 
-export function readInbound(mail: InboundEmail): { mail: ReceivedMail; kind: MailKind } {
+export function readInbound(mail: InboundMessage<EmailInbound>): { mail: ReceivedMail; kind: MailKind } {
+  const { subject, html, headers, rfc_message_id } = mail.details;
   const kind = kindOf(mail);
   const full = plain(mail.text.replaceAll("\r\n", "\n"), MAX_TEXT);
   // A machine's text is kept whole: it quotes by its own rules.
@@ -43,15 +45,15 @@ export function readInbound(mail: InboundEmail): { mail: ReceivedMail; kind: Mai
     kind,
     mail: {
       provider_inbound_id: plain(mail.provider_inbound_id, 300),
-      from_email: oneLine(mail.from.email, 320).toLowerCase(),
+      from_email: oneLine(mail.from.address, 320).toLowerCase(),
       from_name: oneLine(mail.from.name ?? "", 120),
       to_email: oneLine(mail.to[0] ?? "", 320).toLowerCase(),
-      subject: oneLine(mail.subject, 500),
+      subject: oneLine(subject, 500),
       text,
-      html: mail.html === null || mail.html.length > MAX_HTML ? null : plain(mail.html, MAX_HTML),
-      headers: { ...keptHeaders(mail.headers), ...(text === full.trim() ? {} : { full_text: full }) },
-      rfc_message_id: messageIds(mail.rfc_message_id ?? "")[0] ?? null,
-      references: referencesOf(mail.headers),
+      html: html === null || html.length > MAX_HTML ? null : plain(html, MAX_HTML),
+      headers: { ...keptHeaders(headers), ...(text === full.trim() ? {} : { full_text: full }) },
+      rfc_message_id: messageIds(rfc_message_id ?? "")[0] ?? null,
+      references: referencesOf(headers),
     },
   };
 }
@@ -89,10 +91,10 @@ export function visibleReply(text: string): string {
 }
 
 /** Whether somebody or something wrote it. RFC 3834 first, then what vendors do instead of it. */
-export function kindOf({ from, subject, headers }: Pick<InboundEmail, "from" | "subject" | "headers">): MailKind {
+export function kindOf({ from, details: { subject, headers } }: InboundMessage<EmailInbound>): MailKind {
   const get = (name: string) => (headers[name] ?? "").trim().toLowerCase();
   const contentType = get("content-type");
-  const sender = from.email.toLowerCase();
+  const sender = from.address.toLowerCase();
 
   if (/report-type="?delivery-status/.test(contentType) || get("x-failed-recipients") !== "") return "delivery_report";
   if (/^(mailer-daemon|postmaster)@/.test(sender)) return "delivery_report";

@@ -20,7 +20,7 @@ import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
 /** Providers: the teams' own accounts, their senders, and the webhooks that come back. Owns connections, senders, webhook_deliveries. */
 export const providers = defineModule({
   name: "providers",
-  needs: ["tenancy"],
+  needs: ["tenancy", "channels"],
   permissions: {
     "providers:read": "viewer",
     "providers:write": "admin",

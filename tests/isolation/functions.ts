@@ -120,7 +120,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
   "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
-  "private.take_delivery(uuid,text,bytea)": [
+  "private.take_delivery(uuid,text,bytea,jsonb)": [
     worker,
     "the caller acts for no tenant yet; stores for the connection's own tenant only",
   ],

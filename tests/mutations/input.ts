@@ -154,7 +154,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A callback that comes again is known",
-    file: "migrations/20261121090500_webhook_intake.sql",
+    file: "migrations/20261129140000_provider_categories.sql",
     find: "  if stored is null then return false; end if;\n",
     replace: "",
     test: hostile("webhooks"),
@@ -219,7 +219,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "SMTP goes by the same lookup",
-    file: "modules/providers/email/smtp.ts",
+    file: "modules/providers/email/smtp/adapter.ts",
     find: ", lookup: http.lookupFor(settings.port) });",
     replace: " });",
     test: hostile("ssrf"),
