@@ -87,7 +87,7 @@ export async function seedTenant(
 
     if (messages > 0) {
       await reserved.unsafe(`
-        insert into public.connections (tenant_id, id, provider, channel, name, status, credentials) values ('${tenantId}', '${connectionId}', 'smtp', 'email', 'Seeded', 'active', 'v1.unused');
+        insert into public.connections (tenant_id, id, provider, category, name, status, credentials) values ('${tenantId}', '${connectionId}', 'smtp', 'email', 'Seeded', 'active', 'v1.unused');
         insert into public.senders (tenant_id, id, connection_id, from_email) values ('${tenantId}', '${senderId}', '${connectionId}', 'sam@seeded.example');
         insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id, started_at) values ('${tenantId}', '${campaignId}', 'Seeded', 'done', '${senderId}', '${connectionId}', now());
         insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values ('${tenantId}', '${stepId}', '${campaignId}', 1, 'Hello', 'Dear')`);

@@ -553,30 +553,39 @@ begin
 end $$;
 grant execute on function kernel.queue_lags() to overture_user, overture_worker;
 
--- object function kernel.wake(text,uuid[]) sha256:836e73f324f183ca
--- Wakes a consumer for each of these tenants: one message {"tenant_id"}. A tenant that has one waiting gets no second. Returns how many
--- tenants there were. Run by schedules of the module that owns the queue.
+-- object function kernel.wake(text,uuid[]) sha256:f58034d7a250648c
+-- Puts a wake on the queue for each tenant that has none waiting. One that is being handled does not count: it may have looked
+-- before the work came. Returns the number of tenants given.
 create or replace function kernel.wake(queue text, tenants uuid[]) returns int
 language plpgsql volatile security definer set search_path = '' as $$
 declare
-  asleep uuid[];
+  asleep jsonb[];
 begin
-  if coalesce(pg_catalog.cardinality(tenants), 0) = 0 then return 0; end if;
-  execute pg_catalog.format('select array(select t from pg_catalog.unnest($1) t where not exists (select from pgmq.%I q '
-    'where q.message ->> ''tenant_id'' = t::text and q.vt <= pg_catalog.clock_timestamp()))', 'q_' || queue) into asleep using tenants;
-  perform kernel.enqueue(queue, array(select pg_catalog.jsonb_build_object('tenant_id', t) from pg_catalog.unnest(asleep) t));
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format($q$
+    select array(
+      select w.wake from (select distinct pg_catalog.jsonb_build_object('tenant_id', t) as wake from pg_catalog.unnest($1) t) w
+      where not exists (select from pgmq.%I q where q.message = w.wake and q.vt <= $2))
+  $q$, 'q_' || queue) into asleep using tenants, pg_catalog.clock_timestamp();
+  perform kernel.enqueue(queue, asleep);
   return pg_catalog.cardinality(tenants);
 end $$;
 
--- object function kernel.drop_wakes(text) sha256:cd02bb7a1ca30b13
--- Wake messages of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this a tenant
--- whose planner left a hundred of them would hold every worker for as long as they last.
+-- object function kernel.drop_wakes(text) sha256:59c2e23536113d4b
+-- Removes the wakes of the current tenant that wait beside the one being handled: they say nothing it does not know. Without this
+-- a tenant with a hundred of them would hold every worker for as long as they last.
 create or replace function kernel.drop_wakes(queue text) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 begin
-  execute pg_catalog.format('delete from pgmq.%1$I q where q.msg_id in (select w.msg_id from pgmq.%1$I w '
-    'where w.vt <= pg_catalog.clock_timestamp() and w.message ->> ''tenant_id'' = $1 for update skip locked)', 'q_' || queue)
-    using kernel.tenant()::text;
+  if not exists (select from kernel.queues q where q.name = queue) then
+    raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
+  end if;
+  execute pg_catalog.format($q$
+    delete from pgmq.%1$I q where q.msg_id in (
+      select w.msg_id from pgmq.%1$I w where w.vt <= $1 and w.message = $2 for update skip locked)
+  $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), pg_catalog.jsonb_build_object('tenant_id', kernel.tenant());
 end $$;
 grant execute on function kernel.drop_wakes(text) to overture_worker;
 

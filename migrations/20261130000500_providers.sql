@@ -98,6 +98,8 @@ create table public.webhook_deliveries (
   connection_id uuid not null,
   delivery_id text not null check (length(delivery_id) between 1 and 300),
   body bytea not null,
+  -- What the proof covered beside the body, such as our message id in the query of a signed URL.
+  context jsonb not null default '{}' check (jsonb_typeof(context) = 'object' and pg_column_size(context) <= 4000),
   received_at timestamptz not null default kernel.now(),
   processed_at timestamptz,
   -- Times its events matched no message: a webhook may overtake the record of the send.

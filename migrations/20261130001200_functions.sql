@@ -553,17 +553,12 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
 
--- object function private.wake_rotation() sha256:e2e2ce1c09bff3c3
--- One message per team that has connections; the consumer knows which key is current, the database does not.
+-- object function private.wake_rotation() sha256:3836311513e0e474
+-- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does not.
 create or replace function private.wake_rotation() returns int
-language plpgsql volatile security definer set search_path = '' as $$
-declare
-  messages jsonb[] := array(select pg_catalog.jsonb_build_object('tenant_id', t)
-    from (select distinct c.tenant_id as t from public.connections c) d);
-begin
-  perform kernel.enqueue('providers_rotate', messages);
-  return pg_catalog.cardinality(messages);
-end $$;
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
+$$;
 
 -- object function private.connection_for_webhook(uuid) sha256:94dac8d5359c1119
 -- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
@@ -574,11 +569,11 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.connection_for_webhook(uuid) to overture_worker;
 
--- object function private.take_delivery(uuid,text,bytea) sha256:f8ce75778f8cb893
+-- object function private.take_delivery(uuid,text,bytea,jsonb) sha256:d8d22251b6adf527
 -- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
 -- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
 -- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
-create or replace function private.take_delivery(connection uuid, delivery text, body bytea) returns boolean
+create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   owner uuid;
@@ -586,13 +581,14 @@ declare
 begin
   select c.tenant_id into owner from public.connections c where c.id = connection;
   if owner is null then return null; end if;
-  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body) values (owner, connection, delivery, body)
+  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
+  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
   on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
   if stored is null then return false; end if;
   perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
   return true;
 end $$;
-grant execute on function private.take_delivery(uuid, text, bytea) to overture_worker;
+grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
 
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
@@ -1347,7 +1343,7 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:8c83f516d11171bc
+-- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1361,7 +1357,6 @@ language sql volatile set search_path = '' as $$
   ), next as (
     select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
     from runs r
-    -- A task's outcome without a branch of its own goes on like the others.
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (
@@ -1384,6 +1379,18 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from moved
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- object function private.finish_step(jsonb) sha256:707fb853ed2ec3f1
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
+-- whose task is finished.
+create or replace function private.finish_step(settled jsonb) returns int
+language sql volatile security definer set search_path = '' as $$
+  select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
+  from pg_catalog.jsonb_array_elements(settled) s (item)
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  having pg_catalog.count(*) > 0
+$$;
+grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
 -- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not

@@ -3,6 +3,7 @@ import { campaigns } from "./campaigns/module.ts";
 import { channels } from "./channels/module.ts";
 import { compliance } from "./compliance/module.ts";
 import { contacts } from "./contacts/module.ts";
+import { demo } from "./demo/module.ts";
 import { installKernel } from "./kernel/database/install.ts";
 import { createKernel, type Kernel } from "./kernel/kernel.ts";
 import type { ModuleDef } from "./kernel/module.ts";
@@ -11,7 +12,6 @@ import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
 import { ensureClaim } from "./tenancy/claim.ts";
-import { sandbox } from "./sandbox/module.ts";
 import { tenancy } from "./tenancy/module.ts";
 
 export type { Kernel } from "./kernel/kernel.ts";
@@ -27,7 +27,7 @@ export const modules: readonly ModuleDef[] = [
   messaging,
   compliance,
   analytics,
-  sandbox,
+  demo,
 ];
 
 /**

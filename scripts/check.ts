@@ -26,7 +26,10 @@ const fault = (path: string, what: string) => faults.push(`${path}: ${what}`);
 const code = tracked.filter((p) => /\.(ts|svelte|mjs)$/.test(p) && !p.endsWith(".d.ts"));
 const imports = (text: string) =>
   [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)["']([^"']+)["']/gm)].map((m) => m[1]!);
-const isTest = (p: string) => /\.test\.ts$|^tests\/|\/testing\.ts$|conformance\.ts$/.test(p);
+/** An emulation is a fake for tests and the sandbox: no part of the product loads it. */
+const isFake = (p: string) => /\/emulation\.ts$|^modules\/sandbox\//.test(p);
+const isTest = (p: string) =>
+  /\.test\.ts$|^tests\/|\/testing\.ts$|\/conformance\/|\/fixtures\.ts$|\/emulation\.ts$/.test(p);
 
 /** web → types of functions/api · functions → modules · module → kernel and modules in its `needs` · kernel → no module. */
 function importDirection() {
@@ -49,6 +52,8 @@ function importDirection() {
       const target = normalize(join(dirname(path), spec));
       if (!/\.(ts|svelte|js|mjs|json|css|d\.ts)$/.test(spec) && top !== "web")
         fault(path, `imports ${spec} without its ending`);
+      if (isFake(target) && !isFake(path) && !isTest(path) && top !== "scripts")
+        fault(path, `imports ${spec}, a fake of the sandbox`);
       if (isTest(path)) continue;
       const to = target.split("/")[0]!;
       if (top === "modules") {

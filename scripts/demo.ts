@@ -2,7 +2,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
-import { DEMO_STEPS, demoPerson } from "../modules/sandbox/people.ts";
+import { DEMO_STEPS, demoPerson } from "../modules/demo/people.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
 
 /**

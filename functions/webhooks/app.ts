@@ -26,8 +26,9 @@ export const createApp = (kernel: Kernel): Hono =>
       const { provider, connection } = c.req.param();
       const timeout = kernel.config.bodyTimeoutMs;
       const call = { headers: c.req.raw.headers, url: c.req.url, now: new Date() };
-      const fresh = await ingest(kernel, provider, connection, call, () =>
+      const { fresh, answer } = await ingest(kernel, provider, connection, call, () =>
         readBody(c.req.raw, { maxBytes: MAX_BYTES, idleMs: timeout, totalMs: timeout }),
       );
+      if (answer) return c.body(answer.body, 200, { "content-type": answer.content_type });
       return c.json({ accepted: true, duplicate: !fresh }, 200);
     });

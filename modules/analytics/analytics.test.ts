@@ -8,7 +8,7 @@ type Campaign = { id: string; connectionId: string; senderId: string };
 
 async function campaign(tenant: TestTenant, name: string, status = "running", daysAgo = 0): Promise<Campaign> {
   const [connection] = await t.sql`
-    insert into public.connections (tenant_id, provider, channel, name, status, credentials) values (${tenant.id}, 'smtp', 'email', ${`C ${name}`}, 'active', 'v1.test') returning id`;
+    insert into public.connections (tenant_id, provider, category, name, status, credentials) values (${tenant.id}, 'smtp', 'email', ${`C ${name}`}, 'active', 'v1.test') returning id`;
   const [sender] = await t.sql`
     insert into public.senders (tenant_id, connection_id, from_email) values (${tenant.id}, ${connection!.id}, 'me@example.com') returning id`;
   const [row] = await t.sql`

@@ -138,6 +138,7 @@ export function createKernel(
     async close() {
       stopping.abort();
       await samples.close();
+      await Promise.all(registry.providers.map((p) => p.close?.()));
       await database.close();
     },
   };

@@ -26,6 +26,8 @@ export type ModuleDef = {
   emits?: readonly AnyFact[];
   /** Facts this module wants to be told. */
   hears?: readonly Hearing[];
+  /** Kinds of provider this module uses that are no channel, such as `llm` or `crm`. A channel's id is a category by itself. */
+  categories?: readonly string[];
   providers?: readonly AnyProvider[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];

@@ -79,6 +79,7 @@ export type InboundMessage<Details = unknown> = {
 export type CheckResult =
   { ok: true; detail: string } | { ok: false; code: string; detail: string; suggestion?: string };
 
+/** `url` is the one the provider called: our public address, whatever a proxy in between made of it. */
 export type WebhookRequest = { headers: Headers; body: Uint8Array; url: string; now: Date };
 
 /** Credentials plus everything a call may need; `base_url` replaces the provider's own (sandbox, self-hosted peers). */
@@ -87,7 +88,7 @@ export type Connection<C> = {
   credentials: C;
   settings: Record<string, unknown>;
   base_url: string | null;
-  /** Where the provider's webhooks reach this connection; null where the installation has no public URL. */
+  /** Where the provider's webhooks reach this connection; null where the provider cannot reach this installation. */
   webhook_url: string | null;
 };
 
@@ -127,11 +128,20 @@ export type WebhookCapability<C> = {
     connection: Connection<C>,
     http: HttpClient,
   ): Promise<{ credentials: Partial<C>; detail: string }>;
-  /** Proves the raw bytes come from the provider; returns the delivery id used for de-duplication. Throws `unauthenticated`. */
-  verify(request: WebhookRequest, connection: Connection<C>): Promise<{ delivery_id: string }>;
+  /** Proves the raw bytes come from the provider. Throws `unauthenticated`. */
+  verify(request: WebhookRequest, connection: Connection<C>): Promise<VerifiedDelivery>;
   /** Pure: the raw body (JSON, form, …) to events. Unknown types give []. Throws `invalid` on a malformed body. */
-  parse(body: Uint8Array): ProviderEvent[];
+  parse(body: Uint8Array, context: DeliveryContext): ProviderEvent[];
+  /** What the provider gets for a delivery that was taken, where our own JSON would be misread; status 200. */
+  answer?: { content_type: string; body: string };
 };
+
+/**
+ * `delivery_id` de-duplicates: the same for a delivery that comes again. `context` is stored beside the body for `parse`: what the
+ * proof covers outside of it, such as our message id in the query of a signed URL.
+ */
+export type VerifiedDelivery = { delivery_id: string; context?: DeliveryContext };
+export type DeliveryContext = Readonly<Record<string, string>>;
 
 /** Fetches a received message that a webhook only announced. */
 export type InboundCapability<C> = {

@@ -2,6 +2,7 @@ import type { AnyChannel } from "./channel.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
 import { type Role, roleRank } from "./context.ts";
+import { AppError } from "./errors.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
@@ -25,6 +26,8 @@ export type Registry = {
   steps: Map<string, AnyStep>;
   /** Names of guard functions, without `private.guard_`. */
   guards: string[];
+  /** What there may be providers of: the channels' ids and the modules' own kinds. */
+  categories: string[];
   providers: AnyProvider[];
   pages: string[];
 };
@@ -53,6 +56,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   const channels = modules.flatMap((m) => m.channels ?? []);
   const steps = modules.flatMap((m) => m.steps ?? []);
   const guards = modules.flatMap((m) => m.guards ?? []);
+  const categories = [...channels.map((c) => c.id), ...modules.flatMap((m) => m.categories ?? [])];
   const providers = modules.flatMap((m) => m.providers ?? []);
 
   const twice = (what: string, names: string[]) => {
@@ -98,6 +102,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     "provider",
     providers.map((p) => p.id),
   );
+  twice("provider category", categories);
+  for (const p of providers) faults.push(...providerFaults(p, categories));
 
   for (const op of operations) {
     for (const p of pathParams(op.path))
@@ -139,6 +145,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     channels: new Map(channels.map((c) => [c.id, c])),
     steps: new Map(steps.map((s) => [s.kind, s])),
     guards,
+    categories,
     providers,
     pages: modules.flatMap((m) => m.pages ?? []),
   };
@@ -156,6 +163,33 @@ function* channelFaults({ id, actions }: AnyChannel): Generator<string> {
     if (new Set(limits.map((l) => l.per)).size < limits.length)
       yield `channel ${id}: ${name} has two limits for the same period`;
   }
+}
+
+/** What is wrong with a provider as it was written: found at boot, not by the first message that meets it. */
+function providerFaults(p: AnyProvider, categories: readonly string[]): string[] {
+  const faults: string[] = [];
+  const fault = (what: string) => faults.push(`provider ${p.id}: ${what}`);
+  if (!/^[a-z][a-z0-9_]{1,39}$/.test(p.id)) fault("its id must be 2 to 40 lower case letters, digits and _");
+  if (!categories.includes(p.category))
+    fault(`no module registers the channel or category ${p.category}; known: ${categories.join(", ") || "none"}`);
+  const { send, webhook, inbound } = p;
+  if (send) {
+    if (send.reconcile.by === "search" && !send.find) fault("reconciles by search, so it needs send.find");
+    if (!Number.isInteger(send.batch) || send.batch < 1) fault("send.batch starts at 1");
+    if (!(send.per_second > 0)) fault("send.per_second must be above 0");
+    if (!(send.call_seconds > 0)) fault("send.call_seconds must be above 0");
+  }
+  if (inbound && !webhook) fault("fetches inbound messages, but has no webhook that would announce them");
+  return faults;
+}
+
+/** The registered provider of this id. Throws `not_found` with the ids there are. */
+export function providerOf(registry: Pick<Registry, "providers">, id: string): AnyProvider {
+  const provider = registry.providers.find((p) => p.id === id);
+  if (provider) return provider;
+  throw new AppError("not_found", `There is no provider «${id}».`, {
+    suggestion: `Use one of: ${registry.providers.map((p) => p.id).join(", ")}.`,
+  });
 }
 
 /** Whether a role has a permission. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import type { ProviderEvent } from "../kernel/provider.ts";
+import type { DeliveryContext, ProviderEvent } from "../kernel/provider.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { fetchInbound, receive } from "./inbound.ts";
 import { plain } from "../kernel/text.ts";
@@ -18,6 +18,7 @@ type Delivery = {
   connection_id: string;
   provider: string;
   body: Uint8Array;
+  context: DeliveryContext;
   processed: boolean;
   attempts: number;
 };
@@ -43,7 +44,7 @@ export const webhooksIn = defineConsumer({
 
 async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
   const rows = await ctx.db<Delivery[]>`
-    select d.id, d.connection_id, c.provider, d.body, d.processed_at is not null as processed, d.attempts
+    select d.id, d.connection_id, c.provider, d.body, d.context, d.processed_at is not null as processed, d.attempts
     from public.webhook_deliveries d join public.connections c on c.tenant_id = d.tenant_id and c.id = d.connection_id
     where d.tenant_id = ${ctx.tenantId} and d.id = any(${ids}::uuid[])`;
   const deliveries = new Map(rows.map((r) => [r.id, r]));
@@ -105,7 +106,7 @@ function read(ctx: Ctx, delivery: Delivery): { events: ProviderEvent[]; category
   const provider = ctx.registry.providers.find((p) => p.id === delivery.provider);
   if (!provider?.webhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
   try {
-    return { events: provider.webhook.parse(delivery.body), category: provider.category };
+    return { events: provider.webhook.parse(delivery.body, delivery.context), category: provider.category };
   } catch (error) {
     const why = error instanceof AppError ? error.message : `The body cannot be read: ${(error as Error).message}`;
     return { error: plain(why, 500) };

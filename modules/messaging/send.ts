@@ -10,8 +10,12 @@ import { openConnection } from "../providers/connections.ts";
  * the settlement. A crash between claim and settlement leaves an expired lease, which becomes `unknown`, never a second send.
  */
 
-/** Room in a lease besides the calls: the settlement, and a worker that is slow to get the processor. */
-const LEASE_ROOM_SECONDS = 60;
+/**
+ * How long a claim is held: the slowest lawful call, with room for a pause before it and the settlement after it. Past it the worker
+ * is taken for dead. One claim is one round: one batch, or single calls side by side, so calls do not add up.
+ */
+export const leaseSeconds = ({ call_seconds }: Pick<SendCapability<unknown, unknown>, "call_seconds">): number =>
+  Math.ceil(2 * call_seconds) + 30;
 /** One message's share of the worker; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
 /** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
@@ -91,14 +95,13 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
 }
 
 async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
-  const { batch, call_seconds } = opened.send;
+  const { batch } = opened.send;
   const connectionId = opened.connection.id;
+  const lease = leaseSeconds(opened.send);
   const perSecond = ratePerSecond(opened);
   // One call carries a whole batch; without batches, a second's worth of calls goes out side by side.
   const size = batch > 1 ? batch : Math.min(MAX_CALLS, Math.max(1, Math.floor(perSecond)));
   const calls = batch > 1 ? 1 : size;
-  // A call begins within a quarter of the lease, and may then last as long as is lawful.
-  const leaseSeconds = Math.ceil(((call_seconds + LEASE_ROOM_SECONDS) * 4) / 3);
   const bucket = `connection:${connectionId}`;
   let wait = 0;
 
@@ -114,7 +117,7 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     });
     if (wait > MAX_WAIT_SECONDS) return false;
     if (wait > 0) continue;
-    const claimed = await ctx.tx((tx) => claim(tx, size, leaseSeconds, connectionId));
+    const claimed = await ctx.tx((tx) => claim(tx, size, lease, connectionId));
     if (claimed.length === 0) {
       // Nothing that may leave: what a guard stops is moved out of the way, and what stood behind it may be next.
       const [swept] = await ctx.tx((tx) => tx.db<{ n: number }[]>`select private.apply_guards() as n`);
@@ -124,7 +127,7 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     // Frozen since the claim? The lease may be over, and somebody else at it. The date goes on while a machine sleeps, the
     // monotonic clock when the date is set back.
     const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
-    const late = passed > (leaseSeconds / 4) * 1000;
+    const late = passed > (lease / 4) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
     await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;
@@ -139,12 +142,12 @@ function ratePerSecond({ send, connection }: Opened): number {
 }
 
 /** Takes due messages, each with what its channel keeps of it. */
-const claim = async (tx: Ctx, size: number, leaseSeconds: number, connectionId: string): Promise<Claimed[]> => [
+const claim = async (tx: Ctx, size: number, lease: number, connectionId: string): Promise<Claimed[]> => [
   ...(await tx.db<Claimed[]>`
     select m.id, m.action, m.attempts, m.from_address, m.from_name, m.to_address, m.subject, m.body_text, m.content,
       case when d.message_id is not null then jsonb_build_object('rfc_message_id', d.rfc_message_id, 'in_reply_to', d.in_reply_to, 'reply_to', d.reply_to,
         'headers', d.headers, 'html', d.html) end as email
-    from private.claim_messages(${size}, ${leaseSeconds}, ${connectionId}) m
+    from private.claim_messages(${size}, ${lease}, ${connectionId}) m
     left join public.email_details d on d.tenant_id = m.tenant_id and d.message_id = m.id`),
 ];
 
@@ -165,9 +168,9 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
       try {
         const answers = await send.send(batch, connection, ctx.http);
         if (answers.length === batch.length) return answers;
-        throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
+        throw new Error(`${providerId} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {
-        ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
+        ctx.log.error("an adapter threw", { provider: providerId, connection: connection.id, error });
         return batch.map(() => ({
           outcome: "unknown",
           code: "adapter_error",
@@ -178,13 +181,13 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
   );
   const flat = outcomes.flat();
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
-    provider: provider.id,
+    provider: providerId,
   });
   for (const kind of new Set(flat.map((o) => o.outcome))) {
     ctx.metrics.count(
       "overture_sends_total",
       "Messages by outcome",
-      { provider: provider.id, outcome: kind },
+      { provider: providerId, outcome: kind },
       flat.filter((o) => o.outcome === kind).length,
     );
   }

@@ -60,7 +60,7 @@ const die = async (tenant: TestTenant) => {
 
 /** A campaign that runs, with somebody to write to since long. */
 async function runningCampaign(tenant: TestTenant) {
-  const [c] = await t.sql`insert into public.connections (tenant_id, provider, channel, name, credentials, status)
+  const [c] = await t.sql`insert into public.connections (tenant_id, provider, category, name, credentials, status)
     values (${tenant.id}, 'resend', 'email', ${crypto.randomUUID()}, 'v1.unused', 'active') returning id`;
   const [s] =
     await t.sql`insert into public.senders (tenant_id, connection_id, from_email) values (${tenant.id}, ${c!.id}, 'sam@us.test') returning id`;

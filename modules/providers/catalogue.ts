@@ -3,7 +3,6 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
 import { settingsSchema } from "./credentials.ts";
 import { describeFields, type FormField } from "./describe.ts";
-import { providers } from "./registry.ts";
 
 const Field = z
   .object({
@@ -27,17 +26,22 @@ const ProviderSchema = z
   .object({
     id: z.string(),
     label: z.string(),
-    channel: z.string(),
+    category: z.string().describe("What it is for: a channel such as `email`, or another kind such as `crm`."),
     docs_url: z.string(),
     setup: z.string(),
     credentials_form: z.array(Field),
     settings_form: z.array(Field),
     default_base_url: z.string().nullable(),
-    limits: z.object({ per_second: z.number(), batch: z.number().int() }),
-    reconcile: z.enum(["key", "search", "none"]).describe("How an unknown outcome of a send is settled."),
+    send: z
+      .object({
+        per_second: z.number(),
+        batch: z.number().int(),
+        reconcile: z.enum(["key", "search", "none"]).describe("How an unknown outcome of a send is settled."),
+      })
+      .nullable()
+      .describe("Limits of sending; null where it sends nothing."),
     webhooks: z.boolean(),
     registers_webhook: z.boolean().describe("Whether POST /connections/{id}/register-webhook can do it for you."),
-    sends: z.boolean(),
   })
   .meta({ id: "Provider" });
 
@@ -50,17 +54,15 @@ const toField = ({ name, enum: options, ...rest }: FormField): z.output<typeof F
 const toProvider = (p: AnyProvider): z.output<typeof ProviderSchema> => ({
   id: p.id,
   label: p.label,
-  channel: p.channel,
+  category: p.category,
   docs_url: p.docs_url,
   setup: p.setup,
   credentials_form: describeFields(p.credentials).map(toField),
   settings_form: describeFields(settingsSchema(p)).map(toField),
   default_base_url: p.default_base_url,
-  limits: p.limits,
-  reconcile: p.reconcile.by,
-  webhooks: p.verify !== undefined && p.parseWebhook !== undefined,
-  registers_webhook: p.registerWebhook !== undefined,
-  sends: p.send !== undefined,
+  send: p.send ? { per_second: p.send.per_second, batch: p.send.batch, reconcile: p.send.reconcile.by } : null,
+  webhooks: p.webhook !== undefined,
+  registers_webhook: p.webhook?.register !== undefined,
 });
 
 /** The forms are made from the adapters' own schemas, so a new provider brings its form along. */
@@ -72,5 +74,5 @@ export const listProviders = defineOperation({
   permission: "providers:read",
   input: z.object({}),
   output: z.object({ data: z.array(ProviderSchema) }),
-  handle: () => Promise.resolve({ data: providers.map(toProvider) }),
+  handle: (ctx) => Promise.resolve({ data: ctx.registry.providers.map(toProvider) }),
 });

@@ -1,14 +1,14 @@
-import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { HttpError, isPublicAddress } from "../kernel/http/client.ts";
+import { HttpError } from "../kernel/http/client.ts";
 import { defineManualOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider, CheckResult, Connection } from "../kernel/provider.ts";
+import { providerOf } from "../kernel/registry.ts";
 import { noConnection, type PublicRow, publicColumns } from "./connections.ts";
 import { openCredentials, scrub, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
-import { providerById } from "./registry.ts";
-import { type ConnectionRow, ConnectionSchema, toConnection, webhookUrl } from "./schemas.ts";
+import { type ConnectionRow, ConnectionSchema, toConnection } from "./schemas.ts";
+import { webhookUrl } from "./webhook-url.ts";
 
 /**
  * The two acts that call a provider while somebody waits. No transaction is open during the call. A provider that runs only
@@ -22,11 +22,8 @@ async function open(ctx: Ctx, id: string): Promise<Opened> {
     ConnectionRow[]
   >`select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
   if (!row) throw noConnection();
-  return {
-    row,
-    provider: providerById(row.provider),
-    connection: await toOpenConnection(ctx.vault, ctx.tenantId, row),
-  };
+  const provider = providerOf(ctx.registry, row.provider);
+  return { row, provider, connection: await toOpenConnection(ctx, ctx.tenantId, provider, row) };
 }
 
 type Verdict = CheckResult & { certain: boolean };
@@ -88,7 +85,8 @@ export const checkConnection = defineManualOperation({
     const opened = await ctx.tx((tx) => open(tx, id));
     const { certain, ...verdict } = await ask(ctx, opened);
     const { row } = opened;
-    return await ctx.tx(async ({ db, tenantId, config, now }) => {
+    return await ctx.tx(async (tx) => {
+      const { db, tenantId, now } = tx;
       // Only if what was checked is still what is stored.
       const [saved] = await db<PublicRow[]>`
         update public.connections set
@@ -109,20 +107,10 @@ export const checkConnection = defineManualOperation({
         throw new AppError("conflict", "The connection was changed while it was being checked.", {
           suggestion: "Check it again.",
         });
-      return { ...verdict, connection: toConnection(saved, config.publicUrl) };
+      return { ...verdict, connection: toConnection(saved, tx) };
     });
   },
 });
-
-/** A provider on the internet cannot call a private address; a rehearsal server or a peer in the same network can. */
-function requireReachable(publicUrl: string, connection: Connection<Values>): void {
-  const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
-  const hidden = ipaddr.isValid(host) ? !isPublicAddress(host) : host === "localhost" || !host.includes(".");
-  if (!hidden || connection.base_url !== null) return;
-  throw new AppError("conflict", `The provider cannot reach ${publicUrl}, where this installation takes webhooks.`, {
-    suggestion: "Set OVERTURE_PUBLIC_URL to an address the internet can reach, then register again.",
-  });
-}
 
 export const registerWebhook = defineManualOperation({
   id: "connections.register_webhook",
@@ -135,16 +123,23 @@ export const registerWebhook = defineManualOperation({
   output: z.object({ detail: z.string(), connection: ConnectionSchema }),
   async handle(ctx, { id }) {
     const { row, provider, connection } = await ctx.tx((tx) => open(tx, id));
-    if (!provider.registerWebhook) {
+    if (!provider.webhook?.register) {
       throw new AppError("conflict", `${provider.label} has no webhooks we could register.`, {
-        suggestion: provider.verify
+        suggestion: provider.webhook
           ? `Enter ${webhookUrl(ctx.config.publicUrl, provider.id, id)} in its dashboard.`
           : undefined,
       });
     }
-    requireReachable(ctx.config.publicUrl, connection);
-    const given = await register(ctx, provider, connection);
-    return await ctx.tx(async ({ db, tenantId, config, vault }) => {
+    const url = connection.webhook_url;
+    if (url === null)
+      throw new AppError(
+        "conflict",
+        `The provider cannot reach ${ctx.config.publicUrl}, where this installation takes webhooks.`,
+        { suggestion: "Set OVERTURE_PUBLIC_URL to an address the internet can reach, then register again." },
+      );
+    const given = await register(ctx, provider.webhook.register, url, provider, connection);
+    return await ctx.tx(async (tx) => {
+      const { db, tenantId, vault } = tx;
       const [now] = await db<
         ConnectionRow[]
       >`select * from public.connections where tenant_id = ${tenantId} and id = ${id} for update`;
@@ -157,22 +152,20 @@ export const registerWebhook = defineManualOperation({
       const [saved] = await db<PublicRow[]>`
         update public.connections set credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()}, webhook_registered = true
         where tenant_id = ${tenantId} and id = ${id} returning ${publicColumns(db)}`;
-      return { detail: scrub(given.detail, provider, credentials), connection: toConnection(saved!, config.publicUrl) };
+      return { detail: scrub(given.detail, provider, credentials), connection: toConnection(saved!, tx) };
     });
   },
 });
 
 async function register(
   ctx: ManualCtx,
+  act: NonNullable<NonNullable<AnyProvider["webhook"]>["register"]>,
+  url: string,
   provider: AnyProvider,
   connection: Connection<Values>,
 ): Promise<{ credentials: Values; detail: string }> {
   try {
-    return await provider.registerWebhook!(
-      webhookUrl(ctx.config.publicUrl, provider.id, connection.id),
-      connection,
-      ctx.http,
-    );
+    return await act(url, connection, ctx.http);
   } catch (error) {
     if (error instanceof AppError)
       throw new AppError(error.code, scrub(error.message, provider, connection.credentials), {

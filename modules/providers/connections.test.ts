@@ -359,6 +359,6 @@ test("the catalogue describes every provider with a form that marks its secrets"
   const { body } = await t.api("GET", "/providers");
   const resend = body.data.find((p: { id: string }) => p.id === "resend");
   expect(resend.credentials_form[0]).toMatchObject({ key: "api_key", secret: true, required: true, type: "string" });
-  expect(resend).toMatchObject({ webhooks: true, reconcile: "key", channel: "email" });
+  expect(resend).toMatchObject({ webhooks: true, send: { reconcile: "key" }, category: "email" });
   for (const p of body.data) expect(p.settings_form.map((f: { key: string }) => f.key)).toContain("per_second");
 });

@@ -4,11 +4,11 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/c
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
+import { providerOf, type Registry } from "../kernel/registry.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { parseCredentials, parseSettings, sealCredentials, toOpenConnection } from "./credentials.ts";
-import { providerById } from "./registry.ts";
 import {
   CONNECTION_STATUS,
   type ConnectionRow,
@@ -23,7 +23,7 @@ export type PublicRow = Omit<ConnectionRow, "credentials">;
 
 /** Everything of a row but its ciphertext. */
 export const publicColumns = (db: Tx) => db`
-  id, provider, name, channel, status, settings, base_url, credentials_set, webhook_registered, sent, failed, consecutive_failures,
+  id, provider, name, category, status, settings, base_url, credentials_set, webhook_registered, sent, failed, consecutive_failures,
   last_success_at, last_error, last_error_at, open_until, created_at, updated_at`;
 
 export const noConnection = () =>
@@ -51,11 +51,8 @@ export async function openConnection(
     select id, provider, credentials, settings, base_url, status from public.connections
     where tenant_id = ${ctx.tenantId} and id = ${connectionId}`;
   if (!row) throw noConnection();
-  return {
-    provider: providerById(row.provider),
-    connection: await toOpenConnection(ctx.vault, ctx.tenantId, row),
-    status: row.status,
-  };
+  const provider = providerOf(ctx.registry, row.provider);
+  return { provider, connection: await toOpenConnection(ctx, ctx.tenantId, provider, row), status: row.status };
 }
 
 /** Turns the unique key on (tenant, name) into a sentence. */
@@ -75,21 +72,21 @@ export const listConnections = defineOperation({
   input: z.object({
     ...pageParams,
     status: z.enum(CONNECTION_STATUS).optional(),
-    channel: z.string().max(20).optional(),
+    category: z.string().max(40).optional(),
   }),
   output: pageOf(ConnectionSchema),
-  async handle(ctx, { limit, cursor, status, channel }) {
+  async handle(ctx, { limit, cursor, status, category }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
     const rows = await ctx.db<PublicRow[]>`
       select ${publicColumns(ctx.db)} from public.connections
       where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
-        ${status ? ctx.db`and status = ${status}` : ctx.db``} ${channel ? ctx.db`and channel = ${channel}` : ctx.db``}
+        ${status ? ctx.db`and status = ${status}` : ctx.db``} ${category ? ctx.db`and category = ${category}` : ctx.db``}
       order by id desc limit ${limit + 1}`;
     return toPage(
       rows,
       limit,
       (r) => [r.id],
-      (r) => toConnection(r, ctx.config.publicUrl),
+      (r) => toConnection(r, ctx),
     );
   },
 });
@@ -106,13 +103,13 @@ export const getConnection = defineOperation({
     const [row] = await ctx.db<PublicRow[]>`
       select ${publicColumns(ctx.db)} from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
     if (!row) throw noConnection();
-    return toConnection(row, ctx.config.publicUrl);
+    return toConnection(row, ctx);
   },
 });
 
-function providerField(id: string): AnyProvider {
+function providerField(registry: Registry, id: string): AnyProvider {
   try {
-    return providerById(id);
+    return providerOf(registry, id);
   } catch (error) {
     throw error instanceof AppError ? invalidField("/provider", error.message, error.suggestion) : error;
   }
@@ -136,7 +133,7 @@ export const createConnection = defineOperation({
   output: ConnectionSchema,
   status: 201,
   async handle(ctx, input) {
-    const provider = providerField(input.provider);
+    const provider = providerField(ctx.registry, input.provider);
     const baseUrl = checkBaseUrl(input.base_url, provider, ctx.http);
     const credentials = parseCredentials(provider, input.credentials);
     const settings = parseSettings(provider, input.settings, baseUrl);
@@ -144,12 +141,12 @@ export const createConnection = defineOperation({
     const sealed = await sealCredentials(ctx.vault, ctx.tenantId, id, credentials);
     try {
       const [row] = await ctx.db<PublicRow[]>`
-        insert into public.connections (tenant_id, id, provider, channel, name, settings, base_url, credentials, credentials_set)
-        values (${ctx.tenantId}, ${id}, ${provider.id}, ${provider.channel}, ${input.name}, ${ctx.db.json(settings as never)}, ${baseUrl}, ${sealed},
+        insert into public.connections (tenant_id, id, provider, category, name, settings, base_url, credentials, credentials_set)
+        values (${ctx.tenantId}, ${id}, ${provider.id}, ${provider.category}, ${input.name}, ${ctx.db.json(settings as never)}, ${baseUrl}, ${sealed},
           ${Object.keys(credentials).sort()})
         returning ${publicColumns(ctx.db)}`;
       ctx.audit({ provider: provider.id, name: input.name }, id);
-      return toConnection(row!, ctx.config.publicUrl);
+      return toConnection(row!, ctx);
     } catch (error) {
       throw uniqueName(error, input.name);
     }
@@ -203,12 +200,12 @@ async function move(
   const [row] = await ctx.db<PublicRow[]>`
     update public.connections set status = ${to} where tenant_id = ${ctx.tenantId} and id = ${id} and status = any(${from})
     returning ${publicColumns(ctx.db)}`;
-  if (row) return toConnection(row, ctx.config.publicUrl);
+  if (row) return toConnection(row, ctx);
   const [now] = await ctx.db<PublicRow[]>`
     select ${publicColumns(ctx.db)} from public.connections where tenant_id = ${ctx.tenantId} and id = ${id}`;
   if (!now) throw noConnection();
   // Asked for what is so already: a repeated click is no error.
-  if (now.status === to) return toConnection(now, ctx.config.publicUrl);
+  if (now.status === to) return toConnection(now, ctx);
   throw why(now.status);
 }
 

@@ -1,10 +1,12 @@
 import { z } from "zod";
+import type { Services } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import { randomToken } from "../kernel/secrets/signatures.ts";
 import type { Vault } from "../kernel/secrets/vault.ts";
 import { describeFields } from "./describe.ts";
 import type { ConnectionRow } from "./schemas.ts";
+import { reachableWebhookUrl } from "./webhook-url.ts";
 
 /** Credentials and settings: checked against the adapter's schema, sealed for one row, never given out. */
 
@@ -21,12 +23,14 @@ export const openCredentials = (vault: Vault, tenantId: string, id: string, seal
 
 /** A row with its credentials opened, as the adapters take it. */
 export async function toOpenConnection(
-  vault: Vault,
+  { vault, config }: Pick<Services, "vault" | "config">,
   tenantId: string,
+  provider: AnyProvider,
   row: Pick<ConnectionRow, "id" | "credentials" | "settings" | "base_url">,
 ): Promise<Connection<Values>> {
   const credentials = await openCredentials(vault, tenantId, row.id, row.credentials);
-  return { id: row.id, credentials, settings: row.settings, base_url: row.base_url };
+  const { id, settings, base_url } = row;
+  return { id, credentials, settings, base_url, webhook_url: reachableWebhookUrl(config.publicUrl, provider, row) };
 }
 
 /** JSON merge patch: null removes, absent keeps. An empty text is an empty form field, which is no value. */
@@ -80,19 +84,13 @@ function withWebhookPassword(provider: AnyProvider, values: Values): Values {
 export const parseCredentials = (provider: AnyProvider, values: Values): Values =>
   parseFields(provider.credentials, withWebhookPassword(provider, mergeValues({}, values)), "/credentials", provider);
 
-/** The adapter's own options plus what the sender understands for every provider. */
-export const settingsSchema = (provider: AnyProvider): z.ZodObject =>
-  (provider.settings ?? z.object({})).extend({
-    per_second: z
-      .number()
-      .positive()
-      .max(1000)
-      .optional()
-      .meta({
-        title: "Calls per second",
-        description: `Only if your plan differs from the usual ${provider.limits.per_second}.`,
-      }),
-  });
+/** The adapter's own options, plus what the sender understands for every provider that sends. */
+export function settingsSchema({ settings = z.object({}), send }: AnyProvider): z.ZodObject {
+  if (!send) return settings;
+  const description = `Only if your plan differs from the usual ${send.per_second}.`;
+  const perSecond = z.number().positive().max(1000).optional().meta({ title: "Calls per second", description });
+  return settings.extend({ per_second: perSecond });
+}
 
 /** A base URL stands for host and port, so with one the settings that name them may be left out. */
 export const parseSettings = (provider: AnyProvider, values: Values, baseUrl: string | null): Values =>

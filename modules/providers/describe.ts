@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AnyProvider, Channel } from "../kernel/provider.ts";
+import type { AnyProvider } from "../kernel/provider.ts";
 
 /** One input of the connection form. `secret` fields are written, never read back. */
 export type FormField = {
@@ -21,14 +21,12 @@ export type FormField = {
 export type ProviderDescription = {
   id: string;
   label: string;
-  channel: Channel;
+  category: string;
   docs_url: string;
   setup: string;
   credentials: FormField[];
   settings: FormField[];
   default_base_url: string | null;
-  limits: { per_second: number; batch: number };
-  capabilities: { send: boolean; webhooks: boolean; registers_webhook: boolean };
 };
 
 type Property = {
@@ -81,16 +79,10 @@ export function describeFields(schema: z.ZodObject): FormField[] {
 export const describeProvider = (provider: AnyProvider): ProviderDescription => ({
   id: provider.id,
   label: provider.label,
-  channel: provider.channel,
+  category: provider.category,
   docs_url: provider.docs_url,
   setup: provider.setup,
   credentials: describeFields(provider.credentials),
   settings: provider.settings ? describeFields(provider.settings) : [],
   default_base_url: provider.default_base_url,
-  limits: provider.limits,
-  capabilities: {
-    send: provider.send !== undefined,
-    webhooks: provider.verify !== undefined && provider.parseWebhook !== undefined,
-    registers_webhook: provider.registerWebhook !== undefined,
-  },
 });

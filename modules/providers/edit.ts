@@ -2,6 +2,7 @@ import { z } from "zod";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
+import { providerOf } from "../kernel/registry.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { BaseUrl, Name, noConnection, type PublicRow, publicColumns, uniqueName, values } from "./connections.ts";
 import {
@@ -13,7 +14,6 @@ import {
   sealCredentials,
   type Values,
 } from "./credentials.ts";
-import { providerById } from "./registry.ts";
 import { type ConnectionRow, ConnectionSchema, toConnection } from "./schemas.ts";
 
 /** Stored secrets must not travel to a server that somebody entered without knowing them. */
@@ -58,7 +58,7 @@ export const updateConnection = defineOperation({
     const [row] = await ctx.db<ConnectionRow[]>`
       select * from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.id} for update`;
     if (!row) throw noConnection();
-    const provider = providerById(row.provider);
+    const provider = providerOf(ctx.registry, row.provider);
     const stored = await openCredentials(ctx.vault, ctx.tenantId, row.id, row.credentials);
     const patch = input.credentials ?? {};
     const baseUrl = input.base_url === undefined ? row.base_url : checkBaseUrl(input.base_url, provider, ctx.http);
@@ -86,7 +86,7 @@ export const updateConnection = defineOperation({
           open_until = case when ${changed} then null else open_until end
         where tenant_id = ${ctx.tenantId} and id = ${row.id}
         returning ${publicColumns(ctx.db)}`;
-      return toConnection(saved!, ctx.config.publicUrl);
+      return toConnection(saved!, ctx);
     } catch (error) {
       throw uniqueName(error, input.name ?? row.name);
     }

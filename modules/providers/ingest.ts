@@ -1,9 +1,9 @@
 import { AppError } from "../kernel/errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { WebhookRequest } from "../kernel/provider.ts";
+import type { AnyProvider, WebhookRequest } from "../kernel/provider.ts";
 import { toOpenConnection } from "./credentials.ts";
-import { providers } from "./registry.ts";
 import type { ConnectionRow } from "./schemas.ts";
+import { webhookUrl } from "./webhook-url.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -14,8 +14,9 @@ type Target = Pick<ConnectionRow, "provider" | "credentials" | "settings" | "bas
 
 /**
  * Takes a provider's call: finds the connection, reads the body, verifies the raw bytes, stores them once, puts them on the queue.
- * No product logic runs before the answer, and nobody's megabytes are read for an address that is none. Returns whether the delivery
- * was new. Throws `not_found` or `unauthenticated`, and what `readBytes` throws.
+ * No product logic runs before the answer, and nobody's megabytes are read for an address that is none. `call.url` is as this process
+ * saw it: behind a proxy only its query is the provider's own. Returns whether the delivery was new, and what the provider wants to
+ * hear. Throws `not_found` or `unauthenticated`, and what `readBytes` throws.
  */
 export async function ingest(
   kernel: Kernel,
@@ -23,9 +24,9 @@ export async function ingest(
   connectionId: string,
   call: Omit<WebhookRequest, "body">,
   readBytes: () => Promise<WebhookRequest["body"]>,
-): Promise<boolean> {
-  const provider = providers.find((p) => p.id === providerId);
-  if (!provider?.verify || !UUID.test(connectionId)) throw noWebhook();
+): Promise<{ fresh: boolean; answer: NonNullable<AnyProvider["webhook"]>["answer"] }> {
+  const provider = kernel.registry.providers.find((p) => p.id === providerId);
+  if (!provider?.webhook || !UUID.test(connectionId)) throw noWebhook();
   // Two statements and no transaction: what a provider waits for is these.
   const [target] = await kernel.database.once(
     (sql) =>
@@ -34,13 +35,13 @@ export async function ingest(
       >`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
   );
   if (!target || target.provider !== providerId) throw noWebhook();
-  const request = { ...call, body: await readBytes() };
+  const id = connectionId.toLowerCase();
+  // The address we gave to the provider, as it may have signed it: a proxy replaces scheme, host and path on the way here.
+  const url = webhookUrl(kernel.config.publicUrl, providerId, id) + new URL(call.url).search;
+  const request = { ...call, url, body: await readBytes() };
 
-  const connection = await toOpenConnection(kernel.vault, target.tenant_id, {
-    ...target,
-    id: connectionId.toLowerCase(),
-  });
-  const { delivery_id } = await provider.verify(request, connection);
+  const connection = await toOpenConnection(kernel, target.tenant_id, provider, { ...target, id });
+  const { delivery_id, context = {} } = await provider.webhook.verify(request, connection);
   if (delivery_id.length === 0 || delivery_id.length > 300)
     throw new AppError("unauthenticated", "The delivery id is not usable.");
 
@@ -48,11 +49,11 @@ export async function ingest(
     (sql) =>
       sql<
         [{ fresh: boolean | null }]
-      >`select private.take_delivery(${connection.id}, ${delivery_id}, ${request.body as never}) as fresh`,
+      >`select private.take_delivery(${id}, ${delivery_id}, ${request.body as never}, ${sql.json(context)}) as fresh`,
   );
   const { fresh } = taken;
   // Deleted since it was found.
   if (fresh === null) throw noWebhook();
   kernel.metrics.count("overture_webhooks_total", "Webhooks taken", { provider: providerId, fresh: String(fresh) }, 1);
-  return fresh;
+  return { fresh, answer: provider.webhook.answer };
 }

@@ -1,19 +1,69 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { describeFields, describeProvider } from "./describe.ts";
-import { providerById, providers } from "./registry.ts";
+import { createRegistry, providerOf } from "../kernel/registry.ts";
+import { defineProvider, type AnyProvider } from "../kernel/provider.ts";
+import { modules } from "../boot.ts";
+
+const registry = createRegistry(modules);
+const { providers } = registry;
+const providerById = (id: string) => providerOf(registry, id);
 
 test("every provider is whole: an id of its own, help for the tenant, and something to send with", () => {
   expect(new Set(providers.map((p) => p.id)).size).toBe(providers.length);
   for (const provider of providers) {
     expect(provider.setup.length, provider.id).toBeGreaterThan(40);
     expect(provider.docs_url).toMatch(/^https:/);
-    expect(provider.send ?? provider.fetchInbound, provider.id).toBeTypeOf("function");
-    // A webhook that is verified but not read, or read but not verified, is worse than none.
-    expect(provider.verify === undefined).toBe(provider.parseWebhook === undefined);
-    if (provider.reconcile.by === "search") expect(provider.findMessage, provider.id).toBeTypeOf("function");
-    expect(provider.limits.batch).toBeGreaterThanOrEqual(1);
+    expect(provider.send ?? provider.inbound, provider.id).toBeDefined();
   }
+});
+
+const crm = (over: Partial<AnyProvider>) =>
+  defineProvider()({
+    id: "crm_one",
+    label: "CRM",
+    category: "crm",
+    docs_url: "https://example.com",
+    setup: "",
+    credentials: z.object({}),
+    default_base_url: null,
+    runs_in: "anywhere",
+    check: () => Promise.resolve({ ok: true, detail: "" }),
+    ...over,
+  });
+
+test("any module may bring providers; the boot names the ones that do not fit", () => {
+  const send = {
+    per_second: 1,
+    batch: 1,
+    call_seconds: 1,
+    reconcile: { by: "none" as const },
+    send: () => Promise.resolve([]),
+  };
+  const made = createRegistry([
+    { name: "crm", needs: [], categories: ["crm"], providers: [crm({}), crm({ id: "crm_two", send })] },
+  ]);
+  expect(made.providers.map((p) => p.id)).toEqual(["crm_one", "crm_two"]);
+  expect(made.categories).toEqual(["crm"]);
+
+  const boot =
+    (...list: Partial<AnyProvider>[]) =>
+    () =>
+      createRegistry([{ name: "crm", needs: [], categories: ["crm"], providers: list.map((over) => crm(over)) }]);
+  expect(boot({ category: "fax" })).toThrow(
+    "provider crm_one: no module registers the channel or category fax; known: crm",
+  );
+  expect(boot({}, {})).toThrow("provider crm_one is defined twice");
+  expect(boot({ id: "CRM" })).toThrow("provider CRM: its id must be");
+  expect(boot({ send: { ...send, reconcile: { by: "search" } } })).toThrow(
+    "reconciles by search, so it needs send.find",
+  );
+  expect(boot({ send: { ...send, batch: 0 } })).toThrow("send.batch starts at 1");
+  expect(boot({ send: { ...send, per_second: 0 } })).toThrow("send.per_second must be above 0");
+  expect(boot({ send: { ...send, call_seconds: 0 } })).toThrow("send.call_seconds must be above 0");
+  expect(boot({ inbound: { fetch: () => Promise.reject(new Error("never")) } })).toThrow(
+    "has no webhook that would announce",
+  );
 });
 
 test("an unknown id says which ones there are", () => {

@@ -1,16 +1,7 @@
-import { AppError } from "../kernel/errors.ts";
 import type { AnyProvider } from "../kernel/provider.ts";
-import { postmark } from "./email/postmark.ts";
-import { resend } from "./email/resend.ts";
-import { smtp } from "./email/smtp.ts";
+import { postmark } from "./email/postmark/adapter.ts";
+import { resend } from "./email/resend/adapter.ts";
+import { smtp } from "./email/smtp/adapter.ts";
 
-/** Every provider this installation can speak to. The one place where the credential types are forgotten. */
-export const providers: AnyProvider[] = [resend, postmark, smtp] as unknown as AnyProvider[];
-
-export function providerById(id: string): AnyProvider {
-  const provider = providers.find((p) => p.id === id);
-  if (provider) return provider;
-  throw new AppError("not_found", `There is no provider «${id}».`, {
-    suggestion: `Use one of: ${providers.map((p) => p.id).join(", ")}.`,
-  });
-}
+/** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
+export const providers: readonly AnyProvider[] = [resend, postmark, smtp];

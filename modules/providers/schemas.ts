@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { providers } from "./registry.ts";
+import type { Services } from "../kernel/context.ts";
+import { webhookUrl } from "./webhook-url.ts";
 
 /** What the API says about connections and senders. Credentials have no place in here. */
 
@@ -13,7 +14,9 @@ export const ConnectionSchema = z
     id: z.uuid(),
     provider: z.string(),
     name: z.string(),
-    channel: z.string(),
+    category: z
+      .string()
+      .describe("What the provider is for: a channel such as `email`, or another kind such as `crm`."),
     status: z
       .enum(CONNECTION_STATUS)
       .describe("draft → tested (by a passing check) → active ⇄ paused; issue after a refusal by the provider."),
@@ -40,7 +43,7 @@ export type ConnectionRow = {
   id: string;
   provider: string;
   name: string;
-  channel: string;
+  category: string;
   status: ConnectionStatus;
   settings: Record<string, unknown>;
   base_url: string | null;
@@ -60,27 +63,23 @@ export type ConnectionRow = {
 
 const iso = (moment: Date | null): string | null => moment?.toISOString() ?? null;
 
-/** Where a provider posts to: provider and connection, never the tenant. */
-export const webhookUrl = (publicUrl: string, provider: string, id: string): string =>
-  `${publicUrl}/webhooks/${provider}/${id}`;
-
 /** A row as the API shows it: everything but the ciphertext. */
 export function toConnection(
   row: Omit<ConnectionRow, "credentials">,
-  publicUrl: string,
+  { config, registry }: Pick<Services, "config" | "registry">,
 ): z.output<typeof ConnectionSchema> {
   // A provider may have left the registry; its connections are still listed, so that they can be removed.
-  const provider = providers.find((p) => p.id === row.provider);
+  const provider = registry.providers.find((p) => p.id === row.provider);
   return {
     id: row.id,
     provider: row.provider,
     name: row.name,
-    channel: row.channel,
+    category: row.category,
     status: row.status,
     settings: row.settings,
     base_url: row.base_url,
     credentials_set: row.credentials_set,
-    webhook_url: provider?.verify ? webhookUrl(publicUrl, row.provider, row.id) : null,
+    webhook_url: provider?.webhook ? webhookUrl(config.publicUrl, row.provider, row.id) : null,
     webhook_registered: row.webhook_registered,
     health: {
       sent: row.sent,

@@ -105,7 +105,7 @@ export const createSender = defineOperation({
       const [row] = await ctx.db<{ id: string }[]>`
         insert into public.senders (tenant_id, id, connection_id, from_email, from_name, reply_to, daily_cap, time_zone)
         select c.tenant_id, ${id}, c.id, ${input.from_email}, ${input.from_name}, ${input.reply_to ?? null}, ${input.daily_cap}, ${input.time_zone}
-        from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${input.connection_id} and c.channel = 'email'
+        from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${input.connection_id} and c.category = 'email'
         returning id`;
       if (!row)
         throw invalidField(

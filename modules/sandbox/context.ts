@@ -1,17 +1,15 @@
 import type { Clock } from "./clock.ts";
-import type { Fault, Faults } from "./faults.ts";
-import { SEND_FAULTS } from "./faults.ts";
+import { type Fault, type Faults, SEND_FAULTS } from "./faults.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Store } from "./store.ts";
 import type { World } from "./world.ts";
 
-/** What every provider's emulation needs. */
+/** What every emulation works with. */
 export type Sandbox = { store: Store; clock: Clock; faults: Faults; hooks: Hooks; world: World };
 
-/** Answers that are none: the server below reads this header and hangs up, or never answers. */
+/** Answers that are none: the server reads this header and hangs up, or never answers. */
 export const SILENCE = "x-sandbox-silence";
-export const hangUp = () => new Response(null, { status: 599, headers: { [SILENCE]: "reset" } });
-export const neverAnswer = () => new Response(null, { status: 599, headers: { [SILENCE]: "hang" } });
+const silence = (how: "reset" | "hang") => new Response(null, { status: 599, headers: { [SILENCE]: how } });
 
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -20,7 +18,7 @@ export async function underFault(
   sandbox: Sandbox,
   account: string,
   refusals: { rateLimit(retryAfter: number): Response; serverError(): Response },
-  accept: () => Response | Promise<Response>,
+  accept: () => Promise<Response>,
 ): Promise<Response> {
   const fault: Fault | null = sandbox.faults.take(SEND_FAULTS, account);
   switch (fault?.kind) {
@@ -31,10 +29,10 @@ export async function underFault(
       return refusals.serverError();
     case "reset":
       if (fault.accepted) await accept();
-      return hangUp();
+      return silence("reset");
     case "timeout_after_accept":
       await accept();
-      return neverAnswer();
+      return silence("hang");
     case "slow": {
       const pause = () => sleep(fault.delay_ms ?? 3000);
       if (fault.accepted === false) return pause().then(accept);

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { equalSecrets } from "../kernel/secrets/signatures.ts";
 import type { Sandbox } from "./context.ts";
+import type { Emulation } from "./emulation.ts";
 import { Fault } from "./faults.ts";
 import { characterOf } from "./personas.ts";
 import { matches } from "./store.ts";
@@ -23,7 +24,11 @@ const Reset = z.strictObject({ account: z.string().optional() });
 
 const invalid = (error: z.ZodError) => Response.json({ error: z.prettifyError(error) }, { status: 422 });
 
-export function controlApi(sandbox: Sandbox, options: { token: string | null }): Hono {
+export function controlApi(
+  sandbox: Sandbox,
+  emulations: ReadonlyMap<string, Emulation>,
+  options: { token: string | null },
+): Hono {
   const { store, faults, hooks, world, clock } = sandbox;
   const app = new Hono();
 
@@ -48,7 +53,7 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
     const found: Message[] = [];
     for (const m of store.messages.values()) {
       if (account && !matches(m.account, account)) continue;
-      if (to && !m.to.some((t) => t.email.toLowerCase() === to.toLowerCase())) continue;
+      if (to && !m.to.some((t) => t.address.toLowerCase() === to.toLowerCase())) continue;
       if (our_id && m.our_id !== our_id) continue;
       found.push(m);
     }
@@ -106,14 +111,15 @@ export function controlApi(sandbox: Sandbox, options: { token: string | null }):
     const account = find(mail.account);
     if (!account)
       return c.json({ error: `No account ${mail.account} has been seen yet: make one call with its key first.` }, 404);
-    if (account.provider === "smtp") return c.json({ error: "SMTP has no inbound webhooks." }, 422);
+    if (!emulations.get(account.provider)?.inbound)
+      return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
     const id = crypto.randomUUID();
     const rfc = mail.headers["Message-ID"] ?? `<${id}@${mail.from.slice(mail.from.lastIndexOf("@") + 1)}>`;
     world.receive(account, {
       id,
       account: account.id,
       received_at: new Date().toISOString(),
-      from: { email: mail.from, name: mail.from_name },
+      from: { address: mail.from, name: mail.from_name },
       to: [mail.to],
       subject: mail.subject,
       text: mail.text,

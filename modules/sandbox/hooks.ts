@@ -13,8 +13,8 @@ export type Delivery = {
   body: string;
   /** Made for every attempt, because a signature covers the moment of sending. */
   headers: () => Promise<Record<string, string>>;
-  /** Postmark: a 403 ends the retries for good. */
-  stopOn403: boolean;
+  /** Statuses that end the retries for good. */
+  stopOn: readonly number[];
 };
 
 /** Seconds between attempts; the real ones take hours. */
@@ -51,7 +51,7 @@ export function createHooks({ clock, faults, reach }: { clock: Clock; faults: Fa
     }
     if (status >= 200 && status < 300) return void stats.delivered++;
     const wait = SCHEDULE[number];
-    if (wait === undefined || (status === 403 && delivery.stopOn403)) return void stats.failed++;
+    if (wait === undefined || delivery.stopOn.includes(status)) return void stats.failed++;
     clock.after(wait, () => push(delivery, number + 1));
   }
 

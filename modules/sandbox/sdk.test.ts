@@ -1,6 +1,7 @@
 import { ServerClient } from "postmark";
 import { Resend } from "resend";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadEmulations } from "./emulations.ts";
 import { createSandbox } from "./server.ts";
 import type { RunningSandbox } from "./server.ts";
 
@@ -8,7 +9,7 @@ import type { RunningSandbox } from "./server.ts";
 
 let sandbox: RunningSandbox;
 beforeAll(async () => {
-  sandbox = await createSandbox({ speed: 0.001 });
+  sandbox = await createSandbox({ emulations: await loadEmulations(), speed: 0.001 });
 });
 afterAll(() => sandbox.close());
 
@@ -103,6 +104,22 @@ describe("resend SDK", () => {
     expect((await client("re_send_only").emails.send(mail)).error).toBeNull();
   });
 
+  test("a field, a type or an id that Resend does not know is refused in its own shape", async () => {
+    const post = async (body: unknown) => {
+      const response = await fetch(`${sandbox.url}/resend/emails`, {
+        method: "POST",
+        headers: { authorization: `Bearer re_${crypto.randomUUID()}`, "content-type": "application/json" },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const refused = { status: 422, body: { statusCode: 422, name: "validation_error" } };
+    expect(await post({ ...mail, subjekt: "Hi" })).toMatchObject(refused);
+    expect(await post({ ...mail, headers: [] })).toMatchObject(refused);
+    expect(await post("{")).toMatchObject(refused);
+    expect(await post([])).toMatchObject({ status: 422 });
+  });
+
   test("accounts do not see each other", async () => {
     const sent = await client().emails.send(mail);
     expect((await client().emails.get(sent.data!.id)).error).toMatchObject({ name: "not_found" });
@@ -173,6 +190,31 @@ describe("postmark SDK", () => {
     });
     expect((await postmark.getWebhooks()).Webhooks).toHaveLength(1);
     expect((await postmark.deleteWebhook(hook.ID)).ErrorCode).toBe(0);
+  });
+
+  test("a field or a type that Postmark does not know, or a missing header, is refused in its own shape", async () => {
+    const call = async (path: string, body: object, headers: Record<string, string> = {}) => {
+      const response = await fetch(`${sandbox.url}/postmark${path}`, {
+        method: path === "/server" ? "PUT" : "POST",
+        headers: {
+          "x-postmark-server-token": crypto.randomUUID(),
+          accept: "application/json",
+          "content-type": "application/json",
+          ...headers,
+        },
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, code: ((await response.json()) as { ErrorCode: number }).ErrorCode };
+    };
+    expect(await call("/email", { ...message, Betreff: "Hi" })).toEqual({ status: 422, code: 403 });
+    expect(await call("/email", { ...message, TrackOpens: "yes" })).toEqual({ status: 422, code: 403 });
+    expect(await call("/server", { Colour: "blue" })).toEqual({ status: 422, code: 403 });
+    expect(await call("/webhooks", { Url: "http://127.0.0.1:9/hook", Trigger: {} })).toEqual({
+      status: 422,
+      code: 403,
+    });
+    expect(await call("/email", message, { "content-type": "text/plain" })).toEqual({ status: 415, code: 415 });
+    expect(await call("/email", message, { accept: "text/html" })).toEqual({ status: 406, code: 406 });
   });
 
   test("a wrong token and limits are named as Postmark names them", async () => {

@@ -11,11 +11,12 @@ function run(command: string, args: string[], env: Record<string, string>) {
   const exit = new Promise<number | null>((resolve) => child.on("exit", (code) => resolve(code)));
   let errors = "";
   child.stderr.on("data", (c: Buffer) => (errors += c.toString()));
-  const ready = new Promise<{ url: string; smtp_port: number }>((resolve, reject) => {
+  const ready = new Promise<{ url: string; ports: Record<string, number> }>((resolve, reject) => {
     let out = "";
     child.stdout.on("data", (c: Buffer) => {
       out += c.toString();
-      if (out.includes("\n")) resolve(JSON.parse(out.split("\n")[0]!) as { url: string; smtp_port: number });
+      if (out.includes("\n"))
+        resolve(JSON.parse(out.split("\n")[0]!) as { url: string; ports: Record<string, number> });
     });
     void exit.then(() => reject(new Error(errors)));
   });
@@ -31,7 +32,8 @@ test.each(runtimes)(
   "under %s it starts on free ports, answers, and stops on SIGTERM with 0",
   async (_name, command, args) => {
     const sandbox = run(command, args, { SANDBOX_PORT: "0", SANDBOX_SMTP_PORT: "0" });
-    const { url } = await sandbox.ready;
+    const { url, ports } = await sandbox.ready;
+    expect(ports.smtp).toBeGreaterThan(0);
     expect(await (await fetch(`${url}/_sandbox/health`)).json()).toMatchObject({ ok: true });
     const key = { authorization: "Bearer re_abc" };
     expect((await fetch(`${url}/resend/domains`, { headers: key })).status).toBe(200);

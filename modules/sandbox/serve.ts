@@ -1,7 +1,11 @@
 import process from "node:process";
+import { loadEmulations } from "./emulations.ts";
 import { createSandbox } from "./server.ts";
 
-/** The sandbox as a process. SANDBOX_PORT, SANDBOX_SMTP_PORT, SANDBOX_DATA, SANDBOX_SPEED, SANDBOX_HOSTS, SANDBOX_TOKEN. */
+/**
+ * The sandbox as a process. SANDBOX_PORT, SANDBOX_<ID>_PORT for emulations with a port of their own (SANDBOX_SMTP_PORT), SANDBOX_DATA,
+ * SANDBOX_SPEED, SANDBOX_HOSTS, SANDBOX_TOKEN. Its first line of output says where it listens.
+ */
 
 function number(name: string, fallback: number, min: number): number {
   const raw = process.env[name];
@@ -12,22 +16,35 @@ function number(name: string, fallback: number, min: number): number {
   process.exit(1);
 }
 
-const sandbox = await createSandbox({
-  port: number("SANDBOX_PORT", 54323, 0),
-  smtpPort: number("SANDBOX_SMTP_PORT", 54324, 0),
-  data: process.env.SANDBOX_DATA || null,
-  speed: number("SANDBOX_SPEED", 1, 0.001),
-  hosts: (process.env.SANDBOX_HOSTS ?? "")
-    .split(",")
-    .map((h) => h.trim())
-    .filter(Boolean),
-  token: process.env.SANDBOX_TOKEN || null,
-}).catch((error: unknown) => {
+async function start() {
+  const emulations = await loadEmulations();
+  const port = number("SANDBOX_PORT", 54323, 0);
+  const others = emulations.filter((e) => e.listen);
+  const ports = Object.fromEntries(
+    // One after the other, unless any free port will do.
+    others.map(({ id }, i) => [id, number(`SANDBOX_${id.toUpperCase()}_PORT`, port && port + 1 + i, 0)]),
+  );
+  return await createSandbox({
+    emulations,
+    port,
+    ports,
+    data: process.env.SANDBOX_DATA || null,
+    speed: number("SANDBOX_SPEED", 1, 0.001),
+    hosts: (process.env.SANDBOX_HOSTS ?? "")
+      .split(",")
+      .map((h) => h.trim())
+      .filter(Boolean),
+    token: process.env.SANDBOX_TOKEN || null,
+  });
+}
+
+const sandbox = await start().catch((error: unknown) => {
   console.error(`The sandbox cannot start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
 });
 
-console.log(JSON.stringify({ level: "info", msg: "sandbox ready", url: sandbox.url, smtp_port: sandbox.smtpPort }));
+const { url, ports } = sandbox;
+console.log(JSON.stringify({ level: "info", msg: "sandbox ready", url, ports }));
 
 let stopping = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -5,21 +5,19 @@ import { createClock } from "./clock.ts";
 import { SILENCE } from "./context.ts";
 import type { Sandbox } from "./context.ts";
 import { controlApi } from "./control.ts";
+import { type Emulation, emulatedApi } from "./emulation.ts";
 import { createFaults } from "./faults.ts";
 import { createHooks } from "./hooks.ts";
-import { postmarkApi } from "./postmark.ts";
-import { postmarkVoice } from "./postmark-voice.ts";
 import { createReach } from "./reach.ts";
-import { resendApi } from "./resend.ts";
-import { resendVoice } from "./resend-voice.ts";
-import { startSmtp } from "./smtp.ts";
 import { createStore } from "./store.ts";
 import { createWorld } from "./world.ts";
 
 export type SandboxOptions = {
-  /** 0 or absent: any free port. */
+  /** The providers it plays. */
+  emulations: readonly Emulation[];
+  /** 0 or absent: any free port. `ports`: of the emulations that have one of their own, by id. */
   port?: number;
-  smtpPort?: number;
+  ports?: Readonly<Record<string, number>>;
   /** JSONL file that remembers everything across restarts; absent: memory only. */
   data?: string | null;
   /** 1: about half a minute from delivery to reply; 10: ten times faster. */
@@ -32,12 +30,19 @@ export type SandboxOptions = {
   seed?: number;
 };
 
-export type RunningSandbox = { url: string; port: number; smtpPort: number; close(): Promise<void> };
+export type RunningSandbox = {
+  url: string;
+  port: number;
+  ports: Readonly<Record<string, number>>;
+  /** What a connection to this emulation has as its base URL. */
+  baseUrl(id: string): string;
+  close(): Promise<void>;
+};
 
 const MAX_BODY = 60 * 1024 * 1024;
 
-/** Starts the sandbox on 127.0.0.1: `/resend`, `/postmark`, `/_sandbox` over HTTP, and an SMTP server. */
-export async function createSandbox(options: SandboxOptions = {}): Promise<RunningSandbox> {
+/** Starts the sandbox on 127.0.0.1: `/<id>` for every emulation and `/_sandbox` over HTTP, and the servers of other protocols. */
+export async function createSandbox(options: SandboxOptions): Promise<RunningSandbox> {
   const speed = options.speed ?? 1;
   if (!(speed > 0)) throw new Error(`The sandbox's speed must be a number above 0, not ${options.speed}.`);
   const store = createStore(options.data ?? null);
@@ -45,16 +50,20 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Runni
   const clock = createClock(speed);
   const reach = createReach(options.hosts ?? []);
   const hooks = createHooks({ clock, faults, reach });
-  const silent = { event: () => {}, inbound: () => {} };
-  const voices = { resend: resendVoice(() => hooks), postmark: postmarkVoice(() => hooks), smtp: silent };
-  const world = createWorld({ store, clock, reach, voices });
+  const emulations = new Map(options.emulations.map((e) => [e.id, e]));
+  const world = createWorld({ store, clock, reach, hooks, emulations });
   const sandbox: Sandbox = { store, clock, faults, hooks, world };
 
   const app = new Hono();
-  app.route("/resend", resendApi(sandbox));
-  app.route("/postmark", postmarkApi(sandbox));
-  app.route("/_sandbox", controlApi(sandbox, { token: options.token ?? null }));
-  app.get("/", (c) => c.json({ sandbox: true, providers: ["/resend", "/postmark"], control: "/_sandbox" }));
+  const paths: string[] = [];
+  for (const emulation of options.emulations) {
+    const { id, http } = emulation;
+    if (!http) continue;
+    app.route(`/${id}`, emulatedApi(sandbox, { ...emulation, http }));
+    paths.push(`/${id}`);
+  }
+  app.route("/_sandbox", controlApi(sandbox, emulations, { token: options.token ?? null }));
+  app.get("/", (c) => c.json({ sandbox: true, providers: paths, control: "/_sandbox" }));
 
   const sockets = new Set<Socket>();
   const server = http.createServer((req, res) => void handle(req, res));
@@ -108,20 +117,30 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Runni
     });
   });
   const port = (server.address() as AddressInfo).port;
-  const smtp = await startSmtp(sandbox, options.smtpPort ?? 0).catch((error: unknown) => {
+  const listeners = new Map<string, { port: number; close(): Promise<void> }>();
+  const closeListeners = () => Promise.all([...listeners.values()].map((l) => l.close()));
+  try {
+    for (const { id, listen } of options.emulations)
+      if (listen) listeners.set(id, await listen(sandbox, options.ports?.[id] ?? 0));
+  } catch (error) {
     server.close();
+    await closeListeners();
     throw error;
-  });
+  }
   world.resume();
 
   return {
     url: `http://127.0.0.1:${port}`,
     port,
-    smtpPort: smtp.port,
+    ports: Object.fromEntries([...listeners].map(([id, l]) => [id, l.port])),
+    baseUrl(id) {
+      const own = listeners.get(id);
+      return own ? `${id}://127.0.0.1:${own.port}` : `http://127.0.0.1:${port}/${id}`;
+    },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
-      await Promise.all([closed, smtp.close(), clock.stop()]);
+      await Promise.all([closed, closeListeners(), clock.stop()]);
     },
   };
 }

@@ -1,75 +1,79 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** What the sandbox remembers: accounts, accepted messages, received mail. With a file, a restart forgets nothing. */
+/** What the sandbox remembers: accounts, accepted messages, received ones. With a file, a restart forgets nothing. */
 
-export type ProviderName = "resend" | "postmark" | "smtp";
-export type Address = { email: string; name: string };
+export type Address = { address: string; name: string };
 
+/** Channels that have personas to play the recipients. */
+export type SandboxChannel = "email" | "sms";
+
+/** A message a provider accepted. Parts that only e-mail has are empty on other channels. */
 export type Message = {
   id: string;
   /** `provider:key`; any key that looks right is an account of its own. */
   account: string;
-  provider: ProviderName;
+  provider: string;
+  channel: SandboxChannel;
   accepted_at: string;
-  /** The sender's own message id, from tags or metadata, else the RFC Message-ID (SMTP). */
+  /** The sender's own message id as this provider carries it: tag, metadata, callback URL, RFC Message-ID. */
   our_id: string | null;
-  /** Message-ID as the recipient sees it. */
-  rfc_message_id: string;
   from: Address;
   to: Address[];
-  reply_to: string | null;
+  text: string;
   subject: string;
   html: string;
-  text: string;
   headers: [string, string][];
-  tags: Record<string, string>;
-  stream: string | null;
+  reply_to: string | null;
+  /** Message-ID as the recipient sees it. */
+  rfc_message_id: string;
+  /** Whether the provider itself reports opens. */
   track_opens: boolean;
-  idempotency_key: string | null;
+  tags: Record<string, string>;
+  /** What only this provider knows of a message, such as its stream. */
+  extra: Record<string, unknown>;
   /** What happened to it since, newest last. */
   log: { at: string; what: string; detail: string }[];
 };
 
+/** What a recipient sent. */
 export type Inbound = {
   id: string;
   account: string;
   received_at: string;
   from: Address;
   to: string[];
-  subject: string;
   text: string;
+  subject: string;
   html: string | null;
   headers: [string, string][];
   rfc_message_id: string;
 };
 
+/** A webhook the account registered. */
 export type Hook = {
   id: string;
   url: string;
   events: string[];
-  secret: string;
   enabled: boolean;
   created_at: string;
-  /** Postmark only. */
-  stream: string | null;
-  auth: { username: string; password: string } | null;
+  /** What only this provider keeps of it: secret, stream, authentication. */
   extra: Record<string, unknown>;
 };
 
 export type Account = {
   id: string;
-  provider: ProviderName;
+  provider: string;
   hooks: Hook[];
-  /** Postmark: answers of PUT /server. */
-  server: Record<string, unknown>;
+  /** What only this provider keeps: the options of its server, its messaging services. */
+  state: Record<string, unknown>;
   /** Addresses the provider will not send to any more. */
   suppressed: string[];
   created_at: string;
 };
 
-/** An answer kept for an Idempotency-Key: the digest of the request it belongs to, and the ids it gave. */
-export type Remembered = { digest: string; ids: string[]; at: string; errors?: unknown };
+/** An answer kept for an idempotency key, with the digest of the request it belongs to. */
+export type Remembered = { digest: string; at: string; status: number; body: string };
 
 type Line =
   | { k: "message"; v: Message }
@@ -148,18 +152,18 @@ export function createStore(path: string | null) {
     addInbound: (v: Inbound) => put({ k: "inbound", v }),
     remember: (key: string, v: Remembered) => put({ k: "key", key, v }),
     /** The account of this key, made on first sight. */
-    account(provider: ProviderName, key: string): Account {
+    account(provider: string, key: string): Account {
       const id = `${provider}:${key}`;
       const known = accounts.get(id);
       if (known) return known;
-      const v: Account = { id, provider, hooks: [], server: {}, suppressed: [], created_at: new Date().toISOString() };
+      const v: Account = { id, provider, hooks: [], state: {}, suppressed: [], created_at: new Date().toISOString() };
       put({ k: "account", v });
       return v;
     },
     saveAccount: (v: Account) => put({ k: "account", v }),
-    suppress(account: Account, email: string) {
-      if (account.suppressed.includes(email.toLowerCase())) return;
-      account.suppressed.push(email.toLowerCase());
+    suppress(account: Account, address: string) {
+      if (account.suppressed.includes(address.toLowerCase())) return;
+      account.suppressed.push(address.toLowerCase());
       put({ k: "account", v: account });
     },
     isDone: (key: string) => steps.has(key),
@@ -177,7 +181,7 @@ export function createStore(path: string | null) {
         if (m.our_id === null) out.without_own_id++;
         else if (seen.has(m.our_id)) out.duplicates++;
         else seen.add(m.our_id);
-        for (const to of m.to) by[to.email] = (by[to.email] ?? 0) + 1;
+        for (const to of m.to) by[to.address] = (by[to.address] ?? 0) + 1;
       }
       out.recipients = Object.keys(by).length;
       for (const i of inbound.values()) if (!account || matches(i.account, account)) out.inbound++;
@@ -206,3 +210,38 @@ export function createStore(path: string | null) {
 
 /** Accounts are named `provider:key`; the bare key is enough. */
 export const matches = (id: string, wanted: string) => id === wanted || id.slice(id.indexOf(":") + 1) === wanted;
+
+/** A message with everything this provider did not say left empty. */
+export function newMessage(
+  account: Account,
+  channel: SandboxChannel,
+  fields: Pick<Message, "from" | "to" | "text"> & Partial<Message>,
+): Message {
+  return {
+    id: crypto.randomUUID(),
+    account: account.id,
+    provider: account.provider,
+    channel,
+    accepted_at: new Date().toISOString(),
+    our_id: null,
+    subject: "",
+    html: "",
+    headers: [],
+    reply_to: null,
+    rfc_message_id: "",
+    track_opens: false,
+    tags: {},
+    extra: {},
+    log: [],
+    ...fields,
+  };
+}
+
+export const newHook = (url: string, events: string[], extra: Record<string, unknown>): Hook => ({
+  id: crypto.randomUUID(),
+  url,
+  events,
+  enabled: true,
+  created_at: new Date().toISOString(),
+  extra,
+});

@@ -5,10 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createHttpClient } from "../kernel/http/client.ts";
-import type { Connection, ProviderEvent } from "../kernel/provider.ts";
+import type { Connection, InboundMessage, OutboundMessage, ProviderEvent } from "../kernel/provider.ts";
 import { exampleEmail } from "../providers/email/fixtures.ts";
-import { postmark } from "../providers/email/postmark.ts";
-import { resend } from "../providers/email/resend.ts";
+import { postmark } from "../providers/email/postmark/adapter.ts";
+import { resend } from "../providers/email/resend/adapter.ts";
+import type { EmailContent, EmailInbound } from "../channels/email/content.ts";
+import { loadEmulations } from "./emulations.ts";
 import { createSandbox } from "./server.ts";
 import type { RunningSandbox, SandboxOptions } from "./server.ts";
 import type { Message } from "./store.ts";
@@ -41,7 +43,8 @@ const server = http.createServer((req, res) => {
 
 let sandbox: RunningSandbox;
 const client = () => createHttpClient({ allowPrivateHosts: ["127.0.0.1"], userAgent: "test" });
-const start = async (options: SandboxOptions = {}) => (sandbox = await createSandbox({ speed: 40, ...options }));
+const start = async (options: Partial<SandboxOptions> = {}) =>
+  (sandbox = await createSandbox({ emulations: await loadEmulations(), speed: 40, ...options }));
 
 beforeEach(async () => {
   hits = [];
@@ -67,7 +70,7 @@ function mail(to: string) {
   const id = crypto.randomUUID();
   return exampleEmail({
     id,
-    to: { email: to, name: null },
+    to: { address: to, name: null },
     html: `<p>Hi</p><a class="x" href="${site}/unsubscribe/${id}?a=1&amp;b=2">Unsubscribe</a><a href='${site}/click/${id}?a=1&amp;b=2'>Read</a><img src="${site}/open/${id}" width="1" height="1" alt="">`,
     headers: {
       "List-Unsubscribe": `<${site}/unsubscribe/${id}>`,
@@ -77,21 +80,17 @@ function mail(to: string) {
 }
 
 /** The events that arrived, each verified as the real handler would. */
-async function eventsAt<C>(
-  provider: { verify?: unknown; parseWebhook?: unknown },
-  connection: Connection<C>,
+async function eventsAt(
+  provider: typeof resend | typeof postmark,
+  connection: Connection<never>,
 ): Promise<{ ids: string[]; events: ProviderEvent[] }> {
-  const { verify, parseWebhook } = provider as {
-    verify(r: object, c: object): Promise<{ delivery_id: string }>;
-    parseWebhook(b: unknown): ProviderEvent[];
-  };
+  const { verify, parse } = provider.webhook!;
   const ids: string[] = [];
   const events: ProviderEvent[] = [];
   for (const hit of hits.filter((h) => h.path.startsWith("/hook"))) {
-    ids.push(
-      (await verify({ headers: hit.headers, body: hit.raw, url: hit.path, now: new Date() }, connection)).delivery_id,
-    );
-    events.push(...parseWebhook(JSON.parse(hit.body)));
+    const request = { headers: hit.headers, body: hit.raw, url: hit.path, now: new Date() };
+    ids.push((await verify(request, connection)).delivery_id);
+    events.push(...parse(hit.raw, {}));
   }
   return { ids, events };
 }
@@ -102,8 +101,9 @@ async function connectResend() {
     credentials: { api_key: `re_${crypto.randomUUID()}` },
     settings: {},
     base_url: `${sandbox.url}/resend`,
+    webhook_url: null,
   };
-  const { credentials } = await resend.registerWebhook!(`${site}/hook/r`, connection, client());
+  const { credentials } = await resend.webhook!.register!(`${site}/hook/r`, connection, client());
   return { ...connection, credentials: { ...connection.credentials, ...credentials } };
 }
 async function connectPostmark() {
@@ -112,20 +112,23 @@ async function connectPostmark() {
     credentials: { server_token: crypto.randomUUID() },
     settings: {},
     base_url: `${sandbox.url}/postmark`,
+    webhook_url: null,
   };
-  const { credentials } = await postmark.registerWebhook!(`${site}/hook/p`, connection, client());
+  const { credentials } = await postmark.webhook!.register!(`${site}/hook/p`, connection, client());
   return { ...connection, credentials: { ...connection.credentials, ...credentials } };
 }
 
 describe.each(["resend", "postmark"] as const)("through %s", (id) => {
   const adapter = id === "resend" ? resend : postmark;
   const connect = async () => (id === "resend" ? connectResend() : connectPostmark()) as Promise<Connection<never>>;
-  const send = (emails: ReturnType<typeof mail>[], connection: Connection<never>) =>
-    (adapter.send as (e: object[], c: object, h: object) => Promise<{ outcome: string }[]>)(
-      emails,
-      connection,
-      client(),
-    );
+  /** In calls no larger than the adapter allows. */
+  const send = async (emails: OutboundMessage<EmailContent>[], connection: Connection<never>) => {
+    const { batch, send: act } = adapter.send!;
+    const outcomes: { outcome: string }[] = [];
+    for (let at = 0; at < emails.length; at += batch)
+      outcomes.push(...(await act(emails.slice(at, at + batch), connection, client())));
+    return outcomes;
+  };
 
   test("each persona does what its name says, and we are told so in verified webhooks", async () => {
     await start();
@@ -163,20 +166,22 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
     expect(at("click", "click")).toMatchObject([{ path: expect.stringMatching(/\?a=1&b=2$/) }]);
     expect(at("unsubscribe", "unsubscribe")).toMatchObject([{ method: "POST", body: "List-Unsubscribe=One-Click" }]);
 
-    const inbound = [];
+    const inbound: InboundMessage<EmailInbound>[] = [];
     for (const event of events) {
-      if (event.kind === "inbound") inbound.push(event.email);
+      if (event.kind === "inbound") inbound.push(event.message as InboundMessage<EmailInbound>);
       if (event.kind === "inbound_ref")
-        inbound.push(await resend.fetchInbound!(event.ref, connection as never, client()));
+        inbound.push((await resend.inbound!.fetch(event.ref, connection, client())) as InboundMessage<EmailInbound>);
     }
     expect(inbound).toHaveLength(2);
-    const reply = inbound.find((m) => m.from.email === "reply+1@example.com")!;
-    expect(reply.subject).toBe(`Re: ${emails[3]!.subject}`);
+    const reply = inbound.find((m) => m.from.address === "reply+1@example.com")!;
+    expect(reply.details.subject).toBe(`Re: ${emails[3]!.content.subject}`);
     expect(reply.to).toEqual(["replies@sandbox.test"]);
-    expect(`${reply.headers["in-reply-to"]} ${reply.headers.references}`).toContain(emails[3]!.message_id);
-    expect(reply.headers["auto-submitted"]).toBeUndefined();
-    const away = inbound.find((m) => m.from.email === "ooo+1@example.com")!;
-    expect(away.headers["auto-submitted"]).toBe("auto-replied");
+    expect(`${reply.details.headers["in-reply-to"]} ${reply.details.headers.references}`).toContain(
+      emails[3]!.content.message_id,
+    );
+    expect(reply.details.headers["auto-submitted"]).toBeUndefined();
+    const away = inbound.find((m) => m.from.address === "ooo+1@example.com")!;
+    expect(away.details.headers["auto-submitted"]).toBe("auto-replied");
   });
 
   test("a receiver that fails is asked again with the same delivery id; duplicates share it too", async () => {
@@ -212,9 +217,7 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
   test("registering twice keeps one webhook and a working secret", async () => {
     await start();
     const connection = await connect();
-    const again = await (
-      adapter.registerWebhook as (u: string, c: object, h: object) => Promise<{ credentials: object }>
-    )(`${site}/hook/${id[0]}`, connection, client());
+    const again = await adapter.webhook!.register!(`${site}/hook/${id[0]}`, connection, client());
     expect(again.credentials).toEqual(
       expect.objectContaining(
         Object.fromEntries(Object.entries(connection.credentials).filter(([n]) => n.startsWith("webhook"))),
@@ -245,9 +248,9 @@ describe.each(["resend", "postmark"] as const)("through %s", (id) => {
 test("a bounced address is refused by Postmark from then on", async () => {
   await start();
   const connection = await connectPostmark();
-  await postmark.send!([mail("bounce+9@example.com")], connection, client());
+  await postmark.send!.send([mail("bounce+9@example.com")], connection, client());
   await until(async () => (await control<{ pending: number }>("/stats")).pending === 0, { what: "the bounce" });
-  const [outcome] = await postmark.send!([mail("bounce+9@example.com")], connection, client());
+  const [outcome] = await postmark.send!.send([mail("bounce+9@example.com")], connection, client());
   expect(outcome).toMatchObject({ outcome: "rejected", code: "inactive_recipient" });
 });
 
@@ -255,8 +258,8 @@ test("the sandbox calls no stranger, whatever a mail links to", async () => {
   await start();
   const connection = await connectPostmark();
   const email = mail("open+1@example.com");
-  email.html = '<img src="https://tracker.example.com/p.gif" width="1" height="1">';
-  await postmark.send!([email], connection, client());
+  email.content.html = '<img src="https://tracker.example.com/p.gif" width="1" height="1">';
+  await postmark.send!.send([email], connection, client());
   await until(async () => (await control<{ pending: number }>("/stats")).pending === 0, { what: "the open" });
   const { messages } = await control<{ messages: Message[] }>("/messages?to=open%2B1@example.com");
   expect(messages[0]!.log.find((l) => l.what === "open")!.detail).toMatch(/not this machine/);
@@ -269,14 +272,14 @@ test("a restart forgets nothing: messages, idempotency keys, webhooks, and what 
     await start({ data, speed: 0.001 });
     const connection = await connectResend();
     const email = mail("silent+1@example.com");
-    const [first] = await resend.send!([email], connection, client());
+    const [first] = await resend.send!.send([email], connection, client());
     await sandbox.close();
     await start({ data, speed: 1000 });
     const moved = { ...connection, base_url: `${sandbox.url}/resend` };
-    expect((await resend.send!([email], moved, client()))[0]).toEqual(first);
+    expect((await resend.send!.send([email], moved, client()))[0]).toEqual(first);
     await until(() => hits.some((h) => h.path.startsWith("/hook")), { what: "the delivery that was pending" });
     expect(await control("/stats")).toMatchObject({ accepted: 1, duplicates: 0 });
-    expect((await eventsAt(resend, moved)).events.map((e) => e.kind)).toEqual(["delivered"]);
+    expect((await eventsAt(resend, moved as Connection<never>)).events.map((e) => e.kind)).toEqual(["delivered"]);
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
@@ -291,7 +294,13 @@ test("the control token guards the control API and nothing else", async () => {
   expect(
     (
       await resend.check(
-        { id: "x", credentials: { api_key: "re_abc" }, settings: {}, base_url: `${sandbox.url}/resend` },
+        {
+          id: "x",
+          credentials: { api_key: "re_abc" },
+          settings: {},
+          base_url: `${sandbox.url}/resend`,
+          webhook_url: null,
+        },
         client(),
       )
     ).ok,

@@ -1,19 +1,13 @@
 import type { Clock } from "./clock.ts";
+import type { Emulation, EventKind, WebhookCall } from "./emulation.ts";
+import type { Hooks } from "./hooks.ts";
 import { characterOf, OUT_OF_OFFICE, planOf, replyText } from "./personas.ts";
 import type { Act } from "./personas.ts";
 import type { Reach } from "./reach.ts";
 import { matches } from "./store.ts";
-import type { Account, Inbound, Message, ProviderName, Store } from "./store.ts";
+import type { Account, Inbound, Message, Store } from "./store.ts";
 
 /** The recipients' side: plays what each persona does with each message, over real HTTP wherever a person would. */
-
-export type EventKind = "delivered" | "bounced" | "softbounced" | "complained" | "opened" | "suppressed";
-
-/** How one provider tells its customer. SMTP tells nothing. */
-export type Voice = {
-  event(message: Message, kind: EventKind, recipient: string, account: Account): void;
-  inbound(mail: Inbound, account: Account): void;
-};
 
 const BROWSER =
   "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
@@ -56,8 +50,21 @@ export function contentsOf(message: Pick<Message, "html" | "headers">) {
   };
 }
 
-export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; voices: Record<ProviderName, Voice> }) {
-  const { store, clock, reach, voices } = parts;
+export function createWorld(parts: {
+  store: Store;
+  clock: Clock;
+  reach: Reach;
+  hooks: Hooks;
+  emulations: ReadonlyMap<string, Emulation>;
+}) {
+  const { store, clock, reach, hooks, emulations } = parts;
+
+  function tell(account: Account, calls: WebhookCall[] | undefined) {
+    for (const { id, url, body, headers = () => ({}), stopOn = [] } of calls ?? [])
+      hooks.send({ account: account.id, id, url, body, stopOn, headers: async () => headers() });
+  }
+  const report = (message: Message, kind: EventKind, recipient: string, account: Account) =>
+    tell(account, emulations.get(account.provider)?.events?.(message, kind, recipient, account));
 
   async function visit(message: Message, what: string, url: string, init: Parameters<Reach>[1]) {
     try {
@@ -74,12 +81,12 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
 
   function answer(message: Message, account: Account, to: string, automatic: boolean) {
     const id = crypto.randomUUID();
-    const own = message.to.find((t) => t.email === to);
+    const own = message.to.find((t) => t.address === to);
     const references = [header(message, "References"), message.rfc_message_id].filter(Boolean).join(" ");
     const date = new Date();
     const text = automatic
       ? OUT_OF_OFFICE
-      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.email} wrote:\n${(
+      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.address} wrote:\n${(
           message.text || ""
         )
           .split("\n")
@@ -90,8 +97,8 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
       id,
       account: account.id,
       received_at: date.toISOString(),
-      from: { email: to, name: own?.name ?? "" },
-      to: [message.reply_to ?? message.from.email],
+      from: { address: to, name: own?.name ?? "" },
+      to: [message.reply_to ?? message.from.address],
       subject: automatic
         ? `Automatic reply: ${message.subject}`
         : /^re:/i.test(message.subject)
@@ -119,13 +126,13 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
 
   function receive(account: Account, mail: Inbound) {
     store.addInbound(mail);
-    voices[account.provider].inbound(mail, account);
+    tell(account, emulations.get(account.provider)?.inbound?.(mail, account));
   }
 
   const acts: Record<Act, (message: Message, to: string, account: Account) => void | Promise<void>> = {
     deliver(message, to, account) {
       store.log(message, "delivered");
-      voices[message.provider].event(message, "delivered", to, account);
+      report(message, "delivered", to, account);
     },
     async scan(message) {
       const { pixel, links } = contentsOf(message);
@@ -138,7 +145,7 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
       if (pixel)
         await visit(message, "open", pixel, { method: "GET", headers: { "user-agent": BROWSER, accept: "image/*" } });
       else store.log(message, "open", "no pixel in the HTML");
-      if (message.track_opens) voices[message.provider].event(message, "opened", to, account);
+      if (message.track_opens) report(message, "opened", to, account);
     },
     async click(message) {
       const [link] = contentsOf(message).reading;
@@ -151,11 +158,11 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
     bounce(message, to, account) {
       store.log(message, "bounced", "permanent");
       store.suppress(account, to);
-      voices[message.provider].event(message, "bounced", to, account);
+      report(message, "bounced", to, account);
     },
     softbounce(message, to, account) {
       store.log(message, "bounced", "transient");
-      voices[message.provider].event(message, "softbounced", to, account);
+      report(message, "softbounced", to, account);
     },
     async unsubscribe(message) {
       const { unsubscribe, oneClick } = contentsOf(message);
@@ -169,7 +176,7 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
     complain(message, to, account) {
       store.log(message, "complained");
       store.suppress(account, to);
-      voices[message.provider].event(message, "complained", to, account);
+      report(message, "complained", to, account);
     },
   };
 
@@ -180,20 +187,20 @@ export function createWorld(parts: { store: Store; clock: Clock; reach: Reach; v
     const account = store.accounts.get(message.account);
     if (!account) return;
     const age = (Date.now() - Date.parse(message.accepted_at)) / 1000;
-    message.to.forEach(({ email }, index) => {
-      const pair = `${message.account}|${email.toLowerCase()}`;
+    message.to.forEach(({ address }, index) => {
+      const pair = `${message.account}|${address.toLowerCase()}`;
       const first = !met.has(pair);
       met.add(pair);
       // What has bounced or complained before is not tried again.
-      const plan = account.suppressed.includes(email.toLowerCase()) && first === false ? null : planOf(email, first);
-      if (!plan) return voices[message.provider].event(message, "suppressed", email, account);
+      const plan = account.suppressed.includes(address.toLowerCase()) && !first ? null : planOf(address, first);
+      if (!plan) return report(message, "suppressed", address, account);
       plan.forEach(({ act, after }, step) => {
         const key = `${message.id}/${index}/${step}`;
         if (store.isDone(key)) return;
         clock.after(Math.max(0, after - age), async () => {
           if (!store.messages.has(message.id)) return;
           store.done(key);
-          await acts[act](message, email, account);
+          await acts[act](message, address, account);
         });
       });
     });

@@ -130,7 +130,7 @@ test(
     // Sixty older ones on a connection that comes first and cannot even be opened.
     const tenant = m.tenant.id;
     await sql`
-    with c as (insert into public.connections (tenant_id, id, provider, channel, name, status, credentials, webhook_registered)
+    with c as (insert into public.connections (tenant_id, id, provider, category, name, status, credentials, webhook_registered)
       values (${tenant}, '00000000-0000-7000-8000-000000000000', 'smtp', 'email', 'Mail', 'active', 'v1.unused', true) returning id)
     insert into public.messages (tenant_id, direction, connection_id, status, attempts, from_email, to_email, thread_id, updated_at)
     select ${tenant}, 'out', c.id, 'unknown', 1, 'a@us.example', 'p' || n || '@example.com', gen_random_uuid(), kernel.now() - interval '1 hour'

@@ -21,7 +21,7 @@ async function due(count: number) {
   const { admin } = world;
   const team = await world.team("Due");
   const [connection, sender, campaign, step] = [uuid7(), uuid7(), uuid7(), uuid7()];
-  await admin`insert into public.connections (tenant_id, id, provider, channel, name, status, credentials) values (${team.id}, ${connection}, 'smtp', 'email', 'x', 'active', 'v1.x')`;
+  await admin`insert into public.connections (tenant_id, id, provider, category, name, status, credentials) values (${team.id}, ${connection}, 'smtp', 'email', 'x', 'active', 'v1.x')`;
   await admin`insert into public.senders (tenant_id, id, connection_id, from_email, daily_cap) values (${team.id}, ${sender}, ${connection}, 'me@example.com', 100000)`;
   await admin`insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id) values (${team.id}, ${campaign}, 'x', 'running', ${sender}, ${connection})`;
   await admin`insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values (${team.id}, ${step}, ${campaign}, 1, 's', 'b')`;

@@ -15,8 +15,8 @@ const HEADER = "\r\nBcc: everybody@evil.example\r\nX-Injected: 1";
 const UNICODE_BREAKS = "\u2028X-Injected: 2\u0085X-Injected: 3";
 
 type Sandboxed = {
-  from: { email: string; name: string | null };
-  to: { email: string }[];
+  from: { address: string; name: string | null };
+  to: { address: string }[];
   reply_to: string | null;
   subject: string;
   html: string;
@@ -108,8 +108,8 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
 
     const [mail, ...more] = await accepted(to);
     expect(more).toEqual([]);
-    expect(mail!.to.map((a) => a.email)).toEqual([to]);
-    expect(mail!.from.email).toMatch(/^sam-.*@us\.example$/);
+    expect(mail!.to.map((a) => a.address)).toEqual([to]);
+    expect(mail!.from.address).toMatch(/^sam-.*@us\.example$/);
     for (const text of [mail!.subject, mail!.from.name ?? "", mail!.reply_to ?? "", ...mail!.headers.flat()])
       expect(text).not.toMatch(/[\r\n\u0085\u2028]/);
     const names = mail!.headers.map(([name]) => name.toLowerCase());

@@ -47,7 +47,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.imports (tenant_id, id, file_name) values (${t}, ${id.imports!}, 'people.csv')`;
     await tx`insert into public.import_chunks (tenant_id, import_id, seq, bytes) values (${t}, ${id.imports!}, 0, 'x')`;
     await tx`insert into public.import_errors (tenant_id, import_id, row_number, raw, reason) values (${t}, ${id.imports!}, 1, '["x"]', 'bad')`;
-    await tx`insert into public.connections (tenant_id, id, provider, channel, name, credentials) values (${t}, ${id.connections!}, 'smtp', 'email', 'Mail', 'v1.unused')`;
+    await tx`insert into public.connections (tenant_id, id, provider, category, name, credentials) values (${t}, ${id.connections!}, 'smtp', 'email', 'Mail', 'v1.unused')`;
     await tx`insert into public.senders (tenant_id, id, connection_id, from_email) values (${t}, ${id.senders!}, ${id.connections!}, 'sam@us.test')`;
     await tx`insert into public.sender_usage (tenant_id, sender_id, day) values (${t}, ${id.senders!}, '2026-01-01')`;
     await tx`insert into public.webhook_deliveries (tenant_id, id, connection_id, delivery_id, body) values (${t}, ${id.webhook_deliveries!}, ${id.connections!}, 'd1', 'x')`;

@@ -289,7 +289,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "Where teams are by invitation no way makes one for a stranger",
-    file: "modules/sandbox/demo.ts",
+    file: "modules/demo/demo.ts",
     find: "    requireFounder(ctx, teams);\n",
     replace: "",
     test: "modules/tenancy/accounts.test.ts",

@@ -68,7 +68,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A call that may have arrived is not repeated",
-    file: "modules/providers/email/shared.ts",
+    file: "modules/providers/answers.ts",
     find: '  if (error.sent) return { outcome: "unknown", code: error.kind, detail: error.message };\n',
     replace: "",
     test: "tests/faults/provider.test.ts",

@@ -12,7 +12,7 @@ export async function giveSender(
 ): Promise<{ senderId: string; connectionId: string }> {
   const [connectionId, senderId] = [uuid7(), uuid7()];
   await t.sql`
-    insert into public.connections (tenant_id, id, provider, channel, name, status, credentials, webhook_registered)
+    insert into public.connections (tenant_id, id, provider, category, name, status, credentials, webhook_registered)
     values (${tenant.id}, ${connectionId}, 'smtp', 'email', ${`Mail ${connectionId}`}, 'active', 'v1.unused', true)`;
   await t.sql`
     insert into public.senders (tenant_id, id, connection_id, from_email, from_name, daily_cap)

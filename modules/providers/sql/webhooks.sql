@@ -9,7 +9,7 @@ grant execute on function private.connection_for_webhook(uuid) to overture_worke
 -- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
 -- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
 -- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
-create or replace function private.take_delivery(connection uuid, delivery text, body bytea) returns boolean
+create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   owner uuid;
@@ -17,13 +17,15 @@ declare
 begin
   select c.tenant_id into owner from public.connections c where c.id = connection;
   if owner is null then return null; end if;
-  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body) values (owner, connection, delivery, body)
+  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
+  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
   on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
   if stored is null then return false; end if;
   perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
   return true;
 end $$;
-grant execute on function private.take_delivery(uuid, text, bytea) to overture_worker;
+grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
+
 
 -- In portions, so that a long backlog never becomes one long transaction.
 create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int

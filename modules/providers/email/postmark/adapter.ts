@@ -1,11 +1,13 @@
 import { z } from "zod";
-import { AppError } from "../../kernel/errors.ts";
-import { defineProvider } from "../../kernel/provider.ts";
-import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import type { HttpClient, HttpResponse } from "../../kernel/http/client.ts";
-import { randomToken, sha256Hex, verifyBasicAuth } from "../../kernel/secrets/signatures.ts";
-import { parsePostmarkEvent } from "./postmark-events.ts";
-import * as shared from "./shared.ts";
+import type { EmailContent } from "../../../channels/email/content.ts";
+import { AppError } from "../../../kernel/errors.ts";
+import type { HttpClient, HttpResponse } from "../../../kernel/http/client.ts";
+import { defineProvider } from "../../../kernel/provider.ts";
+import type { Connection, OutboundMessage, SendOutcome } from "../../../kernel/provider.ts";
+import { randomToken, sha256Hex, verifyBasicAuth } from "../../../kernel/secrets/signatures.ts";
+import * as answers from "../../answers.ts";
+import { formatAddress, MESSAGE_ID_KEY } from "../shared.ts";
+import { parsePostmarkEvent } from "./events.ts";
 
 const BASE = "https://api.postmarkapp.com";
 
@@ -41,7 +43,9 @@ const Settings = z.object({
 /** Postmark takes 50 MB per batch; the rest is room for what JSON and their side add. */
 const MAX_BATCH_BYTES = 40 * 1024 * 1024;
 
-/** Cutting a refused batch takes many calls, and all must be over before the caller's lease (two minutes) is. */
+/** One call may carry 500 messages. */
+const CALL_MS = 30_000;
+/** Cutting a refused batch takes many calls: none begins later than this, so that all are over within `call_seconds`. */
 const CUTTING_MS = 60_000;
 
 const Item = z.object({ ErrorCode: z.number(), Message: z.string(), MessageID: z.string().optional() });
@@ -58,12 +62,12 @@ const Search = z.object({
 const Webhooks = z.object({ Webhooks: z.array(z.object({ ID: z.number(), Url: z.string() })) });
 
 const api = (connection: Connection<Credentials>, http: HttpClient) =>
-  shared.caller(http, connection.base_url ?? BASE, { "x-postmark-server-token": connection.credentials.server_token });
+  answers.caller(http, connection.base_url ?? BASE, { "x-postmark-server-token": connection.credentials.server_token });
 
 const streamOf = (connection: Connection<Credentials>) => Settings.parse(connection.settings).message_stream;
 
 function errorOf(response: HttpResponse): { code: number; name: string; message: string } {
-  const parsed = ErrorBody.safeParse(shared.jsonOrNull(response));
+  const parsed = ErrorBody.safeParse(answers.jsonOrNull(response));
   return parsed.success
     ? { code: parsed.data.ErrorCode, name: `postmark_${parsed.data.ErrorCode}`, message: parsed.data.Message }
     : { code: 0, name: `http_${response.status}`, message: `Postmark answered ${response.status}.` };
@@ -87,7 +91,7 @@ function outcomeOfItem(item: unknown): SendOutcome {
   const code = `postmark_${ErrorCode}`;
   if (ErrorCode === 406) return { outcome: "rejected", code: "inactive_recipient", detail: Message };
   if (ErrorCode === 500) return { outcome: "unknown", code, detail: Message };
-  if (MAINTENANCE.has(ErrorCode)) return shared.retry(code, Message);
+  if (MAINTENANCE.has(ErrorCode)) return answers.retry(code, Message);
   if (BROKEN.has(ErrorCode)) return { outcome: "broken", code, detail: Message };
   return { outcome: "rejected", code, detail: Message };
 }
@@ -95,9 +99,9 @@ function outcomeOfItem(item: unknown): SendOutcome {
 /** The whole call failed. `null`: it was refused for one of several messages, so it must be cut in two to find which. */
 function outcomeOfCall(response: HttpResponse, count: number): SendOutcome | null {
   const { code, name, message } = errorOf(response);
-  const after = shared.retryAfterSeconds(response.headers);
-  if (response.status === 429) return shared.retry(name, message, after);
-  if (response.status === 503) return shared.retry(name, message, after);
+  const after = answers.retryAfterSeconds(response.headers);
+  if (response.status === 429) return answers.retry(name, message, after);
+  if (response.status === 503) return answers.retry(name, message, after);
   // Postmark has no idempotency keys, and a 500 may have sent some of the batch.
   if (response.status >= 500) return { outcome: "unknown", code: name, detail: message };
   if (response.status === 401 || response.status === 403 || BROKEN.has(code))
@@ -105,9 +109,9 @@ function outcomeOfCall(response: HttpResponse, count: number): SendOutcome | nul
   return count > 1 ? null : { outcome: "rejected", code: name, detail: message };
 }
 
-const toMessage = (email: OutboundEmail, stream: string) => ({
-  From: shared.formatAddress(email.from),
-  To: shared.formatAddress(email.to),
+const toMessage = ({ id, from, to, content: email }: OutboundMessage<EmailContent>, stream: string) => ({
+  From: formatAddress(from),
+  To: formatAddress(to),
   ...(email.reply_to ? { ReplyTo: email.reply_to } : {}),
   Subject: email.subject,
   HtmlBody: email.html,
@@ -115,7 +119,7 @@ const toMessage = (email: OutboundEmail, stream: string) => ({
   MessageStream: stream,
   TrackOpens: false,
   TrackLinks: "None",
-  Metadata: { [shared.MESSAGE_ID_KEY]: email.id },
+  Metadata: { [MESSAGE_ID_KEY]: id },
   Headers: [
     ...Object.entries(email.headers).map(([Name, Value]) => ({ Name, Value })),
     { Name: "Message-ID", Value: email.message_id },
@@ -125,13 +129,13 @@ const toMessage = (email: OutboundEmail, stream: string) => ({
 });
 
 async function sendBatch(
-  emails: OutboundEmail[],
+  emails: OutboundMessage<EmailContent>[],
   connection: Connection<Credentials>,
   http: HttpClient,
   deadline = Date.now() + CUTTING_MS,
 ): Promise<SendOutcome[]> {
   if (Date.now() > deadline)
-    return emails.map(() => shared.retry("out_of_time", "There was no time left to try it again in a smaller batch."));
+    return emails.map(() => answers.retry("out_of_time", "There was no time left to try it again in a smaller batch."));
   const stream = streamOf(connection);
   const body = JSON.stringify(emails.map((email) => toMessage(email, stream)));
   const halves = async () => {
@@ -147,21 +151,21 @@ async function sendBatch(
   try {
     response = await http.request({
       method: "POST",
-      url: shared.joinUrl(connection.base_url ?? BASE, "/email/batch"),
+      url: answers.joinUrl(connection.base_url ?? BASE, "/email/batch"),
       headers: {
         accept: "application/json",
         "content-type": "application/json",
         "x-postmark-server-token": connection.credentials.server_token,
       },
       body,
-      timeoutMs: 30_000,
+      timeoutMs: CALL_MS,
     });
   } catch (error) {
-    const outcome = shared.outcomeOfError(error);
+    const outcome = answers.outcomeOfError(error);
     return emails.map(() => outcome);
   }
   if (response.status === 200) {
-    const items = shared.jsonOrNull(response);
+    const items = answers.jsonOrNull(response);
     if (Array.isArray(items) && items.length === emails.length) return items.map(outcomeOfItem);
     const detail = "Postmark accepted the call but its answer does not have one entry per message.";
     return emails.map(() => ({ outcome: "unknown", code: "bad_answer", detail }));
@@ -176,10 +180,10 @@ const upstream = (response: HttpResponse, doing: string) => {
 };
 
 /** Postmark, https://postmarkapp.com/developer. No signatures and no idempotency keys: Basic auth and metadata stand in. */
-export const postmark = defineProvider({
+export const postmark = defineProvider<EmailContent>()({
   id: "postmark",
   label: "Postmark",
-  channel: "email",
+  category: "email",
   docs_url: "https://postmarkapp.com/developer",
   setup:
     "Copy the Server API token from your server's «API Tokens» tab and confirm a sender signature or domain. Webhooks for " +
@@ -188,8 +192,6 @@ export const postmark = defineProvider({
   credentials: Credentials,
   settings: Settings,
   default_base_url: BASE,
-  limits: { per_second: 10, batch: 500 },
-  reconcile: { by: "search" },
   runs_in: "anywhere",
 
   async check(connection, http) {
@@ -219,77 +221,82 @@ export const postmark = defineProvider({
     return { ok: true, detail: `Connected to server «${server.Name}», stream «${stream}».${note}` };
   },
 
-  send: (emails, connection, http) => sendBatch(emails, connection, http),
-
-  /** The search index follows a send by seconds: ask no sooner than two minutes after the attempt, and within 45 days. */
-  async findMessage(messageId, connection, http) {
-    const query = new URLSearchParams({
-      count: "1",
-      offset: "0",
-      messagestream: streamOf(connection),
-      [`metadata_${shared.MESSAGE_ID_KEY}`]: messageId,
-    });
-    const response = await api(connection, http)("GET", `/messages/outbound?${query}`);
-    if (response.status !== 200) throw upstream(response, "to search sent messages");
-    const found = Search.parse(response.json()).Messages[0];
-    if (!found) return null;
-    const carried = found.Metadata?.[shared.MESSAGE_ID_KEY];
-    if (carried !== undefined && carried !== messageId) {
-      throw new AppError(
-        "upstream",
-        "Postmark's search ignored the metadata filter, so it proves nothing about this message.",
-      );
-    }
-    return { provider_message_id: found.MessageID };
+  send: {
+    per_second: 10,
+    batch: 500,
+    call_seconds: (CUTTING_MS + CALL_MS) / 1000,
+    reconcile: { by: "search" },
+    send: (messages, connection, http) => sendBatch(messages, connection, http),
+    /** The search index follows a send by seconds: ask no sooner than two minutes after the attempt, and within 45 days. */
+    async find(messageId, connection, http) {
+      const query = new URLSearchParams({
+        count: "1",
+        offset: "0",
+        messagestream: streamOf(connection),
+        [`metadata_${MESSAGE_ID_KEY}`]: messageId,
+      });
+      const response = await api(connection, http)("GET", `/messages/outbound?${query}`);
+      if (response.status !== 200) throw upstream(response, "to search sent messages");
+      const found = Search.parse(response.json()).Messages[0];
+      if (!found) return null;
+      const carried = found.Metadata?.[MESSAGE_ID_KEY];
+      if (carried !== undefined && carried !== messageId) {
+        throw new AppError(
+          "upstream",
+          "Postmark's search ignored the metadata filter, so it proves nothing about this message.",
+        );
+      }
+      return { provider_message_id: found.MessageID };
+    },
   },
 
-  async registerWebhook(url, connection, http) {
-    const call = api(connection, http);
-    const stream = streamOf(connection);
-    const username = connection.credentials.webhook_username ?? "overture";
-    const password = connection.credentials.webhook_password ?? randomToken();
-    const list = await call("GET", `/webhooks?MessageStream=${encodeURIComponent(stream)}`);
-    if (list.status !== 200) throw upstream(list, "to list webhooks");
-    const known = Webhooks.parse(list.json()).Webhooks.find((w) => w.Url === url);
-    const on = { Enabled: true };
-    const body = {
-      Url: url,
-      HttpAuth: { Username: username, Password: password },
-      Triggers: {
-        Delivery: on,
-        Bounce: { ...on, IncludeContent: false },
-        SpamComplaint: { ...on, IncludeContent: false },
-        SubscriptionChange: on,
-        Open: { Enabled: false, PostFirstOpenOnly: true },
-        Click: { Enabled: false },
-      },
-    };
-    const saved = known
-      ? await call("PUT", `/webhooks/${known.ID}`, body)
-      : await call("POST", "/webhooks", { ...body, MessageStream: stream });
-    if (saved.status !== 200) throw upstream(saved, "to save the webhook");
+  webhook: {
+    async register(url, connection, http) {
+      const call = api(connection, http);
+      const stream = streamOf(connection);
+      const username = connection.credentials.webhook_username ?? "overture";
+      const password = connection.credentials.webhook_password ?? randomToken();
+      const list = await call("GET", `/webhooks?MessageStream=${encodeURIComponent(stream)}`);
+      if (list.status !== 200) throw upstream(list, "to list webhooks");
+      const known = Webhooks.parse(list.json()).Webhooks.find((w) => w.Url === url);
+      const on = { Enabled: true };
+      const body = {
+        Url: url,
+        HttpAuth: { Username: username, Password: password },
+        Triggers: {
+          Delivery: on,
+          Bounce: { ...on, IncludeContent: false },
+          SpamComplaint: { ...on, IncludeContent: false },
+          SubscriptionChange: on,
+          Open: { Enabled: false, PostFirstOpenOnly: true },
+          Click: { Enabled: false },
+        },
+      };
+      const saved = known
+        ? await call("PUT", `/webhooks/${known.ID}`, body)
+        : await call("POST", "/webhooks", { ...body, MessageStream: stream });
+      if (saved.status !== 200) throw upstream(saved, "to save the webhook");
 
-    const inboundUrl = new URL(url);
-    inboundUrl.username = username;
-    inboundUrl.password = password;
-    const inbound = await call("PUT", "/server", { InboundHookUrl: inboundUrl.href });
-    const server = Server.safeParse(shared.jsonOrNull(inbound));
-    const replies =
-      inbound.status === 200 && server.success
-        ? ` Replies to ${server.data.InboundAddress ?? "the server's inbound address"} arrive too.`
-        : ` Inbound mail could not be switched on: ${errorOf(inbound).message}`;
-    return {
-      credentials: { webhook_username: username, webhook_password: password },
-      detail: `Webhook saved.${replies}`,
-    };
+      const inboundUrl = new URL(url);
+      inboundUrl.username = username;
+      inboundUrl.password = password;
+      const inbound = await call("PUT", "/server", { InboundHookUrl: inboundUrl.href });
+      const server = Server.safeParse(answers.jsonOrNull(inbound));
+      const replies =
+        inbound.status === 200 && server.success
+          ? ` Replies to ${server.data.InboundAddress ?? "the server's inbound address"} arrive too.`
+          : ` Inbound mail could not be switched on: ${errorOf(inbound).message}`;
+      return {
+        credentials: { webhook_username: username, webhook_password: password },
+        detail: `Webhook saved.${replies}`,
+      };
+    },
+    async verify(request, connection) {
+      const { webhook_username: username, webhook_password: password } = connection.credentials;
+      await verifyBasicAuth(request.headers, { username, password });
+      // Postmark has no delivery id; a retry repeats the bytes.
+      return { delivery_id: `postmark:${await sha256Hex(request.body)}` };
+    },
+    parse: parsePostmarkEvent,
   },
-
-  async verify(request, connection) {
-    const { webhook_username: username, webhook_password: password } = connection.credentials;
-    await verifyBasicAuth(request.headers, { username, password });
-    // Postmark has no delivery id; a retry repeats the bytes.
-    return { delivery_id: `postmark:${await sha256Hex(request.body)}` };
-  },
-
-  parseWebhook: parsePostmarkEvent,
 });

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { AppError } from "../../kernel/errors.ts";
-import type { ProviderEvent } from "../../kernel/provider.ts";
-import { isoDate, MESSAGE_ID_KEY, parseAddress } from "./shared.ts";
+import { AppError } from "../../../kernel/errors.ts";
+import type { ProviderEvent } from "../../../kernel/provider.ts";
+import { isoDate, jsonBody, shaped } from "../../answers.ts";
+import { MESSAGE_ID_KEY, parseAddress } from "../shared.ts";
 
 /** Resend's webhook payloads (https://resend.com/docs/webhooks/event-types) in our vocabulary. */
 
@@ -36,23 +37,17 @@ const SIMPLE = {
 /** A transient refusal of the content says nothing about the address. */
 const CONTENT = new Set(["ContentRejected", "AttachmentRejected", "MessageTooLarge"]);
 
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (!result.success) throw new AppError("invalid", `Not a Resend ${what}: ${z.prettifyError(result.error)}`);
-  return result.data;
-}
-
-export function parseResendEvent(body: unknown): ProviderEvent[] {
-  const hook = parse(Hook, body, "webhook");
+export function parseResendEvent(body: Uint8Array): ProviderEvent[] {
+  const hook = shaped(Hook, jsonBody(body), "Resend webhook");
   const at = isoDate(hook.created_at);
   if (!at) throw new AppError("invalid", "Not a Resend webhook: created_at is not a date.");
 
   if (hook.type === "email.received") {
-    const { email_id } = parse(Inbound, hook.data, "received e-mail");
+    const { email_id } = shaped(Inbound, hook.data, "Resend received e-mail");
     return [{ kind: "inbound_ref", event_id: `inbound:${email_id}`, at, ref: email_id }];
   }
   if (hook.type === "contact.updated") {
-    const contact = parse(Contact, hook.data, "contact");
+    const contact = shaped(Contact, hook.data, "Resend contact");
     if (!contact.unsubscribed) return [];
     const event_id = `${hook.type}:${contact.id}:${contact.updated_at ?? at}`;
     return [
@@ -63,12 +58,12 @@ export function parseResendEvent(body: unknown): ProviderEvent[] {
   const known =
     hook.type in SIMPLE || ["email.clicked", "email.bounced", "email.failed", "email.suppressed"].includes(hook.type);
   if (!known) return [];
-  const data = parse(Outbound, hook.data, `${hook.type} event`);
+  const data = shaped(Outbound, hook.data, `Resend ${hook.type} event`);
   const base = {
     event_id: `${hook.type}:${data.email_id}:${hook.created_at}`,
     provider_message_id: data.email_id,
     message_id: data.tags?.[MESSAGE_ID_KEY] ?? null,
-    recipient: data.to?.length === 1 ? parseAddress(data.to[0]!).email : null,
+    recipient: data.to?.length === 1 ? parseAddress(data.to[0]!).address : null,
     at,
     // Resend's own Message-ID, which a reply's In-Reply-To names.
     ...(data.message_id ? { rfc_message_id: data.message_id } : {}),

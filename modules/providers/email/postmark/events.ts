@@ -1,8 +1,10 @@
 import { convert } from "html-to-text";
 import { z } from "zod";
-import { AppError } from "../../kernel/errors.ts";
-import type { ProviderEvent } from "../../kernel/provider.ts";
-import { headerMap, isoDate, MESSAGE_ID_KEY } from "./shared.ts";
+import type { EmailInbound } from "../../../channels/email/content.ts";
+import { AppError } from "../../../kernel/errors.ts";
+import type { InboundMessage, ProviderEvent } from "../../../kernel/provider.ts";
+import { isoDate, jsonBody, shaped } from "../../answers.ts";
+import { headerMap, MESSAGE_ID_KEY } from "../shared.ts";
 
 /** Postmark's webhook payloads (https://postmarkapp.com/developer/webhooks/webhooks-overview) in our vocabulary. */
 
@@ -73,11 +75,7 @@ const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" |
     Unconfirmed: "ignore",
   };
 
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (!result.success) throw new AppError("invalid", `Not a Postmark ${what}: ${z.prettifyError(result.error)}`);
-  return result.data;
-}
+const parse = <T>(schema: z.ZodType<T>, value: unknown, what: string): T => shaped(schema, value, `Postmark ${what}`);
 
 function base(
   type: string,
@@ -121,27 +119,25 @@ function parseInbound(body: unknown): ProviderEvent[] {
   const headers = headerMap(mail.Headers.map((h) => [h.Name, h.Value] as const));
   const to = mail.ToFull.map((t) => t.Email);
   if (mail.OriginalRecipient && !to.includes(mail.OriginalRecipient)) to.push(mail.OriginalRecipient);
-  return [
-    {
-      kind: "inbound",
-      event_id: `inbound:${mail.MessageID}`,
-      // Senders do write unreadable dates; the moment of arrival is the better truth then.
-      at: isoDate(mail.Date ?? "") ?? new Date().toISOString(),
-      email: {
-        provider_inbound_id: mail.MessageID,
-        from: { email: mail.FromFull.Email, name: mail.FromFull.Name || null },
-        to,
-        subject: mail.Subject ?? "",
-        text: mail.TextBody || (mail.HtmlBody ? convert(mail.HtmlBody) : (mail.StrippedTextReply ?? "")),
-        html: mail.HtmlBody || null,
-        headers,
-        rfc_message_id: headers["message-id"] ?? null,
-      },
+  const message: InboundMessage<EmailInbound> = {
+    provider_inbound_id: mail.MessageID,
+    from: { address: mail.FromFull.Email, name: mail.FromFull.Name || null },
+    to,
+    text: mail.TextBody || (mail.HtmlBody ? convert(mail.HtmlBody) : (mail.StrippedTextReply ?? "")),
+    details: {
+      subject: mail.Subject ?? "",
+      html: mail.HtmlBody || null,
+      headers,
+      rfc_message_id: headers["message-id"] ?? null,
     },
-  ];
+  };
+  // Senders do write unreadable dates; the moment of arrival is the better truth then.
+  const at = isoDate(mail.Date ?? "") ?? new Date().toISOString();
+  return [{ kind: "inbound", event_id: `inbound:${mail.MessageID}`, at, message }];
 }
 
-export function parsePostmarkEvent(body: unknown): ProviderEvent[] {
+export function parsePostmarkEvent(bytes: Uint8Array): ProviderEvent[] {
+  const body = jsonBody(bytes);
   const type = parse(z.object({ RecordType: z.string().optional() }), body, "webhook");
   // Inbound mail is the one payload without a RecordType.
   if (type.RecordType === undefined || type.RecordType === "Inbound") return parseInbound(body);

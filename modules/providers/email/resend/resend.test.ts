@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { signWebhook } from "../../kernel/secrets/signatures.ts";
-import type { HttpClient } from "../../kernel/http/client.ts";
-import { conformance } from "../conformance.ts";
-import { exampleEmail } from "./fixtures.ts";
-import { resend } from "./resend.ts";
+import type { HttpClient } from "../../../kernel/http/client.ts";
+import { signWebhook } from "../../../kernel/secrets/signatures.ts";
+import { emailSend } from "../../conformance/email.ts";
+import { conformance } from "../../conformance/suite.ts";
+import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
+import { exampleEmail } from "../fixtures.ts";
+import { resend } from "./adapter.ts";
+import { emulation } from "./emulation.ts";
 
-const key = () => `re_${crypto.randomUUID().replaceAll("-", "")}`;
 const secret = `whsec_${btoa("0123456789abcdef01234567")}`;
 const message = "0193b5a8-0000-7000-8000-000000000001";
 
@@ -30,20 +32,24 @@ const bounce = (type: string, subType: string) =>
     `2026-11-20T10:00:0${subType.length % 10}.${type.length}Z`,
   );
 
-conformance(resend, {
-  account: () => {
-    const api_key = key();
-    return { credentials: { api_key }, key: api_key };
+conformance(resend, emulation, {
+  check: { bad: [{ api_key: "re_invalid_1" }] },
+  send: {
+    ...emailSend(["References"]),
+    refused: () => exampleEmail({ to: { address: "not an address" } }),
+    givesItsId: true,
+    saysHowLong: true,
+    serverError: { outcome: "unknown", accepted: true },
   },
-  badCredentials: [{ api_key: "re_invalid_1" }],
-  baseUrl: (sandbox) => `${sandbox.url}/resend`,
-  refused: { to: { email: "not an address", name: null } },
-  rewrites: ["References"],
-  afterServerError: "unknown",
+  inbound: {
+    delivered: { from: "rita@example.com", to: "sales@sandbox.test", subject: "Re: Hello", text: "Sounds good" },
+    details: { subject: "Re: Hello", html: null, headers: { date: expect.any(String) } },
+  },
   webhook: {
     credentials: { api_key: "re_x", webhook_secret: secret },
     wrongCredentials: { api_key: "re_x", webhook_secret: `whsec_${btoa("another-secret-0123456789")}` },
-    signsBody: true,
+    proves: { body: true, time: true, url: false },
+    malformed: NOT_A_DELIVERY,
     async sign(body, now, credentials) {
       const timestamp = Math.floor(now.getTime() / 1000);
       const signature = await signWebhook(
@@ -124,7 +130,7 @@ conformance(resend, {
 describe("resend", () => {
   test("bounce classes: only a permanent one condemns the address", () => {
     const classOf = (type: string, subType: string) => {
-      const [event] = resend.parseWebhook!(bounce(type, subType));
+      const [event] = resend.webhook!.parse(bytesOf(bounce(type, subType)), {});
       return event?.kind === "bounced" ? event.bounce : null;
     };
     expect(classOf("Permanent", "General")).toBe("permanent");
@@ -134,7 +140,7 @@ describe("resend", () => {
   });
 
   test("events carry our own id, Resend's id and Resend's Message-ID, which replies name", () => {
-    expect(resend.parseWebhook!(hook("email.delivered"))[0]).toMatchObject({
+    expect(resend.webhook!.parse(bytesOf(hook("email.delivered")), {})[0]).toMatchObject({
       message_id: message,
       provider_message_id: data.email_id,
       recipient: "reader@example.com",
@@ -153,8 +159,8 @@ describe("resend", () => {
         json: () => JSON.parse(text) as unknown,
       });
       const http: HttpClient = { json, request: json, lookupFor: () => () => {}, assertAllowed: () => {} };
-      const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null };
-      return (await resend.send!([exampleEmail()], connection, http))[0];
+      const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null, webhook_url: null };
+      return (await resend.send!.send([exampleEmail()], connection, http))[0];
     };
     const error = (name: string) => ({ name, message: name, statusCode: 0 });
     expect(await of(200, { id: "a" })).toEqual({ outcome: "sent", provider_message_id: "a" });

@@ -1,12 +1,14 @@
 import { convert } from "html-to-text";
 import { z } from "zod";
-import { AppError } from "../../kernel/errors.ts";
-import { defineProvider } from "../../kernel/provider.ts";
-import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import type { HttpClient, HttpResponse } from "../../kernel/http/client.ts";
-import { verifyWebhook } from "../../kernel/secrets/signatures.ts";
-import { parseResendEvent } from "./resend-events.ts";
-import * as shared from "./shared.ts";
+import type { EmailContent, EmailInbound } from "../../../channels/email/content.ts";
+import { AppError } from "../../../kernel/errors.ts";
+import type { HttpClient, HttpResponse } from "../../../kernel/http/client.ts";
+import { defineProvider } from "../../../kernel/provider.ts";
+import type { Connection, InboundMessage, OutboundMessage, SendOutcome } from "../../../kernel/provider.ts";
+import { verifyWebhook } from "../../../kernel/secrets/signatures.ts";
+import * as answers from "../../answers.ts";
+import { formatAddress, headerMap, MESSAGE_ID_KEY, parseAddress } from "../shared.ts";
+import { parseResendEvent } from "./events.ts";
 
 const BASE = "https://api.resend.com";
 
@@ -49,6 +51,9 @@ const Received = z.object({
   message_id: z.string().nullish(),
 });
 
+/** The outbound client's own deadline; every message is one call. */
+const CALL_SECONDS = 15;
+
 /** Opens and clicks are ours (signed links), so the provider's own are not asked for: they would count twice. */
 const EVENTS = [
   "email.delivered",
@@ -62,10 +67,10 @@ const EVENTS = [
 ];
 
 const api = (connection: Connection<Credentials>, http: HttpClient) =>
-  shared.caller(http, connection.base_url ?? BASE, { authorization: `Bearer ${connection.credentials.api_key}` });
+  answers.caller(http, connection.base_url ?? BASE, { authorization: `Bearer ${connection.credentials.api_key}` });
 
 function errorOf(response: HttpResponse): { name: string; message: string } {
-  const parsed = ErrorBody.safeParse(shared.jsonOrNull(response));
+  const parsed = ErrorBody.safeParse(answers.jsonOrNull(response));
   return parsed.success
     ? parsed.data
     : { name: `http_${response.status}`, message: `Resend answered ${response.status}.` };
@@ -84,16 +89,16 @@ const BROKEN = new Set([
 
 function outcomeOf(response: HttpResponse): SendOutcome {
   if (response.status >= 200 && response.status < 300) {
-    const sent = Sent.safeParse(shared.jsonOrNull(response));
+    const sent = Sent.safeParse(answers.jsonOrNull(response));
     if (sent.success) return { outcome: "sent", provider_message_id: sent.data.id };
     return { outcome: "unknown", code: "bad_answer", detail: "Resend accepted the call but gave no id." };
   }
   const { name, message } = errorOf(response);
-  const after = shared.retryAfterSeconds(response.headers);
-  if (name === "daily_quota_exceeded") return shared.retry(name, message, after ?? 3600);
+  const after = answers.retryAfterSeconds(response.headers);
+  if (name === "daily_quota_exceeded") return answers.retry(name, message, after ?? 3600);
   if (BROKEN.has(name) || response.status === 401 || response.status === 403)
     return { outcome: "broken", code: name, detail: message };
-  if (response.status === 429) return shared.retry(name, message, after);
+  if (response.status === 429) return answers.retry(name, message, after);
   // 409: another call with this key is running or has run; 5xx: it may have been taken. The key makes asking again safe.
   if (response.status === 409 || response.status >= 500) return { outcome: "unknown", code: name, detail: message };
   return { outcome: "rejected", code: name, detail: message };
@@ -103,7 +108,7 @@ function outcomeOf(response: HttpResponse): SendOutcome {
  * Resend replaces the Message-ID (it relays through Amazon SES) but keeps References. Our id therefore goes into
  * References, where follow-ups share it and a reply's client repeats it: that is what keeps the thread together.
  */
-function headersOf(email: OutboundEmail): Record<string, string> {
+function headersOf(email: EmailContent): Record<string, string> {
   const headers: Record<string, string> = {};
   let references = "";
   for (const [name, value] of Object.entries(email.headers)) {
@@ -116,24 +121,24 @@ function headersOf(email: OutboundEmail): Record<string, string> {
 }
 
 async function sendOne(
-  email: OutboundEmail,
+  { id, from, to, content }: OutboundMessage<EmailContent>,
   connection: Connection<Credentials>,
   http: HttpClient,
 ): Promise<SendOutcome> {
   const body = {
-    from: shared.formatAddress(email.from),
-    to: [shared.formatAddress(email.to)],
-    subject: email.subject,
-    html: email.html,
-    text: email.text,
-    ...(email.reply_to ? { reply_to: email.reply_to } : {}),
-    headers: headersOf(email),
-    tags: [{ name: shared.MESSAGE_ID_KEY, value: email.id }],
+    from: formatAddress(from),
+    to: [formatAddress(to)],
+    subject: content.subject,
+    html: content.html,
+    text: content.text,
+    ...(content.reply_to ? { reply_to: content.reply_to } : {}),
+    headers: headersOf(content),
+    tags: [{ name: MESSAGE_ID_KEY, value: id }],
   };
   try {
-    return outcomeOf(await api(connection, http)("POST", "/emails", body, { "idempotency-key": email.id }));
+    return outcomeOf(await api(connection, http)("POST", "/emails", body, { "idempotency-key": id }));
   } catch (error) {
-    return shared.outcomeOfError(error);
+    return answers.outcomeOfError(error);
   }
 }
 
@@ -154,10 +159,10 @@ const upstream = (response: HttpResponse, doing: string): AppError => {
  * for the whole list, so a message whose batch outcome is unknown could only be asked for again inside the very same
  * batch; alone, or in a batch that lost a member, it would be a new key and a second e-mail. Calls are cheap, duplicates are not.
  */
-export const resend = defineProvider({
+export const resend = defineProvider<EmailContent>()({
   id: "resend",
   label: "Resend",
-  channel: "email",
+  category: "email",
   docs_url: "https://resend.com/docs/api-reference",
   setup:
     "Create an API key with full access at resend.com/api-keys and verify your sending domain at resend.com/domains. " +
@@ -165,14 +170,12 @@ export const resend = defineProvider({
   credentials: Credentials,
   settings: z.object({}),
   default_base_url: BASE,
-  limits: { per_second: 5, batch: 1 },
-  reconcile: { by: "key", window_hours: 24 },
   runs_in: "anywhere",
 
   async check(connection, http) {
     const response = await api(connection, http)("GET", "/domains");
     if (response.status === 200) {
-      const domains = Domains.safeParse(shared.jsonOrNull(response));
+      const domains = Domains.safeParse(answers.jsonOrNull(response));
       const verified = domains.success
         ? domains.data.data.filter((d) => d.status === "verified").map((d) => d.name)
         : [];
@@ -194,53 +197,60 @@ export const resend = defineProvider({
     return { ok: false, code: name, detail: message, suggestion: "Create a new key at resend.com/api-keys." };
   },
 
-  async send(emails, connection, http) {
-    const outcomes: SendOutcome[] = [];
-    for (const email of emails) outcomes.push(await sendOne(email, connection, http));
-    return outcomes;
+  send: {
+    per_second: 5,
+    batch: 1,
+    call_seconds: CALL_SECONDS,
+    reconcile: { by: "key", window_hours: 24 },
+    send: ([message], connection, http) => sendOne(message!, connection, http).then((outcome) => [outcome]),
   },
 
-  async registerWebhook(url, connection, http) {
-    const call = api(connection, http);
-    const list = await call("GET", "/webhooks?limit=100");
-    if (list.status !== 200) throw upstream(list, "to list webhooks");
-    const known = Webhooks.parse(list.json()).data.find((w) => w.endpoint === url);
-    if (!known) {
-      const created = await call("POST", "/webhooks", { endpoint: url, events: EVENTS });
-      if (created.status >= 300) throw upstream(created, "to create a webhook");
+  webhook: {
+    async register(url, connection, http) {
+      const call = api(connection, http);
+      const list = await call("GET", "/webhooks?limit=100");
+      if (list.status !== 200) throw upstream(list, "to list webhooks");
+      const known = Webhooks.parse(list.json()).data.find((w) => w.endpoint === url);
+      if (!known) {
+        const created = await call("POST", "/webhooks", { endpoint: url, events: EVENTS });
+        if (created.status >= 300) throw upstream(created, "to create a webhook");
+        return {
+          credentials: { webhook_secret: Webhook.parse(created.json()).signing_secret },
+          detail: "Webhook registered.",
+        };
+      }
+      const change = { endpoint: url, events: EVENTS, status: "enabled" };
+      const updated = await call("PATCH", `/webhooks/${known.id}`, change);
+      if (updated.status >= 300) throw upstream(updated, "to update the webhook");
+      const full = await call("GET", `/webhooks/${known.id}`);
+      if (full.status !== 200) throw upstream(full, "to read the webhook");
       return {
-        credentials: { webhook_secret: Webhook.parse(created.json()).signing_secret },
-        detail: "Webhook registered.",
+        credentials: { webhook_secret: Webhook.parse(full.json()).signing_secret },
+        detail: "Webhook was registered already.",
       };
-    }
-    const updated = await call("PATCH", `/webhooks/${known.id}`, { endpoint: url, events: EVENTS, status: "enabled" });
-    if (updated.status >= 300) throw upstream(updated, "to update the webhook");
-    const full = await call("GET", `/webhooks/${known.id}`);
-    if (full.status !== 200) throw upstream(full, "to read the webhook");
-    return {
-      credentials: { webhook_secret: Webhook.parse(full.json()).signing_secret },
-      detail: "Webhook was registered already.",
-    };
+    },
+    verify: (request, connection) => verifyWebhook(request, connection.credentials.webhook_secret),
+    parse: parseResendEvent,
   },
 
-  verify: (request, connection) => verifyWebhook(request, connection.credentials.webhook_secret),
-
-  parseWebhook: parseResendEvent,
-
-  async fetchInbound(ref, connection, http) {
-    const response = await api(connection, http)("GET", `/emails/receiving/${encodeURIComponent(ref)}`);
-    if (response.status !== 200) throw upstream(response, "to hand over a received e-mail");
-    const mail = Received.parse(response.json());
-    const headers = shared.headerMap(Object.entries(mail.headers ?? {}));
-    return {
-      provider_inbound_id: mail.id,
-      from: shared.parseAddress(mail.from),
-      to: mail.to.map((to) => shared.parseAddress(to).email),
-      subject: mail.subject ?? "",
-      text: mail.text || (mail.html ? convert(mail.html) : ""),
-      html: mail.html ?? null,
-      headers,
-      rfc_message_id: mail.message_id ?? headers["message-id"] ?? null,
-    };
+  inbound: {
+    fetch: async (ref, connection, http): Promise<InboundMessage<EmailInbound>> => {
+      const response = await api(connection, http)("GET", `/emails/receiving/${encodeURIComponent(ref)}`);
+      if (response.status !== 200) throw upstream(response, "to hand over a received e-mail");
+      const mail = Received.parse(response.json());
+      const headers = headerMap(Object.entries(mail.headers ?? {}));
+      return {
+        provider_inbound_id: mail.id,
+        from: parseAddress(mail.from),
+        to: mail.to.map((to) => parseAddress(to).address),
+        text: mail.text || (mail.html ? convert(mail.html) : ""),
+        details: {
+          subject: mail.subject ?? "",
+          html: mail.html ?? null,
+          headers,
+          rfc_message_id: mail.message_id ?? headers["message-id"] ?? null,
+        },
+      };
+    },
   },
 });

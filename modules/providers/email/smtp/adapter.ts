@@ -1,12 +1,13 @@
 import net from "node:net";
 import nodemailer from "nodemailer";
 import { z } from "zod";
-import { AppError } from "../../kernel/errors.ts";
-import { defineProvider } from "../../kernel/provider.ts";
-import type { Connection, OutboundEmail, SendOutcome } from "../../kernel/provider.ts";
-import { HttpError, isPublicAddress } from "../../kernel/http/client.ts";
-import type { HttpClient } from "../../kernel/http/client.ts";
-import { retry } from "./shared.ts";
+import type { EmailContent } from "../../../channels/email/content.ts";
+import { AppError } from "../../../kernel/errors.ts";
+import { HttpError, isPublicAddress } from "../../../kernel/http/client.ts";
+import type { HttpClient } from "../../../kernel/http/client.ts";
+import { defineProvider } from "../../../kernel/provider.ts";
+import type { Connection, OutboundMessage, Party, SendOutcome } from "../../../kernel/provider.ts";
+import { retry } from "../../answers.ts";
 
 const Credentials = z.object({
   username: z.string().min(1).optional().meta({
@@ -39,7 +40,13 @@ const Settings = z.object({
     .email()
     .optional()
     .meta({ title: "Return path", description: "Where bounces go, when not to the sender." }),
-  timeout_seconds: z.number().int().min(1).max(300).default(60).meta({ title: "Timeout in seconds" }),
+  timeout_seconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(120)
+    .default(60)
+    .meta({ title: "Timeout in seconds", description: "For each answer of the server." }),
 });
 type Settings = z.infer<typeof Settings>;
 
@@ -52,6 +59,8 @@ const pools = new Map<string, Pool>();
 /** A pool keeps the client whose address rules it was opened under. */
 const clients = new WeakMap<HttpClient, string>();
 const IDLE_MS = 60_000;
+/** For a whole batch, however slowly the server answers each command: what is not over then is given up. */
+const CALL_SECONDS = 180;
 
 /** Closes every idle pool, or all of them when the process drains. */
 export function closeSmtpPools(all = true): void {
@@ -193,30 +202,29 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
 }
 
 async function sendOne(
-  email: OutboundEmail,
+  { from, to, content: email }: OutboundMessage<EmailContent>,
   transport: ReturnType<typeof open>,
   settings: Settings,
+  signal: AbortSignal,
 ): Promise<SendOutcome> {
   let stream: BodyStream | undefined;
-  const address = ({ email: address, name }: { email: string; name?: string | null }) => ({
-    address,
-    name: name ?? "",
-  });
+  const address = ({ address, name }: Party) => ({ address, name: name ?? "" });
   try {
     const info = await transport.sendMail({
-      from: address(email.from),
-      to: address(email.to),
+      from: address(from),
+      to: address(to),
       ...(email.reply_to ? { replyTo: email.reply_to } : {}),
       subject: email.subject,
       html: email.html,
       text: email.text,
       messageId: email.message_id,
       headers: email.headers,
-      envelope: { from: settings.envelope_from ?? email.from.email, to: [email.to.email] },
+      envelope: { from: settings.envelope_from ?? from.address, to: [to.address] },
       // Bodies are ours and final: nothing in them may make the server read files or URLs.
       disableFileAccess: true,
       disableUrlAccess: true,
       onStream: (s: BodyStream) => (stream = s),
+      signal,
     } as Parameters<typeof transport.sendMail>[0]);
     return { outcome: "sent", provider_message_id: info.messageId ?? email.message_id };
   } catch (error) {
@@ -224,45 +232,59 @@ async function sendOne(
   }
 }
 
-export const smtp = defineProvider({
-  id: "smtp",
-  label: "SMTP",
-  channel: "email",
-  docs_url: "https://datatracker.ietf.org/doc/html/rfc5321",
-  setup:
-    "Any mail server that accepts authenticated submission: your provider's help names host, port and whether an app password " +
-    "is needed. SMTP reports no deliveries or bounces back; opens, clicks and unsubscribes are measured by our own links.",
-  credentials: Credentials,
-  settings: Settings,
-  default_base_url: null,
-  limits: { per_second: 5, batch: 10 },
-  reconcile: { by: "none" },
-  runs_in: "worker",
+/** SMTP with another patience than the default of three minutes for a batch. */
+export const smtpWithin = (callSeconds: number) =>
+  defineProvider<EmailContent>()({
+    id: "smtp",
+    label: "SMTP",
+    category: "email",
+    docs_url: "https://datatracker.ietf.org/doc/html/rfc5321",
+    setup:
+      "Any mail server that accepts authenticated submission: your provider's help names host, port and whether an app password " +
+      "is needed. SMTP reports no deliveries or bounces back; opens, clicks and unsubscribes are measured by our own links.",
+    credentials: Credentials,
+    settings: Settings,
+    default_base_url: null,
+    runs_in: "worker",
 
-  async check(connection, http) {
-    try {
-      await poolFor(connection, http).verify();
-      const { host, port, security } = settingsOf(connection);
-      return { ok: true, detail: `${host}:${port} accepts these credentials (encryption: ${security}).` };
-    } catch (error) {
-      if (error instanceof AppError) throw error;
-      const { code, message, responseCode } = error as SmtpError;
-      const suggestion =
-        code === "EAUTH"
-          ? "Check user name and password; many providers want an app password."
-          : "Check host, port and encryption: 587 goes with STARTTLS, 465 with TLS.";
-      return {
-        ok: false,
-        code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(),
-        detail: message,
-        suggestion,
-      };
-    }
-  },
+    async check(connection, http) {
+      try {
+        await poolFor(connection, http).verify();
+        const { host, port, security } = settingsOf(connection);
+        return { ok: true, detail: `${host}:${port} accepts these credentials (encryption: ${security}).` };
+      } catch (error) {
+        if (error instanceof AppError) throw error;
+        const { code, message, responseCode } = error as SmtpError;
+        const suggestion =
+          code === "EAUTH"
+            ? "Check user name and password; many providers want an app password."
+            : "Check host, port and encryption: 587 goes with STARTTLS, 465 with TLS.";
+        return {
+          ok: false,
+          code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(),
+          detail: message,
+          suggestion,
+        };
+      }
+    },
 
-  async send(emails, connection, http) {
-    const transport = poolFor(connection, http);
-    const settings = settingsOf(connection);
-    return Promise.all(emails.map((email) => sendOne(email, transport, settings)));
-  },
-});
+    send: {
+      per_second: 5,
+      batch: 10,
+      call_seconds: callSeconds,
+      reconcile: { by: "none" },
+      async send(messages, connection, http) {
+        const transport = poolFor(connection, http);
+        const settings = settingsOf(connection);
+        const signal = AbortSignal.timeout(callSeconds * 1000);
+        return Promise.all(messages.map((message) => sendOne(message, transport, settings, signal)));
+      },
+    },
+
+    close() {
+      closeSmtpPools();
+      return Promise.resolve();
+    },
+  });
+
+export const smtp = smtpWithin(CALL_SECONDS);

@@ -1,9 +1,9 @@
 import { defineModule } from "../kernel/module.ts";
 import { sandboxDemo, startDemo } from "./demo.ts";
 
-/** Sandbox: a world to rehearse in. The server in serve.ts plays the providers and the recipients; this is its door in the product. */
-export const sandbox = defineModule({
-  name: "sandbox",
+/** Demo: a team that sends to invented people through the sandbox, so that a newcomer sees the product move. Owns no table. */
+export const demo = defineModule({
+  name: "demo",
   needs: ["tenancy", "contacts", "providers", "campaigns"],
   operations: [startDemo],
   consumers: [sandboxDemo],

@@ -1,10 +1,11 @@
 import type { AddressInfo } from "node:net";
 import PostalMime from "postal-mime";
 import { SMTPServer } from "smtp-server";
-import type { Sandbox } from "./context.ts";
-import { sleep } from "./context.ts";
-import { SEND_FAULTS } from "./faults.ts";
-import { characterOf } from "./personas.ts";
+import { type Sandbox, sleep } from "../../../sandbox/context.ts";
+import { defineEmulation } from "../../../sandbox/emulation.ts";
+import { SEND_FAULTS } from "../../../sandbox/faults.ts";
+import { characterOf } from "../../../sandbox/personas.ts";
+import { type Account, newMessage } from "../../../sandbox/store.ts";
 
 /**
  * A real SMTP server. The user name is the account; passwords that start with `invalid` are refused. Bounces happen
@@ -13,7 +14,7 @@ import { characterOf } from "./personas.ts";
 
 const reply = (code: number, text: string) => Object.assign(new Error(text), { responseCode: code });
 
-export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port: number; close(): Promise<void> }> {
+async function listen(sandbox: Sandbox, port: number): Promise<{ port: number; close(): Promise<void> }> {
   const { store, faults, world } = sandbox;
   const hanging = new Set<() => void>();
 
@@ -67,7 +68,7 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
     if (fault?.kind === "reset" && !fault.accepted) return hangUp(session);
     let id: string;
     try {
-      id = await accept(chunks, session, account.id);
+      id = await accept(chunks, session, account);
     } catch {
       return done(reply(554, "5.6.0 The message cannot be read"));
     }
@@ -84,35 +85,24 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
     }
   }
 
-  async function accept(chunks: Uint8Array[], session: Session, account: string): Promise<string> {
+  async function accept(chunks: Uint8Array[], session: Session, account: Account): Promise<string> {
     const mail = await PostalMime.parse(Buffer.concat(chunks));
     const header = (name: string) => mail.headers.find((h) => h.key === name)?.value ?? null;
-    const rfc = mail.messageId ?? `<${crypto.randomUUID()}@sandbox.test>`;
     const first = mail.from as { address?: string; name?: string } | undefined;
-    const id = crypto.randomUUID();
-    const message = {
-      id,
-      account,
-      provider: "smtp" as const,
-      accepted_at: new Date().toISOString(),
+    const message = newMessage(account, "email", {
       our_id: header("message-id"),
-      rfc_message_id: rfc,
-      from: { email: first?.address ?? "", name: first?.name ?? "" },
-      to: session.envelope.rcptTo.map(({ address }) => ({ email: address, name: "" })),
+      rfc_message_id: mail.messageId ?? `<${crypto.randomUUID()}@sandbox.test>`,
+      from: { address: first?.address ?? "", name: first?.name ?? "" },
+      to: session.envelope.rcptTo.map(({ address }) => ({ address, name: "" })),
       reply_to: mail.replyTo?.[0]?.address ?? null,
       subject: mail.subject ?? "",
       html: mail.html ?? "",
       text: mail.text ?? "",
       headers: mail.headers.map((h): [string, string] => [h.originalKey ?? h.key, h.value]),
-      tags: {},
-      stream: null,
-      track_opens: false,
-      idempotency_key: null,
-      log: [],
-    };
+    });
     store.addMessage(message);
     world.play(message);
-    return id;
+    return message.id;
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -136,3 +126,13 @@ export async function startSmtp(sandbox: Sandbox, port: number): Promise<{ port:
       }),
   };
 }
+
+export const emulation = defineEmulation({
+  id: "smtp",
+  channel: "email",
+  example() {
+    const username = `user-${crypto.randomUUID()}`;
+    return { credentials: { username, password: "an app password" }, key: username };
+  },
+  listen,
+});

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { createHttpClient } from "../../kernel/http/client.ts";
-import type { HttpClient, HttpRequest } from "../../kernel/http/client.ts";
-import { createSandbox } from "../../sandbox/server.ts";
-import { conformance } from "../conformance.ts";
-import { exampleEmail } from "./fixtures.ts";
-import { postmark } from "./postmark.ts";
+import { createHttpClient } from "../../../kernel/http/client.ts";
+import type { HttpClient, HttpRequest } from "../../../kernel/http/client.ts";
+import { createSandbox } from "../../../sandbox/server.ts";
+import { emailSend } from "../../conformance/email.ts";
+import { conformance } from "../../conformance/suite.ts";
+import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
+import { exampleEmail } from "../fixtures.ts";
+import { postmark } from "./adapter.ts";
+import { emulation } from "./emulation.ts";
 
 const auth = { webhook_username: "overture", webhook_password: "correct horse battery staple" };
 const message = "0193b5a8-0000-7000-8000-000000000002";
@@ -68,19 +71,20 @@ const inbound = {
   Attachments: [],
 };
 
-conformance(postmark, {
-  account: () => {
-    const server_token = crypto.randomUUID();
-    return { credentials: { server_token }, key: server_token };
+conformance(postmark, emulation, {
+  check: { bad: [{ server_token: "00000000-0000-0000-0000-000000000000" }, { server_token: "nonsense" }] },
+  send: {
+    ...emailSend(),
+    refused: () => exampleEmail({ to: { address: "not an address" } }),
+    givesItsId: true,
+    saysHowLong: true,
+    serverError: { outcome: "unknown", accepted: true },
   },
-  badCredentials: [{ server_token: "00000000-0000-0000-0000-000000000000" }, { server_token: "nonsense" }],
-  baseUrl: (sandbox) => `${sandbox.url}/postmark`,
-  refused: { to: { email: "not an address", name: null } },
-  afterServerError: "unknown",
   webhook: {
     credentials: { server_token: "x", ...auth },
     wrongCredentials: { server_token: "x", ...auth, webhook_password: "correct horse battery stapler" },
-    signsBody: false,
+    proves: { body: false, time: false, url: false },
+    malformed: NOT_A_DELIVERY,
     sign: async (_body, _now, c) =>
       new Headers({ authorization: `Basic ${btoa(`${c.webhook_username}:${c.webhook_password}`)}` }),
     payloads: [
@@ -155,24 +159,25 @@ conformance(postmark, {
 
 describe("postmark", () => {
   test("another stream: sent there, found there; a stream that is missing fails the check by name", async () => {
-    const sandbox = await createSandbox({ speed: 0.001 });
+    const sandbox = await createSandbox({ emulations: [emulation], speed: 0.001 });
     try {
       const http = createHttpClient({ allowPrivateHosts: ["127.0.0.1"], userAgent: "test" });
       const at = (message_stream: string) => ({
         id: "c",
         credentials: { server_token: "6ba7b810-9dad-11d1-80b4-00c04fd430c8" },
         settings: { message_stream },
-        base_url: `${sandbox.url}/postmark`,
+        base_url: sandbox.baseUrl("postmark"),
+        webhook_url: null,
       });
       const email = exampleEmail();
-      expect(await postmark.send!([email], at("broadcast"), http)).toMatchObject([{ outcome: "sent" }]);
-      expect(await postmark.findMessage!(email.id, at("broadcast"), http)).not.toBeNull();
-      expect(await postmark.findMessage!(email.id, at("outbound"), http)).toBeNull();
+      expect(await postmark.send!.send([email], at("broadcast"), http)).toMatchObject([{ outcome: "sent" }]);
+      expect(await postmark.send!.find!(email.id, at("broadcast"), http)).not.toBeNull();
+      expect(await postmark.send!.find!(email.id, at("outbound"), http)).toBeNull();
       expect(await postmark.check(at("newsletter"), http)).toMatchObject({
         ok: false,
         detail: expect.stringContaining("newsletter"),
       });
-      expect(await postmark.send!([email], at("newsletter"), http)).toMatchObject([
+      expect(await postmark.send!.send([email], at("newsletter"), http)).toMatchObject([
         { outcome: "broken", code: "postmark_1235" },
       ]);
     } finally {
@@ -202,9 +207,9 @@ describe("postmark", () => {
       assertAllowed: () => {},
     };
   };
-  const connection = { id: "c", credentials: { server_token: "t" }, settings: {}, base_url: null };
+  const connection = { id: "c", credentials: { server_token: "t" }, settings: {}, base_url: null, webhook_url: null };
   const outcomes = async (answer: Parameters<typeof peer>[0], count = 1) =>
-    postmark.send!(
+    postmark.send!.send(
       Array.from({ length: count }, () => exampleEmail()),
       connection,
       peer(answer),
@@ -246,14 +251,14 @@ describe("postmark", () => {
   test("a search that ignored the filter proves nothing", async () => {
     const found = { TotalCount: 1, Messages: [{ MessageID: "x", Metadata: { overture_message_id: "another" } }] };
     await expect(
-      postmark.findMessage!(
+      postmark.send!.find!(
         "mine",
         connection,
         peer(() => ({ status: 200, body: found })),
       ),
     ).rejects.toThrow(/filter/);
     await expect(
-      postmark.findMessage!(
+      postmark.send!.find!(
         "mine",
         connection,
         peer(() => ({ status: 500, body: "" })),
@@ -263,7 +268,7 @@ describe("postmark", () => {
 
   test("bounce classes", () => {
     const classOf = (type: string, extra: object = {}) => {
-      const [event] = postmark.parseWebhook!(bounce(type, 99, extra));
+      const [event] = postmark.webhook!.parse(bytesOf(bounce(type, 99, extra)), {});
       return event?.kind === "bounced" ? event.bounce : null;
     };
     expect(classOf("HardBounce")).toBe("permanent");
@@ -275,15 +280,17 @@ describe("postmark", () => {
   });
 
   test("inbound mail keeps sender, headers and the Message-ID it answers", () => {
-    const [event] = postmark.parseWebhook!(inbound);
+    const [event] = postmark.webhook!.parse(bytesOf(inbound), {});
     expect(event).toMatchObject({
       kind: "inbound",
       at: "2026-11-20T10:59:01.000Z",
-      email: {
-        from: { email: "rita@example.com", name: "Rita Reader" },
+      message: {
+        from: { address: "rita@example.com", name: "Rita Reader" },
         text: "Sounds good",
-        rfc_message_id: "<abc@example.com>",
-        headers: { "in-reply-to": "<first@sandbox.test>", received: "one\ntwo" },
+        details: {
+          rfc_message_id: "<abc@example.com>",
+          headers: { "in-reply-to": "<first@sandbox.test>", received: "one\ntwo" },
+        },
       },
     });
   });
