@@ -87,6 +87,13 @@ begin
     fast = c.fast + greatest(ts - c.wall, interval '0');
 end $$;
 
+-- object function kernel.tenant() sha256:0939d5c9291a5a5d
+-- The tenant this transaction works for, or null. Set only with set_config(..., true): a pooled connection cannot leak it.
+create or replace function kernel.tenant() returns uuid
+language sql stable parallel safe
+return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
+grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
+
 -- object function kernel.list_dead_letters(text,uuid,int4) sha256:325a0836bb04f5ef
 -- Dead letters of the current tenant. With kernel.tenant() unset nothing is returned.
 create or replace function kernel.list_dead_letters(queue text, before uuid, quantity int)
@@ -745,13 +752,6 @@ language sql stable security definer set search_path = '' rows 3 as $$
     and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
 $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
-
--- object function kernel.tenant() sha256:0939d5c9291a5a5d
--- The tenant this transaction works for, or null. Set only with set_config(..., true): a pooled connection cannot leak it.
-create or replace function kernel.tenant() returns uuid
-language sql stable parallel safe
-return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
-grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
 
 -- object function kernel.set_tenant_context(uuid) sha256:da418d43c32f658e
 -- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.

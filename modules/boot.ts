@@ -8,6 +8,7 @@ import { installKernel } from "./kernel/database/install.ts";
 import { createKernel, type Kernel } from "./kernel/kernel.ts";
 import type { ModuleDef } from "./kernel/module.ts";
 import { refuseNewerSchema } from "./kernel/database/schema-version.ts";
+import { inbox } from "./inbox/module.ts";
 import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
@@ -22,10 +23,11 @@ export const modules: readonly ModuleDef[] = [
   operations,
   contacts,
   channels,
-  providers,
-  campaigns,
-  messaging,
   compliance,
+  providers,
+  messaging,
+  campaigns,
+  inbox,
   analytics,
   demo,
 ];

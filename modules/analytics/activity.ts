@@ -22,7 +22,7 @@ type Row = {
   message_id: string;
   contact_id: string | null;
   contact_name: string | null;
-  to_email: string;
+  to_address: string;
   campaign_id: string | null;
   campaign_name: string | null;
   detail: string;
@@ -41,7 +41,7 @@ export const activity = defineOperation({
     const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
     // The page is cut on the events' own index before anything is joined.
     const rows = await ctx.db<Row[]>`
-      select v.id, v.at, v.at::text as key, v.kind, v.message_id, m.contact_id, c.full_name as contact_name, m.to_email,
+      select v.id, v.at, v.at::text as key, v.kind, v.message_id, m.contact_id, c.full_name as contact_name, m.to_address,
         m.campaign_id, k.name as campaign_name, left(coalesce(v.detail ->> 'url', v.detail ->> 'detail', m.subject), 500) as detail
       from (
         select id, tenant_id, at, kind, message_id, detail from public.message_events
@@ -62,7 +62,7 @@ export const activity = defineOperation({
         at: r.at.toISOString(),
         kind: r.kind,
         message_id: r.message_id,
-        contact: r.contact_id ? { id: r.contact_id, name: r.contact_name || r.to_email, email: r.to_email } : null,
+        contact: r.contact_id ? { id: r.contact_id, name: r.contact_name || r.to_address, email: r.to_address } : null,
         campaign: r.campaign_id ? { id: r.campaign_id, name: r.campaign_name ?? "" } : null,
         detail: r.detail,
       }),

@@ -1,11 +1,15 @@
 import { defineModule } from "../kernel/module.ts";
+import { listConsents, putConsents } from "./consents.ts";
+import { complianceFacts } from "./facts.ts";
 import { addSuppression, addSuppressions, deleteSuppression, listSuppressions } from "./suppressions.ts";
 
-/** Compliance: who must not be written to. Owns suppressions. */
+/** Compliance: who must not be written to, and whose consent is recorded. */
 export const compliance = defineModule({
   name: "compliance",
   needs: ["contacts", "channels"],
   permissions: { "compliance:read": "viewer", "compliance:write": "member" },
-  operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression],
+  emits: complianceFacts,
+  guards: ["suppression", "consent"],
+  operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression, listConsents, putConsents],
   pages: ["/suppressions"],
 });

@@ -2,13 +2,13 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
+import { requireChannel } from "./consents.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 
 /** Addresses that must not be written to. Adding one stops what runs; removing one only allows writing again. */
 
-const Channel = z.enum(["email", "linkedin", "sms", "whatsapp", "instagram"]);
+const Channel = z.string().max(40);
 const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
-type Channel = z.output<typeof Channel>;
 type Reason = z.output<typeof Reason>;
 
 const Suppression = z
@@ -27,47 +27,27 @@ const toSuppression = (row: Row): z.output<typeof Suppression> => ({
   created_at: row.created_at.toISOString(),
 });
 
-/** What becomes of a running sequence of the person. */
-const ENDS: Record<Reason, { status: string; note: string }> = {
-  unsubscribe: { status: "unsubscribed", note: "The person unsubscribed." },
-  bounce: { status: "bounced", note: "The address does not exist." },
-  complaint: { status: "unsubscribed", note: "The person reported a message as spam." },
-  manual: { status: "suppressed", note: "Suppressed by the team." },
+/** What stands beside the address when a person or a program adds it. */
+const NOTE: Record<Reason, string> = {
+  unsubscribe: "The person unsubscribed.",
+  bounce: "The address does not exist.",
+  complaint: "The person reported a message as spam.",
+  manual: "Suppressed by the team.",
 };
-
-const PATTERN: Record<Channel, { schema: z.ZodType<string>; wants: string }> = {
-  email: { schema: z.email().max(254), wants: "an e-mail address" },
-  sms: { schema: z.string().regex(/^\+[1-9][0-9]{5,14}$/), wants: "a phone number like +4915112345678" },
-  whatsapp: { schema: z.string().regex(/^\+[1-9][0-9]{5,14}$/), wants: "a phone number like +4915112345678" },
-  linkedin: { schema: z.url().max(320), wants: "the address of a profile page" },
-  instagram: { schema: z.string().regex(/^@?[a-z0-9._]{3,60}$/), wants: "an account name" },
-};
-
-/** One spelling per address, the one the sender compares with; null when it is none. */
-function normalize(channel: Channel, raw: string): string | null {
-  const address = raw.trim().toLowerCase();
-  return PATTERN[channel].schema.safeParse(address).success ? address : null;
-}
 
 /** Returns the rows of these addresses, and which of them are new. */
 async function suppress(
   ctx: Ctx,
-  channel: Channel,
+  channel: string,
   addresses: string[],
   reason: Reason,
 ): Promise<Map<string, Row & { fresh: boolean }>> {
   const before = await ctx.db<{ address: string }[]>`
     select address from public.suppressions where tenant_id = ${ctx.tenantId} and channel = ${channel} and address = any(${addresses})`;
   const known = new Set(before.map((r) => r.address));
-  if (channel === "email") {
-    const { status, note } = ENDS[reason];
-    await ctx.db`select private.suppress(${addresses}::text[], ${reason}, ${status}, ${note})`;
-  } else {
-    await ctx.db`
-      insert into public.suppressions (tenant_id, channel, address, reason, detail)
-      select ${ctx.tenantId}, ${channel}, a, ${reason}, ${ENDS[reason].note} from unnest(${addresses}::text[]) a
-      on conflict (tenant_id, channel, address) do nothing`;
-  }
+  if (reason === "unsubscribe" || reason === "complaint")
+    await ctx.db`select private.opt_out(${channel}, '{}', ${addresses}::text[], ${reason}, ${NOTE[reason]})`;
+  else await ctx.db`select private.suppress(${channel}, ${addresses}::text[], ${reason}, ${NOTE[reason]})`;
   const rows = await ctx.db<Row[]>`
     select id, channel, address, reason, detail, created_at from public.suppressions
     where tenant_id = ${ctx.tenantId} and channel = ${channel} and address = any(${addresses})`;
@@ -115,8 +95,9 @@ export const addSuppression = defineOperation({
   output: Suppression,
   status: 201,
   async handle(ctx, { channel, address, reason }) {
-    const wanted = normalize(channel, address);
-    if (wanted === null) throw invalidField("/address", `is not ${PATTERN[channel].wants}`);
+    const found = requireChannel(ctx, channel);
+    const wanted = found.address.normalise(address);
+    if (wanted === null) throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
     const row = (await suppress(ctx, channel, [wanted], reason)).get(wanted)!;
     ctx.audit({ address: wanted, channel, reason, fresh: row.fresh }, row.id);
     const { fresh: _, ...kept } = row;
@@ -147,13 +128,14 @@ export const addSuppressions = defineOperation({
     ),
   }),
   async handle(ctx, { channel, addresses, reason }) {
-    const wanted = addresses.map((a) => normalize(channel, a));
+    const found = requireChannel(ctx, channel);
+    const wanted = addresses.map((a) => found.address.normalise(a));
     const unique = [...new Set(wanted.filter((a) => a !== null))];
     const rows =
       unique.length > 0 ? await suppress(ctx, channel, unique, reason) : new Map<string, Row & { fresh: boolean }>();
     const told = new Set<string>();
     const data = wanted.map((address, index) => {
-      if (address === null) return { index, outcome: "rejected" as const, error: `is not ${PATTERN[channel].wants}` };
+      if (address === null) return { index, outcome: "rejected" as const, error: `is not ${found.address.label}` };
       const row = rows.get(address)!;
       // The second mention of a new address finds the first one.
       const added = row.fresh && !told.has(address);
@@ -179,6 +161,11 @@ export const deleteSuppression = defineOperation({
     const [row] = await ctx.db<{ channel: string; address: string; reason: string }[]>`
       delete from public.suppressions where tenant_id = ${ctx.tenantId} and id = ${id} returning channel, address, reason`;
     if (!row) throw new AppError("not_found", "There is no such suppression.");
+    // Whoever opted out with this address may be written to again as well; consent that the channel demands is not made up.
+    await ctx.db`
+      delete from public.consents g using public.contact_addresses a
+      where g.tenant_id = ${ctx.tenantId} and g.channel = ${row.channel} and g.state = 'withdrawn'
+        and a.tenant_id = g.tenant_id and a.contact_id = g.contact_id and a.channel = g.channel and a.address = ${row.address}`;
     ctx.audit(row, id);
     return null;
   },

@@ -60,9 +60,9 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     await invoke(activateConnection, tx, { id: connectionId });
     const sender = await invoke<{ id: string }>(createSender, tx, {
       connection_id: connectionId,
-      from_email: "sam@outreach.example",
-      from_name: "Sam from Outreach",
-      daily_cap: 5000,
+      address: "sam@outreach.example",
+      display_name: "Sam from Outreach",
+      limits: [{ action: "email.send", per: "day", cap: 5000 }],
     });
     const list = await invoke<{ id: string }>(createList, tx, {
       name: "Demo audience",
@@ -83,7 +83,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     }
     const campaign = await invoke<{ id: string }>(createCampaign, tx, {
       name: "Spring introductions",
-      sender_id: sender.id,
+      sender_ids: [sender.id],
       list_id: list.id,
       settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
       steps: DEMO_STEPS,

@@ -88,9 +88,9 @@ export async function showUnsubscribe(kernel: Kernel, text: string): Promise<Res
   const token = await read(kernel, "unsubscribe", text);
   const [row] = await kernel.run(
     { actor, tenantId: token.tenantId },
-    (ctx) => ctx.db<{ team: string; to_email: string; suppressed: boolean }[]>`
-      select t.name as team, m.to_email, exists (select from public.suppressions s
-        where s.tenant_id = m.tenant_id and s.channel = m.channel and s.address = m.to_email) as suppressed
+    (ctx) => ctx.db<{ team: string; to_address: string; suppressed: boolean }[]>`
+      select t.name as team, m.to_address, exists (select from public.suppressions s
+        where s.tenant_id = m.tenant_id and s.channel = m.channel and s.address = m.to_address) as suppressed
       from public.messages m join public.tenants t on t.id = m.tenant_id
       where m.tenant_id = ${token.tenantId} and m.id = ${token.messageId}`,
   );
@@ -98,9 +98,9 @@ export async function showUnsubscribe(kernel: Kernel, text: string): Promise<Res
   return page(
     row.suppressed
       ? html`<h1>You are unsubscribed</h1>
-          <p>${row.team} will not write to ${masked(row.to_email)} again.</p>`
+          <p>${row.team} will not write to ${masked(row.to_address)} again.</p>`
       : html`<h1>Unsubscribe</h1>
-          <p>Stop all mail from <strong>${row.team}</strong> to ${masked(row.to_email)}?</p>
+          <p>Stop all mail from <strong>${row.team}</strong> to ${masked(row.to_address)}?</p>
           <form method="post"><button type="submit">Unsubscribe</button></form>`,
   );
 }

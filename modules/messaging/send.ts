@@ -168,9 +168,9 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
       try {
         const answers = await send.send(batch, connection, ctx.http);
         if (answers.length === batch.length) return answers;
-        throw new Error(`${providerId} gave ${answers.length} outcomes for ${batch.length} messages`);
+        throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {
-        ctx.log.error("an adapter threw", { provider: providerId, connection: connection.id, error });
+        ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
         return batch.map(() => ({
           outcome: "unknown",
           code: "adapter_error",
@@ -181,13 +181,13 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
   );
   const flat = outcomes.flat();
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
-    provider: providerId,
+    provider: provider.id,
   });
   for (const kind of new Set(flat.map((o) => o.outcome))) {
     ctx.metrics.count(
       "overture_sends_total",
       "Messages by outcome",
-      { provider: providerId, outcome: kind },
+      { provider: provider.id, outcome: kind },
       flat.filter((o) => o.outcome === kind).length,
     );
   }

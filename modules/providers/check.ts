@@ -97,7 +97,7 @@ export const checkConnection = defineManualOperation({
             else 'draft' end,
           consecutive_failures = case when ${verdict.ok} then 0 else consecutive_failures end,
           consecutive_rejections = case when ${verdict.ok} then 0 else consecutive_rejections end,
-          open_until = case when ${verdict.ok} then null else open_until end,
+          circuit_open_until = case when ${verdict.ok} then null else circuit_open_until end,
           last_error = ${verdict.ok ? null : verdict.detail},
           last_error_at = ${verdict.ok ? null : now}
         where tenant_id = ${tenantId} and id = ${id} and credentials = ${row.credentials}

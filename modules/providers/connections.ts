@@ -24,7 +24,7 @@ export type PublicRow = Omit<ConnectionRow, "credentials">;
 /** Everything of a row but its ciphertext. */
 export const publicColumns = (db: Tx) => db`
   id, provider, name, category, status, settings, base_url, credentials_set, webhook_registered, sent, failed, consecutive_failures,
-  last_success_at, last_error, last_error_at, open_until, created_at, updated_at`;
+  last_success_at, last_error, last_error_at, circuit_open_until, created_at, updated_at`;
 
 export const noConnection = () =>
   new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
@@ -166,7 +166,7 @@ export const deleteConnection = defineOperation({
     const [gone] = await ctx.db<{ name: string; provider: string }[]>`
       delete from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${id}
         and not exists (select from public.senders s where s.tenant_id = c.tenant_id and s.connection_id = c.id)
-        and not exists (select from public.campaigns k where k.tenant_id = c.tenant_id and k.connection_id = c.id)
+        and not exists (select from public.campaign_senders k where k.tenant_id = c.tenant_id and k.connection_id = c.id)
       returning c.name, c.provider`;
     if (gone) {
       ctx.audit(gone, id);
@@ -174,9 +174,10 @@ export const deleteConnection = defineOperation({
     }
     const users = await ctx.db<{ label: string | null }[]>`
       select x.label from public.connections c left join lateral (
-        select 'sender ' || s.from_email as label from public.senders s where s.tenant_id = c.tenant_id and s.connection_id = c.id
+        select 'sender ' || s.address as label from public.senders s where s.tenant_id = c.tenant_id and s.connection_id = c.id
         union all
-        select 'campaign «' || k.name || '»' from public.campaigns k where k.tenant_id = c.tenant_id and k.connection_id = c.id) x on true
+        select 'campaign «' || k.name || '»' from public.campaigns k join public.campaign_senders cs on cs.tenant_id = k.tenant_id and cs.campaign_id = k.id
+        where k.tenant_id = c.tenant_id and cs.connection_id = c.id) x on true
       where c.tenant_id = ${ctx.tenantId} and c.id = ${id} order by 1 limit 6`;
     if (users.length === 0) throw noConnection();
     const named = users

@@ -83,7 +83,7 @@ export const updateConnection = defineOperation({
           status = case when ${changed} then 'draft' else status end,
           webhook_registered = webhook_registered and not ${moved},
           consecutive_failures = case when ${changed} then 0 else consecutive_failures end,
-          open_until = case when ${changed} then null else open_until end
+          circuit_open_until = case when ${changed} then null else circuit_open_until end
         where tenant_id = ${ctx.tenantId} and id = ${row.id}
         returning ${publicColumns(ctx.db)}`;
       return toConnection(saved!, ctx);

@@ -11,8 +11,6 @@ import {
   pauseConnection,
 } from "./connections.ts";
 import { updateConnection } from "./edit.ts";
-import { webhooksIn } from "./events.ts";
-import { fetchInboundMail } from "./inbound-mail.ts";
 import { providers as registered } from "./registry.ts";
 import { createSender, deleteSender, listSenders, updateSender } from "./senders.ts";
 import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
@@ -45,7 +43,7 @@ export const providers = defineModule({
     updateSender,
     deleteSender,
   ],
-  consumers: [webhooksIn, fetchInboundMail, rotateConsumer],
+  consumers: [rotateConsumer],
   schedules: [
     defineSchedule({
       name: "providers.prune",

@@ -32,7 +32,7 @@ export const ConnectionSchema = z
       last_success_at: at,
       last_error: z.string().nullable(),
       last_error_at: at,
-      open_until: at.describe("The circuit breaker rests the connection until then."),
+      circuit_open_until: at.describe("The circuit breaker rests the connection until then."),
     }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
@@ -56,7 +56,7 @@ export type ConnectionRow = {
   last_success_at: Date | null;
   last_error: string | null;
   last_error_at: Date | null;
-  open_until: Date | null;
+  circuit_open_until: Date | null;
   created_at: Date;
   updated_at: Date;
 };
@@ -88,7 +88,7 @@ export function toConnection(
       last_success_at: iso(row.last_success_at),
       last_error: row.last_error,
       last_error_at: iso(row.last_error_at),
-      open_until: iso(row.open_until),
+      circuit_open_until: iso(row.circuit_open_until),
     },
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
@@ -98,12 +98,19 @@ export function toConnection(
 export const SenderSchema = z
   .object({
     id: z.uuid(),
+    channel: z.string(),
     connection_id: z.uuid(),
-    from_email: z.string(),
-    from_name: z.string(),
-    reply_to: z.string().nullable(),
-    daily_cap: z.number().int(),
-    sent_today: z.number().int().describe("Of the daily cap, spoken for today in the sender's own time zone."),
+    address: z.string().describe("In the channel's normal form: an e-mail address, a number, a messaging service."),
+    display_name: z.string(),
+    profile: z.record(z.string(), z.unknown()).describe("What the channel wants besides, such as an e-mail sender's reply_to."),
+    limits: z.array(
+      z.object({
+        action: z.string().describe("What is limited, such as `email.send`."),
+        per: z.enum(["hour", "day", "week"]).describe("In the sender's own time zone; a week begins on Monday."),
+        cap: z.number().int(),
+        used: z.number().int().describe("Of it, spoken for in the running period."),
+      }),
+    ),
     time_zone: z.string(),
     status: z.enum(["active", "paused"]),
     created_at: z.iso.datetime(),

@@ -1,25 +1,33 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import type { AnyChannel } from "../kernel/channel.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
-/** Who messages are from: an address on a connection, with its own daily cap. */
+/** Who messages are from: an address on a connection, with limits of its own. */
 
-const Address = z
-  .email("is not an e-mail address")
-  .max(254)
-  .transform((e) => e.toLowerCase());
 // A line break in a name would be a header of its own.
 const Name = z
   .string()
   .trim()
   .max(120)
   .regex(/^[^\p{Cc}\u2028\u2029]*$/u, "must not contain line breaks or control characters");
-const Cap = z.number().int().min(0).max(100_000).describe("Messages a day, in the sender's own time zone.");
+const Limits = z
+  .array(
+    z.object({
+      action: z.string().max(80).describe("What is limited, such as `email.send`."),
+      per: z.enum(["hour", "day", "week"]),
+      cap: z.number().int().min(0).max(1_000_000),
+    }),
+  )
+  .max(30)
+  .refine((limits) => new Set(limits.map((l) => `${l.action}/${l.per}`)).size === limits.length, "has two limits for one action and period");
+type Limits = z.output<typeof Limits>;
+const Profile = z.record(z.string(), z.unknown()).describe("What the channel wants besides, such as an e-mail sender's reply_to.");
 const TimeZone = z
   .string()
   .max(64)
@@ -45,11 +53,45 @@ async function requireZone(ctx: Ctx, zone: string | undefined): Promise<void> {
 }
 
 const withUsage = (db: Tx, tenantId: string, where: ReturnType<Tx>) => db<SenderRow[]>`
-  select s.id, s.connection_id, s.from_email, s.from_name, s.reply_to, s.daily_cap, coalesce(u.reserved, 0) as sent_today, s.time_zone, s.status,
-    s.created_at, s.updated_at
+  select s.id, s.channel, s.connection_id, s.address, s.display_name, s.profile, s.time_zone, s.status, s.created_at, s.updated_at,
+    coalesce((select jsonb_agg(jsonb_build_object('action', l.action, 'per', l.per, 'cap', l.cap, 'used', case
+        when l.per = 'hour' and u.hour = date_trunc('hour', kernel.now()) then u.hour_reserved
+        when l.per = 'day' and u.day = (kernel.now() at time zone s.time_zone)::date then u.day_reserved
+        when l.per = 'week' and u.week = date_trunc('week', kernel.now() at time zone s.time_zone)::date then u.week_reserved
+        else 0 end) order by l.action, array_position(array['hour', 'day', 'week'], l.per))
+      from public.sender_limits l
+      left join public.sender_usage u on u.tenant_id = l.tenant_id and u.sender_id = l.sender_id and u.action = l.action
+      where l.tenant_id = s.tenant_id and l.sender_id = s.id), '[]') as limits
   from public.senders s
-  left join public.sender_usage u on u.tenant_id = s.tenant_id and u.sender_id = s.id and u.day = (kernel.now() at time zone s.time_zone)::date
   where s.tenant_id = ${tenantId} and ${where}`;
+
+/** A sender's fields as its channel reads them. Throws with the field that does not fit. */
+function fit(channel: AnyChannel, input: { address?: string | undefined; profile?: Record<string, unknown> | undefined; limits?: Limits | undefined }) {
+  const address = input.address === undefined ? undefined : channel.sender.normalise(input.address);
+  if (address === null)
+    throw invalidField("/address", `is not a valid ${channel.sender.label}`, `For example ${channel.sender.example}.`);
+  const profile = input.profile === undefined ? undefined : channel.sender.profile.strict().safeParse(input.profile);
+  if (profile && !profile.success)
+    throw new AppError("invalid", "The profile does not fit.", {
+      errors: profile.error.issues.map((i) => ({ pointer: ["/profile", ...i.path.map(String)].join("/"), detail: i.message })),
+    });
+  const strange = (input.limits ?? []).findIndex((l) => !(l.action in channel.actions));
+  if (strange >= 0)
+    throw invalidField(`/limits/${strange}/action`, `must be one of ${Object.keys(channel.actions).join(", ")}`);
+  return { address, profile: profile?.data as Record<string, unknown> | undefined, limits: input.limits };
+}
+
+const defaultLimits = (channel: AnyChannel): Limits =>
+  Object.entries(channel.actions).flatMap(([action, def]) => def.limits.map((l) => ({ action, ...l })));
+
+async function putLimits(ctx: Ctx, senderId: string, limits: Limits): Promise<void> {
+  await ctx.db`delete from public.sender_limits where tenant_id = ${ctx.tenantId} and sender_id = ${senderId}`;
+  if (limits.length > 0)
+    await ctx.db`
+      insert into public.sender_limits (tenant_id, sender_id, action, per, cap)
+      select ${ctx.tenantId}::uuid, ${senderId}::uuid, l.action, l.per, l.cap
+      from jsonb_to_recordset(${ctx.db.json(limits)}) as l(action text, per text, cap int)`;
+}
 
 async function read(ctx: Ctx, id: string) {
   const [row] = await withUsage(ctx.db, ctx.tenantId, ctx.db`s.id = ${id}`);
@@ -64,17 +106,17 @@ export const listSenders = defineOperation({
   id: "senders.list",
   method: "GET",
   path: "/senders",
-  summary: "Senders, newest first, with today's use of their caps",
+  summary: "Senders, newest first, with the use of their limits",
   permission: "senders:read",
-  input: z.object({ ...pageParams, connection_id: z.uuid().optional() }),
+  input: z.object({ ...pageParams, connection_id: z.uuid().optional(), channel: z.string().max(40).optional() }),
   output: pageOf(SenderSchema),
-  async handle(ctx, { limit, cursor, connection_id }) {
+  async handle(ctx, { limit, cursor, connection_id, channel }) {
     const { db } = ctx;
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
     const rows = await withUsage(
       db,
       ctx.tenantId,
-      db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``}
+      db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``} ${channel ? db`and s.channel = ${channel}` : db``}
         order by s.id desc limit ${limit + 1}`,
     );
     return toPage(rows, limit, (r) => [r.id], toSender);
@@ -89,36 +131,38 @@ export const createSender = defineOperation({
   permission: "senders:write",
   input: z.object({
     connection_id: z.uuid(),
-    from_email: Address,
-    from_name: Name.default(""),
-    reply_to: Address.nullable().optional(),
-    daily_cap: Cap.default(50),
+    address: z.string().max(320).describe("In the form of the connection's channel."),
+    display_name: Name.default(""),
+    profile: Profile.default({}),
+    limits: Limits.optional().describe("Left out: the channel's own defaults. An empty list: no limits."),
     time_zone: TimeZone.default("UTC"),
   }),
   output: SenderSchema,
   status: 201,
   async handle(ctx, input) {
     await requireZone(ctx, input.time_zone);
+    const [connection] = await ctx.db<{ category: string }[]>`
+      select category from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.connection_id}`;
+    const channel = connection && ctx.registry.channels.get(connection.category);
+    if (!channel)
+      throw invalidField(
+        "/connection_id",
+        connection ? "is no connection that sends messages" : "is not a connection of your workspace",
+        "GET /connections lists them.",
+      );
+    const { address, profile } = fit(channel, input);
     const id = uuid7();
     try {
-      // The connection in the same statement: it must be ours and speak e-mail.
-      const [row] = await ctx.db<{ id: string }[]>`
-        insert into public.senders (tenant_id, id, connection_id, from_email, from_name, reply_to, daily_cap, time_zone)
-        select c.tenant_id, ${id}, c.id, ${input.from_email}, ${input.from_name}, ${input.reply_to ?? null}, ${input.daily_cap}, ${input.time_zone}
-        from public.connections c where c.tenant_id = ${ctx.tenantId} and c.id = ${input.connection_id} and c.category = 'email'
-        returning id`;
-      if (!row)
-        throw invalidField(
-          "/connection_id",
-          "is not an e-mail connection of your team",
-          "GET /connections lists them.",
-        );
+      await ctx.db`
+        insert into public.senders (tenant_id, id, channel, connection_id, address, display_name, profile, time_zone)
+        values (${ctx.tenantId}, ${id}, ${channel.id}, ${input.connection_id}, ${address!}, ${input.display_name}, ${ctx.db.json(profile as never)}, ${input.time_zone})`;
     } catch (error) {
       if ((error as { code?: string }).code !== "23505") throw error;
-      throw new AppError("conflict", `${input.from_email} is a sender of this connection already.`, {
-        errors: [{ pointer: "/from_email", detail: "is taken" }],
+      throw new AppError("conflict", `${address} is a sender of this connection already.`, {
+        errors: [{ pointer: "/address", detail: "is taken" }],
       });
     }
+    await putLimits(ctx, id, input.limits ?? defaultLimits(channel));
     return await read(ctx, id);
   },
 });
@@ -132,20 +176,24 @@ export const updateSender = defineOperation({
   permission: "senders:write",
   input: z.object({
     id: z.uuid(),
-    from_name: Name.optional(),
-    reply_to: Address.nullable().optional(),
-    daily_cap: Cap.optional(),
+    display_name: Name.optional(),
+    profile: Profile.optional(),
+    limits: Limits.optional().describe("Replaces all limits; an empty list: no limits."),
     time_zone: TimeZone.optional(),
     status: z.enum(["active", "paused"]).optional(),
   }),
   output: SenderSchema,
-  async handle(ctx, { id, ...changes }) {
+  async handle(ctx, { id, limits, profile, ...changes }) {
     await requireZone(ctx, changes.time_zone);
-    const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
-    if (Object.keys(given).length === 0) return await read(ctx, id);
-    const rows = await ctx.db`
-      update public.senders set ${ctx.db(given as Record<string, never>)} where tenant_id = ${ctx.tenantId} and id = ${id} returning id`;
-    if (rows.length === 0) throw noSender();
+    const before = await read(ctx, id);
+    const channel = ctx.registry.channels.get(before.channel);
+    const fitted = channel ? fit(channel, { profile, limits }) : { profile, limits };
+    const given = Object.fromEntries(
+      Object.entries({ ...changes, ...(fitted.profile ? { profile: fitted.profile } : {}) }).filter(([, value]) => value !== undefined),
+    );
+    if (Object.keys(given).length > 0)
+      await ctx.db`update public.senders set ${ctx.db(given as Record<string, never>)} where tenant_id = ${ctx.tenantId} and id = ${id}`;
+    if (fitted.limits) await putLimits(ctx, id, fitted.limits);
     return await read(ctx, id);
   },
 });
@@ -160,17 +208,19 @@ export const deleteSender = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, { id }) {
-    const [gone] = await ctx.db<{ from_email: string }[]>`
+    const [gone] = await ctx.db<{ address: string }[]>`
       delete from public.senders s where s.tenant_id = ${ctx.tenantId} and s.id = ${id}
-        and not exists (select from public.campaigns k where k.tenant_id = s.tenant_id and k.sender_id = s.id)
-        and not exists (select from public.messages m where m.tenant_id = s.tenant_id and m.sender_id = s.id and m.status in ('queued', 'sending'))
-      returning s.from_email`;
+        and not exists (select from public.campaign_senders k where k.tenant_id = s.tenant_id and k.sender_id = s.id)
+        and not exists (select from public.messages m where m.tenant_id = s.tenant_id and m.sender_id = s.id and m.status in ('queued', 'held', 'sending'))
+      returning s.address`;
     if (gone) {
       ctx.audit(gone, id);
       return null;
     }
     const users = await ctx.db<{ name: string | null }[]>`
-      select k.name from public.senders s left join public.campaigns k on k.tenant_id = s.tenant_id and k.sender_id = s.id
+      select k.name from public.senders s
+      left join public.campaign_senders cs on cs.tenant_id = s.tenant_id and cs.sender_id = s.id
+      left join public.campaigns k on k.tenant_id = cs.tenant_id and k.id = cs.campaign_id
       where s.tenant_id = ${ctx.tenantId} and s.id = ${id} order by k.name limit 6`;
     if (users.length === 0) throw noSender();
     const named = users.slice(0, 5).flatMap((u) => (u.name ? [`«${u.name}»`] : []));

@@ -127,8 +127,6 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.wake_planning()": [nobody, "schedule: wakes tenants with somebody to plan"],
   "private.wake_sending()": [nobody, "schedule: wakes tenants with messages due"],
   "private.wake_reconciling()": [nobody, "schedule: wakes tenants with unknown outcomes"],
-  "private.take_delivery(uuid,text,bytea)": [
-  "private.wake_tenants(text)": [nobody, "schedule: enqueues for tenants with due work"],
   "private.take_delivery(uuid,text,bytea,jsonb)": [
     worker,
     "the caller acts for no tenant yet; stores for the connection's own tenant only",

@@ -2,8 +2,8 @@ import type { Filter } from "../../contacts/filter.ts";
 import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError, invalidField } from "../../kernel/errors.ts";
-import { variableSql } from "../channels/variables.ts";
 import type { VariableUse } from "../../kernel/channel.ts";
+import { variableSql } from "../../channels/variables.ts";
 
 /** Who a campaign writes to, and taking them in. */
 

@@ -15,11 +15,6 @@ language sql stable security definer set search_path = '' rows 3 as $$
 $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
 
--- The tenant this transaction works for, or null. Set only with set_config(..., true): a pooled connection cannot leak it.
-create or replace function kernel.tenant() returns uuid
-language sql stable parallel safe
-return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
-grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
 
 -- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
 create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
