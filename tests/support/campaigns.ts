@@ -15,8 +15,10 @@ export async function giveSender(
     insert into public.connections (tenant_id, id, provider, category, name, status, credentials, webhook_registered)
     values (${tenant.id}, ${connectionId}, 'smtp', 'email', ${`Mail ${connectionId}`}, 'active', 'v1.unused', true)`;
   await t.sql`
-    insert into public.senders (tenant_id, id, connection_id, from_email, from_name, daily_cap)
-    values (${tenant.id}, ${senderId}, ${connectionId}, 'sam@us.test', 'Sam Jones', ${dailyCap})`;
+    insert into public.senders (tenant_id, id, channel, connection_id, address, display_name)
+    values (${tenant.id}, ${senderId}, 'email', ${connectionId}, 'sam@us.test', 'Sam Jones')`;
+  await t.sql`
+    insert into public.sender_limits (tenant_id, sender_id, action, per, cap) values (${tenant.id}, ${senderId}, 'email.send', 'day', ${dailyCap})`;
   return { senderId, connectionId };
 }
 
@@ -38,9 +40,11 @@ export async function giveList(
   return { listId, contactIds: rows.map((r) => r.id) };
 }
 
-export const TWO_STEPS = [
-  { subject: "Hello {{firstName|there}}", body: "Dear {{firstName|friend}}, see https://us.test/a" },
-  { wait_hours: 72, subject: "", body: "Just following up, {{firstName|friend}}." },
+/** Two e-mails with three days between them. */
+export const TWO_EMAILS = [
+  { kind: "email", subject: "Hello {{firstName|there}}", body: "Dear {{firstName|friend}}, see https://us.test/a" },
+  { kind: "wait", days: 3 },
+  { kind: "email", subject: "", body: "Just following up, {{firstName|friend}}." },
 ];
 
 /** A started campaign with its audience taken in, and nothing planned yet. */
@@ -55,9 +59,9 @@ export async function startedCampaign(
   const { listId, contactIds } = await giveList(t, tenant, people);
   const made = await tenant.api("POST", "/campaigns", {
     name: "Spring",
-    sender_id: senderId,
+    sender_ids: [senderId],
     list_id: listId,
-    steps: TWO_STEPS,
+    steps: TWO_EMAILS,
     ...input,
   });
   if (made.status !== 201) throw new Error(JSON.stringify(made.body));
@@ -70,7 +74,7 @@ export async function startedCampaign(
     connectionId,
     listId,
     contactIds,
-    steps: made.body.steps as { id: string; position: number; subject: string; body: string; wait_hours: number }[],
+    steps: made.body.steps as { id: string; kind: string; position: number; [field: string]: unknown }[],
   };
 }
 
@@ -85,47 +89,72 @@ export async function sendAll(tenant: TestTenant, connectionId: string): Promise
   });
 }
 
+/** Messages of a campaign, by the place of their step in the sequence and their address. */
 export const messagesOf = (t: TestKernel, campaignId: string) =>
   t.sql<
     {
       id: string;
       status: string;
-      step: number;
+      channel: string;
+      /** The place among the e-mails of the sequence, from 1. */
+      nth: number;
+      step_id: string;
       enrollment_id: string;
-      to_email: string;
+      sender_id: string;
+      to_address: string;
       subject: string;
-      body_html: string;
+      html: string;
       body_text: string;
       headers: Record<string, string>;
       rfc_message_id: string;
       in_reply_to: string | null;
       thread_id: string;
       error: string | null;
+      error_code: string | null;
+      due_at: Date | null;
     }[]
-  >`select * from public.messages where campaign_id = ${campaignId} order by step, to_email`;
+  >`
+    select m.*, d.html, d.headers, d.rfc_message_id, d.in_reply_to, coalesce(p.nth, 0)::int as nth from public.messages m
+    left join public.email_details d on d.tenant_id = m.tenant_id and d.message_id = m.id
+    left join lateral (
+      select count(*) as nth from public.sequence_nodes n join public.sequence_nodes o on o.version_id = n.version_id and o.action is not null and o.position <= n.position
+      where n.step_id = m.step_id and n.version_id = (select k.version_id from public.campaigns k where k.id = m.campaign_id)) p on true
+    where m.campaign_id = ${campaignId} order by nth, m.to_address`;
 
+/** Everybody's place, with the kind of the step they stand at. */
 export const enrollmentsOf = (t: TestKernel, campaignId: string) =>
   t.sql<
     {
       id: string;
       contact_id: string;
       status: string;
-      step: number;
+      step_id: string | null;
+      kind: string | null;
       next_at: Date | null;
       reason: string | null;
+      reason_detail: string | null;
       email: string | null;
     }[]
-  >`select e.*, c.email from public.enrollments e join public.contacts c on c.id = e.contact_id where e.campaign_id = ${campaignId} order by c.email`;
+  >`
+    select e.*, n.step_id, n.kind, c.email from public.enrollments e join public.contacts c on c.id = e.contact_id
+    left join public.sequence_nodes n on n.tenant_id = e.tenant_id and n.id = e.node_id
+    where e.campaign_id = ${campaignId} order by c.email`;
 
-/** Takes in audiences and plans until nobody of this tenant waits to be taken in or is due. Other suites share the queues, so it polls. */
+const CAMPAIGN_QUEUES = ["campaigns_enroll", "campaigns_plan", "campaigns_message_facts", "campaigns_move", "campaigns_stop", "campaigns_retry"];
+
+/** Takes in audiences, hears what happened and plans until nothing of this tenant waits. Other suites share the queues, so it polls. */
 export async function settlePlans(t: TestKernel, tenant: TestTenant): Promise<void> {
   await until(
     async () => {
-      await t.drain("campaigns_enroll", "campaigns_plan");
-      const [left] = await t.sql<{ n: number }[]>`
-        select (select count(*) from pgmq.q_campaigns_enroll q where q.message ->> 'tenant_id' = ${tenant.id})::int
-             + (select count(*) from pgmq.q_campaigns_plan q where q.message ->> 'tenant_id' = ${tenant.id})::int as n`;
-      return left!.n === 0;
+      await t.drain(...CAMPAIGN_QUEUES, "contacts_message_facts", "messaging_release");
+      const left = await Promise.all(
+        CAMPAIGN_QUEUES.map(async (queue) => {
+          const [row] = await t.sql<{ n: number }[]>`
+            select count(*)::int as n from ${t.sql(`pgmq.q_${queue}`)} q where q.message ->> 'tenant_id' = ${tenant.id}`;
+          return row!.n;
+        }),
+      );
+      return left.every((n) => n === 0);
     },
     { what: "the planner to come to rest" },
   );

@@ -7,8 +7,8 @@ import {
   settlePlans,
   startedCampaign,
   TWO_STEPS,
-} from "../../tests/support/campaigns.ts";
-import { testKernel } from "../../tests/support/kernel.ts";
+} from "../../../tests/support/campaigns.ts";
+import { testKernel } from "../../../tests/support/kernel.ts";
 
 const t = testKernel();
 const TWO = [

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Answer, testKernel } from "../../tests/support/kernel.ts";
+import { type Answer, testKernel } from "../../../tests/support/kernel.ts";
 
 const t = testKernel({ OVERTURE_API_RATE: "100000", OVERTURE_API_BURST: "100000" });
 

@@ -6,8 +6,8 @@ import {
   settlePlans,
   startedCampaign,
   wakePlanner,
-} from "../../tests/support/campaigns.ts";
-import { testKernel } from "../../tests/support/kernel.ts";
+} from "../../../tests/support/campaigns.ts";
+import { testKernel } from "../../../tests/support/kernel.ts";
 import { campaignsPlan } from "./plan.ts";
 
 const t = testKernel();
