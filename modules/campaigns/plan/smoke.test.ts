@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { enrollmentsOf, messagesOf, sendAll, settlePlans, startedCampaign, wakePlanner } from "../../../tests/support/campaigns.ts";
 import { testKernel } from "../../../tests/support/kernel.ts";
-const t = testKernel();
+const t = testKernel({ LOG_LEVEL: "error" }, [], { writeLog: (l) => console.log(l.slice(0, 1500)) });
 const TWO = [
   { email: "ada@acme.test", first_name: "Ada" },
   { email: "bob@acme.test", first_name: "Bob" },
