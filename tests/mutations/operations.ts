@@ -86,4 +86,12 @@ export const operations: readonly Mutation[] = of("operations", [
     test: REPLICA,
     name: "without the replica everything is answered by the primary; once it is back it is asked again",
   },
+  {
+    promise: "A bundle runs in the edge runtime, which has no Node globals",
+    file: "scripts/build-functions.ts",
+    find: '  Buffer: ["node:buffer", "Buffer"],\n',
+    replace: "",
+    test: "tests/runtime/functions.test.ts",
+    name: "gives a package's code the globals that only Node's modules have",
+  },
 ]);

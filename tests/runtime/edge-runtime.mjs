@@ -12,14 +12,14 @@ const serve = Deno.serve;
 Deno.serve = (handler) => serve({ hostname, port: Number(mainPort), onListen: () => {} }, handler);
 
 async function accepts(port, child) {
-  let ended = false;
-  void child.status.then(() => (ended = true));
-  for (let tries = 0; tries < 400 && !ended; tries++) {
+  const ended = child.status.then(() => true);
+  const pause = () => new Promise((done) => setTimeout(() => done(false), 50));
+  for (let tries = 0; tries < 400; tries++) {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port })).close();
       return;
     } catch {
-      await new Promise((done) => setTimeout(done, 50));
+      if (await Promise.race([ended, pause()])) break;
     }
   }
   throw new Error("the worker did not listen");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { buildFunctions, bundle, functionNames } from "../../scripts/build-functions.ts";
-import { isFree, ROOT } from "../../supabase/embedded/home.ts";
+import { isFree } from "../../supabase/embedded/home.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
 import { connectKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
