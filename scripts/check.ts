@@ -145,11 +145,16 @@ function dependencies() {
   const pkg = JSON.parse(read("package.json")) as {
     dependencies: Record<string, string>;
     devDependencies: Record<string, string>;
+    optionalDependencies: Record<string, string>;
   };
   const deno = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
-  const all: Record<string, string> = { ...pkg.dependencies, ...pkg.devDependencies };
+  const all: Record<string, string> = {
+    ...pkg.dependencies,
+    ...pkg.devDependencies,
+    ...pkg.optionalDependencies,
+  };
   for (const [name, version] of Object.entries(all))
-    if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+    if (!/^(npm:@?[\w./-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
       fault("package.json", `${name} is not pinned to an exact version: ${version}`);
   for (const [name, spec] of Object.entries(deno.imports)) {
     const [, pkgName, version] = /^npm:((?:@[^/]+\/)?[^@/]+)@([^/]+)/.exec(spec) ?? [];

@@ -7,6 +7,7 @@ import { join } from "node:path";
  */
 
 type Entry = {
+  name?: string;
   version?: string;
   optional?: boolean;
   os?: string[];
@@ -54,7 +55,15 @@ for (const [parent, entry] of Object.entries(lock.packages)) {
     const top = `node_modules/${name}`;
     if (lock.packages[nested] || lock.packages[top]) continue;
     // An optional dependency of another kind (fsevents, …) is left out where its own parent says so.
-    lock.packages[top] = { version: range.replace(/^[\^~]/, ""), ...platformOf(name), optional: true };
+    // `npm:<package>@<version>` installs that package under another name, which the lock then notes too.
+    const [, alias, pinned] = /^npm:(.+)@([^@]+)$/.exec(range) ?? [];
+    const version = (pinned ?? range).replace(/^[\^~]/, "");
+    lock.packages[top] = {
+      ...(alias ? { name: alias } : {}),
+      version,
+      ...platformOf(alias ?? name),
+      optional: true,
+    };
     added++;
   }
 }

@@ -153,4 +153,12 @@ export const operations: readonly Mutation[] = of("operations", [
     test: "tests/upgrade/upgrade.test.ts",
     name: "data of version 0.1.0 is refused with one line that says how to take its contacts along",
   },
+  {
+    promise: "A bundle runs in the edge runtime, which has no Node globals",
+    file: "scripts/build-functions.ts",
+    find: '  Buffer: ["node:buffer", "Buffer"],\n',
+    replace: "",
+    test: "tests/runtime/functions.test.ts",
+    name: "gives a package's code the globals that only Node's modules have",
+  },
 ]);

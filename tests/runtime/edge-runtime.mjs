@@ -1,17 +1,25 @@
 // The part of the edge runtime that functions/main uses, under plain Deno: every user worker is a process of its own that
-// gets exactly the environment it was created with, no import map, and the rights a user worker has.
-// Arguments: the main bundle. Environment: DENO_SERVE_ADDRESS of the main service, FIRST_PORT of the workers.
+// gets exactly the environment it was created with and the rights a user worker has; a bundle also gets no import map.
+// Arguments: the main service's entry. Environment: DENO_SERVE_ADDRESS of the main service, FIRST_PORT of the workers.
 
 const started = new Map();
 let nextPort = Number(Deno.env.get("FIRST_PORT"));
+const [, hostname, mainPort] = /^tcp:(.+):(\d+)$/.exec(Deno.env.get("DENO_SERVE_ADDRESS"));
+const isBundle = Deno.args[0].endsWith(".js");
+const launch = new URL("launch.mjs", import.meta.url).pathname;
 
-async function accepts(port) {
+const serve = Deno.serve;
+Deno.serve = (handler) => serve({ hostname, port: Number(mainPort), onListen: () => {} }, handler);
+
+async function accepts(port, child) {
+  const ended = child.status.then(() => true);
+  const pause = () => new Promise((done) => setTimeout(() => done(false), 50));
   for (let tries = 0; tries < 400; tries++) {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port })).close();
       return;
     } catch {
-      await new Promise((done) => setTimeout(done, 50));
+      if (await Promise.race([ended, pause()])) break;
     }
   }
   throw new Error("the worker did not listen");
@@ -22,10 +30,13 @@ globalThis.EdgeRuntime = {
     async create({ servicePath, envVars }) {
       if (!started.has(servicePath)) {
         const port = nextPort++;
-        const env = { ...Object.fromEntries(envVars), DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` };
+        const own = { DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}`, DENO_DIR: Deno.env.get("DENO_DIR") };
+        const env = { ...Object.fromEntries(envVars), ...own };
         const rights = ["--allow-net", "--allow-env", "--allow-read", "--allow-write", "--allow-sys=hostname"];
+        const isolated = isBundle ? ["--no-config", "--no-remote", "--no-npm"] : [];
+        const entry = `${servicePath}/index.${isBundle ? "js" : "ts"}`;
         const command = new Deno.Command(Deno.execPath(), {
-          args: ["run", "--no-config", "--no-lock", "--no-remote", "--no-npm", ...rights, `${servicePath}/index.js`],
+          args: ["run", "--no-lock", ...isolated, ...rights, launch, "userWorker", entry],
           cwd: servicePath,
           env,
           clearEnv: true,
@@ -34,13 +45,13 @@ globalThis.EdgeRuntime = {
         });
         started.set(servicePath, { port, child: command.spawn(), env });
       }
-      const { port } = started.get(servicePath);
-      await accepts(port);
+      const { port, child } = started.get(servicePath);
+      await accepts(port, child);
       return {
         fetch: (request) => {
           const url = new URL(request.url);
           url.host = `127.0.0.1:${port}`;
-          return fetch(new Request(url, request));
+          return fetch(new Request(url, request), { redirect: "manual" });
         },
       };
     },
@@ -48,7 +59,13 @@ globalThis.EdgeRuntime = {
 };
 
 Deno.addSignalListener("SIGTERM", () => {
-  for (const { child } of started.values()) child.kill("SIGTERM");
+  for (const { child } of started.values()) {
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has ended already.
+    }
+  }
   Deno.exit(0);
 });
 

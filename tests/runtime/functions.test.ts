@@ -1,20 +1,26 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configKeys } from "../../modules/kernel/config.ts";
-import { buildFunctions, faultsOf, functionNames } from "../../scripts/build-functions.ts";
-import { isFree, ROOT } from "../../supabase/embedded/home.ts";
+import { buildFunctions, bundle, functionNames } from "../../scripts/build-functions.ts";
+import { isFree } from "../../supabase/embedded/home.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
+import { connectKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
-import { type DenoProcess, ISOLATED, runDeno } from "./process.ts";
+import { type Expected, world, type World } from "./expected.ts";
+import { edgeNames, faultsOf } from "./names.ts";
+import { DENO, type DenoProcess, type DenoVersion, entryOf, type Form, ISOLATED, runDeno } from "./process.ts";
 
 // A database of its own: the worker and the tick drain every queue they find.
 let stack: Stack;
-let sql: postgres.Sql;
+let kernel: ReturnType<typeof connectKernel>;
+let given: World;
 let out: string;
 const running: DenoProcess[] = [];
+const VERSIONS = Object.keys(DENO) as DenoVersion[];
+const FORMS: Form[] = ["bundle", "source"];
+const ANSWERING = ["api", "links", "server", "tick", "webhooks"] as const;
 
 beforeAll(async () => {
   out = mkdtempSync(join(tmpdir(), "overture-functions-"));
@@ -22,162 +28,110 @@ beforeAll(async () => {
     startStack({ gateway: false, env: { LOG_LEVEL: "info", OVERTURE_DB_POOL: "3" } }),
     buildFunctions(out),
   ]);
-  sql = postgres(stack.dbUrl, { max: 1, onnotice: () => {} });
+  kernel = connectKernel(stack.env);
+  given = await world(kernel);
 }, 120_000);
 afterAll(async () => {
   await Promise.all(running.map((p) => p.stop()));
-  await sql?.end();
+  await kernel?.close();
   await stack?.stop();
   rmSync(out, { recursive: true, force: true });
 });
 
 let lastPort = 46_000 + Math.floor(Math.random() * 1_000) * 10;
 async function freePort(): Promise<number> {
-  while (!(await isFree(++lastPort)));
-  return lastPort;
+  for (;;) {
+    const port = ++lastPort;
+    if (await isFree(port)) return port;
+  }
 }
 
-async function serve(name: string, form: "bundle" | "source"): Promise<DenoProcess> {
-  const port = await freePort();
-  const started =
-    form === "bundle"
-      ? await runDeno([...ISOLATED, join(out, name, "index.js")], stack.env, port)
-      : await runDeno(["run", "-A", "--no-lock", join(ROOT, "functions", name, "index.ts")], stack.env, port, ROOT);
+async function start(name: string, form: Form, version: DenoVersion, env = stack.env): Promise<DenoProcess> {
+  const { args, cwd } = entryOf(name, form, out);
+  const started = await runDeno(args, env, name === "worker" ? undefined : await freePort(), cwd, version);
   running.push(started);
   return started;
 }
 
-type Expected = {
-  method?: string;
-  path: string;
-  headers?: () => Record<string, string>;
-  status: number;
-  type: RegExp;
-  body: RegExp;
-};
-
-const PROBLEM = /^application\/problem\+json/;
-const JSON_TYPE = /^application\/json/;
-const nobody = "0192f0c1-0000-7000-8000-000000000000";
-
-const expected: Record<string, Expected[]> = {
-  api: [
-    { path: "/api/v1/health/live", status: 200, type: JSON_TYPE, body: /"ok"/ },
-    { path: "/api/health/ready", status: 200, type: JSON_TYPE, body: /"name":"database","ok":true/ },
-    { path: "/api/v1/openapi.json", status: 200, type: JSON_TYPE, body: /"openapi":"3\.1/ },
-    { path: "/api/v1/contacts", status: 401, type: PROBLEM, body: /"request_id"/ },
-    { path: "/api/v1/no-such-thing", status: 404, type: PROBLEM, body: /no-such-thing/ },
-  ],
-  webhooks: [
-    { path: "/webhooks", status: 404, type: PROBLEM, body: /No such webhook/ },
-    { method: "POST", path: `/webhooks/resend/${nobody}`, status: 404, type: PROBLEM, body: /"request_id"/ },
-  ],
-  links: [
-    { path: "/links/nowhere", status: 404, type: PROBLEM, body: /No such link/ },
-    { path: "/links/o/forged", status: 404, type: PROBLEM, body: /"request_id"/ },
-  ],
-  server: [
-    { path: "/health/ready", status: 200, type: JSON_TYPE, body: /"name":"database","ok":true/ },
-    { path: "/api/v1/contacts", status: 401, type: PROBLEM, body: /"request_id"/ },
-    { method: "POST", path: "/auth/login", status: 422, type: PROBLEM, body: /"request_id"/ },
-    { method: "POST", path: `/webhooks/resend/${nobody}`, status: 404, type: PROBLEM, body: /"request_id"/ },
-    { path: "/links/o/forged", status: 404, type: PROBLEM, body: /"request_id"/ },
-    { path: "/nothing", status: 404, type: PROBLEM, body: /no GET \/nothing/ },
-    { path: "/metrics", status: 200, type: /^text\/plain/, body: /overture_http_request_seconds_bucket/ },
-  ],
-  tick: [
-    { method: "POST", path: "/tick", status: 401, type: PROBLEM, body: /secret key/ },
-    {
-      method: "POST",
-      path: "/tick",
-      headers: () => ({ apikey: stack.env.SUPABASE_SECRET_KEY! }),
-      status: 200,
-      type: JSON_TYPE,
-      body: /"handled":\d+/,
-    },
-  ],
-};
-
 async function check(url: string, cases: Expected[]): Promise<void> {
-  for (const { method = "GET", path, headers, status, type, body } of cases) {
-    const response = await fetch(`${url}${path}`, { method, headers: headers?.() });
+  for (const { method = "GET", path, headers, body, status, type, answer } of cases) {
+    const response = await fetch(`${url}${path}`, { method, headers: await headers?.(), body, redirect: "manual" });
     const text = await response.text();
     expect({ path, status: response.status, text: text.slice(0, 500) }).toMatchObject({ path, status });
-    expect(response.headers.get("content-type")).toMatch(type);
-    expect(text).toMatch(body);
+    if (type) expect(response.headers.get("content-type")).toMatch(type);
+    expect(`${response.headers.get("location") ?? ""}${text}`).toMatch(answer);
   }
 }
 
 test("every function is known here, so that a new one cannot go untested", () => {
-  expect(functionNames()).toEqual(["main", "worker", ...Object.keys(expected)].sort());
+  expect(functionNames()).toEqual(["main", "worker", ...ANSWERING].sort());
 });
 
-describe.each(Object.keys(expected))("the function %s", (name) => {
-  test("its bundle boots without the repository and answers", async () => {
-    await check((await serve(name, "bundle")).url, expected[name]!);
-  });
-  test("its source boots as the edge runtime loads it and answers", async () => {
-    await check((await serve(name, "source")).url, expected[name]!);
-  });
-});
+describe.each(VERSIONS)("under Deno %s", (version) => {
+  test.each(ANSWERING)(
+    "%s starts as bundle and as source, answers what it is for, and ends on SIGTERM",
+    async (name) => {
+      const both = await Promise.all(FORMS.map((form) => start(name, form, version)));
+      for (const { url } of both) await check(url, given.expected[name]);
+      if (name === "webhooks") for (const { url } of both) await given.signedWebhook(url);
+      if (name === "tick") for (const { url } of both) await given.drainingTick(url);
+      // Only the long-lived ones answer the signal; the edge runtime ends the others itself.
+      for (const process of both)
+        expect(await process.stop(), process.output()).toBe(name === "server" ? 0 : "SIGTERM");
+      for (const process of both)
+        expect(process.output()).not.toMatch(/ReferenceError|is not a function|Not implemented/);
+    },
+    60_000,
+  );
 
-test("a function without its configuration names every missing key and serves nothing", async () => {
-  const ended = await runDeno([...ISOLATED, join(out, "api", "index.js")], {});
-  expect(await ended.ended).toBe(1);
-  expect(ended.output()).toMatch(/SUPABASE_URL[\s\S]*OVERTURE_KEYS/);
-});
-
-describe.each(["bundle", "source"] as const)("the worker's %s", (form) => {
-  test("drains a queue and ends with code 0 on SIGTERM", async () => {
-    const args =
-      form === "bundle"
-        ? [...ISOLATED, join(out, "worker", "index.js")]
-        : ["run", "-A", "--no-lock", join(ROOT, "functions/worker/index.ts")];
-    const worker = await runDeno(args, stack.env, undefined, form === "bundle" ? undefined : ROOT);
-    running.push(worker);
-    const mark = `runtime-${form}`;
-    // A payload that cannot be read becomes a dead letter, which only a running consumer writes.
-    const [queue] = await sql<{ name: string }[]>`select name from kernel.queues order by name limit 1`;
-    await sql`select kernel.enqueue(${queue!.name}, array[${sql.json({ mark })}]::jsonb[])`;
-    await until(
-      async () => (await sql`select from kernel.dead_letters where message ->> 'mark' = ${mark}`).length === 1,
-      {
-        what: `the worker to read the queue; it said: ${worker.output()}`,
-      },
-    );
+  test.each(FORMS)("the worker's %s drains a queue and ends with code 0 on SIGTERM", async (form) => {
+    const worker = await start("worker", form, version);
+    const letters = await given.unreadable(`worker-${version}-${form}`);
+    await until(async () => (await letters()) === 1, { what: `the queue to be read; it said: ${worker.output()}` });
     expect(await worker.stop()).toBe(0);
   });
-});
 
-describe("the self-hosted dispatcher", () => {
-  test("routes by name and refuses what it does not know", async () => {
-    const port = await freePort();
-    const env = { ...stack.env, FIRST_PORT: String(port + 1) };
-    const main = await runDeno(
-      [
-        "run",
-        "-A",
-        "--no-config",
-        "--no-lock",
-        join(ROOT, "tests/runtime/edge-runtime.mjs"),
-        join(out, "main", "index.js"),
-      ],
-      env,
-      port,
-    );
-    running.push(main);
-    await check(main.url, [
-      { path: "/_health", status: 200, type: JSON_TYPE, body: /ok/ },
-      { path: "/nothing/here", status: 404, type: PROBLEM, body: /There is no function/ },
-      { path: "/worker", status: 404, type: PROBLEM, body: /api, webhooks, links, tick/ },
-      { path: "/..%2f..%2fetc/passwd", status: 404, type: PROBLEM, body: /There is no function/ },
-      ...expected.api!,
-      ...expected.links!,
-    ]);
+  test("a function without its configuration names every missing key and serves nothing", async () => {
+    const { args } = entryOf("api", "bundle", out);
+    const ended = await runDeno(args, {}, undefined, undefined, version);
+    expect(await ended.ended).toBe(1);
+    expect(ended.output()).toMatch(/SUPABASE_URL[\s\S]*OVERTURE_KEYS/);
   });
 
+  test.each(FORMS)("the dispatcher's %s routes by name and refuses what it does not know", async (form) => {
+    const main = await dispatcher(form, version);
+    await check(main.url, [
+      { path: "/_health", status: 200, answer: /ok/ },
+      { path: "/nothing/here", status: 404, answer: /There is no function/ },
+      { path: "/worker", status: 404, answer: /api, webhooks, links, tick/ },
+      { path: "/..%2f..%2fetc/passwd", status: 404, answer: /There is no function/ },
+      ...given.expected.api,
+      ...given.expected.links,
+    ]);
+    await main.stop();
+  });
+});
+
+test("every name a bundle uses exists under Deno 2.1, also on paths no request here takes", async () => {
+  const names = await edgeNames("2.1");
+  for (const name of functionNames()) {
+    const { args, kind } = entryOf(name, "bundle", out);
+    expect(await faultsOf(args.at(-1)!, names[kind]), name).toEqual([]);
+  }
+});
+
+/** The main service with the user workers it starts, in an environment of its own. */
+async function dispatcher(form: Form, version: DenoVersion, env: Record<string, string> = {}, folder = out) {
+  const port = await freePort();
+  const { args, cwd } = entryOf("main", form, folder);
+  lastPort += 2;
+  const main = await runDeno(args, { ...stack.env, ...env, FIRST_PORT: String(port + 1) }, port, cwd, version);
+  running.push(main);
+  return main;
+}
+
+describe("the self-hosted dispatcher", () => {
   test("hands a function its configuration and nothing else of the container's environment", async () => {
-    const port = await freePort();
     const folder = join(out, "spied");
     mkdirSync(join(folder, "api"), { recursive: true });
     cpSync(join(out, "main"), join(folder, "main"), { recursive: true });
@@ -187,60 +141,74 @@ describe("the self-hosted dispatcher", () => {
       JWT_SECRET: "platform-only",
       LOGFLARE_API_KEY: "platform-only",
     };
-    const env = { ...stack.env, ...secrets, FIRST_PORT: String(port + 1) };
-    const main = await runDeno(
-      [
-        "run",
-        "-A",
-        "--no-config",
-        "--no-lock",
-        join(ROOT, "tests/runtime/edge-runtime.mjs"),
-        join(folder, "main", "index.js"),
-      ],
-      env,
-      port,
-    );
-    running.push(main);
+    const main = await dispatcher("bundle", "2.1", secrets, folder);
     const seen = (await (await fetch(`${main.url}/api`)).json()) as Record<string, string>;
     expect(seen).toMatchObject({ OVERTURE_KEYS: stack.env.OVERTURE_KEYS, SUPABASE_URL: stack.env.SUPABASE_URL });
     expect(JSON.stringify(seen)).not.toContain("platform-only");
-    const withheld = Object.keys(env).filter((name) => !configKeys().some(({ key }) => key === name));
+    const env = Object.keys({ ...stack.env, ...secrets, FIRST_PORT: "" });
+    const withheld = env.filter((name) => !configKeys().some(({ key }) => key === name));
     expect(withheld).toContain("LOGFLARE_API_KEY");
     expect(withheld.filter((name) => name in seen)).toEqual([]);
   });
 
   test("a function that cannot start is a 503 problem and a line in the log", async () => {
-    const port = await freePort();
-    const broken = `globalThis.EdgeRuntime = { userWorkers: { create: () => Promise.reject(new Error("boot error: kaput")) } }; await import("file://${join(out, "main", "index.js")}");`;
-    writeFileSync(join(out, "broken.mjs"), broken);
-    const main = await runDeno(["run", "-A", "--no-config", "--no-lock", join(out, "broken.mjs")], stack.env, port);
-    running.push(main);
+    const folder = join(out, "broken");
+    mkdirSync(join(folder, "api"), { recursive: true });
+    cpSync(join(out, "main"), join(folder, "main"), { recursive: true });
+    writeFileSync(join(folder, "api", "index.js"), 'throw new Error("boot error: kaput");');
+    const main = await dispatcher("bundle", "2.1", {}, folder);
     await check(main.url, [
-      { path: "/api/v1/health/live", status: 503, type: PROBLEM, body: /function api did not answer/ },
+      {
+        path: "/api/v1/health/live",
+        status: 503,
+        type: /^application\/problem\+json/,
+        answer: /function api did not answer/,
+      },
     ]);
     await until(() => main.output().includes("kaput"), { what: "the log line" });
   });
 });
 
-describe("the check of a bundle", () => {
-  test.each([
-    ['import postgres from "postgres"; Deno.serve(() => new Response(String(postgres)));', /imports postgres/],
-    ['import x from "https://deno.land/x/y.ts"; Deno.serve(() => new Response(String(x)));', /imports https:/],
-    ['Deno.serve(async () => new Response(await (await import("./other.js")).text));', /imports \.\/other\.js/],
-    ["Deno.serve(() => new Response(Deno.readTextFileSync('/etc/passwd')));", /Deno\.readTextFileSync/],
-    ["Deno.serve(() => new Response(Deno['run']));", /computed name/],
-  ])("refuses %s", async (code, fault) => {
-    const file = join(out, `bad-${crypto.randomUUID()}.js`);
-    writeFileSync(file, code);
-    expect((await faultsOf(file, "api")).join("\n")).toMatch(fault);
+describe("the build", () => {
+  const build = async (code: string) => {
+    const folder = join(out, `own-${crypto.randomUUID()}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, "index.ts"), code);
+    const file = join(folder, "out", "index.js");
+    return { file, imports: await bundle(join(folder, "index.ts"), file) };
+  };
+
+  test("gives a package's code the globals that only Node's modules have", async () => {
+    const { file, imports } = await build(
+      'setTimeout(() => {}, 60_000).unref(); setImmediate(() => console.log(Buffer.from("b2s=", "base64").toString(), global === globalThis));',
+    );
+    expect(imports).toEqual([]);
+    for (const version of VERSIONS) {
+      const ended = await runDeno([...ISOLATED, file], {}, undefined, undefined, version);
+      expect(await ended.ended, ended.output()).toBe(0);
+      expect(ended.output()).toBe("ok true\n");
+    }
   });
 
-  test("accepts node: builtins and what the edge runtime has", async () => {
-    const file = join(out, "good.js");
-    writeFileSync(
-      file,
-      'import { createHash } from "node:crypto"; Deno.serve(() => new Response(createHash("md5").update(Deno.env.get("A") ?? "").digest("hex")));',
-    );
-    expect(await faultsOf(file, "api")).toEqual([]);
+  test.each([
+    ['import x from "no-such-package"; Deno.serve(() => new Response(String(x)));', ["no-such-package"]],
+    [
+      'import x from "https://deno.land/x/y.ts"; Deno.serve(() => new Response(String(x)));',
+      ["https://deno.land/x/y.ts"],
+    ],
+    ['import { createHash } from "crypto"; Deno.serve(() => new Response(String(createHash)));', []],
+  ])("tells what a bundle of %s would still need", async (code, left) =>
+    expect((await build(code)).imports).toEqual(left),
+  );
+
+  test.each([
+    ["Deno.serve(() => new Response(Deno.readTextFileSync('/etc/passwd')));", /Deno\.readTextFileSync/],
+    ["Deno.serve(() => new Response(Deno['run']));", /computed name/],
+    ["Deno.serve(() => new Response(Buffer.from('x')));", /Buffer/],
+    ["Deno.serve(() => new Response(String(new Worker('x'))));", /Worker/],
+  ])("%s is told apart from what a user worker of the edge runtime can run", async (code, fault) => {
+    const file = join(out, `bad-${crypto.randomUUID()}.js`);
+    writeFileSync(file, code);
+    expect((await faultsOf(file, (await edgeNames("2.1")).userWorker)).join("\n")).toMatch(fault);
   });
 });

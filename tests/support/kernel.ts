@@ -55,15 +55,20 @@ export function testKernel(
   also: readonly ModuleDef[] = [],
   host: Host = {},
 ): TestKernel {
-  const env = { ...inject("stackEnv"), ...extraEnv };
+  const connected = connectKernel({ ...inject("stackEnv"), ...extraEnv }, also, host);
+  afterAll(connected.close);
+  return connected;
+}
+
+/** The same on a stack of the test's own, which closes it. */
+export function connectKernel(
+  env: Record<string, string>,
+  also: readonly ModuleDef[] = [],
+  host: Host = {},
+): TestKernel & { close(): Promise<void> } {
   const kernel = createKernel(env, [...modules, ...also], host);
   const app = createApp(kernel);
   const sql = postgres(env.SUPABASE_DB_URL!, { max: 3, onnotice: () => {}, types: { bigint: postgres.BigInt } });
-  afterAll(async () => {
-    await sql.end({ timeout: 5 });
-    await kernel.close();
-  });
-
   const sign = (userId: string, email: string, expiresIn = "1h") =>
     new SignJWT({ role: "authenticated", email })
       .setProtectedHeader({ alg: "HS256" })
@@ -98,6 +103,10 @@ export function testKernel(
     sql,
     sign,
     call,
+    async close() {
+      await sql.end({ timeout: 5 });
+      await kernel.close();
+    },
     async tenant(name = `Team ${crypto.randomUUID().slice(0, 8)}`) {
       const userId = uuid7();
       const email = `owner-${userId}@example.com`;

@@ -1,4 +1,6 @@
 import net from "node:net";
+// Deno 2.1 has the web's setTimeout, whose number has no unref.
+import { setTimeout as nodeTimeout } from "node:timers";
 import nodemailer from "nodemailer";
 import { z } from "zod";
 import type { EmailContent } from "../../../channels/email/content.ts";
@@ -160,7 +162,7 @@ function poolFor(connection: Connection<Credentials>, http: HttpClient): ReturnT
   if (!clients.has(http)) clients.set(http, crypto.randomUUID());
   const key = JSON.stringify([clients.get(http), connection.id, connection.credentials, settings]);
   const known = pools.get(key);
-  setTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
+  nodeTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
   if (known) {
     known.usedAt = Date.now();
     return known.transport;
