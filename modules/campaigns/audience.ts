@@ -126,7 +126,7 @@ export async function audienceReport(
     return sql ? [{ name: ref.name, sql }] : [];
   });
   const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
-    "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);
+    "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : db.unsafe(sql.text);
   const counted = personal.map(
     (_, i) =>
       db`, (count(*) filter (where writable and coalesce(btrim(v${db.unsafe(String(i))}), '') = ''))::int as m${db.unsafe(String(i))}`,
@@ -136,10 +136,10 @@ export async function audienceReport(
   const { people } = await audienceCondition(ctx, sourceOf(campaign));
   const [row] = await db<Record<string, number>[]>`
     select count(*)::int as count, (count(*) filter (where suppressed))::int as suppressed, (count(*) filter (where without_email))::int as without_email
-      ${join(counted as unknown as Fragment[])}
+      ${join(counted)}
     from (
       select p.*, not p.suppressed and not p.without_email as writable from (
-        select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values as unknown as Fragment[])}
+        select c.email is null as without_email, c.email is not null and ${isSuppressed(ctx)} as suppressed ${join(values)}
         from (
           -- Two questions, not one with «or», which would have everybody looked at.
           select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}

@@ -217,7 +217,7 @@ async function write(
   await db`
     update public.enrollments e set status = o.status, step = coalesce(o.step, e.step), next_at = null, reason = o.reason,
       finished_at = case when o.status in ('sending', 'blocked') then null else kernel.now() end
-    from jsonb_to_recordset(${db.json(outcomes as never)}) as o(id uuid, status text, step int, reason text)
+    from jsonb_to_recordset(${db.json(outcomes)}) as o(id uuid, status text, step int, reason text)
     where e.tenant_id = (select kernel.tenant()) and e.id = o.id`;
   if (messages.length > 0) {
     await db`
@@ -227,7 +227,7 @@ async function write(
         kernel.now(), m.from_email, m.from_name, m.to_email, m.reply_to, m.subject, m.body_html, m.body_text, m.headers, m.rfc_message_id, m.in_reply_to,
         -- One conversation per person and campaign.
         m.enrollment_id
-      from jsonb_to_recordset(${db.json(messages as never)}) as m(id uuid, contact_id uuid, campaign_id uuid, enrollment_id uuid, step_id uuid, step int,
+      from jsonb_to_recordset(${db.json(messages)}) as m(id uuid, contact_id uuid, campaign_id uuid, enrollment_id uuid, step_id uuid, step int,
         sender_id uuid, connection_id uuid, from_email text, from_name text, to_email text, reply_to text, subject text, body_html text, body_text text,
         headers jsonb, rfc_message_id text, in_reply_to text)`;
   }
@@ -235,7 +235,7 @@ async function write(
     await db`
       insert into public.tracked_links (tenant_id, message_id, number, url)
       select ${tenantId}::uuid, l.message_id, l.number, l.url
-      from jsonb_to_recordset(${db.json(links as never)}) as l(message_id uuid, number int, url text)`;
+      from jsonb_to_recordset(${db.json(links)}) as l(message_id uuid, number int, url text)`;
   }
 }
 

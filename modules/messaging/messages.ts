@@ -24,10 +24,8 @@ const joins = (db: Ctx["db"]) => db`
   left join public.contacts c on c.tenant_id = m.tenant_id and c.id = m.contact_id
   left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = m.campaign_id`;
 
-const toMessage = (row: Row) =>
-  Object.fromEntries(Object.entries(row).map(([k, v]) => [k, v instanceof Date ? v.toISOString() : v])) as z.input<
-    typeof MessageSchema
-  >;
+const toMessage = <T = z.input<typeof MessageSchema>>(row: Row): T =>
+  Object.fromEntries(Object.entries(row).map(([k, v]) => [k, v instanceof Date ? v.toISOString() : v])) as T;
 
 /**
  * A campaign's messages by id, in which they were made: a few of each status from the index, and the newest of those. By time the
@@ -180,7 +178,12 @@ export const listThreads = defineOperation({
           and (n.created_at, n.id) > (m.created_at, m.id))
         ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by m.created_at desc, m.id desc limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.cursor_at, String(r.message_id)], toMessage as never);
+    return toPage(
+      rows,
+      input.limit,
+      (r) => [r.cursor_at, String(r.message_id)],
+      toMessage<z.input<typeof ThreadSchema>>,
+    );
   },
 });
 
@@ -198,6 +201,6 @@ export const getThread = defineOperation({
       select ${columns(db)}, m.body_text from public.messages m ${joins(db)}
       where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
     if (rows.length === 0) throw new AppError("not_found", "There is no such conversation.");
-    return { id: input.id, messages: rows.map(toMessage) as never };
+    return { id: input.id, messages: rows.map(toMessage<z.input<typeof MessageSchema> & { body_text: string }>) };
   },
 });

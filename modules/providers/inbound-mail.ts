@@ -13,7 +13,7 @@ export async function receive(ctx: Ctx, connectionId: string, email: InboundEmai
     ctx.log.warn("a received mail names no sender", { connection: connectionId, inbound_id: mail.provider_inbound_id });
     return;
   }
-  await ctx.db`select private.receive_email(${connectionId}, ${ctx.db.json(mail as never)}, ${kind !== "reply"})`;
+  await ctx.db`select private.receive_email(${connectionId}, ${ctx.db.json(mail)}, ${kind !== "reply"})`;
 }
 
 /** For providers whose webhook only announces a mail: fetches it without a transaction open, then stores it. */

@@ -48,7 +48,7 @@ export async function ingest(
     (sql) =>
       sql<
         [{ fresh: boolean | null }]
-      >`select private.take_delivery(${connection.id}, ${delivery_id}, ${request.body as never}) as fresh`,
+      >`select private.take_delivery(${connection.id}, ${delivery_id}, ${request.body}) as fresh`,
   );
   const { fresh } = taken;
   // Deleted since it was found.

@@ -4,8 +4,8 @@ import { postmark } from "./email/postmark.ts";
 import { resend } from "./email/resend.ts";
 import { smtp } from "./email/smtp.ts";
 
-/** Every provider this installation can speak to. The one place where the credential types are forgotten. */
-export const providers: AnyProvider[] = [resend, postmark, smtp] as unknown as AnyProvider[];
+/** Every provider this installation can speak to. */
+export const providers: AnyProvider[] = [resend, postmark, smtp];
 
 export function providerById(id: string): AnyProvider {
   const provider = providers.find((p) => p.id === id);

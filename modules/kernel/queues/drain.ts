@@ -176,7 +176,7 @@ function settled(consumer: AnyConsumer, m: Row, outcome: Outcome): Settled {
 }
 
 const settleIn = (ctx: Pick<Ctx, "db">, queue: string, outcomes: Settled[]) =>
-  ctx.db`select kernel.settle(${queue}, ${ctx.db.json(outcomes as never)})`;
+  ctx.db`select kernel.settle(${queue}, ${ctx.db.json(outcomes)})`;
 
 /** Settling outside the handler's transaction needs the worker role but no tenant. */
 async function settle(kernel: Kernel, queue: string, outcomes: Settled[]): Promise<void> {
