@@ -1,7 +1,7 @@
 import { messagingSend } from "../messaging/send.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { type AnyOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { sourceOf } from "./audience.ts";
 import { checkCampaign, requireReady } from "./check.ts";
 import { beginEnrolling } from "./enroll.ts";
@@ -36,7 +36,7 @@ const transition = (
   description: string,
   handle: (ctx: Ctx, id: string) => Promise<void>,
   permission = "campaigns:launch",
-): AnyOperation =>
+) =>
   defineOperation({
     id: `campaigns.${name}`,
     method: "POST",
@@ -105,7 +105,7 @@ export const resumeCampaign = transition(
   },
 );
 
-export const stopCampaign = transition(
+const stop = transition(
   "stop",
   "Stop for good",
   "Ends everybody's sequence and takes back what has not left.",
@@ -116,6 +116,8 @@ export const stopCampaign = transition(
       and e.status in ('waiting', 'sending', 'blocked')), 'stopped', 'The campaign was stopped.')`;
   },
 );
+
+export const stopCampaign = { ...stop, destructive: true };
 
 export const archiveCampaign = transition(
   "archive",

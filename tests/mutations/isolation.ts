@@ -75,8 +75,8 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "… and in the API, for every operation",
-    file: "modules/kernel/operations/api.ts",
-    find: "    requirePermission(kernel, actor, op.permission);\n",
+    file: "modules/kernel/operations/run.ts",
+    find: "  authorise(kernel.registry, op, caller.actor);\n",
     replace: "",
     test: OPERATIONS,
     name: "above the role %s refuses it",
@@ -254,8 +254,8 @@ export const isolation: readonly Mutation[] = of("isolation", [
   },
   {
     promise: "An Idempotency-Key is one team's",
-    file: "modules/kernel/operations/api.ts",
-    find: "scope: tenantId ?? callerId(actor),",
+    file: "modules/kernel/operations/run.ts",
+    find: "scope: caller.tenantId ?? callerId(caller.actor),",
     replace: 'scope: "everybody",',
     test: hostile("input"),
     name: "the same key in two teams is two keys, in one team and for another person of it the first answer",
