@@ -201,9 +201,8 @@ test("ten at once with one key call the outside once", async () => {
   const [name, key] = [fresh(), keyed()];
   const answers = await Promise.all(Array.from({ length: 10 }, () => team.api("POST", path("good"), { name }, key)));
   expect(calls.get(name)).toBe(1);
-  expect(new Set(answers.map((a) => a.status))).toEqual(
-    new Set([201, 409].filter((s) => answers.some((a) => a.status === s))),
-  );
+  expect(answers.map((a) => a.status)).toContain(201);
+  expect(answers.filter((a) => a.status !== 201 && a.status !== 409)).toEqual([]);
   expect(answers.filter((a) => a.status === 201).every((a) => a.body.call === 1)).toBe(true);
 });
 
