@@ -34,10 +34,15 @@ create table kernel.idempotency (
   key text not null check (length(key) between 1 and 255),
   operation text not null,
   request_hash text not null,
-  status int not null,
+  -- Null while the first request still runs, at most until lease_until.
+  status int,
   response jsonb,
+  lease_until timestamptz,
+  -- Counts who took the key over after a lease ended, so that a late answer of an earlier one is not kept.
+  attempt int not null default 1,
   created_at timestamptz not null default pg_catalog.now(),
-  primary key (scope, key)
+  primary key (scope, key),
+  constraint idempotency_running check ((status is null) = (lease_until is not null))
 );
 comment on table kernel.idempotency is 'Answers by Idempotency-Key, written in the transaction of the effect, kept 24 hours.';
 create index idempotency_by_age on kernel.idempotency (created_at);

@@ -89,9 +89,16 @@ create table public.audit_log (
   target text,
   request_id text,
   detail jsonb not null default '{}',
-  primary key (tenant_id, id)
+  -- ok: it happened. started: it began and its end was not recorded (yet). failed: it ended with error_code.
+  state text not null default 'ok' check (state in ('started', 'ok', 'failed')),
+  error_code text,
+  -- When a started act ended; null for acts of a single transaction, which ended at `at`.
+  finished_at timestamptz,
+  primary key (tenant_id, id),
+  constraint audit_log_error_code check ((state = 'failed') = (error_code is not null)),
+  constraint audit_log_finished_at check (state <> 'started' or finished_at is null)
 );
-comment on table public.audit_log is 'Who did what, written by the kernel in the transaction of the act. Append-only: nobody has update or delete.';
+comment on table public.audit_log is 'Who did what. Nobody has update or delete; kernel.audit_settle alone adds the outcome to a started row, once.';
 create index audit_log_by_action on public.audit_log (tenant_id, action, id desc);
 select kernel.protect('public.audit_log', read => 'admin', write => null, broadcast => false);
 grant insert on public.audit_log to overture_user;

@@ -10,7 +10,7 @@ import { openApiDocument } from "../../modules/kernel/operations/openapi.ts";
 import { createApp as createWebhooks } from "../webhooks/app.ts";
 
 /** The API: every operation under /api/v1, and the same under /api for callers that name no version. */
-export function createApp(kernel: Kernel): Hono {
+export function createApp(kernel: Kernel): Api {
   const document = openApiDocument(kernel.registry.operations, {
     title: `${kernel.config.productName} API`,
     version: "1.0.0",
@@ -70,7 +70,7 @@ export function createApp(kernel: Kernel): Hono {
     ),
   );
   app.onError((error, c) => problemResponse(kernel, error, c.get("requestId")));
-  return app as unknown as Hono;
+  return app;
 }
 
 /** `/api/webhooks/x/y` is `/webhooks/x/y`: mount() has cut the prefix, the webhooks app expects its own. */

@@ -23,6 +23,7 @@ export const bulkActions = defineOperation({
   path: "/contacts/bulk-actions",
   summary: "Tag, list, delete or set the status of many people",
   description: `By ids or by filter, at most ${BULK_MOST.toLocaleString("en")} people at once; above that nothing happens. People who are opted out or bounced keep their status.`,
+  destructive: true,
   permission: "contacts:write",
   input: z.object({
     action: z.enum(ACTIONS),

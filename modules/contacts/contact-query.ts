@@ -3,6 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { and, type Fragment, prepare, type Probe, PROBE_MOST } from "./filter-sql.ts";
+import type { Filter } from "./filter.ts";
 import { STATUSES } from "./normalize.ts";
 import { type Contact, id } from "./schemas.ts";
 
@@ -71,7 +72,7 @@ export async function whereContacts(
   const narrow = [...compiler.narrow];
 
   const parts: Fragment[] = [db`c.tenant_id = ${tenantId}`];
-  for (const tree of trees) parts.push(compiler.filter(tree.filter as never));
+  for (const tree of trees) parts.push(compiler.filter(tree.filter as Filter));
   if (search !== undefined) parts.push(compiler.search(search));
   if (filters.tag !== undefined) parts.push(compiler.tag(filters.tag));
   if (filters.status !== undefined) parts.push(db`c.status = ${filters.status}`);

@@ -71,7 +71,7 @@ export const createSegment = defineOperation({
   async handle(ctx, input) {
     await prepare(ctx.db, ctx.tenantId, { filters: [{ filter: input.filter, pointer: "/filter" }] });
     const [row] = await ctx.db<{ id: string }[]>`
-      insert into public.segments (tenant_id, name, filter) values (${ctx.tenantId}, ${input.name}, ${ctx.db.json(input.filter as never)})
+      insert into public.segments (tenant_id, name, filter) values (${ctx.tenantId}, ${input.name}, ${ctx.db.json(input.filter)})
       on conflict (tenant_id, name) do nothing
       returning id`;
     if (!row) throw nameTaken();

@@ -6,7 +6,8 @@ import { createList } from "../contacts/lists.ts";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineOpenOperation, invoke, invokeManual } from "../kernel/operations/operation.ts";
+import { defineOpenOperation } from "../kernel/operations/operation.ts";
+import { invoke, invokeManual } from "../kernel/operations/run.ts";
 import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
@@ -42,7 +43,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       { id: string }[]
     >`select id from public.connections where tenant_id = ${tx.tenantId} limit 1`;
     if (existing) return existing.id;
-    const made = await invoke<{ id: string }>(createConnection, tx, {
+    const made = await invoke(createConnection, tx, {
       provider: "postmark",
       name: "Sandbox",
       credentials: { server_token: crypto.randomUUID() },
@@ -58,13 +59,13 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     if (existing) return;
     await tx.db`select 1 from public.connections where tenant_id = ${tx.tenantId} and id = ${connectionId} for update`;
     await invoke(activateConnection, tx, { id: connectionId });
-    const sender = await invoke<{ id: string }>(createSender, tx, {
+    const sender = await invoke(createSender, tx, {
       connection_id: connectionId,
       address: "sam@outreach.example",
       display_name: "Sam from Outreach",
       limits: [{ action: "email.send", per: "day", cap: 5000 }],
     });
-    const list = await invoke<{ id: string }>(createList, tx, {
+    const list = await invoke(createList, tx, {
       name: "Demo audience",
       description: "Invented people who answer, bounce and unsubscribe.",
     });
@@ -81,12 +82,12 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
         })),
       });
     }
-    const campaign = await invoke<{ id: string }>(createCampaign, tx, {
+    const campaign = await invoke(createCampaign, tx, {
       name: "Spring introductions",
       sender_ids: [sender.id],
       list_id: list.id,
       settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-      steps: DEMO_STEPS,
+      steps: [...DEMO_STEPS],
     });
     await invoke(startCampaign, tx, { id: campaign.id });
   });

@@ -1,4 +1,4 @@
-import { auditable } from "./operations/audit-mask.ts";
+import { type AuditNote, noteInto, writeAudit } from "./operations/audit.ts";
 import { loadConfig, type Config } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact } from "./queues/fact.ts";
@@ -100,7 +100,7 @@ export function createKernel(
     now,
     enqueue: (consumer, payloads, options) => enqueue(tx, consumer, payloads, options?.delaySeconds ?? 0),
     emit: (fact, items) => emit(tx, registry, fact, items),
-    audit: (detail, target) => void notes.push({ detail, target: target ?? null }),
+    audit: noteInto(notes),
   });
 
   const run = <T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T> =>
@@ -110,7 +110,8 @@ export function createKernel(
         const notes: AuditNote[] = [];
         const ctx = context(scope, tx, now, notes);
         const result = await fn(ctx);
-        if (scope.action && notes.length > 0) await writeAudit(tx, scope, ctx.requestId, notes);
+        if (scope.action && notes.length > 0)
+          await writeAudit(tx, { ...scope, action: scope.action, requestId: ctx.requestId }, notes);
         return result;
       },
       scope.now,
@@ -132,7 +133,7 @@ export function createKernel(
         signal: scope.signal ?? stopping.signal,
         tx: (fn) => run({ ...scope, requestId }, fn),
         enqueue: (consumer, payloads, options) =>
-          run({ ...scope, requestId }, (ctx) => ctx.enqueue(consumer, payloads as never, options)),
+          run({ ...scope, requestId }, (ctx) => ctx.enqueue(consumer, payloads, options)),
       };
     },
     async close() {
@@ -142,29 +143,6 @@ export function createKernel(
       await database.close();
     },
   };
-}
-
-type AuditNote = { detail: Record<string, unknown>; target: string | null };
-
-const actorId = (actor: Actor): string =>
-  actor.kind === "user"
-    ? actor.userId
-    : actor.kind === "api_key"
-      ? actor.keyId
-      : actor.kind === "webhook"
-        ? actor.connectionId
-        : actor.kind === "job"
-          ? actor.name
-          : actor.address;
-
-/** One audit row per act, in the transaction of the act. */
-export async function writeAudit(tx: Tx, scope: RunScope, requestId: string, notes: AuditNote[]): Promise<void> {
-  const detail = auditable(Object.assign({}, ...notes.map((n) => n.detail)));
-  const target = notes.find((n) => n.target)?.target ?? null;
-  const kind = scope.actor.kind === "anonymous" ? "user" : scope.actor.kind;
-  await tx`
-    insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
-    values (${scope.tenantId}, ${kind}, ${actorId(scope.actor)}, ${scope.action ?? ""}, ${target}, ${requestId}, ${tx.json(detail as never)})`;
 }
 
 async function enqueue(tx: Tx, consumer: AnyConsumer, payloads: unknown, delaySeconds: number): Promise<void> {

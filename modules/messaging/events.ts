@@ -134,7 +134,7 @@ async function apply(ctx: Ctx, connectionId: string, keyed: Keyed[]): Promise<Se
     detail: detailOf(event),
   }));
   const [row] = await ctx.db<{ unmatched: string[] }[]>`
-    select private.apply_events(${connectionId}, ${ctx.db.json(events as never)}) as unmatched`;
+    select private.apply_events(${connectionId}, ${ctx.db.json(events)}) as unmatched`;
   return new Set(row!.unmatched);
 }
 
@@ -191,7 +191,7 @@ async function record(ctx: Ctx, finished: Finished[], waiting: string[]): Promis
       attempts = d.attempts + case when f.waits then 1 else 0 end,
       error = f.error
     from (
-      select x.id, x.error, false as waits from jsonb_to_recordset(${ctx.db.json(finished as never)}) as x(id uuid, error text)
+      select x.id, x.error, false as waits from jsonb_to_recordset(${ctx.db.json(finished)}) as x(id uuid, error text)
       union all
       select w, 'Waits for the message it speaks of.', true from unnest(${waiting}::uuid[]) w
     ) f

@@ -49,7 +49,7 @@ const record = (kernel: Kernel, token: LinkToken, event: Recorded) =>
       is_bot: event.machine,
       detail: event.detail ?? {},
     };
-    return ctx.db`select private.apply_events(null, ${ctx.db.json([row] as never)})`;
+    return ctx.db`select private.apply_events(null, ${ctx.db.json([row])})`;
   });
 
 /** At most one open per message, kind of caller and hour: reloading a mail is not reading it ten times. */

@@ -105,8 +105,7 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
     }
   } finally {
     // What was found out counts, also when the provider stops answering half-way.
-    if (outcomes.length > 0)
-      await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json(outcomes as never)})`);
+    if (outcomes.length > 0) await ctx.tx((tx) => tx.db`select private.settle_messages(${tx.db.json(outcomes)})`);
   }
   return left;
 }

@@ -196,7 +196,7 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
 
 async function settle(ctx: Ctx, bucket: string, claimed: Claimed[], outcomes: SendOutcome[]): Promise<void> {
   const rows = claimed.map((m, i) => ({ id: m.id, attempt: m.attempts, ...outcomes[i]! }));
-  await ctx.db`select private.settle_messages(${ctx.db.json(rows as never)})`;
+  await ctx.db`select private.settle_messages(${ctx.db.json(rows)})`;
   // The provider's own Retry-After outranks our arithmetic, for every worker at once.
   const block = Math.max(0, ...outcomes.map((o) => (o.outcome === "retry" && o.after_seconds ? o.after_seconds : 0)));
   if (block > 0) await ctx.db`select kernel.block_bucket(${bucket}, ${Math.min(block, 3600)})`;

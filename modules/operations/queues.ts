@@ -115,6 +115,7 @@ export const purgeDeadLetters = defineOperation({
   method: "POST",
   path: "/dead-letters/purge",
   summary: "Delete dead letters for good",
+  destructive: true,
   permission: "operations:write",
   input: z.object({ ids: Ids }),
   output: z.object({ purged: z.number().int() }),

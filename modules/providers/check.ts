@@ -101,7 +101,7 @@ export const checkConnection = defineManualOperation({
           last_error = ${verdict.ok ? null : verdict.detail},
           last_error_at = ${verdict.ok ? null : now}
         where tenant_id = ${tenantId} and id = ${id} and credentials = ${row.credentials}
-          and base_url is not distinct from ${row.base_url} and settings = ${db.json(row.settings as never)}
+          and base_url is not distinct from ${row.base_url} and settings = ${db.json(row.settings)}
         returning ${publicColumns(db)}`;
       if (!saved)
         throw new AppError("conflict", "The connection was changed while it was being checked.", {

@@ -142,7 +142,7 @@ export const createConnection = defineOperation({
     try {
       const [row] = await ctx.db<PublicRow[]>`
         insert into public.connections (tenant_id, id, provider, category, name, settings, base_url, credentials, credentials_set)
-        values (${ctx.tenantId}, ${id}, ${provider.id}, ${provider.category}, ${input.name}, ${ctx.db.json(settings as never)}, ${baseUrl}, ${sealed},
+        values (${ctx.tenantId}, ${id}, ${provider.id}, ${provider.category}, ${input.name}, ${ctx.db.json(settings)}, ${baseUrl}, ${sealed},
           ${Object.keys(credentials).sort()})
         returning ${publicColumns(ctx.db)}`;
       ctx.audit({ provider: provider.id, name: input.name }, id);

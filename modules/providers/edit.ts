@@ -78,7 +78,7 @@ export const updateConnection = defineOperation({
       credentials === stored ? row.credentials : await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials);
     try {
       const [saved] = await ctx.db<PublicRow[]>`
-        update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings as never)}, base_url = ${baseUrl},
+        update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings)}, base_url = ${baseUrl},
           credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()},
           status = case when ${changed} then 'draft' else status end,
           webhook_registered = webhook_registered and not ${moved},

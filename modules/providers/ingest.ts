@@ -49,7 +49,7 @@ export async function ingest(
     (sql) =>
       sql<
         [{ fresh: boolean | null }]
-      >`select private.take_delivery(${id}, ${delivery_id}, ${request.body as never}, ${sql.json(context)}) as fresh`,
+      >`select private.take_delivery(${id}, ${delivery_id}, ${request.body}, ${sql.json(context)}) as fresh`,
   );
   const { fresh } = taken;
   // Deleted since it was found.

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineManualOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { checkScopes } from "./scopes.ts";
 import { instant } from "./schemas.ts";
@@ -21,8 +21,7 @@ type ApiKeyRow = z.input<typeof ApiKey>;
 /** `ovk_` and eight characters: enough to tell keys apart, far too little to guess the rest. */
 const PREFIX_LENGTH = 12;
 
-/** Manual, because its answer holds a secret: answers of other operations are kept for Idempotency-Key replays. */
-export const createApiKey = defineManualOperation({
+export const createApiKey = defineOperation({
   id: "api_keys.create",
   method: "POST",
   path: "/api-keys",
@@ -37,20 +36,20 @@ export const createApiKey = defineManualOperation({
   }),
   output: z.object({ ...shape, key: z.string() }),
   status: 201,
+  secretAnswer: true,
   async handle(ctx, { name, scopes, expires_at }) {
     const wanted = [...new Set(scopes)];
-    checkScopes(ctx.registry, ctx.actor, wanted);
+    const { db, actor, tenantId, now } = ctx;
+    checkScopes(ctx.registry, actor, wanted);
     const key = randomToken("ovk_");
     const hash = await sha256Hex(key);
-    return await ctx.tx(async ({ db, actor, tenantId, now }) => {
-      const expires = expires_at ? new Date(expires_at) : null;
-      if (expires && expires <= now) throw invalidField("/expires_at", "lies in the past");
-      const [row] = await db<ApiKeyRow[]>`
-        insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at, created_by)
-        values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires}, ${actor.kind === "user" ? actor.userId : null})
-        returning id, name, prefix, scopes, expires_at, last_used_at, created_at`;
-      return { ...row!, key };
-    });
+    const expires = expires_at ? new Date(expires_at) : null;
+    if (expires && expires <= now) throw invalidField("/expires_at", "lies in the past");
+    const [row] = await db<ApiKeyRow[]>`
+      insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at, created_by)
+      values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires}, ${actor.kind === "user" ? actor.userId : null})
+      returning id, name, prefix, scopes, expires_at, last_used_at, created_at`;
+    return { ...row!, key };
   },
 });
 

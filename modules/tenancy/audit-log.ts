@@ -13,6 +13,11 @@ const Entry = z
     action: z.string(),
     target: z.string().nullable(),
     request_id: z.string().nullable(),
+    state: z
+      .enum(["started", "ok", "failed"])
+      .describe("started: it began, and how it ended was not recorded (yet). failed: it ended with error_code."),
+    error_code: z.string().nullable().describe("Why it failed, as in a problem document's code."),
+    finished_at: instant.nullable().describe("When an act that calls other services ended; else null: at is both."),
     detail: z.record(z.string(), z.unknown()),
   })
   .meta({ id: "AuditEntry" });
@@ -33,7 +38,8 @@ export const listAudit = defineOperation({
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
     // The page is cut before the names are joined: two lookups per row shown, none per row skipped.
     const rows = await ctx.db<EntryRow[]>`
-      select a.id, a.at, a.actor_kind, a.actor_id, coalesce(m.email, k.name) as actor_name, a.action, a.target, a.request_id, a.detail
+      select a.id, a.at, a.actor_kind, a.actor_id, coalesce(m.email, k.name) as actor_name, a.action, a.target, a.request_id,
+        a.state, a.error_code, a.finished_at, a.detail
       from (
         select * from public.audit_log where tenant_id = ${ctx.tenantId}
           ${action ? ctx.db`and action = ${action}` : ctx.db``} ${before ? ctx.db`and id < ${before}` : ctx.db``}

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
-import { defineManualOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { defineOperation } from "../kernel/operations/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { instant, Email } from "./schemas.ts";
 
@@ -23,8 +23,7 @@ const Invitation = z
   .meta({ id: "Invitation" });
 type InvitationRow = z.input<typeof Invitation>;
 
-/** Manual, because its answer holds a secret: answers of other operations are kept for Idempotency-Key replays. */
-export const createInvitation = defineManualOperation({
+export const createInvitation = defineOperation({
   id: "invitations.create",
   method: "POST",
   path: "/invitations",
@@ -35,24 +34,24 @@ export const createInvitation = defineManualOperation({
   input: z.object({ email: Email, role: InvitedRole }),
   output: z.object({ id: z.uuid(), email: z.string(), role: InvitedRole, expires_at: instant, url: z.string() }),
   status: 201,
+  secretAnswer: true,
   async handle(ctx, { email, role }) {
     const token = randomToken("ovi_");
     const hash = await sha256Hex(token);
-    return await ctx.tx(async ({ db, actor, tenantId, now }) => {
-      const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
-      if (known)
-        throw new AppError("conflict", `${email} is in the team already.`, {
-          suggestion: "Change the role on the member instead.",
-        });
-      const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
-      const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
-        insert into public.invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
-        values (${tenantId}, ${email}, ${role}, ${hash}, ${actor.kind === "user" ? actor.email : "API key"}, ${expires})
-        on conflict (tenant_id, email) where accepted_at is null do update
-          set role = excluded.role, token_hash = excluded.token_hash, invited_by = excluded.invited_by, expires_at = excluded.expires_at
-        returning id, email, role, expires_at`;
-      return { ...row!, url: `${ctx.config.publicUrl}/invite?token=${token}` };
-    });
+    const { db, actor, tenantId, now } = ctx;
+    const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
+    if (known)
+      throw new AppError("conflict", `${email} is in the team already.`, {
+        suggestion: "Change the role on the member instead.",
+      });
+    const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
+    const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
+      insert into public.invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
+      values (${tenantId}, ${email}, ${role}, ${hash}, ${actor.kind === "user" ? actor.email : "API key"}, ${expires})
+      on conflict (tenant_id, email) where accepted_at is null do update
+        set role = excluded.role, token_hash = excluded.token_hash, invited_by = excluded.invited_by, expires_at = excluded.expires_at
+      returning id, email, role, expires_at`;
+    return { ...row!, url: `${ctx.config.publicUrl}/invite?token=${token}` };
   },
 });
 

@@ -106,7 +106,7 @@ export const updateTenant = defineOperation({
     if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES)
       throw invalidField("/settings", `All settings together may have ${MAX_SETTINGS_BYTES} bytes.`);
     const [tenant] = await ctx.db<TenantRow[]>`
-      update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged as never)}
+      update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged)}
       where id = ${ctx.tenantId} returning *`;
     return tenant!;
   },

@@ -28,6 +28,12 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "scope is the tenant's id, given by the kernel; the table itself stays closed",
   ],
   "kernel.idempotency_keep(text,text,text,text,integer,jsonb)": [both, "writes what idempotency_begin reads"],
+  "kernel.idempotency_claim(text,text,text,text,integer)": [both, "idempotency_begin, and a lease on a free key"],
+  "kernel.idempotency_settle(text,text,integer,integer,jsonb)": [both, "ends what idempotency_claim began"],
+  "kernel.audit_settle(uuid,text,text,jsonb)": [
+    both,
+    `adds the outcome to a started audit row, once, which nobody may update; ${ofThisTenant}`,
+  ],
   "kernel.take_tokens(text,double precision,double precision,double precision)": [
     both,
     "buckets are shared by all tenants; a caller names one and learns only its level",

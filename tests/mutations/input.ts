@@ -112,8 +112,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "An audit row names ids, not people",
-    file: "modules/kernel/kernel.ts",
-    find: "auditable(Object.assign({}, ...notes.map((n) => n.detail)))",
+    file: "modules/kernel/operations/audit.ts",
+    find: "auditDetail(Object.assign({}, ...notes.map((n) => n.detail)))",
     replace: "Object.assign({}, ...notes.map((n) => n.detail))",
     test: hostile("logs"),
     name: LOGS,
@@ -421,8 +421,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "A team that asks too fast is refused",
     file: "modules/kernel/operations/api.ts",
-    find: "    if (retryAfter > 0) {",
-    replace: '    if (retryAfter > 0 && policy === "key") {',
+    find: "  if (rate.retryAfter > 0) {",
+    replace: '  if (rate.retryAfter > 0 && rate.policy === "key") {',
     test: hostile("limits"),
     name: "a team that asks too fast is 429 with Retry-After, whoever of it asks; another team is not held back",
   },

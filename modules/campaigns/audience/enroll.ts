@@ -64,7 +64,7 @@ export async function beginEnrolling(
   await ctx.enqueue(campaignsEnroll, {
     tenant_id: ctx.tenantId,
     campaign_id: campaignId,
-    source: source as never,
+    source,
     cursor,
     restart,
   });

@@ -249,6 +249,7 @@ export const stopLead = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/leads/{enrollment_id}/stop",
   summary: "End one person's sequence",
+  destructive: true,
   permission: "campaigns:write",
   input: z.object({ id: z.uuid(), enrollment_id: z.uuid() }),
   output: EnrollmentSchema,

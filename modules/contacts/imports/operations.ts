@@ -73,7 +73,7 @@ export const setMapping = defineOperation({
         suggestion: "Upload the file again for another mapping.",
       });
     }
-    const { headers } = current.detected as unknown as Detected;
+    const { headers } = current.detected as Detected;
     const custom = await loadCustomFields(db, tenantId);
     const missing = checkMapping(mapping, headers, custom, options);
     if (custom.size + missing.length > MAX_CUSTOM_FIELDS)
@@ -90,7 +90,7 @@ export const setMapping = defineOperation({
         on conflict (tenant_id, key) do nothing`;
     }
     await db`
-      update public.imports set mapping = ${db.json(mapping)}, options = ${db.json(options as never)}, status = 'ready'
+      update public.imports set mapping = ${db.json(mapping)}, options = ${db.json(options)}, status = 'ready'
       where tenant_id = ${tenantId} and id = ${importId}`;
     return await readImport(ctx, importId);
   },
@@ -168,7 +168,7 @@ export const importErrors = defineManualOperation({
   mediaType: "text/csv",
   async handle(ctx, input) {
     const current = await ctx.tx((inner) => readImport(inner, input.id));
-    const detected = current.detected as unknown as Partial<Detected>;
+    const detected = current.detected as Partial<Detected>;
     let after = -1;
     return await csvResponse({
       fileName: `${current.file_name.replace(/\.\w+$/, "")}-errors.csv`,

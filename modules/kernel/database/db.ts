@@ -7,6 +7,25 @@ import type { Actor } from "../context.ts";
  * transaction, so a pooled connection cannot carry one caller's rights to the next.
  */
 
+/**
+ * `T` as far as JSON can hold it: what it would lose or throw over (functions, symbols, bigint) is `never`. `unknown`
+ * passes, because such values come from JSON.
+ */
+export type Jsonable<T> = unknown extends T
+  ? T
+  : T extends string | number | boolean | null | undefined | Date
+    ? T
+    : T extends bigint | symbol | ((...args: never[]) => unknown)
+      ? never
+      : { [K in keyof T]: Jsonable<T[K]> };
+
+declare module "postgres" {
+  interface ISql<TTypes extends Record<string, unknown> = {}> {
+    /** The driver's own type refuses interfaces and optional fields, which JSON holds well. */
+    json<T>(value: T & Jsonable<T>): postgres.Parameter;
+  }
+}
+
 export type Sql = postgres.Sql;
 /** A running transaction. The only way product code reaches the database. */
 export type Tx = postgres.TransactionSql;
@@ -168,7 +187,7 @@ type Query = Promise<unknown> & { executed?: boolean; handle?(): Promise<void> }
 function timed(tx: Tx, watch: DatabaseWatch): Tx {
   return new Proxy(tx, {
     apply(target, self, args) {
-      const query = Reflect.apply(target as never, self, args) as Query;
+      const query = Reflect.apply(target, self, args) as Query;
       const handle = query?.handle;
       if (typeof handle !== "function") return query;
       query.handle = function (this: Query) {

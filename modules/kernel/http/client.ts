@@ -107,12 +107,12 @@ export function createHttpClient(options: {
     (port: number): LookupFunction =>
     (host, opts, callback) => {
       resolve(host, { ...opts, all: true }, (error, list) => {
-        if (error) return callback(error, [] as never);
+        if (error) return callback(error, []);
         if (!mayBePrivate(host, port) && list.some((a) => !isPublicAddress(a.address))) {
-          return callback(Object.assign(blocked(host), { code: "EBLOCKED" }), [] as never);
+          return callback(Object.assign(blocked(host), { code: "EBLOCKED" }), []);
         }
-        if ((opts as { all?: boolean }).all) callback(null, list as never);
-        else callback(null, list[0]!.address as never, list[0]!.family);
+        if ((opts as { all?: boolean }).all) callback(null, list);
+        else callback(null, list[0]!.address, list[0]!.family);
       });
     };
 

@@ -53,7 +53,7 @@ export function createSamples(database: Pick<Database, "once">, onError: (error:
     const taken = rows;
     rows = new Map();
     try {
-      await database.once((sql) => sql`select kernel.add_samples(${sql.json([...taken.values()] as never)})`);
+      await database.once((sql) => sql`select kernel.add_samples(${sql.json([...taken.values()])})`);
     } catch (error) {
       onError(error);
       for (const row of taken.values()) add(rows, row);

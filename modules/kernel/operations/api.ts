@@ -1,18 +1,17 @@
 import { type Context as HonoContext, Hono } from "hono";
-import { z } from "zod";
-import { type Authenticator, callerAddress, createAuthenticator, credentialOf } from "./auth.ts";
-import type { Actor, OpenCtx } from "../context.ts";
+import { type Authenticator, callerAddress, createAuthenticator, credentialOf, type RateLimit } from "./auth.ts";
+import { authorise, callerId } from "./authorise.ts";
+import type { Actor } from "../context.ts";
 import { AppError, toAppError, toProblem } from "../errors.ts";
-import { idempotencyKey, keep, replay } from "./idempotency.ts";
 import { uuid7 } from "../database/ids.ts";
-import { parseInput, readInput } from "./input.ts";
-import type { Kernel, RunScope } from "../kernel.ts";
+import { readInput } from "./input.ts";
+import type { Kernel } from "../kernel.ts";
 import { measureRequest } from "../observability/measure.ts";
-import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
-import { roleAllows, scopesAllow } from "../registry.ts";
-import { sha256Hex } from "../secrets/signatures.ts";
+import type { AnyOperation } from "./operation.ts";
+import type { Reply } from "./reply.ts";
+import { type Caller, perform } from "./run.ts";
 
-/** Turns operations into HTTP: authentication, rate limit, permission, parsing, transaction, idempotency, audit, problems. */
+/** Turns operations into HTTP: who calls, how often they may, reading the request, `perform` (run.ts), the response. */
 
 type Env = { Variables: { requestId: string } };
 export type Api = Hono<Env>;
@@ -23,13 +22,14 @@ export function mountOperations(app: Api, kernel: Kernel): Api {
   for (const op of kernel.registry.operations) {
     app.on(op.method, op.path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
       const started = performance.now();
+      const headers = { "x-request-id": c.get("requestId"), "cache-control": "no-store" };
       let status = 500;
       try {
-        const response = await answer(kernel, authenticator, op, c);
+        const response = await answer(kernel, authenticator, op, c, headers);
         status = response.status;
         return response;
       } catch (thrown) {
-        const response = problemResponse(kernel, thrown, c.get("requestId"));
+        const response = problemResponse(kernel, thrown, c.get("requestId"), headers);
         status = response.status;
         return response;
       } finally {
@@ -48,10 +48,16 @@ export function mountOperations(app: Api, kernel: Kernel): Api {
 }
 
 /** Any thrown thing as problem+json; what is ours alone goes to the log under the request id. */
-export function problemResponse(kernel: Pick<Kernel, "log">, thrown: unknown, requestId: string): Response {
+export function problemResponse(
+  kernel: Pick<Kernel, "log">,
+  thrown: unknown,
+  requestId: string,
+  known: Record<string, string> = {},
+): Response {
   const error = toAppError(thrown);
   if (error.status >= 500) kernel.log.error("a request failed", { request_id: requestId, error: error.cause ?? error });
   const headers = new Headers({
+    ...known,
     "content-type": "application/problem+json",
     "x-content-type-options": "nosniff",
     "x-request-id": requestId,
@@ -62,125 +68,75 @@ export function problemResponse(kernel: Pick<Kernel, "log">, thrown: unknown, re
   return new Response(JSON.stringify(toProblem(error, requestId)), { status: error.status, headers });
 }
 
+/** One request from its credential to its response. `headers` is filled as things become known, for problems too. */
 async function answer(
   kernel: Kernel,
   authenticator: Authenticator,
   op: AnyOperation,
   c: HonoContext<Env>,
+  headers: Record<string, string>,
 ): Promise<Response> {
-  const requestId = c.get("requestId");
   const request = c.req.raw;
-  const headers: Record<string, string> = { "x-request-id": requestId, "cache-control": "no-store" };
-
-  let actor: Actor = { kind: "anonymous", address: callerAddress(request.headers) };
-  let tenantId: string | null = null;
-  let now: Date | undefined;
-  if (op.auth === "tenant") {
-    const entered = await authenticator.enter(request.headers);
-    ({ actor, tenantId, now } = entered);
-    const { policy, limit, perSecond, remaining, retryAfter } = entered.rate;
-    headers["ratelimit-policy"] = `"${policy}";q=${limit};w=${Math.ceil(limit / perSecond)}`;
-    headers["ratelimit"] = `"${policy}";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / perSecond)}`;
-    if (retryAfter > 0) {
-      const who = policy === "key" ? "This API key" : "Your team";
-      const refused = problemResponse(
-        kernel,
-        new AppError("rate_limited", `${who} sends requests too fast.`, { retryAfter }),
-        requestId,
-      );
-      for (const name of ["ratelimit", "ratelimit-policy"]) refused.headers.set(name, headers[name]!);
-      return refused;
-    }
-    requirePermission(kernel, actor, op.permission);
-  } else {
-    const credential = credentialOf(request.headers);
-    if (credential?.kind === "jwt") {
-      // Who signs in again still carries the old, expired token: for a public operation it just counts for nothing.
-      const person = await authenticator.person(credential.value).catch((error) => {
-        if (op.auth === "user") throw error;
-        return null;
-      });
-      if (person) actor = { kind: "user", ...person, role: null };
-    }
-    if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
-    await limitCaller(kernel, actor);
-  }
-
-  const raw = await readInput(op, c, kernel.config.bodyTimeoutMs);
-  const input = parseInput(op, raw);
-  const scope: RunScope = { actor, tenantId: tenantId ?? "", requestId, action: op.id, signal: request.signal };
-
-  if (op.auth === "tenant" && op.transaction === "manual") {
-    const ctx = kernel.manual(scope);
-    const result = await op.handle(ctx, input, request);
-    if (!isRead(op)) await kernel.run(scope, async (inner) => inner.audit({ input }, targetOf(op, input)));
-    return respond(op, result, headers);
-  }
-
-  const key = replays(op) ? idempotencyKey(request.headers) : null;
-  const idempotency =
-    key === null
-      ? null
-      : {
-          scope: tenantId ?? callerId(actor),
-          key,
-          hash: await sha256Hex(`${op.id}\n${JSON.stringify(raw)}`),
-        };
-
-  if (op.auth === "tenant") {
-    return await kernel.run({ ...scope, now, replica: op.replica === true && isRead(op) }, async (ctx) => {
-      const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
-      if (replayed) return replayed;
-      const result = await op.handle(ctx, input, request);
-      // The audit row of every act, with its input; handlers may add facts of their own.
-      if (!isRead(op)) ctx.audit({ input }, targetOf(op, input));
-      const response = respond(op, result, headers);
-      if (idempotency) await keep(ctx.db, op, idempotency, response);
-      return response;
-    });
-  }
-
-  const open = <T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T> =>
-    kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) => fn({ ...outside, db, now }));
-  const outside: Omit<OpenCtx, "db" | "now"> = {
-    config: kernel.config,
-    http: kernel.http,
-    vault: kernel.vault,
-    log: kernel.log,
-    metrics: kernel.metrics,
-    registry: kernel.registry,
-    actor,
-    requestId,
-    // Without a tenant there is no audit table to write to; the log keeps the act.
-    audit: (detail, target) => kernel.log.info(op.id, { request_id: requestId, target, ...detail }),
+  const entered =
+    op.auth === "tenant"
+      ? await enterTeam(authenticator, request, headers)
+      : await enterAlone(kernel, authenticator, op, request);
+  const caller: Caller = {
+    ...entered,
+    requestId: c.get("requestId"),
+    signal: request.signal,
+    idempotencyKey: request.headers.get("idempotency-key"),
+    request,
   };
-  if (op.transaction === "manual")
-    return respond(op, await op.handle({ ...outside, tx: open }, input, request), headers);
-  return await open(async (ctx) => {
-    const replayed = idempotency && (await replay(ctx.db, op, idempotency, headers));
-    if (replayed) return replayed;
-    const response = respond(op, await op.handle(ctx, input, request), headers);
-    if (idempotency) await keep(ctx.db, op, idempotency, response);
-    return response;
-  });
+  const reply = await perform(kernel, op, caller, () => readInput(op, c, kernel.config.bodyTimeoutMs));
+  return respond(reply, headers);
 }
 
-function requirePermission(kernel: Kernel, actor: Actor, permission: string): void {
-  if (actor.kind === "user") {
-    if (actor.role && roleAllows(kernel.registry, actor.role, permission)) return;
-    const least = kernel.registry.permissions.get(permission);
-    throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, {
-      suggestion: `Ask for the role ${least} or above.`,
-    });
+type Entered = Pick<Caller, "actor" | "tenantId" | "now">;
+
+/** Into a team, by a session or an API key. Takes a token of its rate limits; throws `rate_limited` when there is none. */
+async function enterTeam(
+  authenticator: Authenticator,
+  request: Request,
+  headers: Record<string, string>,
+): Promise<Entered> {
+  const { actor, tenantId, now, rate } = await authenticator.enter(request.headers);
+  Object.assign(headers, rateHeaders(rate));
+  if (rate.retryAfter > 0) {
+    const who = rate.policy === "key" ? "This API key" : "Your team";
+    throw new AppError("rate_limited", `${who} sends requests too fast.`, { retryAfter: rate.retryAfter });
   }
-  if (actor.kind === "api_key" && scopesAllow(actor.scopes, permission)) return;
-  throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, {
-    suggestion: "Make a key with that scope.",
-  });
+  return { actor, tenantId, now };
 }
 
-const callerId = (actor: Actor): string =>
-  actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other";
+function rateHeaders({ policy, limit, perSecond, remaining, retryAfter }: RateLimit): Record<string, string> {
+  return {
+    "ratelimit-policy": `"${policy}";q=${limit};w=${Math.ceil(limit / perSecond)}`,
+    ratelimit: `"${policy}";r=${remaining};t=${retryAfter || Math.ceil((limit - remaining) / perSecond)}`,
+  };
+}
+
+/** Without a team: a person, or nobody in particular, limited by who or where they are. */
+async function enterAlone(
+  kernel: Kernel,
+  authenticator: Authenticator,
+  op: AnyOperation,
+  request: Request,
+): Promise<Entered> {
+  let actor: Actor = { kind: "anonymous", address: callerAddress(request.headers) };
+  const credential = credentialOf(request.headers);
+  if (credential?.kind === "jwt") {
+    // Who signs in again still carries the old, expired token: for a public operation it just counts for nothing.
+    const person = await authenticator.person(credential.value).catch((error) => {
+      if (op.auth === "user") throw error;
+      return null;
+    });
+    if (person) actor = { kind: "user", ...person, role: null };
+  }
+  authorise(kernel.registry, op, actor);
+  await limitCaller(kernel, actor);
+  return { actor, tenantId: null };
+}
 
 async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
   const [row] = await kernel.database.tx(
@@ -196,29 +152,18 @@ async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
     });
 }
 
-function respond(op: AnyOperation, result: unknown, headers: Record<string, string>): Response {
-  if (result instanceof Response) {
-    for (const [name, value] of Object.entries(headers)) if (!result.headers.has(name)) result.headers.set(name, value);
-    return result;
+function respond(reply: Reply, headers: Record<string, string>): Response {
+  if (reply instanceof Response) {
+    for (const [name, value] of Object.entries(headers)) if (!reply.headers.has(name)) reply.headers.set(name, value);
+    return reply;
   }
-  const status = op.status ?? 200;
-  if (status === 204) return new Response(null, { status, headers });
-  // What leaves matches what the document promises; a mismatch is our fault, not the caller's.
-  const output = op.output.safeParse(result);
-  if (!output.success)
-    throw new AppError("internal", "The answer does not fit its own schema.", {
-      cause: new Error(`${op.id}: ${z.prettifyError(output.error)}`),
-    });
-  return new Response(JSON.stringify(output.data), {
-    status,
-    headers: { ...headers, "content-type": "application/json" },
+  const all = { ...headers, ...(reply.replayed ? { "idempotency-replayed": "true" } : {}) };
+  if (reply.status === 204) return new Response(null, { status: 204, headers: all });
+  return new Response(JSON.stringify(reply.body), {
+    status: reply.status,
+    headers: { ...all, "content-type": "application/json" },
   });
 }
-
-const targetOf = (op: AnyOperation, input: unknown): string | undefined => {
-  const first = pathParams(op.path)[0];
-  return first ? String((input as Record<string, unknown>)[first]) : undefined;
-};
 
 export const newRequestId = (given: string | null | undefined): string =>
   given && /^[\w-]{8,64}$/.test(given) ? given : uuid7();

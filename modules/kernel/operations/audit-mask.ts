@@ -13,7 +13,11 @@ const PHONE = /^\+?[\d\s().-]{7,}$/;
 const MAX_TEXT = 200;
 const MAX_ITEMS = 20;
 
-/** The detail of an audit row: secrets and personal data masked, long text cut, bulk arrays counted. */
+/** The detail of an audit row, every field of it as `auditable` lets it stand. */
+export const auditDetail = (detail: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(detail).map(([key, value]) => [key, auditable(value, key)]));
+
+/** One value: secrets and personal data masked, long text cut, bulk arrays counted. */
 export function auditable(value: unknown, key = ""): unknown {
   if (SECRET.test(key)) return "[secret]";
   if (value === null || value === undefined || value === "") return value;

@@ -1,4 +1,5 @@
 import type { Context as HonoContext } from "hono";
+import type { z } from "zod";
 import { readBody } from "../http/body.ts";
 import { AppError, type FieldError } from "../errors.ts";
 import { type AnyOperation, pathParams } from "./operation.ts";
@@ -75,9 +76,9 @@ const MAX_ERRORS = 100;
 const short = (text: string): string => (text.length > 500 ? `${text.slice(0, 500)}…` : text);
 
 /** The parsed input, or a 422 that names every bad field by its JSON pointer. */
-export function parseInput(op: AnyOperation, raw: unknown): never {
+export function parseInput<I extends z.ZodObject>(op: { input: I }, raw: unknown): z.output<I> {
   const parsed = op.input.safeParse(raw);
-  if (parsed.success) return parsed.data as never;
+  if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
   const errors: FieldError[] = issues.slice(0, MAX_ERRORS).map((i) => ({
     pointer: short(`/${i.path.map(segment).join("/")}`),

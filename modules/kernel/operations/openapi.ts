@@ -46,7 +46,11 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
                   .string()
                   .max(255)
                   .optional()
-                  .describe("Repeat safely: the first answer is replayed for 24 hours."),
+                  .describe(
+                    op.transaction === "one"
+                      ? "Repeat safely: the first answer is replayed for 24 hours."
+                      : "Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes.",
+                  ),
               }),
             }
           : {}),

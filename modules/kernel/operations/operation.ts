@@ -2,8 +2,8 @@ import type { z } from "zod";
 import type { Ctx, ManualCtx, OpenCtx, OpenManualCtx } from "../context.ts";
 
 /**
- * An operation: one thing the product does for a caller. Declared once, it is an HTTP route, a row in the OpenAPI
- * document and an audited act. The kernel adds authentication, permission, parsing, the transaction,
+ * An operation: one thing the product does for a caller. Declared once, it is an HTTP route, an entry of the OpenAPI
+ * document, a tool (tools.ts) and an audited act. The kernel adds authentication, permission, parsing, the transaction,
  * Idempotency-Key, audit and rate limits, so an author cannot forget one.
  */
 
@@ -27,61 +27,82 @@ type Base<I extends z.ZodObject, O extends z.ZodType> = {
   body?: "json" | "binary";
   /** The media type of a binary body or of a `Response` answer. */
   mediaType?: string;
+  /** The answer shows a secret, once: it is not kept for Idempotency-Key. */
+  secretAnswer?: true;
+  /** Takes away what cannot be had back, so a tool asks a person first. Default: whether the method is DELETE. */
+  destructive?: boolean;
 };
 
-export type TenantOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
-  auth: "tenant";
+/** Handlers are methods: their parameters are compared both ways, so that a registry may hold operations of every input. */
+type TenantDef<I extends z.ZodObject, O extends z.ZodType> = Base<I, O> & {
   /** A key of some module's `permissions`. */
   permission: string;
-  transaction: "one";
   /** Only reads, and may answer from a replica that is seconds behind: dashboards and statistics, never what one just wrote. */
   replica?: true;
   handle(ctx: Ctx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
-
-/** Opens its own transactions, because it calls the outside in between. Idempotency-Key is not replayed here. */
-export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
-  auth: "tenant";
+type ManualDef<I extends z.ZodObject, O extends z.ZodType> = Base<I, O> & {
   permission: string;
-  transaction: "manual";
   handle(ctx: ManualCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
-
-/** `user`: signed in, no tenant needed. `public`: anybody; limited by address. */
-export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+type OpenDef<I extends z.ZodObject, O extends z.ZodType> = Base<I, O> & {
+  /** `user`: signed in, no tenant needed. `public`: anybody; limited by address. */
   auth: "user" | "public";
-  transaction: "one";
   handle(ctx: OpenCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
-
-/** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
-export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = Base<I, O> & {
+type OpenManualDef<I extends z.ZodObject, O extends z.ZodType> = Base<I, O> & {
   auth: "user" | "public";
-  transaction: "manual";
   handle(ctx: OpenManualCtx, input: z.output<I>, request: Request): Promise<z.input<O> | Response>;
 };
 
-export type AnyOperation = TenantOperation | ManualOperation | OpenOperation | OpenManualOperation;
+export type TenantOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = TenantDef<I, O> & {
+  auth: "tenant";
+  transaction: "one";
+};
+
+/** Opens its own transactions, because it calls the outside in between. */
+export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = ManualDef<I, O> & {
+  auth: "tenant";
+  transaction: "manual";
+};
+
+/** For callers without a tenant. */
+export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenDef<I, O> & {
+  transaction: "one";
+};
+
+/** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
+export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<
+  I,
+  O
+> & { transaction: "manual" };
+
+/** Of any of the four kinds, with its own input and output. */
+export type Operation<I extends z.ZodObject, O extends z.ZodType> =
+  TenantOperation<I, O> | ManualOperation<I, O> | OpenOperation<I, O> | OpenManualOperation<I, O>;
+
+/** Any operation at all: what the registry holds. */
+export type AnyOperation = Operation<z.ZodObject, z.ZodType>;
 
 /** The usual operation: inside a tenant, one transaction. */
 export const defineOperation = <I extends z.ZodObject, O extends z.ZodType>(
-  def: Omit<TenantOperation<I, O>, "auth" | "transaction">,
-): AnyOperation => ({ ...def, auth: "tenant", transaction: "one" }) as unknown as AnyOperation;
+  def: TenantDef<I, O>,
+): TenantOperation<I, O> => ({ ...def, auth: "tenant", transaction: "one" });
 
 /** For operations that call the outside: the handler opens transactions itself with `ctx.tx`. */
 export const defineManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
-  def: Omit<ManualOperation<I, O>, "auth" | "transaction">,
-): AnyOperation => ({ ...def, auth: "tenant", transaction: "manual" }) as unknown as AnyOperation;
+  def: ManualDef<I, O>,
+): ManualOperation<I, O> => ({ ...def, auth: "tenant", transaction: "manual" });
 
 /** For callers without a tenant. */
 export const defineOpenOperation = <I extends z.ZodObject, O extends z.ZodType>(
-  def: Omit<OpenOperation<I, O>, "transaction">,
-): AnyOperation => ({ ...def, transaction: "one" }) as unknown as AnyOperation;
+  def: OpenDef<I, O>,
+): OpenOperation<I, O> => ({ ...def, transaction: "one" });
 
 /** For callers without a tenant whose call goes on to the outside. */
 export const defineOpenManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
-  def: Omit<OpenManualOperation<I, O>, "transaction">,
-): AnyOperation => ({ ...def, transaction: "manual" }) as unknown as AnyOperation;
+  def: OpenManualDef<I, O>,
+): OpenManualOperation<I, O> => ({ ...def, transaction: "manual" });
 
 /** Names of `{param}` segments. */
 export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);
@@ -89,19 +110,10 @@ export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)
 /** Whether the operation changes nothing: decides scopes of API keys, audit rows and idempotency. */
 export const isRead = (op: Pick<AnyOperation, "method">): boolean => op.method === "GET";
 
-/** Whether an Idempotency-Key is kept: only where the effect and the answer share one transaction and a known caller. */
-export const replays = (op: AnyOperation): boolean => !isRead(op) && op.transaction === "one" && op.auth !== "public";
+/** Whether the answer is JSON, not a file. */
+export const answersJson = (op: Pick<AnyOperation, "mediaType" | "body">): boolean =>
+  op.mediaType === undefined || op.body === "binary";
 
-/** Runs an operation from inside another act, in the caller's transaction: the same input rules, no second permission check. */
-export async function invoke<T>(op: AnyOperation, ctx: Ctx, input: unknown): Promise<T> {
-  if (op.auth !== "tenant" || op.transaction !== "one")
-    throw new Error(`${op.id} opens its own transactions; use invokeManual`);
-  return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
-}
-
-/** The same for operations that call the outside. */
-export async function invokeManual<T>(op: AnyOperation, ctx: ManualCtx, input: unknown): Promise<T> {
-  if (op.auth !== "tenant" || op.transaction !== "manual")
-    throw new Error(`${op.id} wants an open transaction; use invoke`);
-  return (await op.handle(ctx, op.input.parse(input) as never, new Request("http://internal/"))) as T;
-}
+/** Whether an Idempotency-Key is kept: for acts of a known caller whose answer is JSON and may be stored. */
+export const replays = (op: AnyOperation): boolean =>
+  !isRead(op) && op.auth !== "public" && !op.secretAnswer && answersJson(op);

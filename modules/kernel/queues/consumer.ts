@@ -43,8 +43,8 @@ export type ManualConsumer<P extends { tenant_id: string } = { tenant_id: string
   handle(ctx: ManualCtx, payload: P): Promise<Outcome>;
 };
 
-// deno-lint-ignore no-explicit-any
-export type AnyConsumer<P extends { tenant_id: string } = any> = TxConsumer<P> | ManualConsumer<P>;
+/** Handlers are methods, compared both ways, so that a registry may hold consumers of every payload. */
+export type AnyConsumer<P extends { tenant_id: string } = { tenant_id: string }> = TxConsumer<P> | ManualConsumer<P>;
 
 export const defineConsumer = <P extends { tenant_id: string }>(
   def: Omit<TxConsumer<P>, "transaction">,

@@ -202,7 +202,7 @@ function settled(consumer: AnyConsumer, m: Row, outcome: Outcome): Settled {
 }
 
 const settleIn = (ctx: Pick<Ctx, "db">, queue: string, outcomes: Settled[]) =>
-  ctx.db`select kernel.settle(${queue}, ${ctx.db.json(outcomes as never)})`;
+  ctx.db`select kernel.settle(${queue}, ${ctx.db.json(outcomes)})`;
 
 /** SQLSTATE of kernel.settle: a message is gone or was read again by somebody else. */
 const isLost = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === "OV001";

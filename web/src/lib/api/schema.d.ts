@@ -1758,9 +1758,18 @@ export interface components {
             detail: {
                 [key: string]: unknown;
             };
+            /** @description Why it failed, as in a problem document's code. */
+            error_code: string | null;
+            /** @description When an act that calls other services ended; else null: at is both. */
+            finished_at: string | null;
             /** Format: uuid */
             id: string;
             request_id: string | null;
+            /**
+             * @description started: it began, and how it ended was not recorded (yet). failed: it ended with error_code.
+             * @enum {string}
+             */
+            state: "started" | "ok" | "failed";
             target: string | null;
         };
         Campaign: {
@@ -3115,7 +3124,10 @@ export interface operations {
     "auth.logout": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5893,7 +5905,10 @@ export interface operations {
     "connections.check": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -6036,7 +6051,10 @@ export interface operations {
     "connections.register_webhook": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -7762,7 +7780,10 @@ export interface operations {
             query?: {
                 file_name?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };

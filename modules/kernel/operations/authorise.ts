@@ -1,0 +1,38 @@
+import type { Actor } from "../context.ts";
+import { AppError } from "../errors.ts";
+import { type Registry, roleAllows, scopesAllow } from "../registry.ts";
+import type { AnyOperation } from "./operation.ts";
+
+/**
+ * Throws unless `actor` may call `op`: `unauthenticated` where somebody must be signed in, `forbidden` where a role or a
+ * key's scopes are not enough. Jobs are the product's own code and may call everything in their tenant.
+ */
+export function authorise(registry: Registry, op: AnyOperation, actor: Actor): void {
+  if (op.auth === "tenant") requirePermission(registry, op.permission, actor);
+  else if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
+}
+
+function requirePermission(registry: Registry, permission: string, actor: Actor): void {
+  switch (actor.kind) {
+    case "job":
+      return;
+    case "user": {
+      if (actor.role && roleAllows(registry, actor.role, permission)) return;
+      const least = registry.permissions.get(permission);
+      throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, {
+        suggestion: `Ask for the role ${least} or above.`,
+      });
+    }
+    case "api_key":
+      if (scopesAllow(actor.scopes, permission)) return;
+      throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, {
+        suggestion: "Make a key with that scope.",
+      });
+    default:
+      throw new AppError("forbidden", `This caller does not have ${permission}.`);
+  }
+}
+
+/** Whom limits and Idempotency-Keys outside a team belong to. */
+export const callerId = (actor: Actor): string =>
+  actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other";
