@@ -1,3 +1,4 @@
+import type { Config } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
@@ -15,6 +16,8 @@ export type ModuleDef = {
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
   providers?: readonly AnyProvider[];
+  /** `host:port` of private addresses that a tenant's URLs may lead to because of this module. */
+  privateHosts?: (config: Config) => readonly string[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];
 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { signWebhook } from "../../kernel/secrets/signatures.ts";
-import type { HttpClient } from "../../kernel/http/client.ts";
+import { createHttpClient, type HttpClient } from "../../kernel/http/client.ts";
 import { conformance } from "../conformance.ts";
 import { exampleEmail } from "./fixtures.ts";
 import { resend } from "./resend.ts";
@@ -152,7 +152,11 @@ describe("resend", () => {
         text: () => text,
         json: () => JSON.parse(text) as unknown,
       });
-      const http: HttpClient = { json, request: json, lookupFor: () => () => {}, assertAllowed: () => {} };
+      const http: HttpClient = {
+        ...createHttpClient({ allowPrivateHosts: [], userAgent: "test" }),
+        json,
+        request: json,
+      };
       const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null };
       return (await resend.send!([exampleEmail()], connection, http))[0];
     };
