@@ -256,14 +256,7 @@ export const input: readonly Mutation[] = of("hostile input", [
     test: "modules/kernel/http/fetch.test.ts",
     name: "to the head, between pieces while somebody reads, and for the whole",
   },
-  {
-    promise: "An answer is not read ahead of its reader",
-    file: "modules/kernel/http/exchange.ts",
-    find: "        if ((stream?.desiredSize ?? 0) <= 0) c.pause();\n",
-    replace: "",
-    test: "modules/kernel/http/fetch.test.ts",
-    name: "is not read ahead of its reader",
-  },
+
   {
     promise: "SMTP goes by the same lookup",
     file: "modules/providers/email/smtp.ts",
