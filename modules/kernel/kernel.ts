@@ -1,5 +1,5 @@
 import { type AuditNote, noteInto, writeAudit } from "./operations/audit.ts";
-import { loadConfig, type Config } from "./config.ts";
+import { loadConfig } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact } from "./queues/fact.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
@@ -40,21 +40,6 @@ export type RunScope = {
   replica?: boolean;
 };
 
-const hostOf = (url: string) => {
-  const { hostname, port, protocol } = new URL(url);
-  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
-};
-
-/**
- * Private addresses a tenant's URLs may lead to: the sandbox and what the installation lists. Not our own Supabase: a
- * connection that led there would speak to it from this machine, which it trusts more than strangers.
- */
-const trustedHosts = (config: Config): string[] =>
-  [
-    ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),
-    ...(config.sandboxSmtp ? [config.sandboxSmtp] : []),
-  ].concat(config.allowPrivateHosts);
-
 /** What a host may bring of its own: where log lines go (standard error by default) and who resolves host names. */
 export type Host = { writeLog?: (line: string) => void; lookup?: Lookup };
 
@@ -70,7 +55,11 @@ export function createKernel(
   const services: Services = {
     config,
     http: createHttpClient({
-      allowPrivateHosts: trustedHosts(config),
+      // Not our own Supabase: a connection that led there would speak to it from this machine, which it trusts more than strangers.
+      allowPrivateHosts: [
+        ...config.allowPrivateHosts,
+        ...registry.modules.flatMap((m) => m.privateHosts?.(config) ?? []),
+      ],
       userAgent: config.productName,
       lookup: host.lookup,
     }),

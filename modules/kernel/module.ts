@@ -1,4 +1,5 @@
 import type { AnyChannel } from "./channel.ts";
+import type { Config } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
 import type { Role } from "./context.ts";
@@ -29,6 +30,8 @@ export type ModuleDef = {
   /** Kinds of provider this module uses that are no channel, such as `llm` or `crm`. A channel's id is a category by itself. */
   categories?: readonly string[];
   providers?: readonly AnyProvider[];
+  /** `host:port` of private addresses that a tenant's URLs may lead to because of this module. */
+  privateHosts?: (config: Config) => readonly string[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];
 };

@@ -76,11 +76,11 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "The runtime does not repeat a POST by itself",
-    file: "modules/kernel/http/client.ts",
-    find: "const writing = { keepAlive: false, maxSockets: 64 };",
-    replace: "const writing = { keepAlive: true, maxSockets: 64 };",
-    test: "modules/kernel/http/client.test.ts",
-    name: "a POST is made once, also when the peer hangs up on a warm connection, in both runtimes",
+    file: "modules/kernel/http/exchange.ts",
+    find: 'if (exchange.method === "GET" || exchange.method === "HEAD") {',
+    replace: "if (exchange) {",
+    test: "modules/kernel/http/fetch.test.ts",
+    name: "that writes has a connection of its own; reads share theirs",
   },
   {
     promise: "A settled message stays as it is",

@@ -189,7 +189,7 @@ describe("exchanges", () => {
     for (const [name, [command, args]] of Object.entries(runtimes)) {
       seen = [];
       const { stdout } = await promisify(execFile)(command, [...args], {
-        cwd: fileURLToPath(new URL("../..", import.meta.url)),
+        cwd: fileURLToPath(new URL("../../..", import.meta.url)),
         timeout: 20_000,
       });
       expect(stdout.trim(), name).toBe("reset true");

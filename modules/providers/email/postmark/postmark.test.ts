@@ -201,10 +201,9 @@ describe("postmark", () => {
       };
     };
     return {
+      ...createHttpClient({ allowPrivateHosts: [], userAgent: "test" }),
       request,
       json: (r) => request({ ...r, body: JSON.stringify(r.body) }),
-      lookupFor: () => () => {},
-      assertAllowed: () => {},
     };
   };
   const connection = { id: "c", credentials: { server_token: "t" }, settings: {}, base_url: null, webhook_url: null };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { HttpClient } from "../../../kernel/http/client.ts";
+import { createHttpClient, type HttpClient } from "../../../kernel/http/client.ts";
 import { signWebhook } from "../../../kernel/secrets/signatures.ts";
 import { emailSend } from "../../conformance/email.ts";
 import { conformance } from "../../conformance/suite.ts";
@@ -158,7 +158,7 @@ describe("resend", () => {
         text: () => text,
         json: () => JSON.parse(text) as unknown,
       });
-      const http: HttpClient = { json, request: json, lookupFor: () => () => {}, assertAllowed: () => {} };
+      const http: HttpClient = { ...createHttpClient({ allowPrivateHosts: [], userAgent: "test" }), json, request: json };
       const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null, webhook_url: null };
       return (await resend.send!.send([exampleEmail()], connection, http))[0];
     };
