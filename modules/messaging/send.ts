@@ -16,6 +16,9 @@ import { openConnection } from "../providers/connections.ts";
  */
 export const leaseSeconds = ({ call_seconds }: Pick<SendCapability<unknown, unknown>, "call_seconds">): number =>
   Math.ceil(2 * call_seconds) + 30;
+
+/** Seconds after the claim by which its calls must have begun; a worker that stood still for longer sends nothing. */
+export const latestStart = (lease: number): number => lease / 4;
 /** One message's share of the worker; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
 /** Batches of a connection under way at once: while one is at the provider, the next is claimed and the one before settled. */
@@ -127,7 +130,7 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     // Frozen since the claim? The lease may be over, and somebody else at it. The date goes on while a machine sleeps, the
     // monotonic clock when the date is set back.
     const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
-    const late = passed > (lease / 4) * 1000;
+    const late = passed > latestStart(lease) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
     await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     if (outcomes.some((o) => o.outcome === "broken")) return false;

@@ -1892,7 +1892,8 @@ export interface components {
         };
         Connection: {
             base_url: string | null;
-            channel: string;
+            /** @description What the provider is for: a channel such as `email`, or another kind such as `crm`. */
+            category: string;
             /** Format: date-time */
             created_at: string;
             /** @description Which credentials are stored. Their values are never given out. */
@@ -2285,24 +2286,25 @@ export interface components {
             type: string;
         };
         Provider: {
-            channel: string;
+            /** @description What it is for: a channel such as `email`, or another kind such as `crm`. */
+            category: string;
             credentials_form: components["schemas"]["ProviderField"][];
             default_base_url: string | null;
             docs_url: string;
             id: string;
             label: string;
-            limits: {
-                batch: number;
-                per_second: number;
-            };
-            /**
-             * @description How an unknown outcome of a send is settled.
-             * @enum {string}
-             */
-            reconcile: "key" | "search" | "none";
             /** @description Whether POST /connections/{id}/register-webhook can do it for you. */
             registers_webhook: boolean;
-            sends: boolean;
+            /** @description Limits of sending; null where it sends nothing. */
+            send: {
+                batch: number;
+                per_second: number;
+                /**
+                 * @description How an unknown outcome of a send is settled.
+                 * @enum {string}
+                 */
+                reconcile: "key" | "search" | "none";
+            } | null;
             settings_form: components["schemas"]["ProviderField"][];
             setup: string;
             webhooks: boolean;
@@ -5472,7 +5474,7 @@ export interface operations {
     "connections.list": {
         parameters: {
             query?: {
-                channel?: string;
+                category?: string;
                 /** @description The `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
