@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { dirname, join, normalize, relative } from "node:path";
 import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
-import { configKeys } from "../modules/kernel/config.ts";
 import { factFaults } from "./facts.ts";
 import { tableFaults } from "./mutations.ts";
 import { secretsIn } from "./secrets.ts";
@@ -150,12 +149,6 @@ function dependencies() {
   }
 }
 
-function environment() {
-  const example = read(".env.example");
-  for (const { key } of configKeys())
-    if (!new RegExp(`^#? ?${key}=`, "m").test(example)) fault(".env.example", `${key} is missing`);
-}
-
 /** Paths and npm scripts that the docs name must exist. */
 function docs() {
   const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: Record<string, string> }).scripts);
@@ -244,7 +237,6 @@ for (const rule of [
   sizes,
   migrations,
   dependencies,
-  environment,
   docs,
   marks,
   secrets,

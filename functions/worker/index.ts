@@ -1,7 +1,6 @@
 import { boot } from "../../modules/boot.ts";
 import { live, processMetrics, ready } from "../../modules/kernel/observability/health.ts";
 import { startWorker } from "../../modules/kernel/queues/worker.ts";
-import { closeSmtpPools } from "../../modules/providers/email/smtp.ts";
 
 /** The long-lived worker. SIGTERM drains: nothing new is taken, what runs is finished. */
 const kernel = await boot(Deno.env.toObject());
@@ -26,7 +25,6 @@ const server =
 const stop = async () => {
   await worker.stop();
   await server?.shutdown();
-  closeSmtpPools();
   await kernel.close();
   Deno.exit(0);
 };

@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Config, ConfigOf } from "./config.ts";
 import type { Tx } from "./database/db.ts";
 import type { HttpClient } from "./http/client.ts";
 import type { Log } from "./observability/log.ts";
@@ -22,7 +22,10 @@ export type Actor =
 
 /** What everything may use without a transaction. */
 export type Services = {
+  /** The kernel's configuration. */
   config: Config;
+  /** A module's own, by the schema in its manifest: `ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL`. */
+  configOf: ConfigOf;
   http: HttpClient;
   vault: Vault;
   log: Log;

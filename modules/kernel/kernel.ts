@@ -1,12 +1,12 @@
 import { auditable } from "./operations/audit-mask.ts";
-import { loadConfig, type Config } from "./config.ts";
+import { type ConfigOf, loadConfig } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact } from "./queues/fact.ts";
 import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
 import { type Database, openDatabase, scopeOf, type Tx } from "./database/db.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";
 import { uuid7 } from "./database/ids.ts";
-import { createLog } from "./observability/log.ts";
+import { createLog, type Log } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type { ModuleDef } from "./module.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -40,20 +40,8 @@ export type RunScope = {
   replica?: boolean;
 };
 
-const hostOf = (url: string) => {
-  const { hostname, port, protocol } = new URL(url);
-  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
-};
-
-/**
- * Private addresses a tenant's URLs may lead to: the sandbox and what the installation lists. Not our own Supabase: a
- * connection that led there would speak to it from this machine, which it trusts more than strangers.
- */
-const trustedHosts = (config: Config): string[] =>
-  [
-    ...(config.sandboxUrl ? [hostOf(config.sandboxUrl)] : []),
-    ...(config.sandboxSmtp ? [config.sandboxSmtp] : []),
-  ].concat(config.allowPrivateHosts);
+/** How long a module's close hook may take; a platform kills a process that takes longer to stop. */
+const CLOSE_MS = 5_000;
 
 /** What a host may bring of its own: where log lines go (standard error by default) and who resolves host names. */
 export type Host = { writeLog?: (line: string) => void; lookup?: Lookup };
@@ -64,13 +52,15 @@ export function createKernel(
   modules: readonly ModuleDef[],
   host: Host = {},
 ): Kernel {
-  const config = loadConfig(env);
+  const { config, configOf } = loadConfig(env, modules);
   const registry = createRegistry(modules, config.modulesOff);
   const stopping = new AbortController();
   const services: Services = {
     config,
+    configOf,
     http: createHttpClient({
-      allowPrivateHosts: trustedHosts(config),
+      // Not our own Supabase: it trusts a connection from this machine more than strangers.
+      allowPrivateHosts: [...config.allowPrivateHosts, ...privateHostsOf(registry.modules, configOf)],
       userAgent: config.productName,
       lookup: host.lookup,
     }),
@@ -137,10 +127,31 @@ export function createKernel(
     },
     async close() {
       stopping.abort();
+      for (const m of registry.modules.toReversed()) await closeModule(m, services.log);
       await samples.close();
       await database.close();
     },
   };
+}
+
+/** Private addresses a tenant's URLs may lead to because a module serves them. */
+const privateHostsOf = (modules: readonly ModuleDef[], configOf: ConfigOf): string[] =>
+  modules.flatMap((m) => [...(m.privateHosts?.(m.config ? configOf(m.config) : {}) ?? [])]);
+
+/** One module that cannot close, or takes too long, keeps neither the others nor the process. */
+async function closeModule(m: ModuleDef, log: Log): Promise<void> {
+  if (!m.close) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not closed after ${CLOSE_MS} ms`)), CLOSE_MS);
+  });
+  try {
+    await Promise.race([m.close(), late]);
+  } catch (error) {
+    log.warn("a module could not be closed", { module: m.name, error });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 type AuditNote = { detail: Record<string, unknown>; target: string | null };

@@ -1,3 +1,4 @@
+import { KERNEL_KEYS } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
 import { type Role, roleRank } from "./context.ts";
@@ -70,6 +71,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     "fact",
     emitted.map((f) => f.name),
   );
+  const keys = modules.flatMap((m) => Object.keys(m.config?.shape ?? {}));
+  twice("configuration key", [...KERNEL_KEYS, ...keys]);
+  for (const key of keys)
+    if (!/^OVERTURE_[A-Z0-9_]+$/.test(key)) faults.push(`configuration key ${key}: begin it with OVERTURE_`);
   twice(
     "schedule",
     schedules.map((s) => s.name),

@@ -12,6 +12,7 @@ import {
 } from "./connections.ts";
 import { updateConnection } from "./edit.ts";
 import { webhooksIn } from "./events.ts";
+import { closeSmtpPools } from "./email/smtp.ts";
 import { fetchInboundMail } from "./inbound-mail.ts";
 import { providers as registered } from "./registry.ts";
 import { createSender, deleteSender, listSenders, updateSender } from "./senders.ts";
@@ -61,4 +62,5 @@ export const providers = defineModule({
     }),
   ],
   pages: ["/providers"],
+  close: () => Promise.resolve(closeSmtpPools()),
 });

@@ -1,4 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
+import { sandboxConfig } from "./config.ts";
 import { sandboxDemo, startDemo } from "./demo.ts";
 
 /** Sandbox: a world to rehearse in. The server in serve.ts plays the providers and the recipients; this is its door in the product. */
@@ -7,4 +8,15 @@ export const sandbox = defineModule({
   needs: ["tenancy", "contacts", "providers", "campaigns"],
   operations: [startDemo],
   consumers: [sandboxDemo],
+  config: sandboxConfig,
+  ready: (config) => config.OVERTURE_SANDBOX_URL !== undefined,
+  privateHosts: (config) => [
+    ...(config.OVERTURE_SANDBOX_URL ? [hostOf(config.OVERTURE_SANDBOX_URL)] : []),
+    ...(config.OVERTURE_SANDBOX_SMTP ? [config.OVERTURE_SANDBOX_SMTP] : []),
+  ],
 });
+
+const hostOf = (url: string) => {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+};

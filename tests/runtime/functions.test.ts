@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { modules } from "../../modules/boot.ts";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { buildFunctions, faultsOf, functionNames } from "../../scripts/build-functions.ts";
 import { isFree, ROOT } from "../../supabase/embedded/home.ts";
@@ -204,7 +205,7 @@ describe("the self-hosted dispatcher", () => {
     const seen = (await (await fetch(`${main.url}/api`)).json()) as Record<string, string>;
     expect(seen).toMatchObject({ OVERTURE_KEYS: stack.env.OVERTURE_KEYS, SUPABASE_URL: stack.env.SUPABASE_URL });
     expect(JSON.stringify(seen)).not.toContain("platform-only");
-    const withheld = Object.keys(env).filter((name) => !configKeys().some(({ key }) => key === name));
+    const withheld = Object.keys(env).filter((name) => !configKeys(modules).some(({ key }) => key === name));
     expect(withheld).toContain("LOGFLARE_API_KEY");
     expect(withheld.filter((name) => name in seen)).toEqual([]);
   });

@@ -109,7 +109,8 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
     const backups = await tx<
       { age_seconds: number; every_seconds: number }[]
     >`select age_seconds, every_seconds from kernel.backup_age()`;
-    const alerts = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
+    const ofModules: Gauge[] = [];
+    for (const m of kernel.registry.modules) if (m.gauges) ofModules.push(...(await m.gauges(tx)));
 
     const perQueue = (name: string, help: string, value: (q: QueueRow) => number) =>
       queues.map((q) => ({ name, help, labels: { queue: q.queue }, value: value(q) }));
@@ -144,12 +145,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
         { name: "overture_backup_age_seconds", help: "Age of the newest scheduled backup", value: b.age_seconds },
         { name: "overture_backup_every_seconds", help: "How often one is planned", value: b.every_seconds },
       ]),
-      ...alerts.map((a) => ({
-        name: "overture_alerts_open",
-        help: "Open alerts of all teams",
-        labels: { severity: a.severity },
-        value: a.open,
-      })),
+      ...ofModules,
       ...totals.flatMap((t) => [
         {
           name: requests,

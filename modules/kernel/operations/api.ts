@@ -144,6 +144,7 @@ async function answer(
     kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) => fn({ ...outside, db, now }));
   const outside: Omit<OpenCtx, "db" | "now"> = {
     config: kernel.config,
+    configOf: kernel.configOf,
     http: kernel.http,
     vault: kernel.vault,
     log: kernel.log,
