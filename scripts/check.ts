@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { dirname, join, normalize, relative } from "node:path";
 import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
+import { cycleFaults } from "./cycles.ts";
 import { factFaults } from "./facts.ts";
 import { tableFaults } from "./mutations.ts";
 import { secretsIn } from "./secrets.ts";
@@ -215,6 +216,11 @@ function sinks() {
   faults.push(...unusedExceptions(files));
 }
 
+function cycles() {
+  const files = code.filter((p) => /^(modules|functions)\//.test(p));
+  faults.push(...cycleFaults(new Map(files.map((path) => [path, read(path)] as const))));
+}
+
 function facts() {
   const files = tracked.filter((p) => /^(modules|migrations)\/.*\.(ts|sql)$/.test(p));
   faults.push(...factFaults(files.map((path) => [path, read(path)] as const)));
@@ -241,6 +247,7 @@ for (const rule of [
   marks,
   secrets,
   sinks,
+  cycles,
   facts,
   mutations,
 ])

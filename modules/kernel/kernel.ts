@@ -1,9 +1,7 @@
 import { auditable } from "./operations/audit-mask.ts";
 import { type ConfigOf, loadConfig } from "./config.ts";
-import type { AnyConsumer } from "./queues/consumer.ts";
-import type { AnyFact } from "./queues/fact.ts";
-import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
-import { type Database, openDatabase, scopeOf, type Tx } from "./database/db.ts";
+import { type Actor, type Ctx, type ManualCtx, scopeOf, type Services } from "./context.ts";
+import { type Database, openDatabase, type Tx } from "./database/db.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";
 import { uuid7 } from "./database/ids.ts";
 import { createLog, type Log } from "./observability/log.ts";
@@ -14,7 +12,9 @@ import { createSamples, type Samples } from "./observability/samples.ts";
 import { createVault } from "./secrets/vault.ts";
 
 /** The running product: configuration, services, database and everything the modules offer. */
-export type Kernel = Services & {
+export type Kernel = Omit<Services, "registry"> & {
+  /** What the modules that are on offer. */
+  registry: Registry;
   database: Database;
   /** What service levels are computed from. */
   samples: Samples;
@@ -55,7 +55,7 @@ export function createKernel(
   const { config, configOf } = loadConfig(env, modules);
   const registry = createRegistry(modules, config.modulesOff);
   const stopping = new AbortController();
-  const services: Services = {
+  const services = {
     config,
     configOf,
     http: createHttpClient({
@@ -68,7 +68,7 @@ export function createKernel(
     log: createLog(config.logLevel, host.writeLog),
     metrics: createMetrics(),
     registry,
-  };
+  } satisfies Services;
   const database = openDatabase(config, {
     query(seconds) {
       services.metrics.observe("overture_db_query_seconds", "Time of a statement in a transaction", seconds);
@@ -177,14 +177,26 @@ export async function writeAudit(tx: Tx, scope: RunScope, requestId: string, not
     values (${scope.tenantId}, ${kind}, ${actorId(scope.actor)}, ${scope.action ?? ""}, ${target}, ${requestId}, ${tx.json(detail as never)})`;
 }
 
-async function enqueue(tx: Tx, consumer: AnyConsumer, payloads: unknown, delaySeconds: number): Promise<void> {
+type Parser = { parse(value: unknown): unknown };
+
+async function enqueue(
+  tx: Tx,
+  consumer: { queue: string; payload: Parser },
+  payloads: unknown,
+  delaySeconds: number,
+): Promise<void> {
   const list = (Array.isArray(payloads) ? payloads : [payloads]) as { tenant_id: string }[];
   if (list.length === 0) return;
   const messages = list.map((p) => JSON.stringify(consumer.payload.parse(p)));
   await tx`select kernel.enqueue(${consumer.queue}, ${messages}::text[]::jsonb[], ${delaySeconds})`;
 }
 
-async function emit(tx: Tx, registry: Registry, fact: AnyFact, items: readonly object[]): Promise<void> {
+async function emit(
+  tx: Tx,
+  registry: Registry,
+  fact: { name: string; payload: Parser },
+  items: readonly object[],
+): Promise<void> {
   if (registry.facts.get(fact.name) !== fact)
     throw new Error(`No module that is on emits the fact ${fact.name}: name it in "emits" of its module.ts.`);
   const list = items.map((item) => fact.payload.parse(item));

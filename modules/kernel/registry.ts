@@ -1,7 +1,7 @@
 import { KERNEL_KEYS } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
-import { type Role, roleRank } from "./context.ts";
+import { type Offered, type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
@@ -126,7 +126,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
 }
 
 /** Whether a role has a permission. */
-export const roleAllows = (registry: Registry, role: Role, permission: string): boolean => {
+export const roleAllows = (registry: Pick<Offered, "permissions">, role: Role, permission: string): boolean => {
   const least = registry.permissions.get(permission);
   return least !== undefined && roleRank(role) >= roleRank(least);
 };
