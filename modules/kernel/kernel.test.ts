@@ -239,13 +239,25 @@ test("back-off doubles up to an hour", () => {
   expect([1, 2, 3, 20].map((n) => backoffSeconds(n, () => 0))).toEqual([2, 4, 8, 3600]);
 });
 
-test("metrics render counters, histograms and gauges as Prometheus text", () => {
+test("metrics render counters, histograms and gauges as Prometheus text", async () => {
   const m = createMetrics();
   m.count("c_total", "help", { q: 'a"b' });
   m.observe("h_seconds", "help", 0.02);
-  const text = m.render([{ name: "g", help: "help", value: 3 }]);
+  const stored = { family: "s_seconds", help: "stored", type: "histogram" as const };
+  const text = await m.render([
+    { name: "g", help: "help", value: 3 },
+    { name: "s_seconds_bucket", ...stored, labels: { le: "+Inf" }, value: 4 },
+    { name: "s_seconds_count", ...stored, value: 4 },
+  ]);
   expect(text).toContain('c_total{q="a\\"b"} 1');
   expect(text).toContain('h_seconds_bucket{le="0.025"} 1');
   expect(text).toContain('h_seconds_bucket{le="0.01"} 0');
   expect(text).toContain("\ng 3\n");
+  expect(text.match(/s_seconds.*/g)).toEqual([
+    "s_seconds stored",
+    "s_seconds histogram",
+    's_seconds_bucket{le="+Inf"} 4',
+    "s_seconds_count 4",
+  ]);
+  expect(await createMetrics().render()).toBe("");
 });

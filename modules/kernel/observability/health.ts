@@ -1,5 +1,5 @@
 import type { Kernel } from "../kernel.ts";
-import type { Gauge } from "./metrics.ts";
+import { type Gauge, METRICS_TYPE } from "./metrics.ts";
 import { BOUNDS } from "./samples.ts";
 import { equalSecrets } from "../secrets/signatures.ts";
 
@@ -51,14 +51,14 @@ export async function metricsText(kernel: Kernel, headers: Headers): Promise<Res
   if (!(await mayScrape(kernel, headers)))
     return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
   const gauges = [...processGauges(kernel), ...(await installationGauges(kernel))];
-  return metricsAnswer(kernel, gauges);
+  return await metricsAnswer(kernel, gauges);
 }
 
 /** The same for a process beside the API: its own numbers only, since the installation's would be there twice. */
 export async function processMetrics(kernel: Kernel, headers: Headers): Promise<Response> {
   if (!(await mayScrape(kernel, headers)))
     return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
-  return metricsAnswer(kernel, processGauges(kernel));
+  return await metricsAnswer(kernel, processGauges(kernel));
 }
 
 async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
@@ -68,8 +68,8 @@ async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
   return await equalSecrets(given, kernel.config.secretKey);
 }
 
-const metricsAnswer = (kernel: Kernel, gauges: Gauge[]) =>
-  new Response(kernel.metrics.render(gauges), { headers: { "content-type": "text/plain; version=0.0.4" } });
+const metricsAnswer = async (kernel: Kernel, gauges: Gauge[]) =>
+  new Response(await kernel.metrics.render(gauges), { headers: { "content-type": METRICS_TYPE } });
 
 function processGauges(kernel: Kernel): Gauge[] {
   const { inUse, waiting, max } = kernel.database.pool();
