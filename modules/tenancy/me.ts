@@ -76,7 +76,7 @@ export const options = defineOpenOperation({
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
       modules: ready,
-      pages,
+      pages: [...pages],
       sandbox: ready.includes("sandbox"),
     };
   },
