@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { dirname, join, normalize, relative } from "node:path";
 import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
-import { configKeys } from "../modules/kernel/config.ts";
+import { cycleFaults } from "./cycles.ts";
 import { factFaults } from "./facts.ts";
 import { migrationFaults } from "./migration-blocks.ts";
 import { tableFaults } from "./mutations.ts";
@@ -170,12 +170,6 @@ function dependencies() {
   }
 }
 
-function environment() {
-  const example = read(".env.example");
-  for (const { key } of configKeys())
-    if (!new RegExp(`^#? ?${key}=`, "m").test(example)) fault(".env.example", `${key} is missing`);
-}
-
 /** Paths and npm scripts that the docs name must exist. */
 function docs() {
   const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: Record<string, string> }).scripts);
@@ -242,6 +236,11 @@ function sinks() {
   faults.push(...unusedExceptions(files));
 }
 
+function cycles() {
+  const files = code.filter((p) => /^(modules|functions)\//.test(p));
+  faults.push(...cycleFaults(new Map(files.map((path) => [path, read(path)] as const))));
+}
+
 function facts() {
   const files = tracked.filter((p) => /^(modules|migrations)\/.*\.(ts|sql)$/.test(p));
   faults.push(...factFaults(files.map((path) => [path, read(path)] as const)));
@@ -260,11 +259,11 @@ for (const rule of [
   migrations,
   sqlHomes,
   dependencies,
-  environment,
   docs,
   marks,
   secrets,
   sinks,
+  cycles,
   facts,
   mutations,
 ])

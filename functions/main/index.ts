@@ -1,4 +1,4 @@
-import { configKeys } from "../../modules/kernel/config.ts";
+import { CONFIGURATION } from "./configuration.gen.ts";
 
 /**
  * The edge runtime's main service where Supabase is self-hosted with compose or Kubernetes: maps /<name> to the bundle
@@ -25,7 +25,7 @@ declare const EdgeRuntime: {
 const FUNCTIONS = ["api", "webhooks", "links", "tick"];
 
 /** The container's environment also holds what only the platform may know; a function sees its configuration. */
-const envVars = configKeys().flatMap(({ key }): [string, string][] => {
+const envVars = CONFIGURATION.flatMap((key): [string, string][] => {
   const value = Deno.env.get(key);
   return value === undefined ? [] : [[key, value]];
 });

@@ -12,6 +12,7 @@ import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
 import { requireFounder } from "../tenancy/tenants.ts";
+import { sandboxConfig } from "./config.ts";
 import { DEMO_STEPS, demoPeople } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
@@ -35,7 +36,7 @@ export const sandboxDemo = defineManualConsumer({
 
 /** Each step looks for what an interrupted run has made already, so it can be repeated. */
 async function prepareDemo(ctx: ManualCtx): Promise<void> {
-  const sandbox = ctx.config.sandboxUrl;
+  const sandbox = ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL;
   if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
 
   const connectionId = await ctx.tx(async (tx) => {
@@ -104,7 +105,7 @@ export const startDemo = defineOpenOperation({
   output: z.object({ tenant_id: z.uuid(), name: z.string() }),
   status: 201,
   async handle(ctx) {
-    if (!ctx.config.sandboxUrl)
+    if (!ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL)
       throw new AppError("conflict", "This installation runs without a sandbox.", {
         suggestion: "Start it without --no-demo.",
       });

@@ -1,10 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
+import { sandboxConfig } from "./config.ts";
 import { sandboxDemo, startDemo } from "./demo.ts";
-
-const hostOf = (url: string) => {
-  const { hostname, port, protocol } = new URL(url);
-  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
-};
 
 /** Demo: a team that sends to invented people through the sandbox, so that a newcomer sees the product move. Owns no table. */
 export const demo = defineModule({
@@ -12,8 +8,15 @@ export const demo = defineModule({
   needs: ["tenancy", "contacts", "providers", "campaigns"],
   operations: [startDemo],
   consumers: [sandboxDemo],
-  privateHosts: ({ sandboxUrl, sandboxSmtp }) => [
-    ...(sandboxUrl ? [hostOf(sandboxUrl)] : []),
-    ...(sandboxSmtp ? [sandboxSmtp] : []),
+  config: sandboxConfig,
+  ready: (config) => config.OVERTURE_SANDBOX_URL !== undefined,
+  privateHosts: (config) => [
+    ...(config.OVERTURE_SANDBOX_URL ? [hostOf(config.OVERTURE_SANDBOX_URL)] : []),
+    ...(config.OVERTURE_SANDBOX_SMTP ? [config.OVERTURE_SANDBOX_SMTP] : []),
   ],
 });
+
+const hostOf = (url: string) => {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+};

@@ -1,8 +1,8 @@
 import { z } from "zod";
 
 /**
- * The environment, read once. Nobody else reads it: `boot(env)` parses it and passes the result on.
- * All faults are reported together, each with its key.
+ * The environment, read once. Nobody else reads it: `boot(env)` parses the kernel's keys and those the modules declare, and passes
+ * the result on. All faults are reported together, each with its key.
  */
 
 const list = z
@@ -49,7 +49,6 @@ const Env = z.object({
   OVERTURE_ALLOW_PRIVATE_HOSTS: list.describe("host or host:port list that tenants' URLs may reach although private"),
   OVERTURE_CORS_ORIGINS: list.describe("Origins besides the console's own that may call the API from a browser"),
   OVERTURE_MODULES_OFF: list.describe("Names of modules to leave out"),
-  OVERTURE_SIGNUP: z.enum(["open", "invite"]).default("open").describe("Whether anybody may register a new team"),
   OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
   OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
   OVERTURE_API_KEY_RATE: z.coerce
@@ -67,25 +66,11 @@ const Env = z.object({
     .positive()
     .default(30)
     .describe("Seconds a request's body may take to arrive; an uploaded file may pause as long"),
-  OVERTURE_SANDBOX_URL: z
-    .url()
-    .optional()
-    .describe("Base URL of the sandbox; its providers are offered where it is set"),
-  OVERTURE_SANDBOX_SMTP: z.string().optional().describe("host:port of the sandbox's SMTP server"),
   OVERTURE_DB_POOL: z.coerce.number().int().min(2).max(20).default(20),
   OVERTURE_TICK_URL: z
     .url()
     .optional()
     .describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
-  OVERTURE_ALERT_WEBHOOK_URL: z
-    .url()
-    .optional()
-    .describe("Where alerts are posted when they open and close, as Standard Webhooks"),
-  OVERTURE_ALERT_WEBHOOK_SECRET: z
-    .string()
-    .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, "must be whsec_ and 24 to 64 bytes in base64")
-    .optional()
-    .describe("whsec_<base64>: what those posts are signed with"),
   OVERTURE_METRICS_PORT: z.coerce
     .number()
     .int()
@@ -112,16 +97,12 @@ export type Config = {
   allowPrivateHosts: string[];
   corsOrigins: string[];
   modulesOff: string[];
-  signup: "open" | "invite";
   apiRate: number;
   apiBurst: number;
   apiKeyRate: number;
   apiKeyBurst: number;
   bodyTimeoutMs: number;
-  sandboxUrl: string | null;
-  sandboxSmtp: string | null;
   tickUrl: string | null;
-  alertWebhook: { url: string; secret: string } | null;
   metricsPort: number | null;
   workerType: string;
   logLevel: "debug" | "info" | "warn" | "error" | "silent";
@@ -146,21 +127,44 @@ const fromKeyMap = (raw: string | undefined): string | undefined => {
   }
 };
 
-export function loadConfig(env: Record<string, string | undefined>): Config {
-  const known = Object.fromEntries(Object.keys(Env.shape).map((k) => [k, env[k] === "" ? undefined : env[k]]));
-  const parsed = Env.safeParse(known);
-  const faults = parsed.success ? [] : parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
-  const e = parsed.success ? parsed.data : undefined;
+/** What a module declares: keys of the environment, all of which begin with OVERTURE_. */
+type Configured = { name: string; config?: z.ZodObject };
+
+/** The parsed keys of a module that is on, by the schema it declares. */
+export type ConfigOf = <S extends z.ZodObject>(schema: S) => z.infer<S>;
+
+/**
+ * Parses the kernel's keys and those of the modules that OVERTURE_MODULES_OFF does not name. An empty value counts as none.
+ * Throws ConfigError with every fault.
+ */
+export function loadConfig(
+  env: Record<string, string | undefined>,
+  modules: readonly Configured[] = [],
+): { config: Config; configOf: ConfigOf } {
+  const faults: string[] = [];
+  const parse = <S extends z.ZodObject>(schema: S): z.infer<S> | undefined => {
+    const known = Object.fromEntries(Object.keys(schema.shape).map((k) => [k, env[k] === "" ? undefined : env[k]]));
+    const parsed = schema.safeParse(known);
+    if (parsed.success) return parsed.data;
+    faults.push(...parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`));
+    return undefined;
+  };
+  const e = parse(Env);
+  const off = list.parse(env.OVERTURE_MODULES_OFF);
+  const own = new Map<z.ZodObject, unknown>();
+  for (const { name, config } of modules) if (config && !off.includes(name)) own.set(config, parse(config));
   const publishableKey = e?.SUPABASE_PUBLISHABLE_KEY ?? fromKeyMap(e?.SUPABASE_PUBLISHABLE_KEYS);
   const secretKey = e?.SUPABASE_SECRET_KEY ?? fromKeyMap(e?.SUPABASE_SECRET_KEYS);
   const dbUrl = e?.OVERTURE_DB_URL ?? e?.SUPABASE_DB_URL;
   if (e && !publishableKey) faults.push("SUPABASE_PUBLISHABLE_KEY: is missing");
   if (e && !secretKey) faults.push("SUPABASE_SECRET_KEY: is missing");
   if (e && !dbUrl) faults.push("OVERTURE_DB_URL: is missing (SUPABASE_DB_URL serves as well)");
-  if (e && !e.OVERTURE_ALERT_WEBHOOK_URL !== !e.OVERTURE_ALERT_WEBHOOK_SECRET)
-    faults.push("OVERTURE_ALERT_WEBHOOK_URL, OVERTURE_ALERT_WEBHOOK_SECRET: set both or neither");
   if (faults.length > 0 || !e) throw new ConfigError(faults);
-  return {
+  const configOf: ConfigOf = (schema) => {
+    if (!own.has(schema)) throw new Error("No module that is on declares this configuration.");
+    return own.get(schema) as never;
+  };
+  const config: Config = {
     productName: e.PRODUCT_NAME,
     supabaseUrl: e.SUPABASE_URL.replace(/\/$/, ""),
     publishableKey: publishableKey!,
@@ -178,29 +182,28 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     allowPrivateHosts: e.OVERTURE_ALLOW_PRIVATE_HOSTS,
     corsOrigins: e.OVERTURE_CORS_ORIGINS,
     modulesOff: e.OVERTURE_MODULES_OFF,
-    signup: e.OVERTURE_SIGNUP,
     apiRate: e.OVERTURE_API_RATE,
     apiBurst: e.OVERTURE_API_BURST,
     apiKeyRate: e.OVERTURE_API_KEY_RATE ?? e.OVERTURE_API_RATE / 2,
     apiKeyBurst: e.OVERTURE_API_KEY_BURST ?? Math.max(1, e.OVERTURE_API_BURST / 2),
     bodyTimeoutMs: e.OVERTURE_BODY_TIMEOUT * 1000,
-    sandboxUrl: e.OVERTURE_SANDBOX_URL?.replace(/\/$/, "") ?? null,
-    sandboxSmtp: e.OVERTURE_SANDBOX_SMTP ?? null,
     tickUrl: e.OVERTURE_TICK_URL ?? null,
-    alertWebhook:
-      e.OVERTURE_ALERT_WEBHOOK_URL && e.OVERTURE_ALERT_WEBHOOK_SECRET
-        ? { url: e.OVERTURE_ALERT_WEBHOOK_URL, secret: e.OVERTURE_ALERT_WEBHOOK_SECRET }
-        : null,
     metricsPort: e.OVERTURE_METRICS_PORT ?? null,
     workerType: e.WORKER_TYPE,
     logLevel: e.LOG_LEVEL,
   };
+  return { config, configOf };
 }
 
-/** Every key with its meaning, for `.env.example` and the check that keeps it complete. */
-export const configKeys = (): { key: string; description: string; required: boolean }[] =>
-  Object.entries(Env.shape).map(([key, schema]) => ({
-    key,
-    description: (schema as z.ZodType).description ?? "",
-    required: !(schema as z.ZodType).safeParse(undefined).success,
-  }));
+/** The kernel's own keys: modules may not take them. */
+export const KERNEL_KEYS: readonly string[] = Object.keys(Env.shape);
+
+/** Every key with its meaning, the modules' after the kernel's: for `.env.example` and what is given to functions. */
+export const configKeys = (modules: readonly Configured[]): { key: string; description: string; required: boolean }[] =>
+  [Env, ...modules.flatMap((m) => (m.config ? [m.config] : []))].flatMap((schema) =>
+    Object.entries(schema.shape).map(([key, field]) => ({
+      key,
+      description: (field as z.ZodType).description ?? "",
+      required: !(field as z.ZodType).safeParse(undefined).success,
+    })),
+  );

@@ -1,12 +1,11 @@
-import type { Config } from "./config.ts";
-import type { Tx } from "./database/db.ts";
+import type { z } from "zod";
+import type { Config, ConfigOf } from "./config.ts";
+import type { Scope, Tx } from "./database/db.ts";
 import type { HttpClient } from "./http/client.ts";
 import type { Log } from "./observability/log.ts";
 import type { Metrics } from "./observability/metrics.ts";
-import type { Registry } from "./registry.ts";
+import type { AnyProvider } from "./provider.ts";
 import type { Vault } from "./secrets/vault.ts";
-import type { AnyConsumer } from "./queues/consumer.ts";
-import type { Fact } from "./queues/fact.ts";
 
 export const ROLES = ["viewer", "approver", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
@@ -20,15 +19,32 @@ export type Actor =
   | { kind: "job"; name: string }
   | { kind: "webhook"; connectionId: string };
 
+/** The database scope an actor works under. */
+export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
+  actor.kind === "user"
+    ? { role: "overture_user", tenantId, userId: actor.userId }
+    : { role: "overture_worker", tenantId };
+
+/** What handlers may know of the modules that are on; the registry itself knows the handlers. */
+export type Offered = {
+  modules: readonly { name: string; config?: z.ZodObject; ready?(config: Record<string, unknown>): boolean }[];
+  permissions: ReadonlyMap<string, Role>;
+  providers: readonly AnyProvider[];
+  pages: readonly string[];
+};
+
 /** What everything may use without a transaction. */
 export type Services = {
+  /** The kernel's configuration. */
   config: Config;
+  /** A module's own, by the schema in its manifest: `ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL`. */
+  configOf: ConfigOf;
   http: HttpClient;
   vault: Vault;
   log: Log;
   metrics: Metrics;
   /** What the switched-on modules offer. */
-  registry: Registry;
+  registry: Offered;
 };
 
 /** What a handler gets: one open transaction in one tenant, as one actor. */
@@ -44,15 +60,15 @@ export type Ctx = Services & {
   signal: AbortSignal;
   /** Puts payloads on a consumer's queue in this transaction. Each is parsed first: a bad one throws here, not later. */
   enqueue<P extends { tenant_id: string }>(
-    consumer: AnyConsumer<P>,
+    consumer: { queue: string; payload: z.ZodType<P> },
     payloads: P | readonly P[],
     options?: { delaySeconds?: number },
   ): Promise<void>;
   /**
    * Tells every subscriber in this transaction that something happened: one queue message each for up to 500 items. Each item is
-   * parsed first: a bad one throws here. A module of the registry must name the fact in its `emits`.
+   * parsed first: a bad one throws here. A module that is on must name the fact in its `emits`.
    */
-  emit<P extends object>(fact: Fact<string, P>, items: readonly P[]): Promise<void>;
+  emit<P extends object>(fact: { name: string; payload: z.ZodType<P> }, items: readonly P[]): Promise<void>;
   /** Adds details to the audit row the kernel writes for this act; never secrets. */
   audit(detail: Record<string, unknown>, target?: string): void;
 };

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { backoffSeconds } from "./queues/consumer.ts";
 import { ConfigError, configKeys, loadConfig } from "./config.ts";
+import { createKernel } from "./kernel.ts";
 import { uuid7 } from "./database/ids.ts";
 import { createLog, redact } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
@@ -34,17 +35,86 @@ describe("configuration", () => {
   });
   test("the platform's key map serves as well as single keys", () => {
     const { SUPABASE_SECRET_KEY: _, ...rest } = env;
-    expect(loadConfig({ ...rest, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_map"}' }).secretKey).toBe(
+    expect(loadConfig({ ...rest, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_map"}' }).config.secretKey).toBe(
       "sb_secret_map",
     );
   });
   test("the required keys are the ones without which boot fails", () => {
     expect(
-      configKeys()
+      configKeys([])
         .filter((k) => k.required)
         .map((k) => k.key),
     ).toEqual(["SUPABASE_URL", "OVERTURE_KEYS"]);
   });
+});
+
+describe("a module's configuration", () => {
+  const mail = z.object({
+    OVERTURE_MAIL_PORT: z.coerce.number().int().default(25).meta({ description: "Port of the mail server" }),
+    OVERTURE_MAIL_HOST: z.string(),
+  });
+  const other = z.object({ OVERTURE_OTHER: z.string() });
+  const module = defineModule({
+    name: "mail",
+    needs: [],
+    config: mail,
+    privateHosts: (c) => [`${c.OVERTURE_MAIL_HOST}:${c.OVERTURE_MAIL_PORT}`],
+  });
+
+  test("is read by its schema, an empty value counts as none", () => {
+    const { configOf } = loadConfig({ ...env, OVERTURE_MAIL_HOST: "mail.test", OVERTURE_MAIL_PORT: "" }, [module]);
+    expect(configOf(mail)).toEqual({ OVERTURE_MAIL_HOST: "mail.test", OVERTURE_MAIL_PORT: 25 });
+    expect(() => configOf(other)).toThrow(/no module/i);
+  });
+  test("is reported with the kernel's faults, unless the module is switched off", () => {
+    const bad = { ...env, SUPABASE_URL: "nope", OVERTURE_MAIL_PORT: "many" };
+    const load = (more: Record<string, string>) => () => loadConfig({ ...bad, ...more }, [module]);
+    for (const name of ["SUPABASE_URL", "OVERTURE_MAIL_PORT", "OVERTURE_MAIL_HOST"])
+      expect(load({})).toThrow(new RegExp(`^  - ${name}: `, "m"));
+    expect(load({ OVERTURE_MODULES_OFF: "a, mail" })).not.toThrow(/OVERTURE_MAIL/);
+  });
+  test("is listed after the kernel's keys, with its meaning", () => {
+    expect(configKeys([module]).slice(-2)).toEqual([
+      { key: "OVERTURE_MAIL_PORT", description: "Port of the mail server", required: false },
+      { key: "OVERTURE_MAIL_HOST", description: "", required: true },
+    ]);
+  });
+  test("takes no key of the kernel or of another module, and begins with OVERTURE_", () => {
+    const with_ = (key: string) => defineModule({ name: key, needs: [], config: z.object({ [key]: z.string() }) });
+    const make = () => createRegistry([module, with_("OVERTURE_KEYS"), with_("OVERTURE_MAIL_HOST"), with_("HOME")]);
+    expect(make).toThrow(/configuration key OVERTURE_KEYS is defined twice/);
+    expect(make).toThrow(/configuration key OVERTURE_MAIL_HOST is defined twice/);
+    expect(make).toThrow(/configuration key HOME: begin it with OVERTURE_/);
+  });
+  test("says which private addresses the module serves; no others are reached", async () => {
+    const kernel = createKernel({ ...env, OVERTURE_MAIL_HOST: "10.0.0.7", LOG_LEVEL: "silent" }, [module]);
+    expect(() => kernel.http.assertAllowed("10.0.0.7", 25)).not.toThrow();
+    expect(() => kernel.http.assertAllowed("10.0.0.7", 26)).toThrow();
+    expect(() => kernel.http.assertAllowed("10.0.0.8", 25)).toThrow();
+    await kernel.close();
+  });
+});
+
+test("closing closes the modules, the last first; one that fails or hangs keeps nobody", async () => {
+  const closed: string[] = [];
+  const lines: string[] = [];
+  const closing = (name: string, then: () => Promise<void>) =>
+    defineModule({ name, needs: [], close: () => (closed.push(name), then()) });
+  const kernel = createKernel(
+    env,
+    [
+      closing("a", () => Promise.resolve()),
+      closing("b", () => Promise.reject(new Error("cannot"))),
+      closing("c", () => new Promise(() => {})),
+    ],
+    { writeLog: (line) => lines.push(line) },
+  );
+  await kernel.close();
+  expect(closed).toEqual(["c", "b", "a"]);
+  expect(lines.map((l) => JSON.parse(l)).map((l) => [l.msg, l.module])).toEqual([
+    ["a module could not be closed", "c"],
+    ["a module could not be closed", "b"],
+  ]);
 });
 
 describe("vault", () => {
@@ -206,13 +276,25 @@ test("back-off doubles up to an hour", () => {
   expect([1, 2, 3, 20].map((n) => backoffSeconds(n, () => 0))).toEqual([2, 4, 8, 3600]);
 });
 
-test("metrics render counters, histograms and gauges as Prometheus text", () => {
+test("metrics render counters, histograms and gauges as Prometheus text", async () => {
   const m = createMetrics();
   m.count("c_total", "help", { q: 'a"b' });
   m.observe("h_seconds", "help", 0.02);
-  const text = m.render([{ name: "g", help: "help", value: 3 }]);
+  const stored = { family: "s_seconds", help: "stored", type: "histogram" as const };
+  const text = await m.render([
+    { name: "g", help: "help", value: 3 },
+    { name: "s_seconds_bucket", ...stored, labels: { le: "+Inf" }, value: 4 },
+    { name: "s_seconds_count", ...stored, value: 4 },
+  ]);
   expect(text).toContain('c_total{q="a\\"b"} 1');
   expect(text).toContain('h_seconds_bucket{le="0.025"} 1');
   expect(text).toContain('h_seconds_bucket{le="0.01"} 0');
   expect(text).toContain("\ng 3\n");
+  expect(text.match(/s_seconds.*/g)).toEqual([
+    "s_seconds stored",
+    "s_seconds histogram",
+    's_seconds_bucket{le="+Inf"} 4',
+    "s_seconds_count 4",
+  ]);
+  expect(await createMetrics().render()).toBe("");
 });

@@ -1,12 +1,11 @@
 import { type AuditNote, noteInto, writeAudit } from "./operations/audit.ts";
-import { loadConfig } from "./config.ts";
-import type { AnyConsumer } from "./queues/consumer.ts";
+import { type ConfigOf, loadConfig } from "./config.ts";
 import type { AnyFact } from "./queues/fact.ts";
-import type { Actor, Ctx, ManualCtx, Services } from "./context.ts";
-import { type Database, openDatabase, scopeOf, type Tx } from "./database/db.ts";
+import { type Actor, type Ctx, type ManualCtx, scopeOf, type Services } from "./context.ts";
+import { type Database, openDatabase, type Tx } from "./database/db.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";
 import { uuid7 } from "./database/ids.ts";
-import { createLog } from "./observability/log.ts";
+import { createLog, type Log } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type { ModuleDef } from "./module.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -14,7 +13,9 @@ import { createSamples, type Samples } from "./observability/samples.ts";
 import { createVault } from "./secrets/vault.ts";
 
 /** The running product: configuration, services, database and everything the modules offer. */
-export type Kernel = Services & {
+export type Kernel = Omit<Services, "registry"> & {
+  /** What the modules that are on offer. */
+  registry: Registry;
   database: Database;
   /** What service levels are computed from. */
   samples: Samples;
@@ -40,6 +41,9 @@ export type RunScope = {
   replica?: boolean;
 };
 
+/** How long a module's close hook may take; a platform kills a process that takes longer to stop. */
+const CLOSE_MS = 5_000;
+
 /** What a host may bring of its own: where log lines go (standard error by default) and who resolves host names. */
 export type Host = { writeLog?: (line: string) => void; lookup?: Lookup };
 
@@ -49,17 +53,15 @@ export function createKernel(
   modules: readonly ModuleDef[],
   host: Host = {},
 ): Kernel {
-  const config = loadConfig(env);
+  const { config, configOf } = loadConfig(env, modules);
   const registry = createRegistry(modules, config.modulesOff);
   const stopping = new AbortController();
-  const services: Services = {
+  const services = {
     config,
+    configOf,
     http: createHttpClient({
-      // Not our own Supabase: a connection that led there would speak to it from this machine, which it trusts more than strangers.
-      allowPrivateHosts: [
-        ...config.allowPrivateHosts,
-        ...registry.modules.flatMap((m) => m.privateHosts?.(config) ?? []),
-      ],
+      // Not our own Supabase: it trusts a connection from this machine more than strangers.
+      allowPrivateHosts: [...config.allowPrivateHosts, ...privateHostsOf(registry.modules, configOf)],
       userAgent: config.productName,
       lookup: host.lookup,
     }),
@@ -67,7 +69,7 @@ export function createKernel(
     log: createLog(config.logLevel, host.writeLog),
     metrics: createMetrics(),
     registry,
-  };
+  } satisfies Services;
   const database = openDatabase(config, {
     query(seconds) {
       services.metrics.observe("overture_db_query_seconds", "Time of a statement in a transaction", seconds);
@@ -127,21 +129,53 @@ export function createKernel(
     },
     async close() {
       stopping.abort();
+      for (const m of registry.modules.toReversed()) await closeModule(m, services.log);
       await samples.close();
-      await Promise.all(registry.providers.map((p) => p.close?.()));
       await database.close();
     },
   };
 }
 
-async function enqueue(tx: Tx, consumer: AnyConsumer, payloads: unknown, delaySeconds: number): Promise<void> {
+/** Private addresses a tenant's URLs may lead to because a module serves them. */
+const privateHostsOf = (modules: readonly ModuleDef[], configOf: ConfigOf): string[] =>
+  modules.flatMap((m) => [...(m.privateHosts?.(m.config ? configOf(m.config) : {}) ?? [])]);
+
+/** One module that cannot close, or takes too long, keeps neither the others nor the process. */
+async function closeModule(m: ModuleDef, log: Log): Promise<void> {
+  if (!m.close) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not closed after ${CLOSE_MS} ms`)), CLOSE_MS);
+  });
+  try {
+    await Promise.race([m.close(), late]);
+  } catch (error) {
+    log.warn("a module could not be closed", { module: m.name, error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+type Parser = { parse(value: unknown): unknown };
+
+async function enqueue(
+  tx: Tx,
+  consumer: { queue: string; payload: Parser },
+  payloads: unknown,
+  delaySeconds: number,
+): Promise<void> {
   const list = (Array.isArray(payloads) ? payloads : [payloads]) as { tenant_id: string }[];
   if (list.length === 0) return;
   const messages = list.map((p) => JSON.stringify(consumer.payload.parse(p)));
   await tx`select kernel.enqueue(${consumer.queue}, ${messages}::text[]::jsonb[], ${delaySeconds})`;
 }
 
-async function emit(tx: Tx, registry: Registry, fact: AnyFact, items: readonly object[]): Promise<void> {
+async function emit(
+  tx: Tx,
+  registry: Registry,
+  fact: { name: string; payload: Parser },
+  items: readonly object[],
+): Promise<void> {
   if (registry.facts.get(fact.name) !== fact)
     throw new Error(`No module that is on emits the fact ${fact.name}: name it in "emits" of its module.ts.`);
   const list = items.map((item) => fact.payload.parse(item));

@@ -1,5 +1,7 @@
 import type { AnyChannel } from "./channel.ts";
-import type { Config } from "./config.ts";
+import type { z } from "zod";
+import type { Tx } from "./database/db.ts";
+import type { Gauge } from "./observability/metrics.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
 import type { Role } from "./context.ts";
@@ -9,7 +11,7 @@ import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
 /** A module's door: what it needs and what it offers. Ten lines, no logic. */
-export type ModuleDef = {
+export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** Modules whose tables or operations this one uses; they must be switched on too. */
   needs: readonly string[];
@@ -30,10 +32,21 @@ export type ModuleDef = {
   /** Kinds of provider this module uses that are no channel, such as `llm` or `crm`. A channel's id is a category by itself. */
   categories?: readonly string[];
   providers?: readonly AnyProvider[];
-  /** `host:port` of private addresses that a tenant's URLs may lead to because of this module. */
-  privateHosts?: (config: Config) => readonly string[];
   /** Console pages, by path: hidden when the module is off. */
   pages?: readonly string[];
+  /**
+   * Keys of the environment, OVERTURE_…, each with `.meta({ description })`. They stand in .env.example, bad ones are reported at
+   * boot with everybody else's, and the module reads them with `ctx.configOf(schema)`.
+   */
+  config?: C;
+  /** Whether the module can work as configured; default yes. The console is shown no module that is not ready. */
+  ready?(config: z.infer<C>): boolean;
+  /** `host:port` of private addresses that tenants' URLs may lead to because this module serves them. */
+  privateHosts?(config: z.infer<C>): readonly string[];
+  /** What the module adds to /metrics, read in one transaction without a tenant whenever it is asked for. */
+  gauges?(tx: Tx): Promise<Gauge[]>;
+  /** Gives back what the module holds in this process (pools, timers), when it stops and no work runs any more. */
+  close?(): Promise<void>;
 };
 
-export const defineModule = (def: ModuleDef): ModuleDef => def;
+export const defineModule = <C extends z.ZodObject = z.ZodObject>(def: ModuleDef<C>): ModuleDef => def as ModuleDef;

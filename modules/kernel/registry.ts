@@ -1,7 +1,8 @@
 import type { AnyChannel } from "./channel.ts";
+import { KERNEL_KEYS } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
-import { type Role, roleRank } from "./context.ts";
+import { type Offered, type Role, roleRank } from "./context.ts";
 import { AppError } from "./errors.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
@@ -85,6 +86,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     "fact",
     emitted.map((f) => f.name),
   );
+  const keys = modules.flatMap((m) => Object.keys(m.config?.shape ?? {}));
+  twice("configuration key", [...KERNEL_KEYS, ...keys]);
+  for (const key of keys)
+    if (!/^OVERTURE_[A-Z0-9_]+$/.test(key)) faults.push(`configuration key ${key}: begin it with OVERTURE_`);
   twice(
     "schedule",
     schedules.map((s) => s.name),
@@ -193,7 +198,7 @@ export function providerOf(registry: Pick<Registry, "providers">, id: string): A
 }
 
 /** Whether a role has a permission. */
-export const roleAllows = (registry: Registry, role: Role, permission: string): boolean => {
+export const roleAllows = (registry: Pick<Offered, "permissions">, role: Role, permission: string): boolean => {
   const least = registry.permissions.get(permission);
   return least !== undefined && roleRank(role) >= roleRank(least);
 };

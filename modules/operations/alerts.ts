@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import type { Tx } from "../kernel/database/db.ts";
+import type { Gauge } from "../kernel/observability/metrics.ts";
 
 /** What private.evaluate_alerts() found. Read only: an alert closes when its condition is gone, not when somebody clicks. */
 
@@ -71,3 +73,14 @@ export const listAlerts = defineOperation({
     return toPage(rows, limit, (r) => [r.id], toAlert);
   },
 });
+
+/** Open alerts of all teams by severity, for /metrics. */
+export async function alertGauges(tx: Tx): Promise<Gauge[]> {
+  const rows = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
+  return rows.map((row) => ({
+    name: "overture_alerts_open",
+    help: "Open alerts of all teams",
+    labels: { severity: row.severity },
+    value: row.open,
+  }));
+}

@@ -1,6 +1,7 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
-import { listAlerts } from "./alerts.ts";
+import { alertGauges, listAlerts } from "./alerts.ts";
+import { operationsConfig } from "./config.ts";
 import { notify } from "./notify.ts";
 import { listDeadLetters, listQueues, purgeDeadLetters, requeueDeadLetters } from "./queues.ts";
 import { listSchedules } from "./schedules.ts";
@@ -36,4 +37,6 @@ export const operations = defineModule({
     }),
   ],
   pages: ["/queues"],
+  config: operationsConfig,
+  gauges: alertGauges,
 });

@@ -3,6 +3,7 @@ import { dead, defineManualConsumer, done, type Outcome, retry } from "../kernel
 import type { ManualCtx } from "../kernel/context.ts";
 import { HttpError } from "../kernel/http/client.ts";
 import { signWebhook } from "../kernel/secrets/signatures.ts";
+import { operationsConfig } from "./config.ts";
 import { type AlertRow, toAlert } from "./alerts.ts";
 
 /**
@@ -20,8 +21,8 @@ export const notify = defineManualConsumer<Payload>({
   visibilitySeconds: 60, // three times the timeout
   maxAttempts: 14, // with the backoff about five hours: longer than most outages of a receiver
   async handle(ctx, payload) {
-    const target = ctx.config.alertWebhook;
-    if (!target) return done();
+    const { OVERTURE_ALERT_WEBHOOK_URL: url, OVERTURE_ALERT_WEBHOOK_SECRET: secret } = ctx.configOf(operationsConfig);
+    if (!url || !secret) return done();
     const alert = await ctx.tx(async ({ db }) => {
       const [row] = await db<AlertRow[]>`
         select id, kind, subject, scope, severity, status, summary, href, value, threshold, opened_at, resolved_at from public.alerts
@@ -30,7 +31,7 @@ export const notify = defineManualConsumer<Payload>({
     });
     // Its team was deleted meanwhile.
     if (!alert) return done();
-    return await post(ctx, target, payload, alert);
+    return await post(ctx, { url, secret }, payload, alert);
   },
 });
 

@@ -59,4 +59,6 @@ export const providers = defineModule({
     }),
   ],
   pages: ["/providers"],
+  // What adapters keep open, such as SMTP pools.
+  close: async () => void (await Promise.all(registered.map((p) => p.close?.()))),
 });

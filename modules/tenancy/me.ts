@@ -5,6 +5,7 @@ import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";
 import { RoleSchema, type TeamRow } from "./schemas.ts";
 import { permissionsOf } from "./scopes.ts";
+import { tenancyConfig } from "./config.ts";
 
 /** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
 export const me = defineOpenManualOperation({
@@ -66,16 +67,17 @@ export const options = defineOpenOperation({
   }),
   async handle(ctx) {
     const { modules, pages } = ctx.registry;
+    const ready = modules.filter((m) => m.ready?.(m.config ? ctx.configOf(m.config) : {}) ?? true).map((m) => m.name);
     const [row] = await ctx.db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`;
     return {
       product_name: ctx.config.productName,
-      signup: ctx.config.signup,
+      signup: ctx.configOf(tenancyConfig).OVERTURE_SIGNUP,
       claimed: row!.claimed,
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
-      modules: modules.map((m) => m.name),
-      pages,
-      sandbox: ctx.config.sandboxUrl !== null,
+      modules: ready,
+      pages: [...pages],
+      sandbox: ready.includes("sandbox"),
     };
   },
 });

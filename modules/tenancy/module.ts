@@ -1,3 +1,4 @@
+import { tenancyConfig } from "./config.ts";
 import { defineModule } from "../kernel/module.ts";
 import { acceptInvitation, readInvitation } from "./accept.ts";
 import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
@@ -12,6 +13,7 @@ import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts
 /** Tenancy: accounts, teams, members, invitations, API keys, the audit log. */
 export const tenancy = defineModule({
   name: "tenancy",
+  config: tenancyConfig,
   needs: [],
   permissions: {
     "tenant:read": "viewer",

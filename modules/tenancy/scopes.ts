@@ -1,19 +1,19 @@
-import type { Actor, Role } from "../kernel/context.ts";
+import type { Actor, Offered, Role } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { type Registry, roleAllows, scopesAllow } from "../kernel/registry.ts";
+import { roleAllows, scopesAllow } from "../kernel/registry.ts";
 
 /** What API keys may be given, and by whom. */
 
 /** `contacts`, `campaigns`, …: what may stand before the colon of a scope. */
-export const permissionResources = (registry: Registry): string[] =>
+export const permissionResources = (registry: Offered): string[] =>
   [...new Set([...registry.permissions.keys()].map((p) => p.split(":")[0]!))].sort();
 
 /** All permissions of a role, sorted. */
-export const permissionsOf = (registry: Registry, role: Role): string[] =>
+export const permissionsOf = (registry: Offered, role: Role): string[] =>
   [...registry.permissions.keys()].filter((p) => roleAllows(registry, role, p)).sort();
 
 /** 422 for a scope that does not exist, 403 for one that would allow more than its creator may do. */
-export function checkScopes(registry: Registry, actor: Actor, scopes: readonly string[]): void {
+export function checkScopes(registry: Offered, actor: Actor, scopes: readonly string[]): void {
   const resources = permissionResources(registry);
   scopes.forEach((scope, i) => {
     const [resource, action, rest] = scope.split(":");
@@ -37,7 +37,7 @@ export function checkScopes(registry: Registry, actor: Actor, scopes: readonly s
   });
 }
 
-const allows = (registry: Registry, actor: Actor, permission: string): boolean =>
+const allows = (registry: Offered, actor: Actor, permission: string): boolean =>
   actor.kind === "user"
     ? actor.role !== null && roleAllows(registry, actor.role, permission)
     : actor.kind === "api_key" && scopesAllow(actor.scopes, permission);

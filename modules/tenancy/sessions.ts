@@ -5,6 +5,7 @@ import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
 import { bearerOf, confirmationRequired, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
+import { tenancyConfig } from "./config.ts";
 
 /** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
 
@@ -20,7 +21,7 @@ const taken = () =>
   });
 
 async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>) {
-  if (ctx.config.signup !== "open") {
+  if (ctx.configOf(tenancyConfig).OVERTURE_SIGNUP !== "open") {
     throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask a member to invite you." });
   }
   await throttle(ctx, "register", input.email);

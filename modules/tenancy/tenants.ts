@@ -6,6 +6,7 @@ import { defineOpenOperation, defineOperation } from "../kernel/operations/opera
 import * as auth from "./auth-server.ts";
 import { bearerOf } from "./open.ts";
 import { instant, RoleSchema, type TeamRow, Tenant, TenantName, type TenantRow } from "./schemas.ts";
+import { tenancyConfig } from "./config.ts";
 
 const personOf = (ctx: OpenCtx) => {
   if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
@@ -13,8 +14,11 @@ const personOf = (ctx: OpenCtx) => {
 };
 
 /** Where teams are by invitation only who leads one may make another; throws `forbidden`. For every way to a new team. */
-export function requireFounder(ctx: Pick<OpenCtx, "config">, teams: readonly { role: string }[]): void {
-  if (ctx.config.signup === "invite" && !teams.some((t) => t.role === "owner" || t.role === "admin")) {
+export function requireFounder(ctx: Pick<OpenCtx, "configOf">, teams: readonly { role: string }[]): void {
+  if (
+    ctx.configOf(tenancyConfig).OVERTURE_SIGNUP === "invite" &&
+    !teams.some((t) => t.role === "owner" || t.role === "admin")
+  ) {
     throw new AppError("forbidden", "New teams are by invitation here.", {
       suggestion: "Ask an owner or admin of a team to make it.",
     });

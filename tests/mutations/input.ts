@@ -177,8 +177,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "A tenant's address does not lead to the installation itself",
     file: "modules/kernel/kernel.ts",
-    find: "        ...config.allowPrivateHosts,\n",
-    replace: "        new URL(config.supabaseUrl).host,\n        ...config.allowPrivateHosts,\n",
+    find: "allowPrivateHosts: [...config.allowPrivateHosts,",
+    replace: "allowPrivateHosts: [new URL(config.supabaseUrl).host, ...config.allowPrivateHosts,",
     test: hostile("ssrf"),
     name: "is not the installation itself, which trusts calls from its own machine more than others",
   },

@@ -5,6 +5,7 @@ import ts from "typescript";
 import { parseAllDocuments } from "yaml";
 import { describe, expect, test } from "vitest";
 import { createApp } from "../../functions/server/app.ts";
+import { modules } from "../../modules/boot.ts";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { ROOT } from "../../supabase/embedded/home.ts";
 import { testKernel } from "../support/kernel.ts";
@@ -113,7 +114,7 @@ describe("what a container is given", () => {
   const envOf = (c: Doc): string[] => [...(c.envFrom ? literals : []), ...(c.env ?? []).map((e: Doc) => e.name)];
 
   test("is configuration that the code knows, all that it needs, and no secret in clear", () => {
-    const known = configKeys();
+    const known = configKeys(modules);
     const others = ["DENO_SERVE_ADDRESS", "XDG_CONFIG_HOME", "XDG_DATA_HOME"];
     for (const { workload, c } of containers) {
       const given = envOf(c);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { modules } from "../../modules/boot.ts";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { ROOT } from "../../supabase/embedded/home.ts";
 import { listMigrations } from "../../supabase/embedded/migrate.ts";
@@ -57,7 +58,7 @@ describe("the compose override", () => {
 
   test("gives the functions every key they must have, and no key they do not know", () => {
     const given = [...shared.matchAll(/^ {2}([A-Z_]+):/gm)].map((m) => m[1]!);
-    const known = configKeys();
+    const known = configKeys(modules);
     expect(given.filter((name) => !known.some(({ key }) => key === name))).toEqual([]);
     expect(known.filter(({ key, required }) => required && !given.includes(key)).map(({ key }) => key)).toEqual([]);
     expect(given).toEqual(

@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { modules } from "../../modules/boot.ts";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { buildFunctions, bundle, functionNames } from "../../scripts/build-functions.ts";
 import { isFree } from "../../supabase/embedded/home.ts";
@@ -146,7 +147,7 @@ describe("the self-hosted dispatcher", () => {
     expect(seen).toMatchObject({ OVERTURE_KEYS: stack.env.OVERTURE_KEYS, SUPABASE_URL: stack.env.SUPABASE_URL });
     expect(JSON.stringify(seen)).not.toContain("platform-only");
     const env = Object.keys({ ...stack.env, ...secrets, FIRST_PORT: "" });
-    const withheld = env.filter((name) => !configKeys().some(({ key }) => key === name));
+    const withheld = env.filter((name) => !configKeys(modules).some(({ key }) => key === name));
     expect(withheld).toContain("LOGFLARE_API_KEY");
     expect(withheld.filter((name) => name in seen)).toEqual([]);
   });

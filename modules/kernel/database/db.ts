@@ -1,6 +1,5 @@
 import postgres from "postgres";
 import type { Config } from "../config.ts";
-import type { Actor } from "../context.ts";
 
 /**
  * The database door. Every transaction starts by choosing a role, a tenant and a person, all local to the
@@ -203,9 +202,3 @@ function timed(tx: Tx, watch: DatabaseWatch): Tx {
     },
   });
 }
-
-/** The database scope an actor works under. */
-export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
-  actor.kind === "user"
-    ? { role: "overture_user", tenantId, userId: actor.userId }
-    : { role: "overture_worker", tenantId };

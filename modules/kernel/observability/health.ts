@@ -1,5 +1,5 @@
 import type { Kernel } from "../kernel.ts";
-import type { Gauge } from "./metrics.ts";
+import { type Gauge, METRICS_TYPE } from "./metrics.ts";
 import { BOUNDS } from "./samples.ts";
 import { equalSecrets } from "../secrets/signatures.ts";
 
@@ -51,14 +51,14 @@ export async function metricsText(kernel: Kernel, headers: Headers): Promise<Res
   if (!(await mayScrape(kernel, headers)))
     return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
   const gauges = [...processGauges(kernel), ...(await installationGauges(kernel))];
-  return metricsAnswer(kernel, gauges);
+  return await metricsAnswer(kernel, gauges);
 }
 
 /** The same for a process beside the API: its own numbers only, since the installation's would be there twice. */
 export async function processMetrics(kernel: Kernel, headers: Headers): Promise<Response> {
   if (!(await mayScrape(kernel, headers)))
     return new Response("Send the installation's secret key in `apikey` or as a bearer token.\n", { status: 401 });
-  return metricsAnswer(kernel, processGauges(kernel));
+  return await metricsAnswer(kernel, processGauges(kernel));
 }
 
 async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
@@ -68,8 +68,8 @@ async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
   return await equalSecrets(given, kernel.config.secretKey);
 }
 
-const metricsAnswer = (kernel: Kernel, gauges: Gauge[]) =>
-  new Response(kernel.metrics.render(gauges), { headers: { "content-type": "text/plain; version=0.0.4" } });
+const metricsAnswer = async (kernel: Kernel, gauges: Gauge[]) =>
+  new Response(await kernel.metrics.render(gauges), { headers: { "content-type": METRICS_TYPE } });
 
 function processGauges(kernel: Kernel): Gauge[] {
   const { inUse, waiting, max } = kernel.database.pool();
@@ -109,7 +109,8 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
     const backups = await tx<
       { age_seconds: number; every_seconds: number }[]
     >`select age_seconds, every_seconds from kernel.backup_age()`;
-    const alerts = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
+    const ofModules: Gauge[] = [];
+    for (const m of kernel.registry.modules) if (m.gauges) ofModules.push(...(await m.gauges(tx)));
 
     const perQueue = (name: string, help: string, value: (q: QueueRow) => number) =>
       queues.map((q) => ({ name, help, labels: { queue: q.queue }, value: value(q) }));
@@ -144,12 +145,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
         { name: "overture_backup_age_seconds", help: "Age of the newest scheduled backup", value: b.age_seconds },
         { name: "overture_backup_every_seconds", help: "How often one is planned", value: b.every_seconds },
       ]),
-      ...alerts.map((a) => ({
-        name: "overture_alerts_open",
-        help: "Open alerts of all teams",
-        labels: { severity: a.severity },
-        value: a.open,
-      })),
+      ...ofModules,
       ...totals.flatMap((t) => [
         {
           name: requests,
