@@ -65,7 +65,7 @@ export const services = {
     SUPABASE_SECRET_KEY: "sb_secret_test",
     OVERTURE_DB_URL: "postgres://overture_worker:x@127.0.0.1/postgres",
     OVERTURE_KEYS: `k1:${btoa("\u0001".repeat(32))}`,
-  }),
+  }, []).config,
   vault: createVault([{ id: "k1", secret: new Uint8Array(32).fill(1) }]),
 };
 

@@ -1,6 +1,7 @@
 import type { z } from "zod";
-import type { Services } from "./context.ts";
+import type { Config } from "./config.ts";
 import type { InboundMessage } from "./provider.ts";
+import type { Vault } from "./secrets/vault.ts";
 
 /**
  * A channel is one stateless object: how people are addressed on it, what an author writes, how that becomes a message for one
@@ -67,7 +68,7 @@ export const blockedBy = (rendered: Pick<RenderedTemplate, "missing" | "faults">
     : (rendered.faults.find((f) => f.level === "error")?.detail ?? null);
 
 export type PrepareInput<Draft> = {
-  services: Pick<Services, "config" | "vault">;
+  services: { config: Config; vault: Vault };
   tenantId: string;
   messageId: string;
   /** The sender: its address, display name, and its profile as the channel's `sender.profile` reads it. */

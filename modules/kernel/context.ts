@@ -1,10 +1,12 @@
 import type { z } from "zod";
+import type { AnyChannel } from "./channel.ts";
 import type { Config, ConfigOf } from "./config.ts";
 import type { Scope, Tx } from "./database/db.ts";
 import type { HttpClient } from "./http/client.ts";
 import type { Log } from "./observability/log.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import type { AnyProvider } from "./provider.ts";
+import type { AnyStep } from "./step-shape.ts";
 import type { Vault } from "./secrets/vault.ts";
 
 export const ROLES = ["viewer", "approver", "member", "admin", "owner"] as const;
@@ -29,6 +31,12 @@ export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
 export type Offered = {
   modules: readonly { name: string; config?: z.ZodObject; ready?(config: Record<string, unknown>): boolean }[];
   permissions: ReadonlyMap<string, Role>;
+  /** By id. */
+  channels: ReadonlyMap<string, AnyChannel>;
+  /** By kind. */
+  steps: ReadonlyMap<string, AnyStep<Ctx>>;
+  /** What there may be providers of: the channels' ids and the modules' own kinds. */
+  categories: readonly string[];
   providers: readonly AnyProvider[];
   pages: readonly string[];
 };

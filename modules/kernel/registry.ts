@@ -189,7 +189,7 @@ function providerFaults(p: AnyProvider, categories: readonly string[]): string[]
 }
 
 /** The registered provider of this id. Throws `not_found` with the ids there are. */
-export function providerOf(registry: Pick<Registry, "providers">, id: string): AnyProvider {
+export function providerOf(registry: Pick<Offered, "providers">, id: string): AnyProvider {
   const provider = registry.providers.find((p) => p.id === id);
   if (provider) return provider;
   throw new AppError("not_found", `There is no provider «${id}».`, {

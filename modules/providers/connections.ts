@@ -4,7 +4,7 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/c
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
-import { providerOf, type Registry } from "../kernel/registry.ts";
+import { providerOf } from "../kernel/registry.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import { checkBaseUrl } from "./base-url.ts";
@@ -107,7 +107,7 @@ export const getConnection = defineOperation({
   },
 });
 
-function providerField(registry: Registry, id: string): AnyProvider {
+function providerField(registry: Ctx["registry"], id: string): AnyProvider {
   try {
     return providerOf(registry, id);
   } catch (error) {

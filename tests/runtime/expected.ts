@@ -1,5 +1,5 @@
 import { signWebhook } from "../../modules/kernel/secrets/signatures.ts";
-import { linkToken } from "../../modules/messaging/tokens.ts";
+import { linkToken } from "../../modules/channels/email/tokens.ts";
 import { expect } from "vitest";
 import type { TestKernel } from "../support/kernel.ts";
 import { sentMessage } from "../support/sent-message.ts";

@@ -1,18 +1,18 @@
-import type { Actor } from "../context.ts";
+import type { Actor, Offered } from "../context.ts";
 import { AppError } from "../errors.ts";
-import { type Registry, roleAllows, scopesAllow } from "../registry.ts";
+import { roleAllows, scopesAllow } from "../registry.ts";
 import type { AnyOperation } from "./operation.ts";
 
 /**
  * Throws unless `actor` may call `op`: `unauthenticated` where somebody must be signed in, `forbidden` where a role or a
  * key's scopes are not enough. Jobs are the product's own code and may call everything in their tenant.
  */
-export function authorise(registry: Registry, op: AnyOperation, actor: Actor): void {
+export function authorise(registry: Pick<Offered, "permissions">, op: AnyOperation, actor: Actor): void {
   if (op.auth === "tenant") requirePermission(registry, op.permission, actor);
   else if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
 }
 
-function requirePermission(registry: Registry, permission: string, actor: Actor): void {
+function requirePermission(registry: Pick<Offered, "permissions">, permission: string, actor: Actor): void {
   switch (actor.kind) {
     case "job":
       return;

@@ -180,9 +180,9 @@ async function keyOf(op: AnyOperation, caller: Caller, raw: unknown): Promise<Id
 }
 
 function openContext(kernel: Kernel, action: string, caller: Caller): OpenManualCtx {
-  const { config, http, vault, log, metrics, registry }: Services = kernel;
+  const { config, configOf, http, vault, log, metrics, registry }: Services = kernel;
   const outside = {
-    ...{ config, http, vault, log, metrics, registry },
+    ...{ config, configOf, http, vault, log, metrics, registry },
     actor: caller.actor,
     requestId: caller.requestId,
     audit: (detail: Record<string, unknown>, target?: string) =>
