@@ -13,7 +13,7 @@ export interface PlatformOptions {
 
 /** Makes a bare Postgres (15 to 17) what a Supabase image is before any migration. Idempotent. */
 export async function applyPlatform(options: PlatformOptions): Promise<void> {
-  const folder = new URL("./platform", import.meta.url);
+  const folder = new URL("./platform/", import.meta.url);
   const sql = postgres(options.url, { max: 1, onnotice: () => {}, connection: { client_min_messages: "error" } });
   try {
     const without = (await hasRealCron(sql)) ? "50-cron.sql" : "51-real-cron.sql";
