@@ -1,5 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
+import { campaignsWords } from "./words.ts";
 import { checkOperation } from "./check.ts";
 import { campaignsEnroll } from "./enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./leads.ts";
@@ -53,5 +54,6 @@ export const campaigns = defineModule({
       sql: "select private.finish_campaigns()",
     }),
   ],
-  pages: ["/campaigns"],
+  catalogue: campaignsWords,
+  pages: [{ path: "/campaigns", label: "Campaigns", icon: "send", shortcut: "a", group: "work", position: 40 }],
 });

@@ -17,6 +17,8 @@ export const ENROLLMENT_STATUS = [
   "failed",
 ] as const;
 
+export const STEP_KINDS = ["email"] as const;
+
 export const MAX_STEPS = 20;
 
 /** An IANA name that JavaScript and Postgres read alike. Offsets such as +02:00 mean opposite things to the two. */
@@ -71,7 +73,7 @@ const oneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 
 export const StepInput = z.object({
   id: z.uuid().optional().describe("Keeps the step's identity, and so its history, when it is moved or rewritten."),
-  kind: z.enum(["email"]).default("email"),
+  kind: z.enum(STEP_KINDS).default("email"),
   wait_hours: z
     .number()
     .min(0)

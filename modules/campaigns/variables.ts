@@ -32,7 +32,7 @@ type Variable = {
   firstWord?: true;
 };
 
-const VARIABLES: Record<string, Variable> = {
+const VARIABLES = {
   firstName: { column: "first_name", sql: "c.first_name" },
   lastName: { column: "last_name", sql: "c.last_name" },
   fullName: { column: "full_name", sql: "c.full_name" },
@@ -52,7 +52,9 @@ const VARIABLES: Record<string, Variable> = {
   senderName: { column: "sender_name", sql: null },
   senderFirstName: { column: "sender_name", sql: null, firstWord: true },
   senderEmail: { column: "sender_email", sql: null },
-};
+} as const satisfies Record<string, Variable>;
+
+export type VariableName = keyof typeof VARIABLES;
 
 /** Names people bring from other tools. */
 const ALIASES: Record<string, string> = {
@@ -66,7 +68,8 @@ const ALIASES: Record<string, string> = {
   linkedin: "linkedinUrl",
 };
 
-export const VARIABLE_NAMES: readonly string[] = Object.keys(VARIABLES);
+export const VARIABLE_NAMES = Object.keys(VARIABLES) as VariableName[];
+const variable = (name: string): Variable => VARIABLES[name as VariableName];
 
 /** A resolved name: a built-in variable or a custom field. `name` is what people see. */
 export type VariableRef = { kind: "field"; name: string } | { kind: "custom"; name: string; key: string };
@@ -121,7 +124,7 @@ export function variableValue(ref: VariableRef, row: MergeRow): string | null {
       ? Object.hasOwn(row.custom, ref.key)
         ? row.custom[ref.key]
         : null
-      : row[VARIABLES[ref.name]!.column];
+      : row[variable(ref.name).column];
   if (raw === null || raw === undefined || typeof raw === "object") return null;
   // Control characters and line breaks have no place inside a sentence, a subject or a header.
   // oxlint-disable-next-line no-control-regex
@@ -130,12 +133,12 @@ export function variableValue(ref: VariableRef, row: MergeRow): string | null {
     .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ")
     .trim();
   if (text === "") return null;
-  return ref.kind === "field" && VARIABLES[ref.name]!.firstWord ? text.split(" ")[0]! : text;
+  return ref.kind === "field" && variable(ref.name).firstWord ? text.split(" ")[0]! : text;
 }
 
 /** The variable as SQL over contacts `c` left join companies `o`; null when it does not depend on the person. */
 export const variableSql = (ref: VariableRef): { text: string } | { customKey: string } | null => {
   if (ref.kind === "custom") return { customKey: ref.key };
-  const { sql } = VARIABLES[ref.name]!;
+  const { sql } = variable(ref.name);
   return sql === null ? null : { text: sql };
 };

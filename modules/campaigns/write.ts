@@ -3,7 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { requireAudience } from "./audience.ts";
-import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
+import { type CampaignRow, campaignRow, loadCampaign, type StepRow, stepsOf } from "./read.ts";
 import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, StepsInput, Tier } from "./schemas.ts";
 import { replaceSteps, requireEditable, takeBackPlanned } from "./steps.ts";
 
@@ -126,9 +126,27 @@ async function replaceStepsIfChanged(
   campaign: CampaignRow,
   steps: z.output<typeof StepsInput>,
 ): Promise<void> {
+  if (sameSteps(await stepsOf(ctx, campaign.id), steps)) return;
   requireEditable(campaign, "its steps");
   await replaceSteps(ctx, campaign, steps);
 }
+
+/** Waits are stored in ten thousandths of an hour. */
+const WAIT_STEP = 0.0001;
+
+/** Whether these are the stored steps, untouched: an editor sends them along with a new name, also while the campaign runs. */
+const sameSteps = (stored: readonly StepRow[], given: z.output<typeof StepsInput>): boolean =>
+  stored.length === given.length &&
+  given.every((g, i) => {
+    const s = stored[i]!;
+    return (
+      g.id === s.id &&
+      g.kind === s.kind &&
+      Math.abs(g.wait_hours - Number(s.wait_hours)) < WAIT_STEP &&
+      g.subject === s.subject &&
+      g.body === s.body
+    );
+  });
 
 export const deleteCampaign = defineOperation({
   id: "campaigns.delete",

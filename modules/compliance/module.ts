@@ -1,5 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
 import { addSuppression, addSuppressions, deleteSuppression, listSuppressions } from "./suppressions.ts";
+import { complianceWords } from "./words.ts";
 
 /** Compliance: who must not be written to. Owns suppressions. */
 export const compliance = defineModule({
@@ -7,5 +8,5 @@ export const compliance = defineModule({
   needs: ["contacts", "messaging"],
   permissions: { "compliance:read": "viewer", "compliance:write": "member" },
   operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression],
-  pages: ["/suppressions"],
+  catalogue: complianceWords,
 });

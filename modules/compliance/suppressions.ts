@@ -7,9 +7,9 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 /** Addresses that must not be written to. Adding one stops what runs; removing one only allows writing again. */
 
 const Channel = z.enum(["email", "linkedin", "sms", "whatsapp", "instagram"]);
-const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
+export const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
 type Channel = z.output<typeof Channel>;
-type Reason = z.output<typeof Reason>;
+export type Reason = z.output<typeof Reason>;
 
 const Suppression = z
   .object({

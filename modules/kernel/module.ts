@@ -1,3 +1,4 @@
+import type { Catalogue, ConsolePage } from "./catalogue.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { Role } from "./context.ts";
 import type { AnyOperation } from "./operations/operation.ts";
@@ -15,8 +16,10 @@ export type ModuleDef = {
   consumers?: readonly AnyConsumer[];
   schedules?: readonly Schedule[];
   providers?: readonly AnyProvider[];
-  /** Console pages, by path: hidden when the module is off. */
-  pages?: readonly string[];
+  /** Pages of the console that go with the module: its navigation shows them while the module is on. */
+  pages?: readonly ConsolePage[];
+  /** Words for the module's choices, by list: `campaign.status`, `contact.field`. */
+  catalogue?: Catalogue;
 };
 
 export const defineModule = (def: ModuleDef): ModuleDef => def;

@@ -1,3 +1,4 @@
+import type { CatalogueEntry, ConsolePage } from "./catalogue.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import { type Role, roleRank } from "./context.ts";
 import type { ModuleDef } from "./module.ts";
@@ -13,7 +14,9 @@ export type Registry = {
   consumers: AnyConsumer[];
   schedules: Schedule[];
   providers: AnyProvider[];
-  pages: string[];
+  /** In the order of the navigation. */
+  pages: ConsolePage[];
+  catalogue: Record<string, CatalogueEntry[]>;
 };
 
 export function createRegistry(all: readonly ModuleDef[], off: readonly string[] = []): Registry {
@@ -67,6 +70,28 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     providers.map((p) => p.id),
   );
 
+  const catalogue: Record<string, CatalogueEntry[]> = {};
+  for (const m of modules)
+    for (const [list, entries] of Object.entries(m.catalogue ?? {})) (catalogue[list] ??= []).push(...entries);
+  twice(
+    "catalogue entry",
+    Object.entries(catalogue).flatMap(([list, entries]) =>
+      entries.map((e) => `${list} ${e.value} ${e.type ?? ""}`.trim()),
+    ),
+  );
+  const pages = modules.flatMap((m) => m.pages ?? []).sort((a, b) => a.position - b.position);
+  twice(
+    "page",
+    pages.map((p) => p.path),
+  );
+  twice(
+    "shortcut",
+    pages.map((p) => p.shortcut),
+  );
+  for (const p of pages)
+    if (p.permission && !permissions.has(p.permission))
+      faults.push(`page ${p.path}: no module declares the permission ${p.permission}`);
+
   for (const op of operations) {
     for (const p of pathParams(op.path))
       if (!(p in op.input.shape)) faults.push(`operation ${op.id}: the path's {${p}} is not in its input`);
@@ -88,7 +113,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     consumers,
     schedules,
     providers,
-    pages: modules.flatMap((m) => m.pages ?? []),
+    pages,
+    catalogue,
   };
 }
 

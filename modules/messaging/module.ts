@@ -1,5 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
+import { messagingWords } from "./words.ts";
 import { getMessage, getThread, listMessages, listThreads, resolveMessage } from "./messages.ts";
 import { messagingReconcile } from "./reconcile.ts";
 import { messagingSend } from "./send.ts";
@@ -44,5 +45,6 @@ export const messaging = defineModule({
       sql: "select private.wake_tenants('messaging_reconcile')",
     }),
   ],
-  pages: ["/inbox"],
+  catalogue: messagingWords,
+  pages: [{ path: "/inbox", label: "Inbox", icon: "inbox", shortcut: "i", group: "work", position: 50 }],
 });

@@ -16,6 +16,7 @@ import { fetchInboundMail } from "./inbound-mail.ts";
 import { providers as registered } from "./registry.ts";
 import { createSender, deleteSender, listSenders, updateSender } from "./senders.ts";
 import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
+import { providersWords } from "./words.ts";
 
 /** Providers: the teams' own accounts, their senders, and the webhooks that come back. Owns connections, senders, webhook_deliveries. */
 export const providers = defineModule({
@@ -60,5 +61,6 @@ export const providers = defineModule({
       sql: "select private.wake_rotation()",
     }),
   ],
-  pages: ["/providers"],
+  catalogue: providersWords,
+  pages: [{ path: "/providers", label: "Providers", icon: "cable", shortcut: "p", group: "system", position: 10 }],
 });

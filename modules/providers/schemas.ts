@@ -4,6 +4,7 @@ import { providers } from "./registry.ts";
 /** What the API says about connections and senders. Credentials have no place in here. */
 
 export const CONNECTION_STATUS = ["draft", "tested", "active", "paused", "issue"] as const;
+export const SENDER_STATUS = ["active", "paused"] as const;
 export type ConnectionStatus = (typeof CONNECTION_STATUS)[number];
 
 const at = z.iso.datetime().nullable();
@@ -106,7 +107,7 @@ export const SenderSchema = z
     daily_cap: z.number().int(),
     sent_today: z.number().int().describe("Of the daily cap, spoken for today in the sender's own time zone."),
     time_zone: z.string(),
-    status: z.enum(["active", "paused"]),
+    status: z.enum(SENDER_STATUS),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
   })

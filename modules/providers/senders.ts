@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { SenderSchema, type SenderRow, toSender } from "./schemas.ts";
+import { SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with its own daily cap. */
 
@@ -66,15 +66,16 @@ export const listSenders = defineOperation({
   path: "/senders",
   summary: "Senders, newest first, with today's use of their caps",
   permission: "senders:read",
-  input: z.object({ ...pageParams, connection_id: z.uuid().optional() }),
+  input: z.object({ ...pageParams, ...searchParam, connection_id: z.uuid().optional() }),
   output: pageOf(SenderSchema),
-  async handle(ctx, { limit, cursor, connection_id }) {
+  async handle(ctx, { limit, cursor, search, connection_id }) {
     const { db } = ctx;
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
     const rows = await withUsage(
       db,
       ctx.tenantId,
       db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``}
+        ${search ? db`and position(lower(${search}::text) in lower(s.from_name || ' ' || s.from_email)) > 0` : db``}
         order by s.id desc limit ${limit + 1}`,
     );
     return toPage(rows, limit, (r) => [r.id], toSender);
@@ -136,7 +137,7 @@ export const updateSender = defineOperation({
     reply_to: Address.nullable().optional(),
     daily_cap: Cap.optional(),
     time_zone: TimeZone.optional(),
-    status: z.enum(["active", "paused"]).optional(),
+    status: z.enum(SENDER_STATUS).optional(),
   }),
   output: SenderSchema,
   async handle(ctx, { id, ...changes }) {

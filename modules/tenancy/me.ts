@@ -61,11 +61,10 @@ export const options = defineOpenOperation({
     supabase_url: z.string(),
     publishable_key: z.string(),
     modules: z.array(z.string()),
-    pages: z.array(z.string()),
     sandbox: z.boolean(),
   }),
   async handle(ctx) {
-    const { modules, pages } = ctx.registry;
+    const { modules } = ctx.registry;
     const [row] = await ctx.db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`;
     return {
       product_name: ctx.config.productName,
@@ -74,7 +73,6 @@ export const options = defineOpenOperation({
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
       modules: modules.map((m) => m.name),
-      pages,
       sandbox: ctx.config.sandboxUrl !== null,
     };
   },

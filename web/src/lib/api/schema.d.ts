@@ -577,6 +577,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The choices this installation offers, with the words for them
+         * @description Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The answer has an ETag: send it back as `If-None-Match` to get 304 while nothing has changed.
+         */
+        get: operations["catalogue.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/companies": {
         parameters: {
             query?: never;
@@ -1864,6 +1884,33 @@ export interface components {
             subject: string;
             wait_hours: number;
         };
+        CatalogueEntry: {
+            description?: string;
+            /** @description What to offer in place of a value that is missing. */
+            fallback?: string;
+            /** @description Entries of one group belong together. */
+            group?: string;
+            /** @description What people read. */
+            label: string;
+            /** @description The catalogue's list that holds the possible values of a field. */
+            options?: string;
+            /**
+             * @description What an operator compares with: one value, a list, a number of days, or nothing.
+             * @enum {string}
+             */
+            takes?: "value" | "values" | "days" | "nothing";
+            /**
+             * @description How a status is coloured.
+             * @enum {string}
+             */
+            tone?: "neutral" | "good" | "warn" | "bad" | "info" | "accent";
+            /** @description Where else the entry may be used, e.g. `settable`, `importable`. */
+            traits?: string[];
+            /** @description Kind of value of a field; for an operator the kind of field it fits. */
+            type?: string;
+            /** @description What the API takes and gives. */
+            value: string;
+        };
         Company: {
             /** @description People of this company, counted up to 1,000. */
             contact_count: number;
@@ -1915,6 +1962,21 @@ export interface components {
             webhook_registered: boolean;
             /** @description Where the provider posts its events; null where it has none. */
             webhook_url: string | null;
+        };
+        ConsolePage: {
+            /** @enum {string} */
+            group: "work" | "system";
+            /** @description Name of the icon; a console that lacks it shows a dot. */
+            icon: string;
+            label: string;
+            /** @description Where the console shows it. */
+            path: string;
+            /** @description What one must be allowed to open it. */
+            permission?: string;
+            /** @description Order within the group. */
+            position: number;
+            /** @description The key that opens it, after `g`. */
+            shortcut: string;
         };
         Contact: {
             company: {
@@ -3257,7 +3319,6 @@ export interface operations {
                         /** @description Whether somebody has an account yet. */
                         claimed: boolean;
                         modules: string[];
-                        pages: string[];
                         product_name: string;
                         publishable_key: string;
                         sandbox: boolean;
@@ -3436,6 +3497,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
                 search?: string;
                 status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
             };
@@ -5102,6 +5164,57 @@ export interface operations {
             };
         };
     };
+    "catalogue.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The choices this installation offers, with the words for them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Choices by name, e.g. `campaign.status`. A list of a module that is off is missing. */
+                        lists: {
+                            [key: string]: components["schemas"]["CatalogueEntry"][];
+                        };
+                        /** @description Pages of the console, in order; those of modules that are off are left out. */
+                        pages: components["schemas"]["ConsolePage"][];
+                        /** @description Every permission with the least role that has it. */
+                        permissions: {
+                            permission: string;
+                            /** @enum {string} */
+                            role: "viewer" | "approver" | "member" | "admin" | "owner";
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "companies.list": {
         parameters: {
             query?: {
@@ -5465,6 +5578,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
                 status?: "draft" | "tested" | "active" | "paused" | "issue";
             };
             header?: never;
@@ -8399,6 +8514,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -8896,6 +9013,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -9496,6 +9615,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -9913,6 +10034,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -10618,6 +10741,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
