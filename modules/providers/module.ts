@@ -14,7 +14,7 @@ import { updateConnection } from "./edit.ts";
 import { webhooksIn } from "./events.ts";
 import { fetchInboundMail } from "./inbound-mail.ts";
 import { providers as registered } from "./registry.ts";
-import { createSender, deleteSender, listSenders, updateSender } from "./senders.ts";
+import { createSender, deleteSender, getSender, listSenders, updateSender } from "./senders.ts";
 import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
 import { providersWords } from "./words.ts";
 
@@ -43,6 +43,7 @@ export const providers = defineModule({
     registerWebhook,
     listSenders,
     createSender,
+    getSender,
     updateSender,
     deleteSender,
   ],

@@ -82,6 +82,17 @@ export const listSenders = defineOperation({
   },
 });
 
+export const getSender = defineOperation({
+  id: "senders.get",
+  method: "GET",
+  path: "/senders/{id}",
+  summary: "One sender with today's use of its cap",
+  permission: "senders:read",
+  input: z.object({ id: z.uuid() }),
+  output: SenderSchema,
+  handle: (ctx, { id }) => read(ctx, id),
+});
+
 export const createSender = defineOperation({
   id: "senders.create",
   method: "POST",
