@@ -15,6 +15,8 @@ export const queryClient = new QueryClient({
     queries: {
       retry,
       retryDelay,
+      // Observers would otherwise leave out what nobody has read yet, and a condition over two queries reads the second one late.
+      notifyOnChangeProps: "all",
       // Announcements keep it fresh; this only spares a second request when two parts of a page ask the same.
       staleTime: 2000,
       // What the browser calls offline may still reach a server on this machine: ask, and show what comes of it.
