@@ -25,5 +25,5 @@ export const analytics = defineModule({
   permissions: { "analytics:read": "viewer" },
   operations: [dashboard, activity],
   schedules: [fold, prune],
-  pages: ["/"],
+  pages: [{ path: "/", label: "Dashboard", icon: "gauge", shortcut: "d", group: "work", position: 0 }],
 });

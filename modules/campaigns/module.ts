@@ -6,6 +6,7 @@ import { campaignsEnroll } from "./audience/enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./audience/leads.ts";
 import { campaignsRetry } from "./audience/retry.ts";
 import { whyLead } from "./audience/why.ts";
+import { campaignsWords } from "./words.ts";
 import { checkOperation } from "./check.ts";
 import { archiveCampaign, campaignsStop, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
 import { messageHearing } from "./hearing.ts";
@@ -85,5 +86,9 @@ export const campaigns = defineModule({
       sql: "select private.finish_campaigns()",
     }),
   ],
-  pages: ["/campaigns", "/tasks"],
+  catalogue: campaignsWords,
+  pages: [
+    { path: "/campaigns", label: "Campaigns", icon: "send", shortcut: "a", group: "work", position: 40 },
+    { path: "/tasks", label: "Tasks", icon: "list-checks", shortcut: "t", group: "work", position: 45, permission: "tasks:read" },
+  ],
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignCounts, campaignCounts } from "./counts.ts";
@@ -132,8 +132,8 @@ export const listCampaigns = defineOperation({
   permission: "campaigns:read",
   input: z.object({
     ...pageParams,
+    ...searchParam,
     status: z.enum(CAMPAIGN_STATUS).optional(),
-    search: z.string().trim().max(120).optional(),
   }),
   output: pageOf(CampaignSchema),
   async handle(ctx, { limit, cursor, status, search }) {

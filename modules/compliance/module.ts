@@ -2,6 +2,7 @@ import { defineModule } from "../kernel/module.ts";
 import { listConsents, putConsents } from "./consents.ts";
 import { complianceFacts } from "./facts.ts";
 import { addSuppression, addSuppressions, deleteSuppression, listSuppressions } from "./suppressions.ts";
+import { complianceWords } from "./words.ts";
 
 /** Compliance: who must not be written to, and whose consent is recorded. */
 export const compliance = defineModule({
@@ -11,5 +12,5 @@ export const compliance = defineModule({
   emits: complianceFacts,
   guards: ["suppression", "consent"],
   operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression, listConsents, putConsents],
-  pages: ["/suppressions"],
+  catalogue: complianceWords,
 });

@@ -8,8 +8,8 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 /** Addresses that must not be written to. Adding one stops what runs; removing one only allows writing again. */
 
 const Channel = z.string().max(40);
-const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
-type Reason = z.output<typeof Reason>;
+export const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
+export type Reason = z.output<typeof Reason>;
 
 const Suppression = z
   .object({

@@ -1,5 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
 import { bulkActions } from "./bulk-actions.ts";
+import { contactsWords } from "./words.ts";
 import { createCompany, deleteCompany, listCompanies, readCompany, updateCompany } from "./companies.ts";
 import {
   bulkContacts,
@@ -41,5 +42,10 @@ export const contacts = defineModule({
   consumers: [contactsImport],
   hears: [messageHearing],
   schedules: [pruneImports],
-  pages: ["/contacts", "/lists", "/segments"],
+  catalogue: contactsWords,
+  pages: [
+    { path: "/contacts", label: "Contacts", icon: "users", shortcut: "c", group: "work", position: 10 },
+    { path: "/companies", label: "Companies", icon: "building", shortcut: "o", group: "work", position: 20 },
+    { path: "/lists", label: "Lists & segments", icon: "list-filter", shortcut: "l", group: "work", position: 30 },
+  ],
 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { Tag } from "./schemas.ts";
 
@@ -13,7 +13,7 @@ export const listTags = defineOperation({
   path: "/tags",
   summary: "List the tags in use, with the number of people",
   permission: "contacts:read",
-  input: z.object(pageParams),
+  input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(Tag),
   async handle(ctx, input) {
     const { db } = ctx;
@@ -21,7 +21,9 @@ export const listTags = defineOperation({
     const rows = await db<{ tag: string; contact_count: number }[]>`
       select t.key as tag, t.n as contact_count
       from private.tally(array['tag'], array[${NO_REF}]::uuid[]) t
-      where t.n > 0 ${after ? db`and t.key > ${after[0]}::text` : db``}
+      where t.n > 0
+        ${input.search ? db`and position(lower(${input.search}::text) in lower(t.key)) > 0` : db``}
+        ${after ? db`and t.key > ${after[0]}::text` : db``}
       order by t.key
       limit ${input.limit + 1}`;
     return toPage(

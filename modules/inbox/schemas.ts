@@ -1,5 +1,21 @@
 import { z } from "zod";
 
+/** What providers and recipients report about a message. */
+export const EVENT_KINDS = [
+  "sent",
+  "delivered",
+  "deferred",
+  "opened",
+  "clicked",
+  "replied",
+  "auto_replied",
+  "bounced",
+  "complained",
+  "unsubscribed",
+  "failed",
+] as const;
+/** What came of one call to a provider; null while it is open. */
+export const ATTEMPT_OUTCOMES = ["sent", "rejected", "retry", "unknown", "broken"] as const;
 export const MESSAGE_STATUS = [
   "queued",
   "held",

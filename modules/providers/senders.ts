@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import type { AnyChannel } from "../kernel/channel.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { SenderSchema, type SenderRow, toSender } from "./schemas.ts";
+import { SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with limits of its own. */
 
@@ -108,19 +108,31 @@ export const listSenders = defineOperation({
   path: "/senders",
   summary: "Senders, newest first, with the use of their limits",
   permission: "senders:read",
-  input: z.object({ ...pageParams, connection_id: z.uuid().optional(), channel: z.string().max(40).optional() }),
+  input: z.object({ ...pageParams, ...searchParam, connection_id: z.uuid().optional(), channel: z.string().max(40).optional() }),
   output: pageOf(SenderSchema),
-  async handle(ctx, { limit, cursor, connection_id, channel }) {
+  async handle(ctx, { limit, cursor, search, connection_id, channel }) {
     const { db } = ctx;
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
     const rows = await withUsage(
       db,
       ctx.tenantId,
       db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``} ${channel ? db`and s.channel = ${channel}` : db``}
+        ${search ? db`and position(lower(${search}::text) in lower(s.display_name || ' ' || s.address)) > 0` : db``}
         order by s.id desc limit ${limit + 1}`,
     );
     return toPage(rows, limit, (r) => [r.id], toSender);
   },
+});
+
+export const getSender = defineOperation({
+  id: "senders.get",
+  method: "GET",
+  path: "/senders/{id}",
+  summary: "One sender with today's use of its cap",
+  permission: "senders:read",
+  input: z.object({ id: z.uuid() }),
+  output: SenderSchema,
+  handle: (ctx, { id }) => read(ctx, id),
 });
 
 export const createSender = defineOperation({
@@ -180,7 +192,7 @@ export const updateSender = defineOperation({
     profile: Profile.optional(),
     limits: Limits.optional().describe("Replaces all limits; an empty list: no limits."),
     time_zone: TimeZone.optional(),
-    status: z.enum(["active", "paused"]).optional(),
+    status: z.enum(SENDER_STATUS).optional(),
   }),
   output: SenderSchema,
   async handle(ctx, { id, limits, profile, ...changes }) {

@@ -3,12 +3,14 @@ import { defineModule } from "../kernel/module.ts";
 import { acceptInvitation, readInvitation } from "./accept.ts";
 import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
 import { listAudit } from "./audit-log.ts";
+import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
 import { me, options } from "./me.ts";
 import { listMembers, removeMember, updateMember } from "./members.ts";
 import { login, logout, refreshSession, registerAccount, signUp } from "./sessions.ts";
 import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts";
+import { tenancyWords } from "./words.ts";
 
 /** Tenancy: accounts, teams, members, invitations, API keys, the audit log. */
 export const tenancy = defineModule({
@@ -51,6 +53,8 @@ export const tenancy = defineModule({
     listApiKeys,
     revokeApiKey,
     listAudit,
+    readCatalogue,
   ],
-  pages: ["/settings"],
+  catalogue: tenancyWords,
+  pages: [{ path: "/settings", label: "Settings", icon: "settings", shortcut: "s", group: "system", position: 30 }],
 });
