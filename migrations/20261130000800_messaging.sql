@@ -160,3 +160,7 @@ create type private.settling as (id uuid, outcome text, provider_message_id text
 create type private.incoming as (kind text, event_key text, provider_message_id text, rfc_message_id text, recipient text, at timestamptz,
   bounce text,
   is_bot boolean, detail jsonb, target uuid, fresh boolean);
+
+create type private.counted_message as (tenant_id uuid, campaign_id uuid, step_id uuid, state text, sent timestamptz, delivered timestamptz,
+  opened timestamptz, clicked timestamptz, replied timestamptz, bounced timestamptz, complained timestamptz, unsubscribed timestamptz,
+  failed timestamptz);

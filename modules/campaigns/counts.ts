@@ -1,7 +1,7 @@
 import type { Ctx } from "../kernel/context.ts";
 import type { ENROLLMENT_STATUS } from "./schemas.ts";
 
-/** What became of a campaign's people and messages, from the running tallies: as cheap for a million as for ten. */
+/** What became of a campaign's people and messages, from the counters: as cheap for a million as for ten. */
 
 export const OUTCOMES = [
   "sent",
@@ -16,16 +16,17 @@ export const OUTCOMES = [
   "unknown",
   "queued",
 ] as const;
+const METRICS = ["enrollments", ...OUTCOMES.map((outcome) => `step_${outcome}`)];
 export type Outcomes = Record<(typeof OUTCOMES)[number], number>;
 
-export type StepCounts = Outcomes & { step_id: string | null; position: number };
+export type StepCounts = Outcomes & { step_id: string | null };
 
 export type CampaignCounts = {
   people: Partial<Record<(typeof ENROLLMENT_STATUS)[number], number>>;
   enrolled: number;
   /** Still on their way: waiting, sending or blocked. */
   pending: number;
-  /** One per step and place it had when the messages were written, removed steps included. */
+  /** One per step that has messages, removed steps included. */
   steps: StepCounts[];
   messages: Outcomes;
 };
@@ -41,23 +42,23 @@ export async function campaignCounts(ctx: Ctx, ids: readonly string[]): Promise<
   const all = new Map<string, CampaignCounts>(
     ids.map((id) => [id, { people: {}, enrolled: 0, pending: 0, steps: [], messages: noOutcomes() }]),
   );
-  const rows = await ctx.db<{ kind: "people" | "step"; ref: string; key: string; n: number }[]>`
-    select kind, ref, key, n from private.tally(array['people', 'step'], ${[...ids]}::uuid[])`;
+  const rows = await ctx.db<{ metric: string; scope_id: string; bucket: string; n: number }[]>`
+    select metric, scope_id, bucket, n from kernel.counts(${METRICS}::text[], 'campaign', ${[...ids]}::uuid[])`;
   const steps = new Map<string, StepCounts>();
-  for (const { kind, ref, key, n } of rows) {
-    const counts = all.get(ref)!;
-    if (kind === "people") {
-      const status = key as (typeof ENROLLMENT_STATUS)[number];
+  for (const { metric, scope_id, bucket, n } of rows) {
+    const counts = all.get(scope_id)!;
+    if (metric === "enrollments") {
+      const status = bucket as (typeof ENROLLMENT_STATUS)[number];
       counts.people[status] = n;
       counts.enrolled += n;
       if (status === "waiting" || status === "sending" || status === "blocked") counts.pending += n;
       continue;
     }
-    const [step, position, outcome] = key.split("/") as [string, string, keyof Outcomes];
-    const name = `${ref}/${step}/${position}`;
+    const outcome = metric.slice("step_".length) as keyof Outcomes;
+    const name = `${scope_id}/${bucket}`;
     let of = steps.get(name);
     if (!of) {
-      of = { ...noOutcomes(), step_id: step === "" ? null : step, position: Number(position) };
+      of = { ...noOutcomes(), step_id: bucket === "" ? null : bucket };
       steps.set(name, of);
       counts.steps.push(of);
     }

@@ -18,7 +18,7 @@ const columns = (ctx: Ctx) => ctx.db`
 
 /** Beside the lists: how many people each has, read once for all of them. */
 const counts = (ctx: Ctx) => ctx.db`
-  left join private.tally(array['list'], array(select x.id from public.lists x where x.tenant_id = (select kernel.tenant()))) t on t.ref = l.id`;
+  left join kernel.counts(array['list_contacts'], 'list', array(select x.id from public.lists x where x.tenant_id = (select kernel.tenant()))) t on t.scope_id = l.id`;
 
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
   const [row] = await ctx.db<
