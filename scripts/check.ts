@@ -6,6 +6,8 @@ import ts from "typescript";
 import { configKeys } from "../modules/kernel/config.ts";
 import { migrationFaults } from "./migration-blocks.ts";
 import { tableFaults } from "./mutations.ts";
+import { EXCEPTIONS } from "./ownership-exceptions.ts";
+import { madeIn, manifestOf, ownershipFaults } from "./ownership.ts";
 import { secretsIn } from "./secrets.ts";
 import { sinksIn, unusedExceptions } from "./sinks.ts";
 
@@ -133,6 +135,23 @@ function sqlHomes() {
   faults.push(...migrationFaults(root));
 }
 
+/** A module writes its own tables and reads those of the modules it needs. */
+function ownership() {
+  const manifests = tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"));
+  const made = tracked.filter((p) => /^migrations\/.*\.sql$/.test(p)).flatMap((p) => madeIn(read(p)));
+  const files = tracked
+    .filter((p) => /^modules\/\w+\/(sql\/.*\.sql|.*\.ts)$/.test(p) && !isTest(p))
+    .map((path) => ({ path, text: read(path) }));
+  faults.push(
+    ...ownershipFaults(
+      manifests.map((p) => manifestOf(p.split("/")[1]!, read(p))),
+      made,
+      files,
+      EXCEPTIONS,
+    ),
+  );
+}
+
 function dependencies() {
   const pkg = JSON.parse(read("package.json")) as {
     dependencies: Record<string, string>;
@@ -241,6 +260,7 @@ for (const rule of [
   sizes,
   migrations,
   sqlHomes,
+  ownership,
   dependencies,
   environment,
   docs,

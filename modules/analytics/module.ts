@@ -6,6 +6,7 @@ import { dashboard } from "./dashboard.ts";
 export const analytics = defineModule({
   name: "analytics",
   needs: ["contacts", "campaigns", "messaging", "operations"],
+  owns: ["kernel.analysts"],
   permissions: { "analytics:read": "viewer" },
   operations: [dashboard, activity],
   pages: ["/"],

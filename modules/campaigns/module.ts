@@ -15,6 +15,7 @@ import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampai
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "providers", "messaging"],
+  owns: ["campaigns_enroll", "campaigns_plan", "public.campaign_steps", "public.campaigns", "public.enrollments"],
   permissions: { "campaigns:read": "viewer", "campaigns:write": "member", "campaigns:launch": "member" },
   operations: [
     listCampaigns,

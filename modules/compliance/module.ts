@@ -5,6 +5,7 @@ import { addSuppression, addSuppressions, deleteSuppression, listSuppressions } 
 export const compliance = defineModule({
   name: "compliance",
   needs: ["contacts", "messaging"],
+  owns: ["public.suppressions"],
   permissions: { "compliance:read": "viewer", "compliance:write": "member" },
   operations: [listSuppressions, addSuppression, addSuppressions, deleteSuppression],
   pages: ["/suppressions"],

@@ -8,6 +8,14 @@ import { messagingSend } from "./send.ts";
 export const messaging = defineModule({
   name: "messaging",
   needs: ["contacts", "providers"],
+  owns: [
+    "messaging_reconcile",
+    "messaging_send",
+    "public.attempts",
+    "public.message_events",
+    "public.messages",
+    "public.tracked_links",
+  ],
   permissions: { "messages:read": "viewer", "messages:write": "member" },
   operations: [listMessages, getMessage, resolveMessage, listThreads, getThread],
   consumers: [messagingSend, messagingReconcile],

@@ -10,6 +10,7 @@ import { serviceLevel } from "./service.ts";
 export const operations = defineModule({
   name: "operations",
   needs: [],
+  owns: ["operations_notify", "public.alerts"],
   permissions: { "operations:read": "member", "operations:write": "admin" },
   operations: [
     listQueues,

@@ -21,6 +21,15 @@ import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
 export const providers = defineModule({
   name: "providers",
   needs: ["tenancy"],
+  owns: [
+    "providers_inbound",
+    "providers_rotate",
+    "public.connections",
+    "public.sender_usage",
+    "public.senders",
+    "public.webhook_deliveries",
+    "webhooks_in",
+  ],
   permissions: {
     "providers:read": "viewer",
     "providers:write": "admin",

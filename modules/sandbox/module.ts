@@ -5,6 +5,7 @@ import { sandboxDemo, startDemo } from "./demo.ts";
 export const sandbox = defineModule({
   name: "sandbox",
   needs: ["tenancy", "contacts", "providers", "campaigns"],
+  owns: ["sandbox_demo"],
   operations: [startDemo],
   consumers: [sandboxDemo],
 });

@@ -13,6 +13,7 @@ import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts
 export const tenancy = defineModule({
   name: "tenancy",
   needs: [],
+  owns: ["public.api_keys", "public.invitations", "public.members", "public.tenants"],
   permissions: {
     "tenant:read": "viewer",
     "tenant:write": "admin",

@@ -206,7 +206,7 @@ export const sending: readonly Mutation[] = of("sending", [
     replace:
       "insert into public.counters as c (tenant_id, metric, scope, scope_id, bucket, n)\n    select g.tenant_id, g.metric, g.scope, g.scope_id, g.bucket, pg_catalog.max(g.n) from gone g group by",
     test: "modules/analytics/analytics.test.ts",
-    name: "are the same before and after folding, and equal a count over the messages",
+    name: "stay exact while writers and folding run at the same time",
   },
   {
     promise: "A team always has an owner",
