@@ -88,7 +88,7 @@ export const campaignStats = defineOperation({
   },
 });
 
-/** Steps without messages too, and at the end one row for the messages of steps that were removed: where they stood is not known any more. */
+/** Steps without messages too, and behind the last one the messages of each removed step: where it stood is not known any more. */
 function perStep(steps: readonly { id: string; position: number; subject: string }[], counted: readonly StepCounts[]) {
   const row = (step_id: string | null, position: number, subject: string) => ({
     step_id,
@@ -97,9 +97,10 @@ function perStep(steps: readonly { id: string; position: number; subject: string
     ...noOutcomes(),
   });
   const rows = new Map(steps.map((s) => [s.id as string | null, row(s.id, s.position, s.subject)]));
+  let last = Math.max(0, ...steps.map((s) => s.position));
   for (const { step_id, ...outcomes } of counted) {
     let of = rows.get(step_id);
-    if (!of) rows.set(step_id, (of = row(step_id, rows.size + 1, "(removed)")));
+    if (!of) rows.set(step_id, (of = row(step_id, ++last, "(removed)")));
     addOutcomes(of, outcomes);
   }
   return [...rows.values()];
