@@ -262,6 +262,82 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
 
+-- object function private.count_list_contacts() sha256:7417a4e990ef88b9
+-- Counters of contacts: `list_contacts` per list, and `tagged_contacts` of the tenant with the tag as bucket. Definer: whoever may
+-- change the rows need not write counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_list_contacts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op <> 'DELETE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from new_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  if tg_op <> 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  return null;
+end $$;
+
+-- object function private.counted_tags(text[]) sha256:5495ce214583455c
+-- The tags that contacts with these tags are counted for, each once. No set clause, so that the planner takes it into its callers.
+create or replace function private.counted_tags(tags text[]) returns setof text
+language sql immutable
+begin atomic
+  select distinct t.tag from pg_catalog.unnest(tags) t (tag);
+end;
+
+-- object function private.count_contact_tags() sha256:6a76d22138ff6585
+-- Rows with the same tags are added up first, so that an update of other columns is told apart before any tag is looked at.
+create or replace function private.count_contact_tags() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from new_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    group by 1, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (
+      select x.tenant_id, x.tags, pg_catalog.sum(x.sign) as n
+      from (select 1 as sign, r.tenant_id, r.tags from new_rows r union all select -1, r.tenant_id, r.tags from old_rows r) x
+      group by 1, 2 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, -pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from old_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_contacts(uuid) sha256:8cd191026604a2a0
+-- Counts a tenant's lists and tags anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_contacts(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.contacts, public.list_contacts in share row exclusive mode;
+  perform kernel.reset_counters(team, array['list\_contacts', 'tagged\_contacts']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from public.list_contacts r
+  where r.tenant_id = team group by 1, 4;
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, 'tagged_contacts', 'tenant', team, t.tag, pg_catalog.sum(g.n)
+  from (select r.tags, pg_catalog.count(*) as n from public.contacts r where r.tenant_id = team group by 1) g
+  cross join lateral private.counted_tags(g.tags) t (tag)
+  group by t.tag;
+end $$;
+
 -- object function private.probe_condition(jsonb) sha256:e7daa9f741c69f1e
 -- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
 -- wants the index, a common one does not. See private.find_contacts for the probes.
@@ -695,6 +771,93 @@ language sql volatile set search_path = '' as $$
   ) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
+
+-- object function private.counted(public.messages) sha256:3d18e6fc6ef302a6
+-- What counts of an outgoing message; messages that agree in it are added up before anything is counted. Neither this function nor
+-- the next has a set clause, so that the planner takes them into their callers.
+create or replace function private.counted(m public.messages) returns private.counted_message
+language sql stable
+begin atomic
+  select row(m.tenant_id, m.campaign_id, m.step_id,
+    -- On its way, whether claimed or not: a claim changes no counter.
+    case when m.status in ('queued', 'held', 'sending') then 'queued' when m.status in ('failed', 'unknown') then m.status end,
+    pg_catalog.date_trunc('hour', m.sent_at, 'UTC'), pg_catalog.date_trunc('hour', m.delivered_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.opened_at, 'UTC'), pg_catalog.date_trunc('hour', m.clicked_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.replied_at, 'UTC'), pg_catalog.date_trunc('hour', m.bounced_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.complained_at, 'UTC'), pg_catalog.date_trunc('hour', m.unsubscribed_at, 'UTC'),
+    -- No column says when a message failed, and updated_at moves on.
+    case when m.status = 'failed' then pg_catalog.date_trunc('hour', m.created_at, 'UTC') end)::private.counted_message;
+end;
+
+-- object function private.message_counters(private.counted_message) sha256:18f0ba50f6168dd1
+-- The counters of such a message, all of its campaign: `step_<outcome>` with the step as bucket (empty without one),
+-- `hourly_<outcome>` of the last two days and `daily_<outcome>` with the UTC hour or day as bucket. Without a campaign only days
+-- are counted, under zeros.
+create or replace function private.message_counters(m private.counted_message)
+returns table (metric text, scope_id uuid, bucket text)
+language sql stable
+begin atomic
+  select c.metric, coalesce(m.campaign_id, '00000000-0000-0000-0000-000000000000'), c.bucket
+  from (values ('sent', m.sent), ('delivered', m.delivered), ('opened', m.opened), ('clicked', m.clicked), ('replied', m.replied),
+    ('bounced', m.bounced), ('complained', m.complained), ('unsubscribed', m.unsubscribed), (m.state, m.failed)) o (outcome, at)
+  cross join lateral (values
+    ('step_' || o.outcome, case when m.campaign_id is not null then coalesce(m.step_id::text, '') end),
+    ('hourly_' || o.outcome, case when m.campaign_id is not null and o.outcome in ('sent', 'delivered', 'opened', 'clicked', 'replied',
+      'bounced') and o.at >= (select kernel.now()) - interval '2 days'
+      then pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24') end),
+    ('daily_' || o.outcome, pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD'))) c (metric, bucket)
+  where (o.at is not null or o.outcome = m.state) and c.bucket is not null;
+end;
+
+-- object function private.count_messages() sha256:2459fc6dd53513f6
+-- All counters of messages, in one pass per statement. Definer: whoever may change messages need not write counters. Of a tenant that
+-- is being deleted nothing is counted.
+create or replace function private.count_messages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from new_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    group by 1, 2, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (
+      select x.counted, pg_catalog.sum(x.sign) as n
+      from (
+        select 1 as sign, private.counted(r) as counted from new_rows r where r.direction = 'out'
+        union all select -1, private.counted(r) from old_rows r where r.direction = 'out'
+      ) x group by 1 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, -pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from old_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_messages(uuid) sha256:800f471f12578187
+-- Counts a tenant's messages anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_messages(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.messages in share row exclusive mode;
+  perform kernel.reset_counters(team, array['step\_%', 'hourly\_%', 'daily\_%']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+  from (select private.counted(r) as counted, pg_catalog.count(*) as n from public.messages r
+    where r.tenant_id = team and r.direction = 'out' group by 1) g
+  cross join lateral private.message_counters(g.counted) c
+  group by c.metric, c.scope_id, c.bucket;
+end $$;
 
 -- object function private.match_events(uuid,jsonb) sha256:f714d4e143dd5d06
 -- Events: what providers and recipients report about messages, stored once each and marked on the message.
@@ -1311,6 +1474,44 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
+-- object function private.count_enrollments() sha256:38944af3def9efe4
+-- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
+-- counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_enrollments() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
+    from (
+      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
+      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
+    ) x
+    where exists (select from public.tenants t where t.id = x.tenant_id)
+    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
+-- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_enrollments(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.enrollments in share row exclusive mode;
+  perform kernel.reset_counters(team, array['enrollments']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
+  where r.tenant_id = team group by 1, 4, 5;
+end $$;
+
 -- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
@@ -1901,221 +2102,6 @@ begin
   on conflict on constraint analysts_pkey do update set tenant_id = excluded.tenant_id;
 end $$;
 
--- object function private.count_messages() sha256:0188c578a7524191
--- Counts the moments that a statement set for the first time. Definer: whoever may change messages need not write totals.
-create or replace function private.count_messages() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if tg_op = 'INSERT' then
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c cross join lateral (values
-      ('sent', c.sent_at), ('delivered', c.delivered_at), ('opened', c.opened_at), ('clicked', c.clicked_at), ('replied', c.replied_at),
-      ('bounced', c.bounced_at), ('complained', c.complained_at), ('unsubscribed', c.unsubscribed_at),
-      ('failed', case when c.status = 'failed' then c.updated_at end)) x (kind, at)
-    where c.direction = 'out' and x.at is not null
-      and (c.status = 'failed' or coalesce(c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at,
-        c.complained_at, c.unsubscribed_at) is not null)
-    group by 1, 2, 3, 4;
-  else
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c join old_rows o on o.tenant_id = c.tenant_id and o.id = c.id
-    cross join lateral (values
-      ('sent', o.sent_at, c.sent_at), ('delivered', o.delivered_at, c.delivered_at), ('opened', o.opened_at, c.opened_at),
-      ('clicked', o.clicked_at, c.clicked_at), ('replied', o.replied_at, c.replied_at), ('bounced', o.bounced_at, c.bounced_at),
-      ('complained', o.complained_at, c.complained_at), ('unsubscribed', o.unsubscribed_at, c.unsubscribed_at),
-      ('failed', case when o.status = 'failed' then o.updated_at end, case when c.status = 'failed' then c.updated_at end)) x (kind,
-        before, at)
-    where c.direction = 'out' and x.before is null and x.at is not null
-      -- Most updates (a claim, a retry) set no moment: told apart before the moments are.
-      and (c.status = 'failed' or (o.sent_at, o.delivered_at, o.opened_at, o.clicked_at, o.replied_at, o.bounced_at, o.complained_at,
-        o.unsubscribed_at)
-        is distinct from (c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at, c.complained_at,
-          c.unsubscribed_at))
-    group by 1, 2, 3, 4;
-  end if;
-  return null;
-end $$;
-
--- object function private.fold_analytics() sha256:5e205f955d592dfd
--- Moves deltas into the totals, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_analytics() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.analytics_deltas d where d.ctid = any(array(select x.ctid from public.analytics_deltas x for update skip locked))
-    returning d.tenant_id, d.day, d.kind, d.campaign_id, d.n
-  ), folded as (
-    insert into public.analytics_daily as a (tenant_id, day, kind, campaign_id, n)
-    select g.tenant_id, g.day, g.kind, g.campaign_id, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4
-    on conflict (tenant_id, day, kind, campaign_id) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.daily_totals(date) sha256:d752e1cea9199dce
--- Totals of the current tenant per day and kind, folded and not.
-create or replace function private.daily_totals(since date)
-returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals(date) to overture_user, overture_worker;
-
--- object function private.daily_totals_of(uuid,date) sha256:3df9877b907b41c3
--- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
-create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.campaign_id = campaign
-      and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.campaign_id = campaign
-      and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
-
--- object function private.fold_tallies() sha256:c079576368705391
--- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked))
-      returning d.tenant_id, d.kind, d.ref, d.key, d.n
-  ), folded as (
-    insert into public.tallies as a (tenant_id, kind, ref, key, n)
-    select g.tenant_id, g.kind, g.ref, g.key, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4 having pg_catalog.sum(g.n) <> 0
-    on conflict (tenant_id, kind, ref, key) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.prune_tallies() sha256:cfbd5d509249f317
--- Forgets what counted down to nothing, hours nobody asks for any more, and campaigns that are gone. Run by a schedule.
-create or replace function private.prune_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tallies a
-    where a.n = 0
-      or a.kind = 'hour' and pg_catalog.split_part(a.key, '@', 2)::bigint < extract(epoch from kernel.now() - interval '3 days')
-      or a.kind in ('step', 'hour') and not exists (select from public.campaigns k where k.tenant_id = a.tenant_id and k.id = a.ref)
-    returning 1
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.tally(text[],uuid[]) sha256:d69c6539216e8ed7
--- Counts of the current tenant, folded and not.
-create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.kind, t.ref, t.key, pg_catalog.sum(t.n)::bigint from (
-    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds)
-      and a.ref = any(refs)
-    union all
-    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds)
-      and d.ref = any(refs)
-  ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
-$$;
-grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
-
--- object do analytics/tallies sha256:f6dd7a5d0eefad5c
--- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
--- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
-do $generate$
-declare
-  spec record;
-  op record;
-  body text;
-  recount text := '';
-begin
-  for spec in
-    select * from (values
-      ('list_contacts', 'list_id', $$
-        select c.tenant_id, 'list' as kind, c.list_id as ref, '' as key, sum(c.sign) as n from changed c group by 1, 3$$),
-      ('contacts', 'tags', $$
-        select c.tenant_id, 'tag' as kind, '00000000-0000-0000-0000-000000000000'::uuid as ref, t.tag as key, sum(c.sign) as n
-        from (select d.tenant_id, d.tags, sum(d.sign) as sign from changed d group by 1, 2 having sum(d.sign) <> 0) c
-        cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
-      ('enrollments', 'campaign_id, status', $$
-        select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
-        'bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || x.what as key, x.n
-        from (
-          select c.tenant_id, c.campaign_id, c.step_id,
-            sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
-            sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
-            sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
-            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
-              sum(c.sign) filter (where c.complained_at is not null) as complained,
-            sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
-            sum(c.sign) filter (where c.status in ('queued', 'held', 'sending')) as queued
-          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3
-        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
-          ('replied', s.replied),
-          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
-            ('unknown', s.unknown),
-          ('queued', s.queued)) x (what, n)
-        union all
-        select h.tenant_id, 'hour', h.campaign_id,
-          h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
-        from (
-          select c.tenant_id, c.campaign_id, c.sign, 'sent' as what, c.sent_at as at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'delivered', c.delivered_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'opened', c.opened_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'clicked', c.clicked_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'replied', c.replied_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'bounced', c.bounced_at from changed c where c.direction = 'out'
-        ) h where h.campaign_id is not null and h.at >= (select kernel.now()) - interval '2 days' group by 1, 3, 4$$)
-    ) as x (table_name, columns, counted)
-  loop
-    for op in
-      select * from (values
-        ('insert', 'referencing new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r'),
-        ('update', 'referencing old table as went new table as came',
-          'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
-        ('delete', 'referencing old table as went', 'select -1 as sign, r.tenant_id, %1$s from went r')
-      ) as x (name, referencing, rows)
-    loop
-      -- Definer: whoever may change the rows need not write counts. Of a tenant that is being deleted nothing is counted.
-      execute format($f$
-        create or replace function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
-        begin
-          with changed as materialized (%3$s), counted as (%4$s)
-          insert into public.tally_deltas (tenant_id, kind, ref, key, n)
-          select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-          where x.n <> 0 and exists (select from public.tenants t where t.id = x.tenant_id);
-          return null;
-        end $t$$f$, spec.table_name, op.name, format(op.rows, 'r.' || replace(spec.columns, ', ', ', r.')), spec.counted);
-      execute format('create or replace trigger tally_%2$s after %2$s on public.%1$I %3$s
-        for each statement execute function private.tally_%1$s_%2$s()',
-        spec.table_name, op.name, op.referencing);
-    end loop;
-    recount := recount || format($f$
-      with changed as (select 1 as sign, r.tenant_id, %1$s from public.%2$I r where r.tenant_id = team), counted as (%3$s)
-      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-        where x.n <> 0;$f$,
-      'r.' || replace(spec.columns, ', ', ', r.'), spec.table_name, spec.counted);
-  end loop;
-
-  -- Counts a tenant's rows anew; writers wait meanwhile. For rows written with triggers off, and should a count ever be doubted.
-  execute format($f$
-    create or replace function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
-    begin
-      lock table public.messages, public.enrollments, public.contacts, public.list_contacts in share row exclusive mode;
-      delete from public.tally_deltas d where d.tenant_id = team;
-      delete from public.tallies a where a.tenant_id = team;
-      %s
-    end $t$$f$, recount);
-end $generate$;
-
 -- object view analytics.contacts sha256:d29d5f905df5e812
 -- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
 -- views and no others: bodies and headers of messages stay with the team.
@@ -2152,11 +2138,14 @@ create or replace view analytics.events with (security_invoker = true) as
 grant select on analytics.events to overture_analyst;
 grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) on public.message_events to overture_analyst;
 
--- object view analytics.daily sha256:ac89ce188ca46d8e
+-- object view analytics.daily sha256:681918bd8b3df175
+-- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
 create or replace view analytics.daily with (security_invoker = true) as
-  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
+    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
+  from public.counters where metric like 'daily\_%' and scope = 'campaign';
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
 -- object policy user_writes on public.audit_log sha256:c611a701248f2405
 drop policy if exists user_writes on public.audit_log;
@@ -2230,9 +2219,10 @@ create policy analyst_reads on public.messages for select to overture_analyst us
 drop policy if exists analyst_reads on public.message_events;
 create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.analytics_daily sha256:ac287d56f63b036e
-drop policy if exists analyst_reads on public.analytics_daily;
-create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+-- object policy analyst_reads on public.counters sha256:3b0e65a432932a28
+drop policy if exists analyst_reads on public.counters;
+create policy analyst_reads on public.counters for select to overture_analyst
+  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');
 
 -- object trigger touch on public.members sha256:9e0305f075d565dc
 create or replace trigger touch before update on public.members for each row execute function kernel.touch();
@@ -2261,10 +2251,58 @@ create or replace trigger keep_addresses_update after update on public.contacts 
 create or replace trigger touch before update on public.contacts for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
+-- object trigger count_insert on public.list_contacts sha256:cacdb6d07ec778c7
+create or replace trigger count_insert after insert on public.list_contacts referencing new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_update on public.list_contacts sha256:41de9cbad29e9602
+create or replace trigger count_update after update on public.list_contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_delete on public.list_contacts sha256:75d229800bdd6b97
+create or replace trigger count_delete after delete on public.list_contacts referencing old table as old_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_insert on public.contacts sha256:962bdd4c8911c0d5
+create or replace trigger count_insert after insert on public.contacts referencing new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_update on public.contacts sha256:0431bb910dd599af
+create or replace trigger count_update after update on public.contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
+create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_insert on public.messages sha256:b74a91eb81f84a31
+create or replace trigger count_insert after insert on public.messages referencing new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_update on public.messages sha256:13172e0b9ed4e678
+create or replace trigger count_update after update on public.messages referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_delete on public.messages sha256:63979518337c173b
+create or replace trigger count_delete after delete on public.messages referencing old table as old_rows
+  for each statement execute function private.count_messages();
+
 -- object trigger touch on public.messages sha256:7aa3d01834fa7bea
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.messages for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger count_insert on public.enrollments sha256:56a8cc88c3d6003a
+create or replace trigger count_insert after insert on public.enrollments referencing new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_update on public.enrollments sha256:a4f06539134a6b38
+create or replace trigger count_update after update on public.enrollments referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_delete on public.enrollments sha256:792a9f6b3b983b31
+create or replace trigger count_delete after delete on public.enrollments referencing old table as old_rows
+  for each statement execute function private.count_enrollments();
 
 -- object trigger touch on public.enrollments sha256:6dc3e71267b23d96
 -- People on their way through sequences.
@@ -2272,14 +2310,6 @@ create or replace trigger touch before update on public.messages for each row
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.enrollments for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
-
--- object trigger count_inserted on public.messages sha256:d040ea0cd6b24d83
-create or replace trigger count_inserted after insert on public.messages referencing new table as new_rows
-  for each statement execute function private.count_messages();
-
--- object trigger count_updated on public.messages sha256:53a331753252987d
-create or replace trigger count_updated after update on public.messages referencing old table as old_rows new table as new_rows
-  for each statement execute function private.count_messages();
 
 reset check_function_bodies;
 -- end of generated

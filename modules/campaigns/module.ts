@@ -27,6 +27,23 @@ import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampai
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "channels", "compliance", "providers", "messaging"],
+  owns: [
+    "campaigns_enroll",
+    "campaigns_message_facts",
+    "campaigns_move",
+    "campaigns_plan",
+    "campaigns_retry",
+    "campaigns_stop",
+    "public.campaign_senders",
+    "public.campaign_steps",
+    "public.campaigns",
+    "public.enrollments",
+    "public.sequence_edges",
+    "public.sequence_nodes",
+    "public.sequence_versions",
+    "public.step_runs",
+    "public.tasks",
+  ],
   permissions: {
     "campaigns:read": "viewer",
     "campaigns:write": "member",

@@ -16,6 +16,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** Modules whose tables or operations this one uses; they must be switched on too. */
   needs: readonly string[];
+  /** Tables (`public.contacts`) and queues that this module alone writes; others that need it may read them. */
+  owns?: readonly string[];
   /** Permission → least role that has it. `x:read` permissions are what read-scoped API keys get. */
   permissions?: Readonly<Record<`${string}:${string}`, Role>>;
   operations?: readonly AnyOperation[];

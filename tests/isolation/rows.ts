@@ -31,7 +31,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     "messages",
     "threads",
   );
-  make("attempts", "message_events", "analytics_deltas", "tally_deltas", "alerts");
+  make("attempts", "message_events", "counter_deltas", "alerts");
   const mark = t.slice(-12);
   await sql.begin(async (tx) => {
     await tx`insert into public.audit_log (tenant_id, id, actor_kind, actor_id, action) values (${t}, ${id.audit_log!}, 'job', 'isolation', 'x.y')`;
@@ -62,10 +62,8 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.tracked_links (tenant_id, message_id, number, url) values (${t}, ${id.messages!}, 1, 'https://us.test')`;
     await tx`insert into public.alerts (tenant_id, id, kind, scope, severity, summary, value, threshold, status, opened_at, resolved_at)
       values (${t}, ${id.alerts!}, 'dead_letters', 'team', 'warning', 'One failed.', 1, 0, 'resolved', now(), now())`;
-    await tx`insert into public.analytics_daily (tenant_id, day, kind, n) values (${t}, '2026-01-01', 'sent', 1)`;
-    await tx`insert into public.tallies (tenant_id, kind, key, n) values (${t}, 'tag', 'vip', 1)`;
-    await tx`insert into public.tally_deltas (tenant_id, id, kind, ref, key, n) values (${t}, ${id.tally_deltas!}, 'list', ${id.lists!}, '', 1)`;
-    await tx`insert into public.analytics_deltas (tenant_id, id, day, kind, campaign_id, n) values (${t}, ${id.analytics_deltas!}, '2026-01-01', 'sent', ${id.campaigns!}, 1)`;
+    await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
+    await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });
   return id;
 }
