@@ -482,7 +482,7 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:4163f5508ffb6b41
+-- object function private.note_messages(jsonb) sha256:6a5b51a5d00104b6
 -- The timeline and status of people, from what the other modules tell.
 
 -- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
@@ -491,11 +491,10 @@ create or replace function private.note_messages(entries jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, nullif(m.subject, ''), pg_catalog.left(m.body_text, 200), ''), 'messages', e.message_id, e.at
+    coalesce(e.content, ''), 'messages', e.message_id, e.at
   from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
-  left join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = e.message_id and e.content is null
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
@@ -665,6 +664,23 @@ begin
   return true;
 end $$;
 grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
+
+-- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
+-- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
+create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.webhook_deliveries d set
+    processed_at = case when f.waits then null else kernel.now() end,
+    attempts = d.attempts + case when f.waits then 1 else 0 end,
+    error = f.error
+  from (
+    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
+    union all
+    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
+  ) f
+  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
+$$;
+grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
 
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
@@ -1086,6 +1102,18 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
+language sql volatile set search_path = '' as $$
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
 -- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
@@ -1437,13 +1465,14 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
--- object function private.tell_messages(text,uuid[]) sha256:d17dda33b0e8ddbc
+-- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
 language sql volatile set search_path = '' as $$
   select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
+    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0
 $$;
@@ -1744,7 +1773,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:d36d0ce558e186b3
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:85a81d7251218ad3
 -- Moving people to another version of their sequence.
 
 -- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
@@ -1765,10 +1794,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )

@@ -7,51 +7,14 @@ const known = (module: string, access: Access, why: string, ...tables: string[])
 
 export const EXCEPTIONS: readonly Exception[] = [
   ...known(
-    "campaigns",
-    "read",
-    "nothing is planned for suppressed addresses; compliance needs messaging, not the other way round",
-    "public.suppressions",
-  ),
-  ...known(
-    "campaigns",
-    "write",
-    "the planner writes the messages it plans and removes those it takes back",
-    "public.messages",
-    "public.tracked_links",
-  ),
-  ...known("compliance", "read", "suppressing an address ends its enrollments", "public.enrollments"),
-  ...known(
-    "compliance",
-    "write",
-    "suppressing an address cancels its queued messages and marks the contact",
-    "public.contacts",
-    "public.messages",
-  ),
-  ...known(
     "kernel",
     "read",
     "memberships decide what the wall lets through, and nothing is counted of a tenant that is gone",
     "public.members",
     "public.tenants",
   ),
-  ...known(
-    "messaging",
-    "read",
-    "the claim checks campaign, enrollment and suppression in one statement",
-    "public.campaigns",
-    "public.enrollments",
-    "public.suppressions",
-  ),
-  ...known(
-    "messaging",
-    "write",
-    "the statement that settles a message also writes what follows from it",
-    "public.connections",
-    "public.contacts",
-    "public.enrollments",
-    "public.interactions",
-    "public.sender_usage",
-  ),
+  ...known("providers", "read", "a refusal to delete names the campaigns that use it", "public.campaign_senders", "public.campaigns"),
+  ...known("messaging", "write", "the claim reserves a sender's places in its one statement", "public.sender_usage"),
   ...known(
     "operations",
     "read",

@@ -8,7 +8,14 @@ import { campaignsRetry } from "./audience/retry.ts";
 import { whyLead } from "./audience/why.ts";
 import { campaignsWords } from "./words.ts";
 import { checkOperation } from "./check.ts";
-import { archiveCampaign, campaignsStop, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
+import {
+  archiveCampaign,
+  campaignsStop,
+  pauseCampaign,
+  resumeCampaign,
+  startCampaign,
+  stopCampaign,
+} from "./control.ts";
 import { messageHearing } from "./hearing.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { previewCampaign } from "./preview.ts";
@@ -106,6 +113,14 @@ export const campaigns = defineModule({
   catalogue: campaignsWords,
   pages: [
     { path: "/campaigns", label: "Campaigns", icon: "send", shortcut: "a", group: "work", position: 40 },
-    { path: "/tasks", label: "Tasks", icon: "list-checks", shortcut: "t", group: "work", position: 45, permission: "tasks:read" },
+    {
+      path: "/tasks",
+      label: "Tasks",
+      icon: "list-checks",
+      shortcut: "t",
+      group: "work",
+      position: 45,
+      permission: "tasks:read",
+    },
   ],
 });

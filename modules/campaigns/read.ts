@@ -9,8 +9,11 @@ import {
   type Campaign,
   CAMPAIGN_STATUS,
   CampaignSchema,
-  type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
-import { nodesOf } from "./sequence/store.ts";
+  type CampaignStatus,
+  type Settings,
+  SettingsSchema,
+} from "./schemas.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { toTree } from "./sequence/tree.ts";
 
 export type CampaignRow = {

@@ -97,7 +97,8 @@ export const addSuppression = defineOperation({
   async handle(ctx, { channel, address, reason }) {
     const found = requireChannel(ctx, channel);
     const wanted = found.address.normalise(address);
-    if (wanted === null) throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
+    if (wanted === null)
+      throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
     const row = (await suppress(ctx, channel, [wanted], reason)).get(wanted)!;
     ctx.audit({ address: wanted, channel, reason, fresh: row.fresh }, row.id);
     const { fresh: _, ...kept } = row;

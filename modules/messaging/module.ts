@@ -6,6 +6,7 @@ import { fetchInbound } from "./inbound.ts";
 import { messagingReconcile } from "./reconcile.ts";
 import { messagingRelease } from "./release.ts";
 import { messagingSend } from "./send.ts";
+import { updateThread } from "./threads.ts";
 
 /** Messaging: the ledger of every message on every channel, sending, and what providers and recipients report. */
 export const messaging = defineModule({
@@ -24,6 +25,8 @@ export const messaging = defineModule({
     "public.tracked_links",
     "webhooks_in",
   ],
+  permissions: { "messages:read": "viewer", "messages:write": "member" },
+  operations: [updateThread],
   emits: messageFacts,
   guards: ["approval"],
   consumers: [messagingSend, messagingReconcile, messagingRelease, webhooksIn, fetchInbound],

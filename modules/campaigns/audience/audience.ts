@@ -87,7 +87,7 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
             when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
             when g.state = 'withdrawn' then 'opted_out'
             when a.state = 'invalid' then 'address_invalid'
-            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and g.state is distinct from 'granted' then 'no_consent' end as reason) r
+            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and coalesce(g.state, '') <> 'granted' then 'no_consent' end as reason) r
         cross join lateral (select r.reason, array_position(array['no_address', 'address_invalid', 'suppressed', 'opted_out', 'no_consent'], r.reason) as rank) v)`;
 
 /** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */
@@ -122,8 +122,14 @@ export async function enrollBatch(
     select v.entry_node_id as node_id, n.action from public.sequence_versions v
     left join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.id = v.entry_node_id
     where v.tenant_id = (select kernel.tenant()) and v.id = ${campaign.version_id}::uuid`;
-  const start = { version_id: entry ? campaign.version_id : null, node_id: entry?.node_id ?? null, action: entry?.action ?? null };
-  const [row] = await db<{ seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null }[]>`
+  const start = {
+    version_id: entry ? campaign.version_id : null,
+    node_id: entry?.node_id ?? null,
+    action: entry?.action ?? null,
+  };
+  const [row] = await db<
+    { seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null }[]
+  >`
     with page as materialized (
       select c.id, ${unreachable(ctx, channels)} as reason
       from public.contacts c

@@ -18,10 +18,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )

@@ -4,10 +4,21 @@ import { FilterSchema, type Filter } from "../../contacts/filter.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { defineStep, type StepRun } from "../../kernel/step.ts";
 
-const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
+const Within = z
+  .number()
+  .int()
+  .min(1)
+  .max(365)
+  .nullable()
+  .default(null)
+  .meta({ title: "Within days", description: "Null: since they were added." });
 
 const Rule = z.discriminatedUnion("if", [
-  z.object({ if: z.enum(["opened", "clicked", "replied", "delivered", "sent"]), step_id: z.uuid().nullable().default(null), within_days: Within }),
+  z.object({
+    if: z.enum(["opened", "clicked", "replied", "delivered", "sent"]),
+    step_id: z.uuid().nullable().default(null),
+    within_days: Within,
+  }),
   z.object({ if: z.literal("has_address"), channel: z.string().max(40) }),
   z.object({ if: z.literal("in_segment"), segment_id: z.uuid() }),
   z.object({ if: z.literal("matches"), filter: FilterSchema }),
@@ -69,11 +80,19 @@ async function peopleFor(ctx: Ctx, rule: Rule, runs: readonly Runs[number][]): P
         select filter from public.segments where tenant_id = ${ctx.tenantId} and id = ${rule.segment_id}`;
       // A segment that was deleted contains nobody.
       if (!segment) return new Set();
-      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: segment.filter, pointer: "/segment" }] })).filter(segment.filter as Filter));
+      rows = await matching(
+        (await prepare(db, ctx.tenantId, { filters: [{ filter: segment.filter, pointer: "/segment" }] })).filter(
+          segment.filter as Filter,
+        ),
+      );
       break;
     }
     case "matches":
-      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: rule.filter, pointer: "/filter" }] })).filter(rule.filter as Filter));
+      rows = await matching(
+        (await prepare(db, ctx.tenantId, { filters: [{ filter: rule.filter, pointer: "/filter" }] })).filter(
+          rule.filter as Filter,
+        ),
+      );
       break;
     default:
       rows = await db<{ id: string }[]>`
@@ -81,7 +100,9 @@ async function peopleFor(ctx: Ctx, rule: Rule, runs: readonly Runs[number][]): P
         join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
         where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(${ids}::uuid[]) and m.direction = 'out'
           and ${db(`m.${rule.if}_at`)} >= ${
-            rule.within_days === null ? db`e.started_at` : db`greatest(e.started_at, kernel.now() - make_interval(days => ${rule.within_days}))`
+            rule.within_days === null
+              ? db`e.started_at`
+              : db`greatest(e.started_at, kernel.now() - make_interval(days => ${rule.within_days}))`
           }
           ${rule.step_id ? db`and m.step_id = ${rule.step_id}` : db``}`;
   }
