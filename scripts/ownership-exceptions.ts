@@ -13,7 +13,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     "public.members",
     "public.tenants",
   ),
-  ...known("providers", "read", "a refusal to delete names the campaigns that use it", "public.campaign_senders", "public.campaigns"),
+  ...known("providers", "read", "a refusal to delete names the campaigns that use it", "public.campaign_senders"),
   ...known("messaging", "write", "the claim reserves a sender's places in its one statement", "public.sender_usage"),
   ...known(
     "operations",
