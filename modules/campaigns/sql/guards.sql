@@ -3,6 +3,11 @@
 -- Only for people who are still in it, in a campaign that runs, while its window is open.
 create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
+  -- Which campaigns are open is found out once a statement, not once a message.
+  with open as materialized (
+    select k.id from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+  )
   select s.verdict, s.reason, s.until from (
     select
       case when e.status is null or e.status <> 'sending' or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
@@ -12,11 +17,12 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      e.status = 'sending' and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+    left join open o on o.id = e.campaign_id
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
