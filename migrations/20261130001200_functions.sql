@@ -923,17 +923,17 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
+-- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1392,18 +1392,18 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;
@@ -1506,11 +1506,12 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:2db6d23e70f1a84e
+-- object function private.sender_rooms(text[]) sha256:63bd96e3eac19ab3
 -- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
--- without end. Only senders that can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+-- in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for limits whose
+-- last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end. Only senders that
+-- can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,
@@ -1533,13 +1534,14 @@ language sql stable set search_path = '' as $$
     select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - (
-      select pg_catalog.count(*) from (
-        select from public.messages m
-        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
-        limit greatest(0, b.rest)) q))::int,
-    b.opens_at
-  from bounds b
+  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+    case when b.rest <= q.n then coalesce(b.opens_at, (
+      select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
+  from bounds b cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+      limit greatest(0, b.rest)) x) q
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 

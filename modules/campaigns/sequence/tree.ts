@@ -135,8 +135,8 @@ export function messagesBefore<S>(
       const out = ways.flatMap((way) => follow(way, sent) ?? []);
       if (out.length === 0) return null;
       sent = {
-        some: out.reduce((a, b) => a.union(b.some), new Set<string>()),
-        all: out.slice(1).reduce((a, b) => a.intersection(b.all), out[0]!.all),
+        some: new Set(out.flatMap((o) => [...o.some])),
+        all: new Set([...out[0]!.all].filter((ch) => out.every((o) => o.all.has(ch)))),
       };
     }
     return sent;
