@@ -1311,7 +1311,7 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:5781a51fa9f1c5cf
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1332,16 +1332,27 @@ begin
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  perform private.close_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
   perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
+
+-- object function private.close_runs(uuid[],text) sha256:8c3da133f407a640
+-- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.close_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
+    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
 
 -- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.

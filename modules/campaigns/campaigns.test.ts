@@ -70,14 +70,33 @@ it("a draft is created with its steps, read, listed, changed, cloned and deleted
 it("a clone copies branches with what stands in them", async () => {
   const steps = [
     ONE_EMAIL[0],
-    { kind: "condition", rules: [{ if: "opened" }], branches: { yes: [{ kind: "task", title: "Call" }, { kind: "end", goal: "Called" }], no: [{ kind: "wait", days: 2 }] } },
+    {
+      kind: "condition",
+      rules: [{ if: "opened" }],
+      branches: {
+        yes: [
+          { kind: "task", title: "Call" },
+          { kind: "end", goal: "Called" },
+        ],
+        no: [{ kind: "wait", days: 2 }],
+      },
+    },
     { subject: "", body: "Again" },
   ];
   const { tenant, id } = await draft({ steps });
   const copy = await tenant.api("POST", `/campaigns/${id}/clone`);
   expect(copy.body.steps).toMatchObject([
     { kind: "email" },
-    { kind: "condition", branches: { yes: [{ kind: "task", title: "Call" }, { kind: "end", goal: "Called" }], no: [{ kind: "wait", days: 2 }] } },
+    {
+      kind: "condition",
+      branches: {
+        yes: [
+          { kind: "task", title: "Call" },
+          { kind: "end", goal: "Called" },
+        ],
+        no: [{ kind: "wait", days: 2 }],
+      },
+    },
     { kind: "email", body: "Again" },
   ]);
   const [row] = await t.sql`
@@ -101,19 +120,35 @@ it("422 names the field and the fix", async () => {
   });
   expect((await errors({ steps: [{ body: "x" }] }))[0]).toMatchObject({ pointer: "/steps/0/subject" });
   expect((await errors({ steps: [step, step] }))[0]).toMatchObject({ pointer: "/steps/1/id" });
-  expect((await errors({ steps: [{ ...step, id: crypto.randomUUID() }] }))[0]).toMatchObject({ pointer: "/steps/0/id" });
-  const branching = { kind: "condition", rules: [{ if: "opened" }], branches: { yes: [{ ...step, id: crypto.randomUUID() }] } };
+  expect((await errors({ steps: [{ ...step, id: crypto.randomUUID() }] }))[0]).toMatchObject({
+    pointer: "/steps/0/id",
+  });
+  const branching = {
+    kind: "condition",
+    rules: [{ if: "opened" }],
+    branches: { yes: [{ ...step, id: crypto.randomUUID() }] },
+  };
   expect((await errors({ steps: [step, branching] }))[0]).toMatchObject({ pointer: "/steps/1/branches/yes/0/id" });
   for (const time_zone of ["Mars/Olympus", "+02:00", ""])
     expect((await errors({ settings: { time_zone } }))[0]).toMatchObject({ pointer: "/settings/time_zone" });
-  expect((await errors({ settings: { window: { days: [8], start: "09:00", end: "17:00" } } }))[0]!.pointer).toBe("/settings/window/days/0");
-  expect((await errors({ settings: { window: { days: [1], start: "17:00", end: "09:00" } } }))[0]!.pointer).toBe("/settings/window/end");
+  expect((await errors({ settings: { window: { days: [8], start: "09:00", end: "17:00" } } }))[0]!.pointer).toBe(
+    "/settings/window/days/0",
+  );
+  expect((await errors({ settings: { window: { days: [1], start: "17:00", end: "09:00" } } }))[0]!.pointer).toBe(
+    "/settings/window/end",
+  );
   expect((await errors({ settings: { skip_dates: ["2026-02-30"] } }))[0]!.pointer).toBe("/settings/skip_dates/0");
-  expect((await errors({ sender_ids: [campaign.senders[0].id, crypto.randomUUID()] }))[0]!.pointer).toBe("/sender_ids/1");
+  expect((await errors({ sender_ids: [campaign.senders[0].id, crypto.randomUUID()] }))[0]!.pointer).toBe(
+    "/sender_ids/1",
+  );
   expect((await errors({ list_id: crypto.randomUUID() }))[0]!.pointer).toBe("/list_id");
   expect((await errors({ segment_id: crypto.randomUUID(), list_id: null }))[0]!.pointer).toBe("/segment_id");
   // Nothing of a refused change stays.
-  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({ steps: campaign.steps, senders: campaign.senders, version: 1 });
+  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({
+    steps: campaign.steps,
+    senders: campaign.senders,
+    version: 1,
+  });
 });
 
 it("a subject cannot carry a header", async () => {
@@ -143,7 +178,11 @@ it("steps that swap places keep their ids", async () => {
 it("a draft's steps are replaced; a change of a running campaign's makes the next version; the same steps change nothing", async () => {
   const { tenant, id, campaign } = await draft();
   const versions = async () =>
-    (await t.sql<{ number: number }[]>`select number from public.sequence_versions where campaign_id = ${id} order by number`).map((v) => v.number);
+    (
+      await t.sql<
+        { number: number }[]
+      >`select number from public.sequence_versions where campaign_id = ${id} order by number`
+    ).map((v) => v.number);
   const put = (steps: unknown) => tenant.api("PUT", `/campaigns/${id}/steps`, { steps });
   expect((await put([{ ...campaign.steps[0], subject: "Other" }])).body.steps).toHaveLength(1);
   // A step that a draft lost is gone: its id is not taken back.
@@ -153,7 +192,10 @@ it("a draft's steps are replaced; a change of a running campaign's makes the nex
   expect((await tenant.api("POST", `/campaigns/${id}/start`)).status).toBe(200);
   expect((await put(rewritten.steps)).body.version).toBe(1);
   const next = (await put([...rewritten.steps, { subject: "", body: "Again" }])).body;
-  expect(next).toMatchObject({ version: 2, steps: [{ id: rewritten.steps[0].id }, { id: rewritten.steps[1].id }, { body: "Again" }] });
+  expect(next).toMatchObject({
+    version: 2,
+    steps: [{ id: rewritten.steps[0].id }, { id: rewritten.steps[1].id }, { body: "Again" }],
+  });
   expect(await versions()).toEqual([1, 2]);
   expect((await put([])).body.errors[0]).toMatchObject({ pointer: "/steps" });
 });
@@ -223,7 +265,10 @@ it("pause holds queued messages, resume lets them go, stop takes them back", asy
   const stopped = await tenant.api("POST", `/campaigns/${id}/stop`);
   expect(stopped.body).toMatchObject({ status: "stopped", counts: { sent: 1 } });
   await settlePlans(t, tenant);
-  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({ status: "stopped", counts: { pending: 0, sent: 1 } });
+  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({
+    status: "stopped",
+    counts: { pending: 0, sent: 1 },
+  });
   expect((await messagesOf(t, id)).map((m) => [m.to_address, m.status])).toEqual([
     ["ada@acme.test", "sent"],
     ["bob@acme.test", "cancelled"],
@@ -241,7 +286,9 @@ it("a pause says how many a provider has already, holds the rest where the queue
   const { id, connectionId } = await startedCampaign(t, tenant, [...TWO, { email: "cy@acme.test" }]);
   await settlePlans(t, tenant);
   // One is at the provider when the campaign is paused.
-  const taken = await tenant.run(async (ctx) => [...(await ctx.db<{ id: string }[]>`select id from private.claim_messages(1, 60, ${connectionId})`)]);
+  const taken = await tenant.run(async (ctx) => [
+    ...(await ctx.db<{ id: string }[]>`select id from private.claim_messages(1, 60, ${connectionId})`),
+  ]);
   const paused = await tenant.api("POST", `/campaigns/${id}/pause`);
   expect(paused.body).toMatchObject({ in_flight: 1, campaign: { id, status: "paused" } });
   await tenant.run((ctx) => ctx.db`select private.apply_guards()`);
@@ -251,9 +298,17 @@ it("a pause says how many a provider has already, holds the rest where the queue
     ["held", "campaign_paused", null],
   ]);
   for (const lead of (await tenant.api("GET", `/campaigns/${id}/leads`)).body.data)
-    expect(lead).toMatchObject({ waits_for: "campaign", next_at: null, reason_code: "campaign_paused", reason: "The campaign is paused." });
+    expect(lead).toMatchObject({
+      waits_for: "campaign",
+      next_at: null,
+      reason_code: "campaign_paused",
+      reason: "The campaign is paused.",
+    });
   // What was at the provider settles as usual.
-  await tenant.run((ctx) => ctx.db`select private.settle_messages(${ctx.db.json([{ id: taken[0]!.id, outcome: "sent", provider_message_id: "p" }])})`);
+  await tenant.run(
+    (ctx) =>
+      ctx.db`select private.settle_messages(${ctx.db.json([{ id: taken[0]!.id, outcome: "sent", provider_message_id: "p" }])})`,
+  );
   await settlePlans(t, tenant);
   expect(await sendAll(tenant, connectionId)).toBe(0);
   expect((await tenant.api("POST", `/campaigns/${id}/resume`)).body.status).toBe("running");
@@ -271,7 +326,8 @@ it("a stop ends people in portions behind the answer, and nothing leaves meanwhi
   expect((await tenant.api("POST", `/campaigns/${id}/stop`)).body.status).toBe("stopped");
   expect(await sendAll(tenant, connectionId)).toBe(0);
   await settlePlans(t, tenant);
-  const rows = await t.sql`select status, reason, count(*)::int as n from public.enrollments where campaign_id = ${id} group by 1, 2`;
+  const rows =
+    await t.sql`select status, reason, count(*)::int as n from public.enrollments where campaign_id = ${id} group by 1, 2`;
   expect([...rows]).toEqual([{ status: "stopped", reason: "campaign_stopped", n: 1300 }]);
 });
 
@@ -317,14 +373,21 @@ it("a campaign in which somebody has a task to do, or lacks a value, is not over
   const tenant = await t.tenant();
   const { id } = await startedCampaign(t, tenant, [TWO[0]!, { email: "nameless@acme.test" }], {
     steps: [
-      { kind: "condition", rules: [{ if: "matches", filter: { field: "first_name", op: "eq", value: "Ada" } }], branches: { yes: [{ kind: "task", title: "Call" }, { kind: "end" }] } },
+      {
+        kind: "condition",
+        rules: [{ if: "matches", filter: { field: "first_name", op: "eq", value: "Ada" } }],
+        branches: { yes: [{ kind: "task", title: "Call" }, { kind: "end" }] },
+      },
       { subject: "Hello {{firstName}}", body: "b" },
     ],
   });
   await settlePlans(t, tenant);
   expect((await enrollmentsOf(t, id)).map((e) => e.status)).toEqual(["task", "blocked"]);
   await t.sql`select private.finish_campaigns()`;
-  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({ status: "running", counts: { pending: 2, blocked: 1, tasks: 1 } });
+  expect((await tenant.api("GET", `/campaigns/${id}`)).body).toMatchObject({
+    status: "running",
+    counts: { pending: 2, blocked: 1, tasks: 1 },
+  });
 });
 
 it("people added at the moment a campaign ends are in a running campaign, or are refused", async () => {

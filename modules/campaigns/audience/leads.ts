@@ -48,8 +48,15 @@ const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
 };
 
 /** What somebody who is active waits for, from when on it goes on, and the reason as a code. */
-function waiting(r: LeadRow, now: Date): { waits_for: z.input<typeof EnrollmentSchema>["waits_for"]; next_at: Date | null; code: string | null } {
-  const as = (waits_for: z.input<typeof EnrollmentSchema>["waits_for"], next_at: Date | null, code: string | null) => ({ waits_for, next_at, code });
+function waiting(
+  r: LeadRow,
+  now: Date,
+): { waits_for: z.input<typeof EnrollmentSchema>["waits_for"]; next_at: Date | null; code: string | null } {
+  const as = (waits_for: z.input<typeof EnrollmentSchema>["waits_for"], next_at: Date | null, code: string | null) => ({
+    waits_for,
+    next_at,
+    code,
+  });
   if (r.status === "task") return as("task", null, null);
   if (r.status === "blocked") return as("value", null, r.reason);
   if (r.status !== "waiting" && r.status !== "sending") return as(null, null, r.reason);
@@ -72,7 +79,12 @@ const toLead =
   (r: LeadRow): z.input<typeof EnrollmentSchema> => {
     const { waits_for, next_at, code } = waiting(r, now);
     const text = reasonText(code);
-    const about = code === "sender_limit" && r.limit_sender ? ` (${r.limit_sender})` : r.reason_detail && code === r.reason ? ` ${r.reason_detail}` : "";
+    const about =
+      code === "sender_limit" && r.limit_sender
+        ? ` (${r.limit_sender})`
+        : r.reason_detail && code === r.reason
+          ? ` ${r.reason_detail}`
+          : "";
     return {
       id: r.id,
       contact: { id: r.contact_id, email: r.email, full_name: r.full_name },
@@ -122,7 +134,7 @@ async function loadLeads(
     )
     select p.*, v.kind as event_kind, v.at as event_at, n.step_id, n.kind as step_kind, sv.number as version, k.status as campaign_status,
       case when not private.in_window(k.settings, kernel.now()) then private.next_opening(k.settings, kernel.now()) end as opens_at,
-      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.opens_at as limit_until, room.address as limit_sender
+      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.until as limit_until, room.address as limit_sender
     from page p
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = p.campaign_id
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = p.node_id
@@ -132,12 +144,13 @@ async function loadLeads(
       where p.status = 'sending' and m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out'
       order by m.created_at desc limit 1) msg on true
     left join lateral (
-      -- The sender that has room first; of a person who knows one already, that one.
-      select r.opens_at, s.address from rooms r
+      -- The sender that has room first; of a person who knows one already, that one. A written message has its place in the queue.
+      select l.until, s.address from rooms r
+      cross join lateral (select case when p.status = 'sending' then r.opens_at else r.renews_at end as until) l
       join public.campaign_senders cs on cs.tenant_id = (select kernel.tenant()) and cs.campaign_id = p.campaign_id and cs.sender_id = r.sender_id
       join public.senders s on s.tenant_id = (select kernel.tenant()) and s.id = r.sender_id
       where r.action = p.action and (p.sender_id is null or r.sender_id = p.sender_id)
-      order by r.opens_at nulls first limit 1) room on true
+      order by l.until nulls first limit 1) room on true
     left join lateral (
       select ev.kind, ev.at from public.messages m
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot
@@ -166,7 +179,11 @@ async function loadLeads(
 }
 
 /** One person of a campaign as the API tells of them; null when they are not in it. */
-export async function loadLead(ctx: Ctx, campaignId: string, id: string): Promise<z.input<typeof EnrollmentSchema> | null> {
+export async function loadLead(
+  ctx: Ctx,
+  campaignId: string,
+  id: string,
+): Promise<z.input<typeof EnrollmentSchema> | null> {
   const [row] = await loadLeads(ctx, campaignId, { id, limit: 1 });
   return row ? toLead(ctx.now)(row) : null;
 }
@@ -273,7 +290,10 @@ export const retryBlocked = defineOperation({
   description: "After their missing values were filled in. Who still lacks one is blocked again.",
   permission: "campaigns:write",
   input: byId,
-  output: z.object({ retried: z.number().int(), more: z.boolean().describe("Whether the rest follows behind the answer.") }),
+  output: z.object({
+    retried: z.number().int(),
+    more: z.boolean().describe("Whether the rest follows behind the answer."),
+  }),
   async handle(ctx, { id }) {
     const campaign = await campaignRow(ctx, id, "share");
     if (campaign.status !== "running" && campaign.status !== "paused") {

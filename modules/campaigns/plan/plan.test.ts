@@ -103,7 +103,12 @@ it("who lacks a value is blocked with its name, and goes on after it was filled 
   ]);
   const leads = (await tenant.api("GET", `/campaigns/${id}/leads?search=a@x.test`)).body.data;
   expect(leads).toMatchObject([
-    { waits_for: "value", next_at: null, reason_code: "missing_value", reason: expect.stringMatching(/no value.*title/) },
+    {
+      waits_for: "value",
+      next_at: null,
+      reason_code: "missing_value",
+      reason: expect.stringMatching(/no value.*title/),
+    },
   ]);
   const fixed = await tenant.api("PATCH", `/contacts/${contactIds[1]}`, { first_name: "Bea", title: "CEO" });
   expect(fixed.status).toBe(200);
@@ -233,7 +238,12 @@ it("steps edited while paused: what was planned is written again, people keep th
     ],
   });
   expect(edited.status).toBe(200);
-  expect([edited.body.version, edited.body.steps[0].id, edited.body.steps[2].id, edited.body.steps[5].id]).toEqual([2, one!.id, wait!.id, two!.id]);
+  expect([edited.body.version, edited.body.steps[0].id, edited.body.steps[2].id, edited.body.steps[5].id]).toEqual([
+    2,
+    one!.id,
+    wait!.id,
+    two!.id,
+  ]);
   await settlePlans(t, tenant);
   await tenant.api("POST", `/campaigns/${id}/resume`);
   await settlePlans(t, tenant);
@@ -247,14 +257,19 @@ it("steps edited while paused: what was planned is written again, people keep th
   ]);
   const why = (await tenant.api("GET", `/campaigns/${id}/leads/${(await enrollmentsOf(t, id))[0]!.id}/why`)).body;
   expect(why.lead.version).toBe(2);
-  expect(why.history.map((h: { verdict: string; reason_code: string | null }) => [h.verdict, h.reason_code])).toContainEqual(["moved", "moved"]);
+  expect(
+    why.history.map((h: { verdict: string; reason_code: string | null }) => [h.verdict, h.reason_code]),
+  ).toContainEqual(["moved", "moved"]);
 });
 
 it("with people: stay, those on the way finish the version they follow, and new people follow the next", async () => {
   const tenant = await t.tenant();
   const { id, steps, connectionId } = await startedCampaign(t, tenant, TWO.slice(0, 1));
   await settlePlans(t, tenant);
-  const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, { steps: [{ ...steps[0], subject: "New {{firstName}}" }], people: "stay" });
+  const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, {
+    steps: [{ ...steps[0], subject: "New {{firstName}}" }],
+    people: "stay",
+  });
   expect(edited.body.version).toBe(2);
   const { contactIds } = await giveList(t, tenant, TWO.slice(1));
   expect((await tenant.api("POST", `/campaigns/${id}/leads`, { contact_ids: contactIds })).body.added).toBe(1);
@@ -271,7 +286,9 @@ it("with people: stay, those on the way finish the version they follow, and new 
     ["ada@acme.test", "sending", "email"],
     ["bob@acme.test", "finished", "email"],
   ]);
-  expect((await messagesOf(t, id)).filter((m) => m.status === "queued").map((m) => m.subject)).toEqual(["Re: Hello Ada"]);
+  expect((await messagesOf(t, id)).filter((m) => m.status === "queued").map((m) => m.subject)).toEqual([
+    "Re: Hello Ada",
+  ]);
 });
 
 it("a step removed while paused moves everybody's place with it, and a new wait counts from the last message", async () => {
@@ -290,7 +307,9 @@ it("a step removed while paused moves everybody's place with it, and a new wait 
   }
   await settlePlans(t, tenant);
   await tenant.api("POST", `/campaigns/${id}/pause`);
-  const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, { steps: [steps[1], { ...steps[2], hours: 10 }, steps[3]] });
+  const edited = await tenant.api("PUT", `/campaigns/${id}/steps`, {
+    steps: [steps[1], { ...steps[2], hours: 10 }, steps[3]],
+  });
   expect(edited.status).toBe(200);
   await settlePlans(t, tenant);
   await tenant.api("POST", `/campaigns/${id}/resume`);
@@ -324,7 +343,11 @@ it("a step that a person had and that lies ahead again does not happen twice, an
   const tenant = await t.tenant();
   const { id, steps, connectionId } = await startedCampaign(t, tenant, TWO.slice(0, 1), {
     steps: [
-      { kind: "condition", rules: [{ if: "has_address", channel: "email" }], branches: { yes: [{ subject: "Yes", body: "b" }], no: [{ subject: "No", body: "b" }] } },
+      {
+        kind: "condition",
+        rules: [{ if: "has_address", channel: "email" }],
+        branches: { yes: [{ subject: "Yes", body: "b" }], no: [{ subject: "No", body: "b" }] },
+      },
       { kind: "wait", days: 1 },
       { subject: "Last", body: "b" },
     ],
@@ -342,7 +365,8 @@ it("a step that a person had and that lies ahead again does not happen twice, an
     ["Last", "queued"],
     ["Yes", "sent"],
   ]);
-  const [run] = await t.sql`select count(*)::int as n from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${id} and r.step_id = ${condition!.id}`;
+  const [run] =
+    await t.sql`select count(*)::int as n from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${id} and r.step_id = ${condition!.id}`;
   expect(run!.n).toBe(1);
 });
 

@@ -77,7 +77,9 @@ describe("a wait until a weekday and time", () => {
 
   it("follows the rest of the wait", () => {
     expect(until({ days: 3, ...monday9 }, "2026-06-05T10:00:00Z")).toBe("2026-06-15T07:00:00.000Z");
-    expect(until({ hours: 48, until: { weekday: 3, time: "08:00" } }, "2026-06-01T10:00:00Z")).toBe("2026-06-10T06:00:00.000Z");
+    expect(until({ hours: 48, until: { weekday: 3, time: "08:00" } }, "2026-06-01T10:00:00Z")).toBe(
+      "2026-06-10T06:00:00.000Z",
+    );
   });
 
   it("is the time on the clock after a change of it, both ways", () => {
@@ -92,7 +94,14 @@ describe("a wait until a weekday and time", () => {
 
 it("no wait ends before it begins, and days and until end at the time of day they name, all year round in every kind of zone", () => {
   let shifted = 0;
-  for (const zone of [BERLIN, "America/New_York", "Asia/Kolkata", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia"]) {
+  for (const zone of [
+    BERLIN,
+    "America/New_York",
+    "Asia/Kolkata",
+    "Africa/Cairo",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+  ]) {
     const format = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
     for (let n = 0; n < 1300; n++) {
       const from = new Date(Date.UTC(2026, 0, 1, 0, 10) + n * 7 * 3_600_000);
@@ -110,9 +119,17 @@ it("no wait ends before it begins, and days and until end at the time of day the
 });
 
 it("a wait without a length is refused", () => {
-  const faults = (config: object) => waitStep.check!(waitStep.config.parse(config), { customKeys: new Set(), first: false });
+  const faults = (config: object) =>
+    waitStep.check!(waitStep.config.parse(config), { customKeys: new Set(), first: false });
   expect(faults({})).toMatchObject([{ field: "hours", level: "error", id: "wait_empty" }]);
-  for (const config of [{ hours: 1 }, { days: 1 }, { business_days: 1 }, { until: { time: "09:00" } }]) expect(faults(config)).toEqual([]);
-  for (const config of [{ hours: -1 }, { days: 1.5 }, { days: 366 }, { until: { weekday: 8, time: "09:00" } }, { until: { weekday: 1, time: "9:00" } }])
+  for (const config of [{ hours: 1 }, { days: 1 }, { business_days: 1 }, { until: { time: "09:00" } }])
+    expect(faults(config)).toEqual([]);
+  for (const config of [
+    { hours: -1 },
+    { days: 1.5 },
+    { days: 366 },
+    { until: { weekday: 8, time: "09:00" } },
+    { until: { weekday: 1, time: "9:00" } },
+  ])
     expect(waitStep.config.safeParse(config).success, JSON.stringify(config)).toBe(false);
 });

@@ -14,7 +14,11 @@ const CALL = {
   note: "Ask about the offer",
   outcomes: ["reached", "no_answer"],
   due_in_hours: 48,
-  branches: { reached: [{ kind: "end", goal: "Meeting" }], no_answer: [{ subject: "I called", body: "b" }], skipped: [{ subject: "Instead", body: "b" }] },
+  branches: {
+    reached: [{ kind: "end", goal: "Meeting" }],
+    no_answer: [{ subject: "I called", body: "b" }],
+    skipped: [{ subject: "Instead", body: "b" }],
+  },
 };
 const STEPS = [CALL, { kind: "wait", days: 1 }];
 
@@ -25,7 +29,14 @@ async function calls(people = THREE, input: Record<string, unknown> = {}) {
   const list = async (query = "") => {
     const { body, status } = await tenant.api("GET", `/tasks?limit=100${query}`);
     expect(status, JSON.stringify(body)).toBe(200);
-    return body.data as { id: string; status: string; contact: { email: string }; enrollment_id: string; due_at: string; created_at: string }[];
+    return body.data as {
+      id: string;
+      status: string;
+      contact: { email: string };
+      enrollment_id: string;
+      due_at: string;
+      created_at: string;
+    }[];
   };
   const taskOf = async (name: string) => (await list()).find((x) => x.contact.email.startsWith(name))!;
   return { tenant, ...campaign, list, taskOf };
@@ -61,9 +72,17 @@ it("the sequence goes on by the branch of what came of it", async () => {
   const [ada, bob, cy] = [await taskOf("ada"), await taskOf("bob"), await taskOf("cy")];
   const finish = (task: { id: string }, body: object) => tenant.api("POST", `/tasks/${task.id}/finish`, body);
   const unknown = await finish(ada, { outcome: "won" });
-  expect([unknown.status, unknown.body.errors[0]]).toEqual([422, { pointer: "/outcome", detail: "must be one of reached, no_answer, skipped" }]);
+  expect([unknown.status, unknown.body.errors[0]]).toEqual([
+    422,
+    { pointer: "/outcome", detail: "must be one of reached, no_answer, skipped" },
+  ]);
   const done = await finish(ada, { outcome: "reached", result: "Meeting on Monday" });
-  expect(done.body).toMatchObject({ status: "done", outcome: "reached", result: "Meeting on Monday", finished_by: tenant.owner.email });
+  expect(done.body).toMatchObject({
+    status: "done",
+    outcome: "reached",
+    result: "Meeting on Monday",
+    finished_by: tenant.owner.email,
+  });
   expect((await finish(bob, { outcome: "no_answer" })).body).toMatchObject({ status: "done", outcome: "no_answer" });
   expect((await finish(cy, { outcome: "skipped" })).body).toMatchObject({ status: "skipped", outcome: "skipped" });
   await settlePlans(t, tenant);
@@ -76,7 +95,8 @@ it("the sequence goes on by the branch of what came of it", async () => {
     ["bob@acme.test", "I called"],
     ["cy@acme.test", "Instead"],
   ]);
-  const runs = await t.sql`select r.outcome, r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id
+  const runs =
+    await t.sql`select r.outcome, r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id
     where e.campaign_id = ${id} and e.contact_id = (select c.id from public.contacts c where c.tenant_id = ${tenant.id} and c.email = 'ada@acme.test') order by r.id`;
   expect([...runs]).toEqual([
     { outcome: "reached", state: "done" },
@@ -107,19 +127,27 @@ it("a task whose sequence ends is cancelled and cannot be finished any more", as
   const { tenant, id, taskOf, list } = await calls();
   const [ada, bob] = [await taskOf("ada"), await taskOf("bob")];
   expect((await tenant.api("POST", `/campaigns/${id}/leads/${ada.enrollment_id}/stop`)).status).toBe(200);
-  expect((await tenant.api("GET", `/tasks/${ada.id}`)).body).toMatchObject({ status: "cancelled", result: "stopped_by_person" });
+  expect((await tenant.api("GET", `/tasks/${ada.id}`)).body).toMatchObject({
+    status: "cancelled",
+    result: "stopped_by_person",
+  });
   expect((await tenant.api("POST", `/tasks/${ada.id}/finish`, { outcome: "reached" })).status).toBe(409);
   expect((await tenant.api("PATCH", `/tasks/${ada.id}`, { due_at: null })).status).toBe(409);
   expect((await tenant.api("POST", `/campaigns/${id}/stop`)).status).toBe(200);
   await settlePlans(t, tenant);
   expect(await list()).toEqual([]);
-  expect((await tenant.api("GET", `/tasks/${bob.id}`)).body).toMatchObject({ status: "cancelled", result: "campaign_stopped" });
+  expect((await tenant.api("GET", `/tasks/${bob.id}`)).body).toMatchObject({
+    status: "cancelled",
+    result: "campaign_stopped",
+  });
 });
 
 it("a task that is finished while the campaign is paused moves nobody before it goes on", async () => {
   const { tenant, id, taskOf } = await calls(THREE.slice(0, 1));
   await tenant.api("POST", `/campaigns/${id}/pause`);
-  expect((await tenant.api("POST", `/tasks/${(await taskOf("ada")).id}/finish`, { outcome: "no_answer" })).status).toBe(200);
+  expect((await tenant.api("POST", `/tasks/${(await taskOf("ada")).id}/finish`, { outcome: "no_answer" })).status).toBe(
+    200,
+  );
   await settlePlans(t, tenant);
   expect(await messagesOf(t, id)).toEqual([]);
   await tenant.api("POST", `/campaigns/${id}/resume`);
@@ -134,15 +162,22 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   const stranger = await tenant.api("PATCH", `/tasks/${cy.id}`, { assignee_id: crypto.randomUUID() });
   expect([stranger.status, stranger.body.errors[0].pointer]).toEqual([422, "/assignee_id"]);
   const soon = new Date(Date.now() + 60_000).toISOString();
-  expect((await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at: soon, assignee_id: member.userId })).body).toMatchObject({ due_at: soon, assignee_id: member.userId });
+  expect(
+    (await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at: soon, assignee_id: member.userId })).body,
+  ).toMatchObject({ due_at: soon, assignee_id: member.userId });
   // Null: from when it was given.
-  expect((await tenant.api("PATCH", `/tasks/${ada.id}`, { due_at: null })).body).toMatchObject({ due_at: null, assignee_id: null });
+  expect((await tenant.api("PATCH", `/tasks/${ada.id}`, { due_at: null })).body).toMatchObject({
+    due_at: null,
+    assignee_id: null,
+  });
   const names = (tasks: { contact: { email: string } }[]) => tasks.map((x) => x.contact.email.split("@")[0]);
   expect(names(await list())).toEqual(["ada", "cy", "bob"]);
   const seen: string[] = [];
   for (let cursor: string | null = ""; cursor !== null;) {
-    const page: { data: { contact: { email: string } }[]; next_cursor: string | null } = (await tenant.api("GET", `/tasks?limit=1&cursor=${cursor}`)).body;
-    seen.push(...names(page.data) as string[]);
+    const page: { data: { contact: { email: string } }[]; next_cursor: string | null } = (
+      await tenant.api("GET", `/tasks?limit=1&cursor=${cursor}`)
+    ).body;
+    seen.push(...(names(page.data) as string[]));
     cursor = page.next_cursor;
   }
   expect(seen).toEqual(["ada", "cy", "bob"]);
