@@ -1105,29 +1105,17 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
--- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
--- known outside. Returns whose they were.
-create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
-language sql volatile set search_path = '' as $$
-  delete from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
-    and m.status in ('queued', 'held') and m.attempts = 0
-  returning m.enrollment_id, m.step_run_id
-$$;
-grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
-
--- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
+-- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1506,45 +1494,7 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.count_enrollments() sha256:38944af3def9efe4
--- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
--- counters. Of a tenant that is being deleted nothing is counted.
-create or replace function private.count_enrollments() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if tg_op = 'INSERT' then
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
-  elsif tg_op = 'UPDATE' then
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
-    from (
-      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
-      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
-    ) x
-    where exists (select from public.tenants t where t.id = x.tenant_id)
-    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
-  else
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
-    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
-  end if;
-  return null;
-end $$;
-
--- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
--- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
-create or replace function private.recount_enrollments(team uuid) returns void
-language plpgsql volatile set search_path = '' as $$
-begin
-  lock table public.enrollments in share row exclusive mode;
-  perform kernel.reset_counters(team, array['enrollments']);
-  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
-  where r.tenant_id = team group by 1, 4, 5;
-end $$;
-
--- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:5781a51fa9f1c5cf
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1565,16 +1515,27 @@ begin
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  perform private.close_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
   perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
+
+-- object function private.close_runs(uuid[],text) sha256:8c3da133f407a640
+-- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.close_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
+    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
 
 -- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
@@ -1625,18 +1586,18 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;
@@ -1745,11 +1706,12 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:2db6d23e70f1a84e
+-- object function private.sender_rooms(text[]) sha256:63bd96e3eac19ab3
 -- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
--- without end. Only senders that can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+-- in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for limits whose
+-- last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end. Only senders that
+-- can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,
@@ -1772,13 +1734,14 @@ language sql stable set search_path = '' as $$
     select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - (
-      select pg_catalog.count(*) from (
-        select from public.messages m
-        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
-        limit greatest(0, b.rest)) q))::int,
-    b.opens_at
-  from bounds b
+  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+    case when b.rest <= q.n then coalesce(b.opens_at, (
+      select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
+  from bounds b cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+      limit greatest(0, b.rest)) x) q
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 

@@ -134,7 +134,7 @@ async function loadLeads(
     )
     select p.*, v.kind as event_kind, v.at as event_at, n.step_id, n.kind as step_kind, sv.number as version, k.status as campaign_status,
       case when not private.in_window(k.settings, kernel.now()) then private.next_opening(k.settings, kernel.now()) end as opens_at,
-      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.opens_at as limit_until, room.address as limit_sender
+      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.until as limit_until, room.address as limit_sender
     from page p
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = p.campaign_id
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = p.node_id
@@ -144,12 +144,13 @@ async function loadLeads(
       where p.status = 'sending' and m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out'
       order by m.created_at desc limit 1) msg on true
     left join lateral (
-      -- The sender that has room first; of a person who knows one already, that one.
-      select r.opens_at, s.address from rooms r
+      -- The sender that has room first; of a person who knows one already, that one. A written message has its place in the queue.
+      select l.until, s.address from rooms r
+      cross join lateral (select case when p.status = 'sending' then r.opens_at else r.renews_at end as until) l
       join public.campaign_senders cs on cs.tenant_id = (select kernel.tenant()) and cs.campaign_id = p.campaign_id and cs.sender_id = r.sender_id
       join public.senders s on s.tenant_id = (select kernel.tenant()) and s.id = r.sender_id
       where r.action = p.action and (p.sender_id is null or r.sender_id = p.sender_id)
-      order by r.opens_at nulls first limit 1) room on true
+      order by l.until nulls first limit 1) room on true
     left join lateral (
       select ev.kind, ev.at from public.messages m
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot

@@ -16,8 +16,8 @@ export function messageStep(channel: AnyChannel, action: string, label: string):
     action,
     config: channel.template,
     branches: () => ["next"],
-    check: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).faults,
-    uses: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).uses,
+    check: (config, env) => channel.compile(config as never, env).faults,
+    uses: (config, env) => channel.compile(config as never, env).uses,
     plan: (runs, ctx) => planMessages(channel, action, runs, ctx),
   });
 }
