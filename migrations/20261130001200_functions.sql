@@ -1105,6 +1105,18 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
+language sql volatile set search_path = '' as $$
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
 -- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
@@ -1493,6 +1505,44 @@ begin
   return pg_catalog.cardinality(rows);
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
+
+-- object function private.count_enrollments() sha256:38944af3def9efe4
+-- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
+-- counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_enrollments() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
+    from (
+      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
+      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
+    ) x
+    where exists (select from public.tenants t where t.id = x.tenant_id)
+    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
+-- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_enrollments(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.enrollments in share row exclusive mode;
+  perform kernel.reset_counters(team, array['enrollments']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
+  where r.tenant_id = team group by 1, 4, 5;
+end $$;
 
 -- object function private.end_enrollments(uuid[],text,text,text) sha256:5781a51fa9f1c5cf
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
