@@ -3,6 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { requireAudience } from "./audience/audience.ts";
+import { campaignsRetry } from "./audience/retry.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
 import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
 import { beginMoving } from "./sequence/move.ts";
@@ -32,6 +33,8 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
       insert into public.campaign_senders as cs (tenant_id, campaign_id, sender_id, position)
       select ${tenantId}::uuid, ${campaignId}::uuid, s.id, s.n from unnest(${ids}::uuid[]) with ordinality s (id, n)
       on conflict (tenant_id, campaign_id, sender_id) do update set position = excluded.position where cs.position <> excluded.position`;
+  // Who was blocked because nobody could send tries again.
+  if (began) await ctx.enqueue(campaignsRetry, { tenant_id: tenantId, campaign_id: campaignId });
 }
 
 export const People = z
