@@ -18,7 +18,12 @@ describe("a person is added again", () => {
       expect(body).toMatchObject({ added: 0, already_in: 1 });
     }
     await k.go();
-    expect(await k.lead()).toMatchObject({ id: before.id, status: "waiting", step_id: before.step_id, next_at: before.next_at });
+    expect(await k.lead()).toMatchObject({
+      id: before.id,
+      status: "waiting",
+      step_id: before.step_id,
+      next_at: before.next_at,
+    });
     expect(await k.sent()).toEqual(["A"]);
   });
 
@@ -27,7 +32,8 @@ describe("a person is added again", () => {
     const k = await story(t, tenant, [email("A"), email("B")]);
     await k.go();
     expect((await k.lead()).status).toBe("finished");
-    const again = (restart: boolean) => tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds, restart });
+    const again = (restart: boolean) =>
+      tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds, restart });
     expect((await again(false)).body).toMatchObject({ added: 0, already_in: 1 });
     await k.go();
     expect(await k.sent()).toEqual(["A", "B"]);
@@ -44,15 +50,21 @@ describe("a person is added again", () => {
     // The first run's message is at the provider while they are stopped and started again.
     const [first] = await claim(tenant, k.connectionId);
     expect((await tenant.api("POST", `/campaigns/${k.id}/leads/${(await k.lead()).id}/stop`)).status).toBe(200);
-    expect((await tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds })).body).toMatchObject({ added: 0, already_in: 1 });
-    expect((await tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds, restart: true })).body).toMatchObject({ added: 1 });
+    expect((await tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds })).body).toMatchObject({
+      added: 0,
+      already_in: 1,
+    });
+    expect(
+      (await tenant.api("POST", `/campaigns/${k.id}/leads`, { contact_ids: k.contactIds, restart: true })).body,
+    ).toMatchObject({ added: 1 });
     await k.plan();
     await settle(tenant, [first!.id], "sent");
     await settlePlans(t, tenant);
     expect(await k.lead()).toMatchObject({ status: "sending", step_id: k.steps[0]!.id, waits_for: "message" });
     await k.go();
     expect(await k.lead()).toMatchObject({ status: "waiting", step_id: k.steps[1]!.id, waits_for: "time" });
-    const open = await t.sql`select 1 from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
+    const open =
+      await t.sql`select 1 from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
     expect(open).toHaveLength(0);
   });
 
@@ -67,7 +79,11 @@ describe("a person is added again", () => {
     await settle(tenant, [first!.id], "retry");
     const taken = await claim(tenant, k.connectionId);
     expect(taken.map((m) => m.id)).not.toContain(first!.id);
-    await settle(tenant, taken.map((m) => m.id), "sent");
+    await settle(
+      tenant,
+      taken.map((m) => m.id),
+      "sent",
+    );
     await applyGuards(tenant);
     await settlePlans(t, tenant);
     expect((await k.messages()).map((m) => [m.subject, m.status]).sort()).toEqual([
@@ -94,7 +110,12 @@ describe("a person is added again", () => {
   it("while it was a draft: they follow the sequence as it was started, however often it was edited", async () => {
     const tenant = await t.tenant();
     const k = await story(t, tenant, [email("A")]);
-    const draft = await tenant.api("POST", "/campaigns", { name: "Draft", sender_ids: [k.senderId], steps: [email("Old")], settings: { exclusive: false } });
+    const draft = await tenant.api("POST", "/campaigns", {
+      name: "Draft",
+      sender_ids: [k.senderId],
+      steps: [email("Old")],
+      settings: { exclusive: false },
+    });
     const person = await tenant.api("POST", "/contacts", { email: "zoe@acme.test" });
     await tenant.api("POST", `/campaigns/${draft.body.id}/leads`, { contact_ids: [person.body.id] });
     const [waiting] = (await tenant.api("GET", `/campaigns/${draft.body.id}/leads`)).body.data;
@@ -102,7 +123,8 @@ describe("a person is added again", () => {
     await tenant.api("PUT", `/campaigns/${draft.body.id}/steps`, { steps: [email("New")] });
     expect((await tenant.api("POST", `/campaigns/${draft.body.id}/start`)).status).toBe(200);
     await k.go();
-    const sent = await t.sql`select subject from public.messages where campaign_id = ${draft.body.id} and status = 'sent'`;
+    const sent =
+      await t.sql`select subject from public.messages where campaign_id = ${draft.body.id} and status = 'sent'`;
     expect(sent.map((m) => m.subject)).toEqual(["New"]);
   });
 });
@@ -164,17 +186,31 @@ describe("a step is moved or deleted under people who wait for it", () => {
     await k.pass(25);
     await k.go();
     expect(await k.sent()).toEqual(["A", "B", "C"]);
-    expect((await k.why()).filter((h) => h.reason_code === "had_already").map((h) => h.step_id)).toEqual([a!.id, b!.id]);
+    expect((await k.why()).filter((h) => h.reason_code === "had_already").map((h) => h.step_id)).toEqual([
+      a!.id,
+      b!.id,
+    ]);
   });
 
   it("a condition that lies ahead again leads the way it led before", async () => {
     const tenant = await t.tenant();
-    const asked = { kind: "condition", rules: [{ if: "has_address", channel: "email" }], branches: { yes: [email("Yes")], no: [email("No")] } };
+    const asked = {
+      kind: "condition",
+      rules: [{ if: "has_address", channel: "email" }],
+      branches: { yes: [email("Yes")], no: [email("No")] },
+    };
     const k = await story(t, tenant, [asked, hours(24), email("End")]);
     await k.go();
     expect(await k.sent()).toEqual(["Yes"]);
     const [condition, wait, end] = k.steps;
-    await k.edit([wait, { ...condition, branches: { yes: [...condition!.branches!.yes!, email("Yes, too")], no: condition!.branches!.no! } }, end]);
+    await k.edit([
+      wait,
+      {
+        ...condition,
+        branches: { yes: [...condition!.branches!.yes!, email("Yes, too")], no: condition!.branches!.no! },
+      },
+      end,
+    ]);
     await k.pass(25);
     await k.go();
     expect(await k.sent()).toEqual(["Yes", "Yes, too", "End"]);
@@ -216,7 +252,8 @@ describe("a step is moved or deleted under people who wait for it", () => {
     expect(await k.sent(taken[0]!.to_address)).toEqual(["A", "B"]);
     expect(await k.sent(taken[1]!.to_address)).toEqual(["B"]);
     expect((await enrollmentsOf(t, k.id)).map((e) => e.status)).toEqual(["finished", "finished"]);
-    const runs = await t.sql`select r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
+    const runs =
+      await t.sql`select r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
     expect(runs).toHaveLength(0);
   });
 
@@ -236,8 +273,11 @@ describe("a step is moved or deleted under people who wait for it", () => {
     await k.edit([k.steps[1]]);
     await k.go();
     expect(await k.sent()).toEqual(["A"]);
-    expect(await t.sql`select status from public.tasks where campaign_id = ${k.id}`).toMatchObject([{ status: "cancelled" }]);
-    const runs = await t.sql`select r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
+    expect(await t.sql`select status from public.tasks where campaign_id = ${k.id}`).toMatchObject([
+      { status: "cancelled" },
+    ]);
+    const runs =
+      await t.sql`select r.state from public.step_runs r join public.enrollments e on e.id = r.enrollment_id where e.campaign_id = ${k.id} and r.state = 'open'`;
     expect(runs).toHaveLength(0);
   });
 });
@@ -273,7 +313,11 @@ describe("a wait is changed while people wait", () => {
 it("a copy of a campaign asks about its own steps", async () => {
   const tenant = await t.tenant();
   const k = await story(t, tenant, [email("A"), hours(1), email("B")]);
-  const asked = { kind: "condition", rules: [{ if: "sent", step_id: k.steps[0]!.id }], branches: { yes: [email("Yes")] } };
+  const asked = {
+    kind: "condition",
+    rules: [{ if: "sent", step_id: k.steps[0]!.id }],
+    branches: { yes: [email("Yes")] },
+  };
   await k.edit([...k.steps, asked]);
   const { body } = await tenant.api("POST", `/campaigns/${k.id}/clone`);
   expect(body.steps[3].rules[0].step_id).toBe(body.steps[0].id);
