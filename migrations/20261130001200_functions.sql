@@ -923,12 +923,12 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:8541ecf5729676e7
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
 -- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with first as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
       and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
@@ -940,7 +940,7 @@ language sql volatile set search_path = '' as $$
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from (select id from first union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1421,18 +1421,18 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:56dbd9b37cac4338
+-- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with first as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from first s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;

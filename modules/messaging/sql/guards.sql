@@ -84,7 +84,7 @@ end $$;
 -- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with first as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
       and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
@@ -96,7 +96,7 @@ language sql volatile set search_path = '' as $$
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from (select id from first union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
