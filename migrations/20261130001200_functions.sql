@@ -1105,34 +1105,29 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
--- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
--- known outside. Returns whose they were.
-create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
-language sql volatile set search_path = '' as $$
-  delete from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
-    and m.status in ('queued', 'held') and m.attempts = 0
-  returning m.enrollment_id, m.step_run_id
-$$;
-grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
-
--- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
+-- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+      and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
+    order by m.id limit quantity for update skip locked
+  ), deferred as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign and m.status = 'queued' and m.error_code = because
+      and m.due_at > (select kernel.now()) and not exists (select from private.guards(m) g where g.verdict = 'defer')
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
 -- object function private.answered_message(text,text[],text) sha256:c6ce74203a5aa6d9
@@ -1506,45 +1501,21 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.count_enrollments() sha256:38944af3def9efe4
--- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
--- counters. Of a tenant that is being deleted nothing is counted.
-create or replace function private.count_enrollments() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if tg_op = 'INSERT' then
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
-  elsif tg_op = 'UPDATE' then
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
-    from (
-      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
-      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
-    ) x
-    where exists (select from public.tenants t where t.id = x.tenant_id)
-    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
-  else
-    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
-    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
-  end if;
-  return null;
-end $$;
+-- object function private.cancel_runs(uuid[],text) sha256:7dd9b89b14b09cf0
+-- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.cancel_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
 
--- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
--- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
-create or replace function private.recount_enrollments(team uuid) returns void
-language plpgsql volatile set search_path = '' as $$
-begin
-  lock table public.enrollments in share row exclusive mode;
-  perform kernel.reset_counters(team, array['enrollments']);
-  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
-  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
-  where r.tenant_id = team group by 1, 4, 5;
-end $$;
-
--- object function private.end_enrollments(uuid[],text,text,text) sha256:5781a51fa9f1c5cf
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:5de7c26af31a0fa7
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1565,7 +1536,7 @@ begin
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  perform private.close_runs(ended, why);
+  perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
   perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
@@ -1573,21 +1544,7 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.close_runs(uuid[],text) sha256:8c3da133f407a640
--- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
--- kernel.tenant(), and to enrollments that are over.
-create or replace function private.close_runs(ended uuid[], why text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  from public.enrollments e
-  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
-    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
-$$;
-grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
-
--- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
+-- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1597,9 +1554,9 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
@@ -1615,7 +1572,7 @@ language sql volatile set search_path = '' as $$
       finished_at = case when n.to_node is null then (select kernel.now()) end,
       reason = null, reason_detail = null
     from next n
-    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
       and (e.status || '') in ('sending', 'task')
     returning 1
@@ -1623,6 +1580,17 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from moved
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- object function private.close_runs(jsonb) sha256:5a9b4dd5ff0c981f
+-- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
+-- settled: [{"step_run_id","outcome","at"}].
+create or replace function private.close_runs(settled jsonb) returns void
+language sql volatile set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = g.outcome, finished_at = g.at
+  from pg_catalog.jsonb_to_recordset(settled) as g(step_run_id uuid, outcome text, at timestamptz)
+  where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+$$;
+grant execute on function private.close_runs(jsonb) to overture_worker;
 
 -- object function private.finish_step(jsonb) sha256:707fb853ed2ec3f1
 -- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
@@ -1700,10 +1668,11 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:cb3f247d6a22bafd
+-- object function private.guard_campaign(public.messages) sha256:132112e653a4298e
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
--- Only for people who are still in it, in a campaign that runs, while its window is open.
+-- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
+-- of a step they were moved away from, or of an earlier run, stays behind: its provider gave it back after they had gone on.
 create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
   -- Which campaigns are open is found out once a statement, not once a message.
@@ -1713,36 +1682,38 @@ language sql stable as $$
   )
   select s.verdict, s.reason, s.until from (
     select
-      case when e.status is null or e.status <> 'sending' or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
+      case when s.here is not true or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
       case
         when e.status is null then 'contact_removed'
-        when e.status <> 'sending' then 'sequence_ended'
+        when s.here is not true then 'sequence_ended'
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and o.id is not null as free
+      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
+      s.here and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
-    left join open o on o.id = e.campaign_id
+    left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
+    cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:77945e9905fc2167
+-- object function private.guard_reply(public.messages) sha256:2a8e37b6d13788df
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
 -- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
-  select 'cancel', 'replied', null::timestamptz
+  select 'cancel', case when by.them then 'replied' else 'colleague_replied' end, null::timestamptz
   from public.enrollments e
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
-  where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
-    and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
-    and (
+  cross join lateral (select
       exists (select from public.messages r
         where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
-          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'))
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
+  where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
+    and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
+    and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
         join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
@@ -1795,7 +1766,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:85a81d7251218ad3
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:d54784a40fd7ef4f
 -- Moving people to another version of their sequence.
 
 -- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
@@ -1871,6 +1842,10 @@ begin
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+    returning t.step_run_id
+  ), closed as (
+    update public.step_runs r set state = 'cancelled', outcome = 'step_removed', finished_at = (select kernel.now()) from tasks t
+    where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
     'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told

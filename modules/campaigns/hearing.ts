@@ -39,16 +39,11 @@ export const messageHearing = hear(facts, {
       ctx,
       of("message.sent").map((m) => ({ step_run_id: m.step_run_id, branch: "next", outcome: "sent", at: m.at })),
     );
-    await stopped(
-      ctx,
-      of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
-    );
-    await stopped(
-      ctx,
-      of("message.failed").map((m) => ({ ...m, outcome: "refused" })),
-    );
-    await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
+    // An answer says more than what became of a message meanwhile.
     await replied(ctx, of("message.received"));
+    await stopped(ctx, of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })));
+    await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
+    await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
@@ -65,12 +60,9 @@ async function advance(ctx: Ctx, settled: readonly Settled[]): Promise<void> {
 /** Reasons that already ended the sequence, or will: nothing follows from the message. */
 const ENDED = new Set(["sequence_ended", "campaign_stopped", "contact_removed", "stopped_by_person"]);
 /** How a sequence ends by the reason that stopped its message. */
-const STATUS: Record<string, string> = {
-  suppressed: "suppressed",
-  opted_out: "unsubscribed",
-  no_consent: "suppressed",
-  replied: "replied",
-};
+const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "unsubscribed", no_consent: "suppressed", replied: "replied", colleague_replied: "stopped" };
+/** Reasons that end the whole sequence, whatever other channels it has. */
+const ANSWERED = new Set(["replied", "colleague_replied"]);
 
 /**
  * Messages that did not leave. Where the sequence has steps on another channel, the person goes on without this one; else it ends with
@@ -86,14 +78,23 @@ async function stopped(
     at: string;
   }[],
 ): Promise<void> {
-  const open = messages.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome));
-  if (open.length === 0) return;
+  const ours = messages.filter((m) => m.step_run_id !== null);
+  if (ours.length === 0) return;
+  // Of a run that is over, or of a step they were moved away from, a message says nothing about where they are now.
+  const here = new Set(
+    (
+      await ctx.db<{ id: string }[]>`
+        select r.id from public.step_runs r
+        join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit and e.node_id = r.node_id
+        where r.tenant_id = (select kernel.tenant()) and r.id = any(${ours.map((m) => m.step_run_id!)}::uuid[])`
+    ).map((r) => r.id),
+  );
+  const open = ours.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome) && here.has(m.step_run_id!));
   const others = await withOtherChannels(
     ctx,
     open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
   );
-  const goesOn = (m: (typeof open)[number]) =>
-    m.outcome !== "replied" && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
+  const goesOn = (m: (typeof open)[number]) => !ANSWERED.has(m.outcome) && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
   for (const [outcome, group] of Map.groupBy(
     open.filter((m) => !goesOn(m)),
     (m) => m.outcome,
@@ -109,6 +110,7 @@ async function stopped(
     ctx,
     open.filter(goesOn).map((m) => ({ step_run_id: m.step_run_id, branch: null, outcome: m.outcome, at: m.at })),
   );
+  await ctx.db`select private.close_runs(${ctx.db.json(ours.map(({ step_run_id, outcome, at }) => ({ step_run_id, outcome, at })) as never)})`;
 }
 
 const end = (ctx: Ctx, ids: string[], status: string, reason: string, source: string) =>

@@ -39,6 +39,8 @@ type LeadRow = {
   /** When the sender's limit begins anew; null while there is room. */
   limit_until: Date | null;
   limit_sender: string | null;
+  /** They stand at a step that sends, and no sender of theirs can send. */
+  no_sender: boolean;
 };
 
 const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
@@ -46,6 +48,8 @@ const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
   outside_window: "window",
   campaign_paused: "campaign",
 };
+
+const NOT_RUNNING: Readonly<Record<string, string>> = { draft: "campaign_draft", paused: "campaign_paused" };
 
 /** What somebody who is active waits for, from when on it goes on, and the reason as a code. */
 function waiting(
@@ -60,16 +64,18 @@ function waiting(
   if (r.status === "task") return as("task", null, null);
   if (r.status === "blocked") return as("value", null, r.reason);
   if (r.status !== "waiting" && r.status !== "sending") return as(null, null, r.reason);
-  if (r.campaign_status === "paused") return as("campaign", null, "campaign_paused");
+  if (r.campaign_status !== "running") return as("campaign", null, NOT_RUNNING[r.campaign_status] ?? "campaign_stopped");
   if (r.status === "sending") {
     if (r.message_status === "unknown") return as("message", null, "unknown_outcome");
     if (r.message_status === "held") return as(GUARDED[r.message_code ?? ""] ?? "message", null, r.message_code);
+    if (r.no_sender && r.message_status === "queued") return as("sender", null, "sender_inactive");
     if (r.limit_until && r.message_status === "queued") return as("sender_limit", r.limit_until, "sender_limit");
     return as(GUARDED[r.message_code ?? ""] ?? "message", r.message_due_at, r.message_code);
   }
   // Whoever is due waits for whatever keeps the planner from them.
   if (r.next_at && r.next_at.getTime() > now.getTime()) return as("time", r.next_at, null);
   if (r.opens_at) return as("window", r.opens_at, "outside_window");
+  if (r.no_sender) return as("sender", null, "sender_inactive");
   if (r.limit_until) return as("sender_limit", r.limit_until, "sender_limit");
   return as("time", r.next_at, null);
 }
@@ -134,7 +140,8 @@ async function loadLeads(
     )
     select p.*, v.kind as event_kind, v.at as event_at, n.step_id, n.kind as step_kind, sv.number as version, k.status as campaign_status,
       case when not private.in_window(k.settings, kernel.now()) then private.next_opening(k.settings, kernel.now()) end as opens_at,
-      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.until as limit_until, room.address as limit_sender
+      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.opens_at as limit_until, room.address as limit_sender,
+      p.action is not null and room.address is null as no_sender
     from page p
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = p.campaign_id
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = p.node_id

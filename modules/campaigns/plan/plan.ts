@@ -65,7 +65,8 @@ async function planBatch(ctx: Ctx): Promise<void> {
       entered_at: row.node_id ? row.entered_at : ctx.now,
       had: had.get(row.id)?.steps ?? new Map(),
       reached: had.get(row.id)?.reached ?? false,
-      moved: false,
+      // Who stood nowhere comes to the first step now.
+      moved: row.node_id === null,
       change: { id: row.id, version_id: row.version_id ?? row.current_version, runs: [], decisions: [], tasks: [] },
     };
   });
@@ -86,12 +87,7 @@ async function planBatch(ctx: Ctx): Promise<void> {
       ];
       // After steps were moved, one that this person had may lie ahead again.
       for (const t of again) {
-        t.change.decisions.push({
-          source: "plan",
-          verdict: "skipped",
-          reason: "had_already",
-          detail: { step_id: t.node!.step_id },
-        });
+        t.change.decisions.push({ source: "plan", verdict: "skipped", reason: "had_already", detail: { step_id: t.node!.step_id } });
         go(t, wayBehind(t.node!, t.had.get(t.node!.step_id)!), ctx.now, graph, next);
       }
       if (fresh.length === 0) continue;
@@ -157,9 +153,7 @@ async function stepsHad(ctx: Ctx, due: readonly Due[]): Promise<Map<string, Had>
     join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = r.node_id
     where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(${due.map((d) => d.id)}::uuid[]) group by 1`;
-  return new Map(
-    rows.map((r) => [r.enrollment_id, { steps: new Map(Object.entries(r.steps)), reached: r.reached ?? false }]),
-  );
+  return new Map(rows.map((r) => [r.enrollment_id, { steps: new Map(Object.entries(r.steps)), reached: r.reached ?? false }]));
 }
 
 /** What the step wanted, done. */
