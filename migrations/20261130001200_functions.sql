@@ -1501,6 +1501,44 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
+-- object function private.count_enrollments() sha256:38944af3def9efe4
+-- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
+-- counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_enrollments() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
+    from (
+      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
+      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
+    ) x
+    where exists (select from public.tenants t where t.id = x.tenant_id)
+    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
+-- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_enrollments(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.enrollments in share row exclusive mode;
+  perform kernel.reset_counters(team, array['enrollments']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
+  where r.tenant_id = team group by 1, 4, 5;
+end $$;
+
 -- object function private.cancel_runs(uuid[],text) sha256:7dd9b89b14b09cf0
 -- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
 -- kernel.tenant(), and to enrollments that are over.
@@ -1543,6 +1581,20 @@ begin
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
+
+-- object function private.close_runs(uuid[],text) sha256:8c3da133f407a640
+-- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.close_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
+    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
 
 -- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
@@ -1668,7 +1720,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:132112e653a4298e
+-- object function private.guard_campaign(public.messages) sha256:37e0b12dd0f7eec5
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
@@ -1766,7 +1818,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:d54784a40fd7ef4f
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:ad6deb431160c7fe
 -- Moving people to another version of their sequence.
 
 -- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
