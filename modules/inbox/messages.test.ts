@@ -6,7 +6,7 @@ const t = testKernel();
 
 async function insert(team: TestTenant, fields: Record<string, unknown> = {}): Promise<string> {
   const id = uuid7();
-  await t.sql`insert into public.messages ${t.sql({ tenant_id: team.id, id, direction: "out", status: "sent", from_email: "me@example.com", to_email: "you@example.com", subject: "Hi", thread_id: id, ...fields } as never)}`;
+  await t.sql`insert into public.messages ${t.sql({ tenant_id: team.id, id, direction: "out", channel: "email", action: "email.send", status: "sent", from_address: "me@example.com", to_address: "you@example.com", subject: "Hi", thread_id: id, ...fields } as never)}`;
   return id;
 }
 
@@ -48,8 +48,9 @@ test("a campaign's messages come in pages, newest first, each once, whatever bec
   for (let i = 0; i < 23; i++) {
     const status = statuses[i % 5]!;
     const direction = status === "received" ? "in" : "out";
-    made.unshift({ id: await insert(team, { campaign_id: campaign!.id, status, direction }), status });
-    await insert(team, { status, direction });
+    const due_at = status === "queued" ? new Date() : null;
+    made.unshift({ id: await insert(team, { campaign_id: campaign!.id, status, direction, due_at }), status });
+    await insert(team, { status, direction, due_at });
   }
   const all = async (query: string) => {
     const seen: string[] = [];
@@ -76,9 +77,9 @@ test("the HTML of received mail is never given out", async () => {
   const id = await insert(team, {
     direction: "in",
     status: "received",
-    body_html: "<script>1</script>",
     body_text: "hello",
   });
+  await t.sql`insert into public.email_details (tenant_id, message_id, html) values (${team.id}, ${id}, '<script>1</script>')`;
   const { body } = await team.api("GET", `/messages/${id}`);
   expect(body.body_html).toBeNull();
   expect(body.body_text).toBe("hello");
