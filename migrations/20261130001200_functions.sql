@@ -521,14 +521,17 @@ begin
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
 end $$;
 
--- object function private.opt_in(text,uuid[],text[],text) sha256:0db2231beb1f2249
--- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+-- object function private.opt_in(text,uuid[],text[],text) sha256:02d5d2069e8293f1
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
+-- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   delete from public.suppressions x
   where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
-  perform private.set_consent(on_channel, people, 'granted', note);
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'granted', note);
 end $$;
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)

@@ -99,35 +99,6 @@ test("an unknown outcome is decided by a person, once", async () => {
   expect((await team.api("POST", `/messages/${id}/resolve`, { outcome: "failed" })).status).toBe(409);
 });
 
-test("a conversation is listed by its newest answer and shows both sides in order", async () => {
-  const team = await t.tenant();
-  const first = await insert(team, { created_at: new Date(Date.now() - 3000), body_text: "question" });
-  await insert(team, {
-    direction: "in",
-    status: "received",
-    thread_id: first,
-    created_at: new Date(Date.now() - 2000),
-    body_text: "first answer",
-  });
-  await insert(team, {
-    direction: "in",
-    status: "received",
-    thread_id: first,
-    created_at: new Date(Date.now() - 1000),
-    body_text: "second answer",
-  });
-  await insert(team);
-  const list = await team.api("GET", "/threads");
-  expect(list.body.data).toHaveLength(1);
-  expect(list.body.data[0]).toMatchObject({ id: first, snippet: "second answer", messages: 3 });
-  const thread = await team.api("GET", `/threads/${first}`);
-  expect(thread.body.messages.map((m: { body_text: string }) => m.body_text)).toEqual([
-    "question",
-    "first answer",
-    "second answer",
-  ]);
-});
-
 test("another team's messages and conversations are not found", async () => {
   const [mine, theirs] = [await t.tenant(), await t.tenant()];
   const id = await insert(theirs, { direction: "in", status: "received" });

@@ -65,7 +65,12 @@ async function runningCampaign(tenant: TestTenant) {
   await settlePlans(t, tenant);
   // Nothing was ever sent, although it is due since an hour.
   await t.sql`update public.messages set due_at = now() - interval '1 hour' where tenant_id = ${tenant.id} and status = 'queued'`;
-  return { campaign: started.id, sender: started.senderId, connection: started.connectionId, contact: started.contactIds[0]! };
+  return {
+    campaign: started.id,
+    sender: started.senderId,
+    connection: started.connectionId,
+    contact: started.contactIds[0]!,
+  };
 }
 
 test("dead letters open one alert, which stays one, closes by itself once they are gone, and is kept", async () => {
@@ -153,7 +158,10 @@ test("a step that sends nothing counts too, and a sender that is used up hides n
   const stalled = async () => {
     await t.sql`delete from public.alerts where tenant_id = ${team.id}`;
     await evaluate();
-    return (await t.sql`select kind from public.alerts where tenant_id = ${team.id} and kind = 'campaign_stalled'`).length === 1;
+    return (
+      (await t.sql`select kind from public.alerts where tenant_id = ${team.id} and kind = 'campaign_stalled'`)
+        .length === 1
+    );
   };
   await t.sql`delete from public.messages where campaign_id = ${waits.campaign}`;
   expect(await stalled()).toBe(false);

@@ -59,7 +59,7 @@ describe("senders", () => {
     ["display_name", "Ada\r\nBcc: victim@example.com", "/display_name"],
     ["display_name", "Ada\u2028x", "/display_name"],
     ["address", "ada@example.com\nBcc: x@y.z", "/address"],
-    ["address", "Ada <ada@example.com>", "/address"],
+    ["address", "ada@example.com, bob@example.com", "/address"],
     ["profile", { reply_to: "a@example.com, b@example.com" }, "/profile/reply_to"],
     ["profile", { reply_to: "a@example.com\r\nBcc: x@y.z" }, "/profile/reply_to"],
     ["profile", { signature: "x" }, "/profile"],
@@ -76,15 +76,16 @@ describe("senders", () => {
   });
 
   test("limits of several periods stand together; left out they are the channel's own, an empty list is none", async () => {
-    const limits = [
-      { ...DAILY, per: "hour", cap: 5 },
-      DAILY,
-      { ...DAILY, per: "week", cap: 60 },
-    ];
+    const limits = [{ ...DAILY, per: "hour", cap: 5 }, DAILY, { ...DAILY, per: "week", cap: 60 }];
     const made = await make({ limits: limits.toReversed() });
     expect(made.body.limits).toEqual(limits.map((l) => ({ ...l, used: 0 })));
     expect((await make()).body.limits).toEqual([{ action: "email.send", per: "day", cap: 50, used: 0 }]);
     expect((await t.api("PATCH", `/senders/${made.body.id}`, { limits: [] })).body.limits).toEqual([]);
+  });
+
+  test("an address as address books write it is kept bare", async () => {
+    const address = `ada-${crypto.randomUUID()}@example.com`;
+    expect((await make({ address: `Ada Lovelace <${address}>` })).body).toMatchObject({ address, display_name: "Ada" });
   });
 
   test("409 for the same address twice on a connection", async () => {
