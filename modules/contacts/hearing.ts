@@ -71,7 +71,8 @@ const entry = (
   content: string | null,
 ) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content: content ?? "" });
 
-const markAddress = (ctx: Ctx, channel: string, address: string, reason: string) =>
-  reason === "bounce"
-    ? ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`
-    : ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
+/** Of an opt-out or a complaint `contact.opted_out` tells, person by person. */
+async function markAddress(ctx: Ctx, channel: string, address: string, reason: string): Promise<void> {
+  if (reason === "bounce") await ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`;
+  if (reason === "manual") await ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
+}

@@ -148,7 +148,7 @@ export async function settlePlans(t: TestKernel, tenant: TestTenant): Promise<vo
     async () => {
       await t.drain(...CAMPAIGN_QUEUES, "contacts_message_facts");
       const left = await Promise.all(
-        CAMPAIGN_QUEUES.map(async (queue) => {
+        [...CAMPAIGN_QUEUES, "contacts_message_facts"].map(async (queue) => {
           const [row] = await t.sql<{ n: number }[]>`
             select count(*)::int as n from ${t.sql(`pgmq.q_${queue}`)} q where q.message ->> 'tenant_id' = ${tenant.id}`;
           return row!.n;
