@@ -99,14 +99,14 @@ export const previewCampaign = defineOperation({
         showMissing: true,
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
-      const draft = rendered.draft as { html?: string };
+      const draft = rendered.draft as { html?: string } | null;
       return [
         {
           step_id,
           kind,
           channel: channel.id,
           subject: rendered.subject,
-          html: draft.html ?? null,
+          html: draft?.html ?? null,
           text: rendered.text,
           measure: channel.measure(rendered as never),
           missing: rendered.missing,
