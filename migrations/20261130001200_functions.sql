@@ -1108,6 +1108,18 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
+language sql volatile set search_path = '' as $$
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
 -- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
 -- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
@@ -1585,20 +1597,6 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.close_runs(uuid[],text) sha256:8c3da133f407a640
--- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
--- kernel.tenant(), and to enrollments that are over.
-create or replace function private.close_runs(ended uuid[], why text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  from public.enrollments e
-  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
-    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
-$$;
-grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
-
 -- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
@@ -1723,7 +1721,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:37e0b12dd0f7eec5
+-- object function private.guard_campaign(public.messages) sha256:6bd10c54a3a369f9
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
@@ -1744,11 +1742,12 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      s.here and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+    left join open o on o.id = e.campaign_id
     left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
     cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true

@@ -5,7 +5,7 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience/audience.ts";
 import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
 import { reasonText } from "./reasons.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
 import { byId } from "./schemas.ts";
 

@@ -13,7 +13,7 @@ import {
   type Settings,
   SettingsSchema,
 } from "./schemas.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { toTree } from "./sequence/tree.ts";
 
 export type CampaignRow = {

@@ -18,11 +18,12 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      s.here and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+    left join open o on o.id = e.campaign_id
     left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
     cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true

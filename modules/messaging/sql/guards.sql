@@ -80,6 +80,17 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
+language sql volatile set search_path = '' as $$
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
 -- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
