@@ -7,18 +7,6 @@ import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } f
 
 /** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
 
-export const nodesOf = async (
-  ctx: Ctx,
-  versionIds: readonly string[],
-): Promise<(GraphNode & { version_id: string })[]> =>
-  versionIds.length === 0
-    ? []
-    : [
-        ...(await ctx.db<(GraphNode & { version_id: string })[]>`
-          select version_id, id, step_id, kind, action, config, parent_id, branch, position from public.sequence_nodes
-          where tenant_id = (select kernel.tenant()) and version_id = any(${[...versionIds]}::uuid[])`),
-      ];
-
 /** Whether two graphs say the same: their steps, configurations and places. */
 const shape = (nodes: readonly GraphNode[]): string => {
   const stepOf = new Map(nodes.map((n) => [n.id, n.step_id]));
