@@ -68,9 +68,7 @@ export const previewCampaign = defineOperation({
         subject: z.string(),
         html: z.string().nullable().describe("Null on channels of plain text."),
         text: z.string(),
-        measure: z
-          .record(z.string(), z.union([z.string(), z.number()]))
-          .describe("Such as the number of SMS segments."),
+        measure: z.record(z.string(), z.union([z.string(), z.number()])).describe("Such as the number of SMS segments."),
         missing: z
           .array(z.string())
           .describe("Variables without a value or fallback: this message would be held back."),
@@ -87,41 +85,35 @@ export const previewCampaign = defineOperation({
       where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id} order by cs.position`;
     // The first subject of each channel: follow-ups answer in its thread.
     const threads = new Map<string, string>();
-    const steps = messagesOf(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [])).flatMap(
-      (step) => {
-        const def = ctx.registry.steps.get(step.kind);
-        const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
-        if (!def || !channel) return [];
-        const { id: step_id, kind, position: _, branches: __, ...config } = step;
-        const first = threads.get(channel.id);
-        const template = channel.compile(config as never, { customKeys, first: first === undefined });
-        const sender = senders.find((s) => s.channel === channel.id);
-        const rendered = channel.render(template as never, {
-          valueOf: valuesOf({
-            ...(person ?? NOBODY),
-            sender_name: sender?.display_name ?? "",
-            sender_address: sender?.address ?? "",
-          }),
-          thread: { references: first === undefined ? [] : ["first"], subject: first ?? null },
-          showMissing: true,
-        });
-        if (first === undefined) threads.set(channel.id, rendered.subject);
-        const draft = rendered.draft as { html?: string } | null;
-        return [
-          {
-            step_id,
-            kind,
-            channel: channel.id,
-            subject: rendered.subject,
-            html: draft?.html ?? null,
-            text: rendered.text,
-            measure: channel.measure(rendered as never),
-            missing: rendered.missing,
-            faults: [...template.faults, ...rendered.faults].map((f) => f.detail),
-          },
-        ];
-      },
-    );
+    const steps = messagesOf(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [])).flatMap((step) => {
+      const def = ctx.registry.steps.get(step.kind);
+      const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
+      if (!def || !channel) return [];
+      const { id: step_id, kind, position: _, branches: __, ...config } = step;
+      const first = threads.get(channel.id);
+      const template = channel.compile(config as never, { customKeys, first: first === undefined });
+      const sender = senders.find((s) => s.channel === channel.id);
+      const rendered = channel.render(template as never, {
+        valueOf: valuesOf({ ...(person ?? NOBODY), sender_name: sender?.display_name ?? "", sender_address: sender?.address ?? "" }),
+        thread: { references: first === undefined ? [] : ["first"], subject: first ?? null },
+        showMissing: true,
+      });
+      if (first === undefined) threads.set(channel.id, rendered.subject);
+      const draft = rendered.draft as { html?: string } | null;
+      return [
+        {
+          step_id,
+          kind,
+          channel: channel.id,
+          subject: rendered.subject,
+          html: draft?.html ?? null,
+          text: rendered.text,
+          measure: channel.measure(rendered as never),
+          missing: rendered.missing,
+          faults: [...template.faults, ...rendered.faults].map((f) => f.detail),
+        },
+      ];
+    });
     return { contact: person ? { id: person.id, email: person.email, full_name: person.full_name } : null, steps };
   },
 });

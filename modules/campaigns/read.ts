@@ -9,10 +9,7 @@ import {
   type Campaign,
   CAMPAIGN_STATUS,
   CampaignSchema,
-  type CampaignStatus,
-  type Settings,
-  SettingsSchema,
-} from "./schemas.ts";
+  type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
 import { nodesOf } from "./sequence/store.ts";
 import { toTree } from "./sequence/tree.ts";
 

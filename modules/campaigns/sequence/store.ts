@@ -6,10 +6,7 @@ import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } f
 
 /** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
 
-export const nodesOf = async (
-  ctx: Ctx,
-  versionIds: readonly string[],
-): Promise<(GraphNode & { version_id: string })[]> =>
+export const nodesOf = async (ctx: Ctx, versionIds: readonly string[]): Promise<(GraphNode & { version_id: string })[]> =>
   versionIds.length === 0
     ? []
     : [
@@ -32,11 +29,7 @@ const sorted = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(sorted)
     : typeof value === "object" && value !== null
-      ? Object.fromEntries(
-          Object.entries(value)
-            .sort(([a], [b]) => a.localeCompare(b))
-            .map(([k, v]) => [k, sorted(v)]),
-        )
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, sorted(v)]))
       : value;
 
 /**
@@ -47,9 +40,7 @@ export async function saveSteps(ctx: Ctx, campaign: CampaignRow, input: readonly
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
   if (errors.length > 0)
-    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, {
-      errors,
-    });
+    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, { errors });
   const began = campaign.status !== "draft";
   if (began && steps.length === 0)
     throw new AppError("invalid", "A campaign that has begun needs at least one step.", {
@@ -84,8 +75,7 @@ async function requireKnown(ctx: Ctx, campaignId: string, input: readonly StepIn
   const collect = (list: readonly StepInput[], pointer: string) =>
     list.forEach((step, i) => {
       if (step.id) given.push({ id: step.id, pointer: `${pointer}/${i}/id` });
-      for (const [branch, inner] of Object.entries(step.branches ?? {}))
-        collect(inner, `${pointer}/${i}/branches/${branch}`);
+      for (const [branch, inner] of Object.entries(step.branches ?? {})) collect(inner, `${pointer}/${i}/branches/${branch}`);
     });
   collect(input, "/steps");
   if (given.length === 0) return;
@@ -146,12 +136,7 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
     ctx,
     toCampaign,
     versionId,
-    nodes.map((n) => ({
-      ...n,
-      id: fresh.get(n.id)!,
-      step_id: uuid7(),
-      parent_id: n.parent_id && fresh.get(n.parent_id)!,
-    })),
+    nodes.map((n) => ({ ...n, id: fresh.get(n.id)!, step_id: uuid7(), parent_id: n.parent_id && fresh.get(n.parent_id)! })),
     edges.map((e) => ({ from_node: fresh.get(e.from_node)!, branch: e.branch, to_node: fresh.get(e.to_node)! })),
   );
   await db`update public.campaigns set version_id = ${versionId} where tenant_id = ${tenantId} and id = ${toCampaign}`;
