@@ -4,7 +4,8 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
 import { nodesOf } from "./sequence/store.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
 

@@ -42,12 +42,6 @@ export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share
   return row;
 }
 
-/** Keys of the team's custom fields, which templates may name. */
-export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
-  const rows = await ctx.db<{ key: string }[]>`select key from public.custom_fields where tenant_id = ${ctx.tenantId}`;
-  return new Set(rows.map((r) => r.key));
-};
-
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 
 type FullRow = CampaignRow & {

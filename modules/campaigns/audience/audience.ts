@@ -87,7 +87,7 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
             when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
             when g.state = 'withdrawn' then 'opted_out'
             when a.state = 'invalid' then 'address_invalid'
-            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and g.state is distinct from 'granted' then 'no_consent' end as reason) r
+            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and coalesce(g.state, '') <> 'granted' then 'no_consent' end as reason) r
         cross join lateral (select r.reason, array_position(array['no_address', 'address_invalid', 'suppressed', 'opted_out', 'no_consent'], r.reason) as rank) v)`;
 
 /** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */

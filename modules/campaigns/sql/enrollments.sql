@@ -41,7 +41,8 @@ language sql volatile security definer set search_path = '' as $$
   where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
     and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
     -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+    and not exists (select from public.messages m
+      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
 $$;
 grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
 
