@@ -1597,7 +1597,22 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
+-- object function private.close_runs(uuid[],text) sha256:402b370e3620c82a
+-- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.close_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
+    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m
+      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
+
+-- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1781,12 +1796,13 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:63bd96e3eac19ab3
--- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for limits whose
--- last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end. Only senders that
--- can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
+-- object function private.sender_rooms(text[]) sha256:2f41a04f473f4d0c
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
+-- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
+-- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
+-- Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (
+  sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,

@@ -3,7 +3,8 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
 import { reasonText } from "./reasons.ts";
 import { nodesOf } from "./sequence/nodes.ts";
 import { channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
@@ -58,18 +59,9 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
   const checks: Check[] = [...stepChecks(ctx, tree, customKeys)];
-  for (const id of channels)
-    checks.push(
-      ...senderChecks(
-        ctx,
-        id,
-        senders.filter((s) => s.channel === id),
-      ),
-    );
+  for (const id of channels) checks.push(...senderChecks(ctx, id, senders.filter((s) => s.channel === id)));
 
-  const uses = steps.flatMap(
-    (s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? [],
-  );
+  const uses = steps.flatMap((s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? []);
   const audience = await audienceReport(
     ctx,
     campaign,
@@ -93,10 +85,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
       {
         id: "steps",
         level: "error",
-        detail:
-          steps.length === 0
-            ? "The campaign has no steps."
-            : "No step of the campaign sends a message or gives a task.",
+        detail: steps.length === 0 ? "The campaign has no steps." : "No step of the campaign sends a message or gives a task.",
         fix: "Add at least one message.",
       },
     ];
@@ -109,12 +98,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
   for (const step of steps) {
     const def = ctx.registry.steps.get(step.kind);
     if (!def) {
-      found.push({
-        id: "step_kind",
-        level: "error",
-        detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`,
-        fix: "Remove the step.",
-      });
+      found.push({ id: "step_kind", level: "error", detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`, fix: "Remove the step." });
       continue;
     }
     const faults = (first: boolean) => def.check?.(configOf(step) as never, { customKeys, first }) ?? [];
@@ -130,11 +114,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
       });
   }
   if (found.every((f) => f.level !== "error"))
-    found.push({
-      id: "steps",
-      level: "ok",
-      detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}, ${sends.length} of them ${sends.length === 1 ? "sends a message" : "send messages"}.`,
-    });
+    found.push({ id: "steps", level: "ok", detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}, ${sends.length} of them ${sends.length === 1 ? "sends a message" : "send messages"}.` });
   return found;
 }
 
@@ -158,27 +138,15 @@ const perDay = (sender: SenderRow): number | null => {
 function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[] {
   const label = ctx.registry.channels.get(channelId)?.label ?? channelId;
   if (senders.length === 0)
-    return [
-      { id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." },
-    ];
+    return [{ id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." }];
   const checks: Check[] = [];
   const usable = senders.filter((s) => s.status === "active" && s.connection_status === "active" && perDay(s) !== 0);
   const level = usable.length === 0 ? ("error" as const) : ("warning" as const);
   for (const sender of senders) {
     if (sender.status !== "active")
-      checks.push({
-        id: "sender",
-        level,
-        detail: `The sender ${sender.address} is ${sender.status}.`,
-        fix: "Activate it, or choose another.",
-      });
+      checks.push({ id: "sender", level, detail: `The sender ${sender.address} is ${sender.status}.`, fix: "Activate it, or choose another." });
     else if (perDay(sender) === 0)
-      checks.push({
-        id: "sender",
-        level,
-        detail: `The sender ${sender.address} may send 0 messages a day.`,
-        fix: "Raise its limits.",
-      });
+      checks.push({ id: "sender", level, detail: `The sender ${sender.address} may send 0 messages a day.`, fix: "Raise its limits." });
     else if (sender.connection_status !== "active")
       checks.push({
         id: "connection",
@@ -212,11 +180,7 @@ function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[
         fix: "Register its webhook under Connections.",
       });
     else
-      checks.push({
-        id: "webhook",
-        level: "ok",
-        detail: `${sender.connection_name} reports deliveries, bounces and replies.`,
-      });
+      checks.push({ id: "webhook", level: "ok", detail: `${sender.connection_name} reports deliveries, bounces and replies.` });
   }
   return checks;
 }
@@ -289,13 +253,7 @@ function paceChecks(
     if (people === 0 || caps.length === 0 || caps.includes(null)) continue;
     const cap = caps.reduce<number>((a, b) => a + b!, 0);
     if (cap < 1) continue;
-    const days = estimateDays({
-      people,
-      steps,
-      wait_hours: hours,
-      daily_cap: cap,
-      days_a_week: window?.days.length ?? 7,
-    });
+    const days = estimateDays({ people, steps, wait_hours: hours, daily_cap: cap, days_a_week: window?.days.length ?? 7 });
     checks.push({
       id: "pace",
       level: days > 90 ? "warning" : "ok",

@@ -133,8 +133,7 @@ export const stopCampaign = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/stop",
   summary: "Stop for good",
-  description:
-    "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
+  description: "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
   permission: "campaigns:launch",
   input: byId,
   output: CampaignSchema,

@@ -4,8 +4,9 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
-import { nodesOf } from "./sequence/nodes.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
+import { nodesOf } from "./sequence/store.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
 
 type PersonRow = MergeRow & { id: string };
@@ -68,9 +69,7 @@ export const previewCampaign = defineOperation({
         subject: z.string(),
         html: z.string().nullable().describe("Null on channels of plain text."),
         text: z.string(),
-        measure: z
-          .record(z.string(), z.union([z.string(), z.number()]))
-          .describe("Such as the number of SMS segments."),
+        measure: z.record(z.string(), z.union([z.string(), z.number()])).describe("Such as the number of SMS segments."),
         missing: z
           .array(z.string())
           .describe("Variables without a value or fallback: this message would be held back."),

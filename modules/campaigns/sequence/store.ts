@@ -1,11 +1,21 @@
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
-import { type CampaignRow, customKeysOf } from "../read.ts";
-import { nodesOf } from "./nodes.ts";
+import { customKeysOf } from "../custom-keys.ts";
 import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } from "./tree.ts";
 
+type Campaign = { id: string; status: string; version_id: string | null };
+
 /** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
+
+export const nodesOf = async (ctx: Ctx, versionIds: readonly string[]): Promise<(GraphNode & { version_id: string })[]> =>
+  versionIds.length === 0
+    ? []
+    : [
+        ...(await ctx.db<(GraphNode & { version_id: string })[]>`
+          select version_id, id, step_id, kind, action, config, parent_id, branch, position from public.sequence_nodes
+          where tenant_id = (select kernel.tenant()) and version_id = any(${[...versionIds]}::uuid[])`),
+      ];
 
 /** Whether two graphs say the same: their steps, configurations and places. */
 const shape = (nodes: readonly GraphNode[]): string => {
@@ -21,24 +31,18 @@ const sorted = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(sorted)
     : typeof value === "object" && value !== null
-      ? Object.fromEntries(
-          Object.entries(value)
-            .sort(([a], [b]) => a.localeCompare(b))
-            .map(([k, v]) => [k, sorted(v)]),
-        )
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, sorted(v)]))
       : value;
 
 /**
  * Writes an author's steps as the campaign's sequence. Of a draft the version is replaced; of a campaign that began a new version is
  * made, which new people follow. Returns the version's id, or null where nothing changed. The caller holds the campaign's row.
  */
-export async function saveSteps(ctx: Ctx, campaign: CampaignRow, input: readonly StepInput[]): Promise<string | null> {
+export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly StepInput[]): Promise<string | null> {
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
   if (errors.length > 0)
-    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, {
-      errors,
-    });
+    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, { errors });
   const began = campaign.status !== "draft";
   if (began && steps.length === 0)
     throw new AppError("invalid", "A campaign that has begun needs at least one step.", {
@@ -73,8 +77,7 @@ async function requireKnown(ctx: Ctx, campaignId: string, input: readonly StepIn
   const collect = (list: readonly StepInput[], pointer: string) =>
     list.forEach((step, i) => {
       if (step.id) given.push({ id: step.id, pointer: `${pointer}/${i}/id` });
-      for (const [branch, inner] of Object.entries(step.branches ?? {}))
-        collect(inner, `${pointer}/${i}/branches/${branch}`);
+      for (const [branch, inner] of Object.entries(step.branches ?? {})) collect(inner, `${pointer}/${i}/branches/${branch}`);
     });
   collect(input, "/steps");
   if (given.length === 0) return;
@@ -139,7 +142,7 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
     ctx,
     toCampaign,
     versionId,
-    nodes.map((n) => ({ ...n, id: fresh.get(n.id)!, step_id: steps.get(n.step_id)!, config: copied(n.config), parent_id: n.parent_id && fresh.get(n.parent_id)! })),
+    nodes.map((n) => ({ ...n, id: fresh.get(n.id)!, step_id: uuid7(), parent_id: n.parent_id && fresh.get(n.parent_id)! })),
     edges.map((e) => ({ from_node: fresh.get(e.from_node)!, branch: e.branch, to_node: fresh.get(e.to_node)! })),
   );
   await db`update public.campaigns set version_id = ${versionId} where tenant_id = ${tenantId} and id = ${toCampaign}`;

@@ -1,8 +1,9 @@
--- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for limits whose
--- last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end. Only senders that
--- can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
+-- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
+-- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
+-- Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (
+  sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,

@@ -5,7 +5,7 @@ import { uuid7 } from "../../kernel/database/ids.ts";
 import { type AnyStep, defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 import { type MergeRow, valuesOf } from "../../channels/variables.ts";
 import { queueMessages, type QueuedMessage } from "../../messaging/queue.ts";
-import { customKeysOf } from "../read.ts";
+import { customKeysOf } from "../custom-keys.ts";
 
 /** The step that sends one message on a channel: every channel brings one, with what the channel's authors write as its configuration. */
 export function messageStep(channel: AnyChannel, action: string, label: string): AnyStep {
@@ -82,12 +82,7 @@ async function planMessages(
         thread: { references: person.references, subject: person.thread_subject },
       });
       const blocked = blockedBy(rendered);
-      if (blocked)
-        return {
-          do: "block",
-          reason: rendered.missing.length > 0 ? "missing_value" : "template_fault",
-          detail: blocked.slice(0, 500),
-        };
+      if (blocked) return { do: "block", reason: rendered.missing.length > 0 ? "missing_value" : "template_fault", detail: blocked.slice(0, 500) };
       choice.pool.room--;
       const id = uuid7();
       const prepared = await channel.prepare({
@@ -133,11 +128,7 @@ function chooseSender(senders: Sender[], kept: string | null): Sender | "none" {
 }
 
 /** What the campaign chose of the channel's options; the tenant can switch one off for all its campaigns. */
-const optionsOf = (
-  channel: AnyChannel,
-  campaign: Record<string, unknown>,
-  tenant: Record<string, unknown>,
-): Record<string, unknown> =>
+const optionsOf = (channel: AnyChannel, campaign: Record<string, unknown>, tenant: Record<string, unknown>): Record<string, unknown> =>
   channel.options.parse(
     Object.fromEntries(
       Object.keys(channel.options.shape).flatMap((name) => {
@@ -148,9 +139,7 @@ const optionsOf = (
   ) as Record<string, unknown>;
 
 const tenantSettings = async (ctx: Ctx): Promise<Record<string, unknown>> => {
-  const [row] = await ctx.db<
-    { settings: Record<string, unknown> }[]
-  >`select settings from public.tenants where id = ${ctx.tenantId}`;
+  const [row] = await ctx.db<{ settings: Record<string, unknown> }[]>`select settings from public.tenants where id = ${ctx.tenantId}`;
   return row?.settings ?? {};
 };
 

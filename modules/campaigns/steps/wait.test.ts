@@ -103,8 +103,8 @@ it("no wait ends before it begins, and days and until end at the time of day the
     "Pacific/Apia",
   ]) {
     const format = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
-    for (let n = 0; n < 1300; n++) {
-      const from = new Date(Date.UTC(2026, 0, 1, 0, 10) + n * 7 * 3_600_000);
+    for (let n = 0; n < 300; n++) {
+      const from = new Date(Date.UTC(2026, 0, 1, 0, 10) + n * 29 * 3_600_000);
       const label = `${zone} ${from.toISOString()}`;
       const days = waitUntil({ days: (n % 9) + 1 }, from, zone);
       const nine = waitUntil({ until: { weekday: (n % 7) + 1, time: "09:00" } }, from, zone);
