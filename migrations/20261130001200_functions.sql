@@ -1612,7 +1612,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
 
--- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
+-- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
