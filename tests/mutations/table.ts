@@ -4,8 +4,16 @@ import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { sending } from "./sending.ts";
+import { sequences } from "./sequences.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
-export const mutations: readonly Mutation[] = [...isolation, ...input, ...sending, ...operations, ...channels];
+export const mutations: readonly Mutation[] = [
+  ...isolation,
+  ...input,
+  ...sending,
+  ...sequences,
+  ...operations,
+  ...channels,
+];
