@@ -9,4 +9,11 @@ import { sequences } from "./sequences.ts";
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
-export const mutations: readonly Mutation[] = [...isolation, ...input, ...sending, ...sequences, ...operations, ...channels];
+export const mutations: readonly Mutation[] = [
+  ...isolation,
+  ...input,
+  ...sending,
+  ...sequences,
+  ...operations,
+  ...channels,
+];
