@@ -83,7 +83,7 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
         name: `C ${HTML}`,
         sender_ids: [senderId],
         list_id: listId,
-        settings: { time_zone: "UTC", track_opens: true, track_clicks: true },
+        settings: { time_zone: "UTC", track_opens: true, track_clicks: true, exclusive: false },
         steps: [{ subject: `Hello {{lastName|x}} and {{jobTitle|y}}${HEADER}`, body }],
       });
     const text = "Dear {{firstName|you}} of {{companyName|z}}, {{lastName|x}}";
@@ -124,7 +124,7 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     expect((await team.api("POST", `/campaigns/${linked.body.id}/start`)).status).toBe(200);
     await settlePlans(t, team);
     expect(await enrollmentsOf(t, linked.body.id as string)).toMatchObject([
-      { status: "blocked", reason: expect.stringContaining("not a web address") },
+      { status: "blocked", reason: "missing_value", reason_detail: expect.stringContaining("not a web address") },
     ]);
     expect(await accepted(to)).toHaveLength(1);
   });
