@@ -1972,7 +1972,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
 $$;
 
--- object function private.team_findings() sha256:094333c286bab303
+-- object function private.team_findings() sha256:4a7175b3db669597
 -- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
 create or replace function private.team_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2012,10 +2012,12 @@ language sql stable security definer set search_path = '' as $$
     (r.minutes * 60)::int
   from running r
   -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through.
-  where (exists (select from writers w join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
+  where (exists (select from writers w
+      join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
         and m.campaign_id = r.id and m.status = 'queued' and m.due_at < kernel.now() - interval '2 minutes'
       where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
-    or exists (select from public.enrollments e where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
+    or exists (select from public.enrollments e
+      where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
       and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes')
     or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
         and e.sender_id is null and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'

@@ -105,9 +105,13 @@ describe("opting out", () => {
     expect((await enrollmentsOf(k, c.id))[0]).toMatchObject({ status: "unsubscribed", next_at: null });
     expect((await messagesOf(k, c.id))[1]!.status).toBe("cancelled");
     // Nor by another campaign.
+    await contact(t, { email: "bob@example.com", lists: [c.listId] });
     const again = await startedCampaign(k, t, [], { name: "Summer", list_id: c.listId });
     await settlePlans(k, t);
-    expect((await enrollmentsOf(k, again.id)).map((e) => [e.status, e.reason])).toEqual([["left_out", "opted_out"]]);
+    expect((await enrollmentsOf(k, again.id)).find((e) => e.email === "new@example.com")).toMatchObject({
+      status: "left_out",
+      reason: "opted_out",
+    });
   });
   const wake = async (t: TestTenant) => {
     await k.sql`select private.wake_planning()`;

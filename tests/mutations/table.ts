@@ -3,6 +3,7 @@ import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
+import { people } from "./people.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 
@@ -13,7 +14,7 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...sending,
-  ...sequences,
   ...operations,
   ...channels,
+  ...people,
 ];

@@ -52,10 +52,12 @@ language sql stable security definer set search_path = '' as $$
     (r.minutes * 60)::int
   from running r
   -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through.
-  where (exists (select from writers w join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
+  where (exists (select from writers w
+      join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
         and m.campaign_id = r.id and m.status = 'queued' and m.due_at < kernel.now() - interval '2 minutes'
       where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
-    or exists (select from public.enrollments e where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
+    or exists (select from public.enrollments e
+      where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
       and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes')
     or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
         and e.sender_id is null and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
