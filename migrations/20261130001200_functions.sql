@@ -923,17 +923,17 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
+-- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1392,18 +1392,18 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;
@@ -1456,7 +1456,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:3c7a3b292658093b
+-- object function private.guard_campaign(public.messages) sha256:0f2681ed104c6ee6
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it, in a campaign that runs, while its window is open.
@@ -1471,9 +1471,9 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
-    from (values (true)) as one (row)
+      case when k.status = 'running' then private.next_opening(k.settings, now.at) end as until,
+      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, now.at) as free
+    from (select kernel.now() as at offset 0) as now
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
@@ -1629,25 +1629,26 @@ begin
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
+-- object function private.in_window(jsonb,timestamptz) sha256:c1051e67de59cd81
 -- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
--- Days are ISO (1 = Monday). Not strict and without settings of their own, so that the planner writes them into its statements.
+-- Days are ISO (1 = Monday).
 
+-- Asked for every message before it leaves: one expression without settings of its own, so that the planner writes it into its statements.
+-- It does so only where `at` is a column or a constant, not a call.
 create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
 language sql stable as $$
-  select not coalesce(settings -> 'skip_dates' ? (local.t::date)::text, false)
+  select not coalesce(settings -> 'skip_dates' ? ((at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date)::text, false)
     and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
-      and local.t::time >= (settings -> 'window' ->> 'start')::time
-      and local.t::time < (settings -> 'window' ->> 'end')::time))
-  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::int)
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time >= (settings -> 'window' ->> 'start')::time
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:478645f615ba0162
+-- object function private.next_opening(jsonb,timestamptz) sha256:e07c2b266091bc09
 -- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
-language sql stable as $$
+language sql stable set search_path = '' as $$
   select case when private.in_window(settings, after) then after else (
     select pg_catalog.min(o.opens) from (
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))

@@ -58,7 +58,9 @@ export const putConsents = defineOperation({
     const known = await ctx.db<{ id: string }[]>`
       select id from public.contacts where tenant_id = ${ctx.tenantId} and id = any(${contact_ids}::uuid[])`;
     const ids = known.map((k) => k.id);
-    const [row] = await ctx.db<{ n: number }[]>`select private.set_consent(${channel}, ${ids}::uuid[], ${state}, ${source}) as n`;
+    const [row] = await ctx.db<
+      { n: number }[]
+    >`select private.set_consent(${channel}, ${ids}::uuid[], ${state}, ${source}) as n`;
     ctx.audit({ channel, state, source, contacts: ids.length });
     return { changed: row!.n, unknown: new Set(contact_ids).size - ids.length };
   },

@@ -86,13 +86,13 @@ grant execute on function private.finish_step(jsonb) to overture_user, overture_
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;

@@ -12,9 +12,9 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
-    from (values (true)) as one (row)
+      case when k.status = 'running' then private.next_opening(k.settings, now.at) end as until,
+      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, now.at) as free
+    from (select kernel.now() as at offset 0) as now
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true

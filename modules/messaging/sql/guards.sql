@@ -83,13 +83,13 @@ end $$;
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
