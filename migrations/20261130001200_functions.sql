@@ -1108,22 +1108,9 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
--- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
--- known outside. Returns whose they were.
-create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
-language sql volatile set search_path = '' as $$
-  delete from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
-    and m.status in ('queued', 'held') and m.attempts = 0
-  returning m.enrollment_id, m.step_run_id
-$$;
-grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
-
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
--- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
+-- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select m.id from public.messages m
@@ -1137,7 +1124,7 @@ language sql volatile set search_path = '' as $$
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1736,7 +1723,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:6bd10c54a3a369f9
+-- object function private.guard_campaign(public.messages) sha256:0f2681ed104c6ee6
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
@@ -1757,9 +1744,9 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
-      s.here and o.id is not null as free
-    from (values (true)) as one (row)
+      case when k.status = 'running' then private.next_opening(k.settings, now.at) end as until,
+      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, now.at) as free
+    from (select kernel.now() as at offset 0) as now
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
     left join open o on o.id = e.campaign_id
@@ -1924,25 +1911,26 @@ begin
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
+-- object function private.in_window(jsonb,timestamptz) sha256:c1051e67de59cd81
 -- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
--- Days are ISO (1 = Monday). Not strict and without settings of their own, so that the planner writes them into its statements.
+-- Days are ISO (1 = Monday).
 
+-- Asked for every message before it leaves: one expression without settings of its own, so that the planner writes it into its statements.
+-- It does so only where `at` is a column or a constant, not a call.
 create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
 language sql stable as $$
-  select not coalesce(settings -> 'skip_dates' ? (local.t::date)::text, false)
+  select not coalesce(settings -> 'skip_dates' ? ((at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date)::text, false)
     and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
-      and local.t::time >= (settings -> 'window' ->> 'start')::time
-      and local.t::time < (settings -> 'window' ->> 'end')::time))
-  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::int)
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time >= (settings -> 'window' ->> 'start')::time
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:478645f615ba0162
+-- object function private.next_opening(jsonb,timestamptz) sha256:e07c2b266091bc09
 -- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
-language sql stable as $$
+language sql stable set search_path = '' as $$
   select case when private.in_window(settings, after) then after else (
     select pg_catalog.min(o.opens) from (
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
