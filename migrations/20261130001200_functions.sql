@@ -1108,9 +1108,10 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],int4) sha256:5a6905b997642d4a
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- object function private.take_back_messages(uuid[]) sha256:1593f8e0dded64dd
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
   with portion as (
     select m.id from public.messages m
@@ -1723,7 +1724,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:0f2681ed104c6ee6
+-- object function private.guard_campaign(public.messages) sha256:190a051e5a311e09
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
