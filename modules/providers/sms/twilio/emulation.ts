@@ -11,6 +11,7 @@ import {
   sends,
   type WebhookCall,
 } from "../../../sandbox/emulation.ts";
+import { phones } from "../../../sandbox/phones.ts";
 import { type Account, type Inbound, type Message, newMessage } from "../../../sandbox/store.ts";
 import { MESSAGE_ID_PARAM, signTwilio } from "./signature.ts";
 
@@ -288,7 +289,7 @@ const REACHED: Partial<Record<EventKind, [status: string, failure: keyof typeof 
 
 export const emulation = defineEmulation({
   id: "twilio",
-  channel: "sms",
+  people: phones,
   example() {
     const account_sid = `AC${crypto.randomUUID().replaceAll("-", "")}`;
     return { credentials: { account_sid, auth_token: reversed(account_sid) }, key: account_sid };
