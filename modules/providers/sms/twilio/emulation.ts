@@ -29,7 +29,7 @@ const refused = (code: number, message: string, status = 400) => new Refusal(fai
 const missing = (path: string) => refused(20404, `The requested resource ${path} was not found`, 404);
 
 const reversed = (sid: string) => [...sid.slice(2)].reverse().join("");
-const sid = (prefix: string, seed: string) => prefix + createHash("md5").update(seed).digest("hex");
+const sid = (prefix: string, seed: string) => prefix + createHash("sha256").update(seed).digest("hex").slice(0, 32);
 
 const flag = z.enum(["true", "false"]);
 const NewMessage = z.strictObject({
