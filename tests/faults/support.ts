@@ -165,9 +165,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await sql`update public.connections set settings = settings || ${sql.json({ per_second: perSecond })} where id = ${connection.id}`;
       const sender = await api("POST", "/senders", {
         connection_id: connection.id,
-        from_email: `sam@${uuid7()}.example`,
-        from_name: "Sam",
-        daily_cap: dailyCap,
+        address: `sam@${uuid7()}.example`,
+        display_name: "Sam",
+        limits: [{ action: "email.send", per: "day", cap: dailyCap }],
       });
       const list = await giveList(
         t,
@@ -176,10 +176,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       );
       const campaign = await api("POST", "/campaigns", {
         name: "Faults",
-        sender_id: sender.id,
+        sender_ids: [sender.id],
         list_id: list.listId,
         settings: { time_zone: "UTC", track_opens: false, track_clicks: false },
-        steps: [{ subject: "Hello", body: "Hello there, this is one message." }],
+        steps: [{ kind: "email", subject: "Hello", body: "Hello there, this is one message." }],
       });
       if (start) await api("POST", `/campaigns/${campaign.id}/start`);
       return { tenant, id: campaign.id, connectionId: connection.id, account, size, steps: campaign.steps };
