@@ -83,7 +83,7 @@ export const channels: readonly Mutation[] = [
       name: "a channel has an id of its own, actions named after it, and limits that are numbers",
     },
     {
-      promise: "A text message's callback is proven over its whole address and form",
+      promise: "A callback is proven over its whole address and form",
       file: "modules/providers/sms/twilio/signature.ts",
       find: "  if (!good)\n",
       replace: "  if (false)\n",
@@ -99,12 +99,12 @@ export const channels: readonly Mutation[] = [
       name: "a repeated field is signed once for each value, in order",
     },
     {
-      promise: "A text whose answer was lost is settled by the callback, never repeated",
+      promise: "A text whose answer was lost is settled, never repeated",
       file: "modules/providers/sms/twilio/events.ts",
       find: "message_id: messageId,",
       replace: "message_id: null,",
       test: PHONE,
-      name: "a send whose answer was lost is settled by the callback that names our message, and never repeated",
+      name: "a send whose answer was lost is settled by the callback that names it, never repeated",
     },
     {
       promise: "A server error of Twilio's is never taken for a refusal",
@@ -123,12 +123,12 @@ export const channels: readonly Mutation[] = [
       name: "error %s is %s, %s: only a dead number condemns the number",
     },
     {
-      promise: "A number that answers to another application keeps its webhook",
+      promise: "A number that serves another application stays as it is",
       file: "modules/providers/sms/twilio/adapter.ts",
       find: "if (!ours && !isFree(sms_url)) {",
       replace: "if (false) {",
       test: TWILIO,
-      name: "registering takes the numbers that answer to nobody, and leaves another application's alone",
+      name: "registering takes numbers that answer to nobody, and leaves another application's alone",
     },
   ]),
 ];
