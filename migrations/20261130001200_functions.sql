@@ -1108,10 +1108,22 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.take_back_messages(uuid[]) sha256:1593f8e0dded64dd
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
 -- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
 -- known outside. Returns whose they were.
 create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
+language sql volatile set search_path = '' as $$
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
+-- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select m.id from public.messages m
@@ -1125,7 +1137,7 @@ language sql volatile set search_path = '' as $$
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from portion s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1585,21 +1597,6 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.close_runs(uuid[],text) sha256:402b370e3620c82a
--- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
--- kernel.tenant(), and to enrollments that are over.
-create or replace function private.close_runs(ended uuid[], why text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  from public.enrollments e
-  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
-    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m
-      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
-$$;
-grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
-
 -- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
@@ -1724,7 +1721,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:190a051e5a311e09
+-- object function private.guard_campaign(public.messages) sha256:20ee4b9234cfefa3
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
@@ -1745,9 +1742,9 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, now.at) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, now.at) as free
-    from (select kernel.now() as at offset 0) as now
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
+      s.here and o.id is not null as free
+    from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
     left join open o on o.id = e.campaign_id

@@ -6,7 +6,7 @@ import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
 
 type PersonRow = MergeRow & { id: string };

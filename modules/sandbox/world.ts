@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import type { World } from "./context.ts";
 import type { Emulation, EventKind, WebhookCall } from "./emulation.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Act } from "./personas.ts";
@@ -55,7 +56,7 @@ export function createWorld(parts: {
   reach: Reach;
   hooks: Hooks;
   emulations: ReadonlyMap<string, Emulation>;
-}) {
+}): World {
   const { store, clock, reach, hooks, emulations } = parts;
 
   function tell(account: Account, calls: WebhookCall[] | undefined) {
@@ -176,14 +177,12 @@ export function createWorld(parts: {
 
   return {
     play,
-    /** Continues what a restart interrupted. */
     resume() {
       for (const message of store.messages.values()) play(message);
     },
     receive,
-    forget(account?: string) {
+    forget(account) {
       for (const pair of met) if (!account || matches(pair.slice(0, pair.lastIndexOf("|")), account)) met.delete(pair);
     },
   };
 }
-export type World = ReturnType<typeof createWorld>;

@@ -18,9 +18,9 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, now.at) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, now.at) as free
-    from (select kernel.now() as at offset 0) as now
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
+      s.here and o.id is not null as free
+    from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
     left join open o on o.id = e.campaign_id
