@@ -20,6 +20,7 @@ export async function attention(ctx: Ctx, week: { sent: number; bounced: number 
     ...(await alerts(ctx)),
     ...(await connections(ctx)),
     ...(await unknownOutcomes(ctx)),
+    ...(await tasks(ctx)),
     ...(await campaigns(ctx)),
     ...bounces(week),
     ...(await deadLetters(ctx)),
@@ -60,6 +61,17 @@ async function unknownOutcomes(ctx: Ctx): Promise<Attention[]> {
   }));
 }
 
+/** What people have to do before sequences go on: everybody's, and how much of it is overdue. */
+async function tasks(ctx: Ctx): Promise<Attention[]> {
+  const [row] = await ctx.db<{ n: number; overdue: number }[]>`
+    select count(*)::int as n, (count(*) filter (where x.due_at < ${ctx.now}))::int as overdue
+    from (select t.due_at from public.tasks t where t.tenant_id = ${ctx.tenantId} and t.status = 'open' limit ${BOUND + 1}) x`;
+  const { n, overdue } = row!;
+  if (n === 0) return [];
+  const late = overdue > 0 ? `, ${overdue > BOUND ? `more than ${BOUND}` : overdue} of them overdue` : "";
+  return [{ kind: "tasks", detail: `${many(n, "task waits", "tasks wait")} for somebody${late}.`, href: "/tasks" }];
+}
+
 /** Running ones that cannot send or have people they cannot write to, and paused ones that were perhaps forgotten. */
 async function campaigns(ctx: Ctx): Promise<Attention[]> {
   const pausedBefore = new Date(ctx.now.getTime() - PAUSED_DAYS * 86_400_000);
@@ -69,21 +81,29 @@ async function campaigns(ctx: Ctx): Promise<Attention[]> {
       name: string;
       status: string;
       since: Date;
+      channel: string | null;
       connection: string | null;
       sender: string | null;
       blocked: number;
     }[]
   >`
-    select k.id, k.name, k.status, k.updated_at as since, c.status as connection, s.status as sender, coalesce(b.n, 0) as blocked
+    select k.id, k.name, k.status, k.updated_at as since, w.channel, w.connection, w.sender, coalesce(b.n, 0) as blocked
     from public.campaigns k
-    left join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id
-    left join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id)
+    -- A channel on which none of the campaign's senders can send.
+    left join lateral (
+      select s.channel, min(c.status) filter (where c.status <> 'active') as connection, min(s.status) filter (where s.status <> 'active') as sender
+      from public.campaign_senders m
+      join public.senders s on s.tenant_id = k.tenant_id and s.id = m.sender_id
+      join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(m.connection_id, s.connection_id)
+      where m.tenant_id = k.tenant_id and m.campaign_id = k.id
+      group by s.channel having not bool_or(c.status = 'active' and s.status = 'active') order by s.channel limit 1
+    ) w on k.status = 'running'
     left join lateral (
       select count(*) as n from (
         select from public.enrollments e where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'blocked' limit ${BOUND + 1}) x
     ) b on k.status = 'running'
     where k.tenant_id = ${ctx.tenantId} and k.status in ('running', 'paused')
-      and ((k.status = 'running' and (b.n > 0 or c.status <> 'active' or s.status <> 'active')) or (k.status = 'paused' and k.updated_at < ${pausedBefore}))
+      and ((k.status = 'running' and (b.n > 0 or w.channel is not null)) or (k.status = 'paused' and k.updated_at < ${pausedBefore}))
     order by k.status = 'paused', k.id desc limit ${SHOWN}`;
   return rows.flatMap((r) => {
     const href = `/campaigns/${r.id}`;
@@ -92,9 +112,8 @@ async function campaigns(ctx: Ctx): Promise<Attention[]> {
       return [{ kind: "campaign_paused", detail: `${r.name} has been paused for ${days} days.`, href }];
     }
     const items: Attention[] = [];
-    if (r.connection !== "active" || r.sender !== "active") {
-      const why =
-        r.connection !== "active" ? `its connection is ${r.connection ?? "gone"}` : `its sender is ${r.sender}`;
+    if (r.channel !== null) {
+      const why = r.connection !== null ? `its connection is ${r.connection}` : `its sender is ${r.sender}`;
       items.push({ kind: "campaign_stalled", detail: `${r.name} is running but cannot send: ${why}.`, href });
     }
     if (r.blocked > 0)

@@ -4,10 +4,14 @@ import { FilterSchema, type Filter } from "../../contacts/filter.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { defineStep, type StepRun } from "../../kernel/step.ts";
 
+const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as const;
+/** What a condition can ask. */
+export const RULES = [...ABOUT_MESSAGES, "has_address", "in_segment", "matches"] as const;
+
 const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
 
 const Rule = z.discriminatedUnion("if", [
-  z.object({ if: z.enum(["opened", "clicked", "replied", "delivered", "sent"]), step_id: z.uuid().nullable().default(null), within_days: Within }),
+  z.object({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
   z.object({ if: z.literal("has_address"), channel: z.string().max(40) }),
   z.object({ if: z.literal("in_segment"), segment_id: z.uuid() }),
   z.object({ if: z.literal("matches"), filter: FilterSchema }),
