@@ -27,7 +27,7 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await step("Step 1: E-mail").getByLabel("Subject").fill("Hello {{firstName}}");
     await page.getByLabel("Message of step 1").fill("How are you?");
     await add("the sequence", "Condition");
-    await expect(step("Step 2: Condition").getByLabel("Rule 1 of step 2")).toHaveValue("opened");
+    await expect(step("Step 2: Condition").getByLabel("Rule 1 of step 2", { exact: true })).toHaveValue("opened");
     await add("Yes, after step 2", "Manual task");
     await page.getByLabel("Possible outcomes").fill("Reached, no answer");
     await add("No, after step 2", "End");
@@ -36,7 +36,7 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.getByRole("button", { name: "Insert a step before step 2" }).press("Enter");
     await page.getByRole("menuitem", { name: "Wait", exact: true }).press("Enter");
     await page.getByLabel("Unit of the wait of step 2").selectOption("hours");
-    await page.getByLabel("How long step 2 waits").fill("0.004");
+    await page.getByLabel("How long step 2 waits").fill("0.008");
     await expect(step("Step 4: Manual task")).toBeVisible();
   });
 
