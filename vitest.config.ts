@@ -9,6 +9,7 @@ export default defineConfig({
       "supabase/**/*.test.ts",
       "tests/**/*.test.ts",
       "scripts/**/*.test.ts",
+      "web/src/**/*.test.ts",
     ],
     exclude: ["**/node_modules/**", "tests/e2e/**"],
     globalSetup: ["tests/support/global.ts"],

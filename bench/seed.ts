@@ -152,15 +152,8 @@ export async function seedTenant(
       await reserved.unsafe("analyze public.message_events");
     }
     await reserved`set session_replication_role = origin`;
-    if (messages > 0) {
-      await reserved.unsafe(`
-        insert into public.analytics_daily (tenant_id, day, kind, campaign_id, n)
-        select '${tenantId}'::uuid, (at at time zone 'UTC')::date, kind, '${campaignId}'::uuid, count(*)
-        from public.messages m cross join lateral (values ('sent', m.sent_at), ('delivered', m.delivered_at), ('opened', m.opened_at)) x (kind, at)
-        where m.tenant_id = '${tenantId}' and m.direction = 'out' and x.at is not null group by 1, 2, 3, 4`);
-    }
     say("counts");
-    await reserved`select private.recount(${tenantId})`;
+    await reserved`select private.recount_contacts(${tenantId}), private.recount_enrollments(${tenantId}), private.recount_messages(${tenantId}), kernel.fold_counters()`;
   } finally {
     await reserved.unsafe("reset all").catch(() => {});
     reserved.release();

@@ -262,6 +262,82 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
 
+-- object function private.count_list_contacts() sha256:7417a4e990ef88b9
+-- Counters of contacts: `list_contacts` per list, and `tagged_contacts` of the tenant with the tag as bucket. Definer: whoever may
+-- change the rows need not write counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_list_contacts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op <> 'DELETE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from new_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  if tg_op <> 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  return null;
+end $$;
+
+-- object function private.counted_tags(text[]) sha256:5495ce214583455c
+-- The tags that contacts with these tags are counted for, each once. No set clause, so that the planner takes it into its callers.
+create or replace function private.counted_tags(tags text[]) returns setof text
+language sql immutable
+begin atomic
+  select distinct t.tag from pg_catalog.unnest(tags) t (tag);
+end;
+
+-- object function private.count_contact_tags() sha256:6a76d22138ff6585
+-- Rows with the same tags are added up first, so that an update of other columns is told apart before any tag is looked at.
+create or replace function private.count_contact_tags() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from new_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    group by 1, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (
+      select x.tenant_id, x.tags, pg_catalog.sum(x.sign) as n
+      from (select 1 as sign, r.tenant_id, r.tags from new_rows r union all select -1, r.tenant_id, r.tags from old_rows r) x
+      group by 1, 2 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, -pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from old_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_contacts(uuid) sha256:8cd191026604a2a0
+-- Counts a tenant's lists and tags anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_contacts(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.contacts, public.list_contacts in share row exclusive mode;
+  perform kernel.reset_counters(team, array['list\_contacts', 'tagged\_contacts']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from public.list_contacts r
+  where r.tenant_id = team group by 1, 4;
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, 'tagged_contacts', 'tenant', team, t.tag, pg_catalog.sum(g.n)
+  from (select r.tags, pg_catalog.count(*) as n from public.contacts r where r.tenant_id = team group by 1) g
+  cross join lateral private.counted_tags(g.tags) t (tag)
+  group by t.tag;
+end $$;
+
 -- object function private.probe_condition(jsonb) sha256:e7daa9f741c69f1e
 -- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
 -- wants the index, a common one does not. See private.find_contacts for the probes.
@@ -406,7 +482,7 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:4163f5508ffb6b41
+-- object function private.note_messages(jsonb) sha256:6a5b51a5d00104b6
 -- The timeline and status of people, from what the other modules tell.
 
 -- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
@@ -415,11 +491,10 @@ create or replace function private.note_messages(entries jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, nullif(m.subject, ''), pg_catalog.left(m.body_text, 200), ''), 'messages', e.message_id, e.at
+    coalesce(e.content, ''), 'messages', e.message_id, e.at
   from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
-  left join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = e.message_id and e.content is null
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
@@ -593,6 +668,23 @@ begin
 end $$;
 grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
 
+-- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
+-- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
+create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.webhook_deliveries d set
+    processed_at = case when f.waits then null else kernel.now() end,
+    attempts = d.attempts + case when f.waits then 1 else 0 end,
+    error = f.error
+  from (
+    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
+    union all
+    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
+  ) f
+  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
+$$;
+grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
+
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
 create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
@@ -607,7 +699,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:481a6d02f99bcda6
+-- object function private.claim_messages(int4,int4,uuid) sha256:8954b3919da2ea8e
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
 -- the places under the limits, writes the attempts and sets the lease before the provider is called.
 -- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
@@ -629,15 +721,18 @@ language sql volatile set search_path = '' as $$
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
-    select m.id, m.sender_id, m.action, m.due_at from public.messages m
+    select m.* from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
       -- Once the provider has forgotten the key, asking again would send again.
       and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())
-      and not exists (select from private.guards(m))
     order by m.due_at, m.id limit quantity
     for update of m skip locked
+  ), free as materialized (
+    -- What no guard stops. Asked of the locked ones alone: a guard costs a few look-ups a message.
+    select l.id, l.sender_id, l.action, l.due_at from locked l
+    where not exists (select from private.guards(row(l.*)::public.messages))
   ), wanted as (
-    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from locked l
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from free l
   ), asked as materialized (
     select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       -- Null where the period has no limit, which least() passes over.
@@ -698,6 +793,93 @@ language sql volatile set search_path = '' as $$
   ) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
+
+-- object function private.counted(public.messages) sha256:3d18e6fc6ef302a6
+-- What counts of an outgoing message; messages that agree in it are added up before anything is counted. Neither this function nor
+-- the next has a set clause, so that the planner takes them into their callers.
+create or replace function private.counted(m public.messages) returns private.counted_message
+language sql stable
+begin atomic
+  select row(m.tenant_id, m.campaign_id, m.step_id,
+    -- On its way, whether claimed or not: a claim changes no counter.
+    case when m.status in ('queued', 'held', 'sending') then 'queued' when m.status in ('failed', 'unknown') then m.status end,
+    pg_catalog.date_trunc('hour', m.sent_at, 'UTC'), pg_catalog.date_trunc('hour', m.delivered_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.opened_at, 'UTC'), pg_catalog.date_trunc('hour', m.clicked_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.replied_at, 'UTC'), pg_catalog.date_trunc('hour', m.bounced_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.complained_at, 'UTC'), pg_catalog.date_trunc('hour', m.unsubscribed_at, 'UTC'),
+    -- No column says when a message failed, and updated_at moves on.
+    case when m.status = 'failed' then pg_catalog.date_trunc('hour', m.created_at, 'UTC') end)::private.counted_message;
+end;
+
+-- object function private.message_counters(private.counted_message) sha256:18f0ba50f6168dd1
+-- The counters of such a message, all of its campaign: `step_<outcome>` with the step as bucket (empty without one),
+-- `hourly_<outcome>` of the last two days and `daily_<outcome>` with the UTC hour or day as bucket. Without a campaign only days
+-- are counted, under zeros.
+create or replace function private.message_counters(m private.counted_message)
+returns table (metric text, scope_id uuid, bucket text)
+language sql stable
+begin atomic
+  select c.metric, coalesce(m.campaign_id, '00000000-0000-0000-0000-000000000000'), c.bucket
+  from (values ('sent', m.sent), ('delivered', m.delivered), ('opened', m.opened), ('clicked', m.clicked), ('replied', m.replied),
+    ('bounced', m.bounced), ('complained', m.complained), ('unsubscribed', m.unsubscribed), (m.state, m.failed)) o (outcome, at)
+  cross join lateral (values
+    ('step_' || o.outcome, case when m.campaign_id is not null then coalesce(m.step_id::text, '') end),
+    ('hourly_' || o.outcome, case when m.campaign_id is not null and o.outcome in ('sent', 'delivered', 'opened', 'clicked', 'replied',
+      'bounced') and o.at >= (select kernel.now()) - interval '2 days'
+      then pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24') end),
+    ('daily_' || o.outcome, pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD'))) c (metric, bucket)
+  where (o.at is not null or o.outcome = m.state) and c.bucket is not null;
+end;
+
+-- object function private.count_messages() sha256:2459fc6dd53513f6
+-- All counters of messages, in one pass per statement. Definer: whoever may change messages need not write counters. Of a tenant that
+-- is being deleted nothing is counted.
+create or replace function private.count_messages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from new_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    group by 1, 2, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (
+      select x.counted, pg_catalog.sum(x.sign) as n
+      from (
+        select 1 as sign, private.counted(r) as counted from new_rows r where r.direction = 'out'
+        union all select -1, private.counted(r) from old_rows r where r.direction = 'out'
+      ) x group by 1 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, -pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from old_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_messages(uuid) sha256:800f471f12578187
+-- Counts a tenant's messages anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_messages(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.messages in share row exclusive mode;
+  perform kernel.reset_counters(team, array['step\_%', 'hourly\_%', 'daily\_%']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+  from (select private.counted(r) as counted, pg_catalog.count(*) as n from public.messages r
+    where r.tenant_id = team and r.direction = 'out' group by 1) g
+  cross join lateral private.message_counters(g.counted) c
+  group by c.metric, c.scope_id, c.bucket;
+end $$;
 
 -- object function private.match_events(uuid,jsonb) sha256:f714d4e143dd5d06
 -- Events: what providers and recipients report about messages, stored once each and marked on the message.
@@ -926,22 +1108,41 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
-  with some as (
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
+-- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+      and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
+    order by m.id limit quantity for update skip locked
+  ), deferred as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign and m.status = 'queued' and m.error_code = because
+      and m.due_at > (select kernel.now()) and not exists (select from private.guards(m) g where g.verdict = 'defer')
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
 -- object function private.answered_message(text,text[],text) sha256:c6ce74203a5aa6d9
@@ -1277,13 +1478,14 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
--- object function private.tell_messages(text,uuid[]) sha256:d17dda33b0e8ddbc
+-- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
 language sql volatile set search_path = '' as $$
   select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
+    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0
 $$;
@@ -1314,7 +1516,59 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
+-- object function private.count_enrollments() sha256:38944af3def9efe4
+-- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
+-- counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_enrollments() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
+    from (
+      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
+      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
+    ) x
+    where exists (select from public.tenants t where t.id = x.tenant_id)
+    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
+-- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_enrollments(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.enrollments in share row exclusive mode;
+  perform kernel.reset_counters(team, array['enrollments']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
+  where r.tenant_id = team group by 1, 4, 5;
+end $$;
+
+-- object function private.cancel_runs(uuid[],text) sha256:7dd9b89b14b09cf0
+-- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.cancel_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
+
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:5de7c26af31a0fa7
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1335,10 +1589,7 @@ begin
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
   perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
@@ -1346,7 +1597,22 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
+-- object function private.close_runs(uuid[],text) sha256:402b370e3620c82a
+-- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.close_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
+    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    -- What is at a provider settles by itself.
+    and not exists (select from public.messages m
+      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+$$;
+grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
+
+-- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1356,9 +1622,9 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
@@ -1374,7 +1640,7 @@ language sql volatile set search_path = '' as $$
       finished_at = case when n.to_node is null then (select kernel.now()) end,
       reason = null, reason_detail = null
     from next n
-    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
       and (e.status || '') in ('sending', 'task')
     returning 1
@@ -1382,6 +1648,17 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from moved
 $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+
+-- object function private.close_runs(jsonb) sha256:5a9b4dd5ff0c981f
+-- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
+-- settled: [{"step_run_id","outcome","at"}].
+create or replace function private.close_runs(settled jsonb) returns void
+language sql volatile set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = g.outcome, finished_at = g.at
+  from pg_catalog.jsonb_to_recordset(settled) as g(step_run_id uuid, outcome text, at timestamptz)
+  where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+$$;
+grant execute on function private.close_runs(jsonb) to overture_worker;
 
 -- object function private.finish_step(jsonb) sha256:707fb853ed2ec3f1
 -- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
@@ -1395,18 +1672,18 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;
@@ -1459,43 +1736,53 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:3c7a3b292658093b
+-- object function private.guard_campaign(public.messages) sha256:6bd10c54a3a369f9
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
--- Only for people who are still in it, in a campaign that runs, while its window is open.
+-- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
+-- of a step they were moved away from, or of an earlier run, stays behind: its provider gave it back after they had gone on.
 create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
+  -- Which campaigns are open is found out once a statement, not once a message.
+  with open as materialized (
+    select k.id from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+  )
   select s.verdict, s.reason, s.until from (
     select
-      case when e.status is null or e.status <> 'sending' or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
+      case when s.here is not true or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
       case
         when e.status is null then 'contact_removed'
-        when e.status <> 'sending' then 'sequence_ended'
+        when s.here is not true then 'sequence_ended'
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+    left join open o on o.id = e.campaign_id
+    left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
+    cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:77945e9905fc2167
+-- object function private.guard_reply(public.messages) sha256:2a8e37b6d13788df
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
 -- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
-  select 'cancel', 'replied', null::timestamptz
+  select 'cancel', case when by.them then 'replied' else 'colleague_replied' end, null::timestamptz
   from public.enrollments e
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
-  where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
-    and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
-    and (
+  cross join lateral (select
       exists (select from public.messages r
         where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
-          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'))
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
+  where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
+    and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
+    and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
         join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
@@ -1509,11 +1796,13 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:2db6d23e70f1a84e
--- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
--- without end. Only senders that can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+-- object function private.sender_rooms(text[]) sha256:2f41a04f473f4d0c
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
+-- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
+-- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
+-- Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (
+  sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,
@@ -1536,17 +1825,18 @@ language sql stable set search_path = '' as $$
     select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - (
-      select pg_catalog.count(*) from (
-        select from public.messages m
-        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
-        limit greatest(0, b.rest)) q))::int,
-    b.opens_at
-  from bounds b
+  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+    case when b.rest <= q.n then coalesce(b.opens_at, (
+      select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
+  from bounds b cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+      limit greatest(0, b.rest)) x) q
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:d36d0ce558e186b3
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:ad6deb431160c7fe
 -- Moving people to another version of their sequence.
 
 -- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
@@ -1567,10 +1857,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )
@@ -1624,6 +1912,10 @@ begin
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+    returning t.step_run_id
+  ), closed as (
+    update public.step_runs r set state = 'cancelled', outcome = 'step_removed', finished_at = (select kernel.now()) from tasks t
+    where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
     'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
@@ -1926,221 +2218,6 @@ begin
   on conflict on constraint analysts_pkey do update set tenant_id = excluded.tenant_id;
 end $$;
 
--- object function private.count_messages() sha256:0188c578a7524191
--- Counts the moments that a statement set for the first time. Definer: whoever may change messages need not write totals.
-create or replace function private.count_messages() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if tg_op = 'INSERT' then
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c cross join lateral (values
-      ('sent', c.sent_at), ('delivered', c.delivered_at), ('opened', c.opened_at), ('clicked', c.clicked_at), ('replied', c.replied_at),
-      ('bounced', c.bounced_at), ('complained', c.complained_at), ('unsubscribed', c.unsubscribed_at),
-      ('failed', case when c.status = 'failed' then c.updated_at end)) x (kind, at)
-    where c.direction = 'out' and x.at is not null
-      and (c.status = 'failed' or coalesce(c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at,
-        c.complained_at, c.unsubscribed_at) is not null)
-    group by 1, 2, 3, 4;
-  else
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c join old_rows o on o.tenant_id = c.tenant_id and o.id = c.id
-    cross join lateral (values
-      ('sent', o.sent_at, c.sent_at), ('delivered', o.delivered_at, c.delivered_at), ('opened', o.opened_at, c.opened_at),
-      ('clicked', o.clicked_at, c.clicked_at), ('replied', o.replied_at, c.replied_at), ('bounced', o.bounced_at, c.bounced_at),
-      ('complained', o.complained_at, c.complained_at), ('unsubscribed', o.unsubscribed_at, c.unsubscribed_at),
-      ('failed', case when o.status = 'failed' then o.updated_at end, case when c.status = 'failed' then c.updated_at end)) x (kind,
-        before, at)
-    where c.direction = 'out' and x.before is null and x.at is not null
-      -- Most updates (a claim, a retry) set no moment: told apart before the moments are.
-      and (c.status = 'failed' or (o.sent_at, o.delivered_at, o.opened_at, o.clicked_at, o.replied_at, o.bounced_at, o.complained_at,
-        o.unsubscribed_at)
-        is distinct from (c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at, c.complained_at,
-          c.unsubscribed_at))
-    group by 1, 2, 3, 4;
-  end if;
-  return null;
-end $$;
-
--- object function private.fold_analytics() sha256:5e205f955d592dfd
--- Moves deltas into the totals, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_analytics() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.analytics_deltas d where d.ctid = any(array(select x.ctid from public.analytics_deltas x for update skip locked))
-    returning d.tenant_id, d.day, d.kind, d.campaign_id, d.n
-  ), folded as (
-    insert into public.analytics_daily as a (tenant_id, day, kind, campaign_id, n)
-    select g.tenant_id, g.day, g.kind, g.campaign_id, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4
-    on conflict (tenant_id, day, kind, campaign_id) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.daily_totals(date) sha256:d752e1cea9199dce
--- Totals of the current tenant per day and kind, folded and not.
-create or replace function private.daily_totals(since date)
-returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals(date) to overture_user, overture_worker;
-
--- object function private.daily_totals_of(uuid,date) sha256:3df9877b907b41c3
--- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
-create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.campaign_id = campaign
-      and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.campaign_id = campaign
-      and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
-
--- object function private.fold_tallies() sha256:c079576368705391
--- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked))
-      returning d.tenant_id, d.kind, d.ref, d.key, d.n
-  ), folded as (
-    insert into public.tallies as a (tenant_id, kind, ref, key, n)
-    select g.tenant_id, g.kind, g.ref, g.key, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4 having pg_catalog.sum(g.n) <> 0
-    on conflict (tenant_id, kind, ref, key) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.prune_tallies() sha256:cfbd5d509249f317
--- Forgets what counted down to nothing, hours nobody asks for any more, and campaigns that are gone. Run by a schedule.
-create or replace function private.prune_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tallies a
-    where a.n = 0
-      or a.kind = 'hour' and pg_catalog.split_part(a.key, '@', 2)::bigint < extract(epoch from kernel.now() - interval '3 days')
-      or a.kind in ('step', 'hour') and not exists (select from public.campaigns k where k.tenant_id = a.tenant_id and k.id = a.ref)
-    returning 1
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.tally(text[],uuid[]) sha256:d69c6539216e8ed7
--- Counts of the current tenant, folded and not.
-create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.kind, t.ref, t.key, pg_catalog.sum(t.n)::bigint from (
-    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds)
-      and a.ref = any(refs)
-    union all
-    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds)
-      and d.ref = any(refs)
-  ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
-$$;
-grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
-
--- object do analytics/tallies sha256:f6dd7a5d0eefad5c
--- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
--- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
-do $generate$
-declare
-  spec record;
-  op record;
-  body text;
-  recount text := '';
-begin
-  for spec in
-    select * from (values
-      ('list_contacts', 'list_id', $$
-        select c.tenant_id, 'list' as kind, c.list_id as ref, '' as key, sum(c.sign) as n from changed c group by 1, 3$$),
-      ('contacts', 'tags', $$
-        select c.tenant_id, 'tag' as kind, '00000000-0000-0000-0000-000000000000'::uuid as ref, t.tag as key, sum(c.sign) as n
-        from (select d.tenant_id, d.tags, sum(d.sign) as sign from changed d group by 1, 2 having sum(d.sign) <> 0) c
-        cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
-      ('enrollments', 'campaign_id, status', $$
-        select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
-        'bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || x.what as key, x.n
-        from (
-          select c.tenant_id, c.campaign_id, c.step_id,
-            sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
-            sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
-            sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
-            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
-              sum(c.sign) filter (where c.complained_at is not null) as complained,
-            sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
-            sum(c.sign) filter (where c.status in ('queued', 'held', 'sending')) as queued
-          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3
-        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
-          ('replied', s.replied),
-          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
-            ('unknown', s.unknown),
-          ('queued', s.queued)) x (what, n)
-        union all
-        select h.tenant_id, 'hour', h.campaign_id,
-          h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
-        from (
-          select c.tenant_id, c.campaign_id, c.sign, 'sent' as what, c.sent_at as at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'delivered', c.delivered_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'opened', c.opened_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'clicked', c.clicked_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'replied', c.replied_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'bounced', c.bounced_at from changed c where c.direction = 'out'
-        ) h where h.campaign_id is not null and h.at >= (select kernel.now()) - interval '2 days' group by 1, 3, 4$$)
-    ) as x (table_name, columns, counted)
-  loop
-    for op in
-      select * from (values
-        ('insert', 'referencing new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r'),
-        ('update', 'referencing old table as went new table as came',
-          'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
-        ('delete', 'referencing old table as went', 'select -1 as sign, r.tenant_id, %1$s from went r')
-      ) as x (name, referencing, rows)
-    loop
-      -- Definer: whoever may change the rows need not write counts. Of a tenant that is being deleted nothing is counted.
-      execute format($f$
-        create or replace function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
-        begin
-          with changed as materialized (%3$s), counted as (%4$s)
-          insert into public.tally_deltas (tenant_id, kind, ref, key, n)
-          select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-          where x.n <> 0 and exists (select from public.tenants t where t.id = x.tenant_id);
-          return null;
-        end $t$$f$, spec.table_name, op.name, format(op.rows, 'r.' || replace(spec.columns, ', ', ', r.')), spec.counted);
-      execute format('create or replace trigger tally_%2$s after %2$s on public.%1$I %3$s
-        for each statement execute function private.tally_%1$s_%2$s()',
-        spec.table_name, op.name, op.referencing);
-    end loop;
-    recount := recount || format($f$
-      with changed as (select 1 as sign, r.tenant_id, %1$s from public.%2$I r where r.tenant_id = team), counted as (%3$s)
-      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-        where x.n <> 0;$f$,
-      'r.' || replace(spec.columns, ', ', ', r.'), spec.table_name, spec.counted);
-  end loop;
-
-  -- Counts a tenant's rows anew; writers wait meanwhile. For rows written with triggers off, and should a count ever be doubted.
-  execute format($f$
-    create or replace function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
-    begin
-      lock table public.messages, public.enrollments, public.contacts, public.list_contacts in share row exclusive mode;
-      delete from public.tally_deltas d where d.tenant_id = team;
-      delete from public.tallies a where a.tenant_id = team;
-      %s
-    end $t$$f$, recount);
-end $generate$;
-
 -- object view analytics.contacts sha256:d29d5f905df5e812
 -- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
 -- views and no others: bodies and headers of messages stay with the team.
@@ -2177,11 +2254,14 @@ create or replace view analytics.events with (security_invoker = true) as
 grant select on analytics.events to overture_analyst;
 grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) on public.message_events to overture_analyst;
 
--- object view analytics.daily sha256:ac89ce188ca46d8e
+-- object view analytics.daily sha256:681918bd8b3df175
+-- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
 create or replace view analytics.daily with (security_invoker = true) as
-  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
+    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
+  from public.counters where metric like 'daily\_%' and scope = 'campaign';
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
 -- object policy user_writes on public.audit_log sha256:c611a701248f2405
 drop policy if exists user_writes on public.audit_log;
@@ -2255,9 +2335,10 @@ create policy analyst_reads on public.messages for select to overture_analyst us
 drop policy if exists analyst_reads on public.message_events;
 create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.analytics_daily sha256:ac287d56f63b036e
-drop policy if exists analyst_reads on public.analytics_daily;
-create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+-- object policy analyst_reads on public.counters sha256:3b0e65a432932a28
+drop policy if exists analyst_reads on public.counters;
+create policy analyst_reads on public.counters for select to overture_analyst
+  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');
 
 -- object trigger touch on public.members sha256:9e0305f075d565dc
 create or replace trigger touch before update on public.members for each row execute function kernel.touch();
@@ -2286,10 +2367,58 @@ create or replace trigger keep_addresses_update after update on public.contacts 
 create or replace trigger touch before update on public.contacts for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
+-- object trigger count_insert on public.list_contacts sha256:cacdb6d07ec778c7
+create or replace trigger count_insert after insert on public.list_contacts referencing new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_update on public.list_contacts sha256:41de9cbad29e9602
+create or replace trigger count_update after update on public.list_contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_delete on public.list_contacts sha256:75d229800bdd6b97
+create or replace trigger count_delete after delete on public.list_contacts referencing old table as old_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_insert on public.contacts sha256:962bdd4c8911c0d5
+create or replace trigger count_insert after insert on public.contacts referencing new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_update on public.contacts sha256:0431bb910dd599af
+create or replace trigger count_update after update on public.contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
+create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_insert on public.messages sha256:b74a91eb81f84a31
+create or replace trigger count_insert after insert on public.messages referencing new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_update on public.messages sha256:13172e0b9ed4e678
+create or replace trigger count_update after update on public.messages referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_delete on public.messages sha256:63979518337c173b
+create or replace trigger count_delete after delete on public.messages referencing old table as old_rows
+  for each statement execute function private.count_messages();
+
 -- object trigger touch on public.messages sha256:7aa3d01834fa7bea
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.messages for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger count_insert on public.enrollments sha256:56a8cc88c3d6003a
+create or replace trigger count_insert after insert on public.enrollments referencing new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_update on public.enrollments sha256:a4f06539134a6b38
+create or replace trigger count_update after update on public.enrollments referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_delete on public.enrollments sha256:792a9f6b3b983b31
+create or replace trigger count_delete after delete on public.enrollments referencing old table as old_rows
+  for each statement execute function private.count_enrollments();
 
 -- object trigger touch on public.enrollments sha256:6dc3e71267b23d96
 -- People on their way through sequences.
@@ -2297,14 +2426,6 @@ create or replace trigger touch before update on public.messages for each row
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.enrollments for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
-
--- object trigger count_inserted on public.messages sha256:d040ea0cd6b24d83
-create or replace trigger count_inserted after insert on public.messages referencing new table as new_rows
-  for each statement execute function private.count_messages();
-
--- object trigger count_updated on public.messages sha256:53a331753252987d
-create or replace trigger count_updated after update on public.messages referencing old table as old_rows new table as new_rows
-  for each statement execute function private.count_messages();
 
 reset check_function_bodies;
 -- end of generated

@@ -2,7 +2,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
-import { DEMO_STEPS, demoPerson } from "../modules/demo/people.ts";
+import { demoPerson, demoSteps } from "../modules/demo/people.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
 
 /**
@@ -116,9 +116,9 @@ async function run(): Promise<boolean> {
   await api("POST", `/connections/${connection.id}/activate`);
   const sender = await api("POST", "/senders", {
     connection_id: connection.id,
-    from_email: "sam@outreach.example",
-    from_name: "Sam",
-    daily_cap: 100_000,
+    address: "sam@outreach.example",
+    display_name: "Sam",
+    limits: [{ action: "email.send", per: "day", cap: 100_000 }],
   });
   const list = await api("POST", "/lists", { name: "Audience" });
 
@@ -150,10 +150,10 @@ async function run(): Promise<boolean> {
 
   const campaign = await api("POST", "/campaigns", {
     name: "Demo campaign",
-    sender_id: sender.id,
+    sender_ids: [sender.id],
     list_id: list.id,
     settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: DEMO_STEPS.map((s) => ({ ...s, wait_hours: s.wait_hours === 0 ? 0 : 0.003 })),
+    steps: demoSteps(0.003, 0.003),
   });
   await api("POST", `/campaigns/${campaign.id}/start`);
 

@@ -34,7 +34,7 @@ const dashboard = async (tenant: TestTenant) => {
   expect([status, body.detail]).toEqual([200, undefined]);
   return body;
 };
-const fold = (sql = t.sql) => sql`select private.fold_analytics()`;
+const fold = (sql = t.sql) => sql`select kernel.fold_counters()`;
 
 describe("dashboard numbers", () => {
   test("are the same before and after folding, and equal a count over the messages", async () => {
@@ -58,7 +58,7 @@ describe("dashboard numbers", () => {
     expect(before.series).toHaveLength(14);
     expect(before.series.map((s: { sent: number }) => s.sent)).toEqual([0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 5, 0, 0, 10]);
     await fold();
-    expect(await t.sql`select 1 from public.analytics_deltas where tenant_id = ${tenant.id}`).toHaveLength(0);
+    expect(await t.sql`select 1 from public.counter_deltas where tenant_id = ${tenant.id}`).toHaveLength(0);
     expect(await dashboard(tenant)).toEqual(before);
     // Folding twice adds nothing twice.
     await fold();
@@ -130,7 +130,7 @@ test("attention names what wants a person, and nothing in a healthy team", async
     select ${tenant.id}, ${healthy.id}, ${contact!.id}, 'blocked', n.version_id, n.id from node n`;
   const ids = await send(tenant, 100, 0, healthy.id);
   await t.sql`update public.messages set bounced_at = kernel.now() where tenant_id = ${tenant.id} and id = any(${ids.slice(0, 8)})`;
-  await t.sql`update public.messages set status = 'unknown', sent_at = null where tenant_id = ${tenant.id} and id = ${ids[9]!}`;
+  await t.sql`update public.messages set status = 'unknown', sent_at = null where tenant_id = ${tenant.id} and id = ${ids[100]!}`;
 
   const items = (await dashboard(tenant)).attention as { kind: string; detail: string; href: string }[];
   expect(items.map((i) => i.kind)).toEqual([
@@ -202,10 +202,19 @@ describe("analysts", () => {
     await t.sql`insert into public.contacts (tenant_id, email) values (${mine.id}, 'mine@example.com'), (${theirs.id}, 'theirs@example.com')`;
     await send(mine, 3);
     await send(theirs, 5);
+    await t.sql`update public.contacts set tags = array['x'] where tenant_id = ${mine.id}`;
+    await fold();
+    const [{ today }] = await t.sql<[{ today: string }]>`select (kernel.now() at time zone 'UTC')::date::text as today`;
     await asLogin(async (sql, role) => {
       await t.sql`select kernel.add_analyst(${role}, ${mine.id})`;
       expect(await sql`select email from analytics.contacts`).toMatchObject([{ email: "mine@example.com" }]);
       expect(await sql`select 1 from analytics.messages`).toHaveLength(3);
+      expect(await sql`select day::text, kind, campaign_id, n::int from analytics.daily`).toEqual([
+        { day: today, kind: "sent", campaign_id: null, n: 3 },
+      ]);
+      // Of the counters the days alone.
+      expect(await sql`select metric from public.counters`).toEqual([{ metric: "daily_sent" }]);
+      await expect(sql`select 1 from public.counter_deltas`).rejects.toMatchObject({ code: "42501" });
       expect(await sql`select email from public.contacts`).toHaveLength(1);
       await expect(sql`select body_text from public.messages`).rejects.toMatchObject({ code: "42501" });
       await expect(sql`select 1 from public.connections`).rejects.toMatchObject({ code: "42501" });

@@ -43,6 +43,9 @@ export const messageHearing = hear(facts, {
     await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
     await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
     await replied(ctx, of("message.received"));
+    await stopped(ctx, of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })));
+    await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
+    await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
@@ -69,8 +72,18 @@ async function stopped(
   ctx: Ctx,
   messages: readonly { step_run_id: string | null; enrollment_id: string | null; channel: string; outcome: string; at: string }[],
 ): Promise<void> {
-  const open = messages.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome));
-  if (open.length === 0) return;
+  const ours = messages.filter((m) => m.step_run_id !== null);
+  if (ours.length === 0) return;
+  // Of a run that is over, or of a step they were moved away from, a message says nothing about where they are now.
+  const here = new Set(
+    (
+      await ctx.db<{ id: string }[]>`
+        select r.id from public.step_runs r
+        join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit and e.node_id = r.node_id
+        where r.tenant_id = (select kernel.tenant()) and r.id = any(${ours.map((m) => m.step_run_id!)}::uuid[])`
+    ).map((r) => r.id),
+  );
+  const open = ours.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome) && here.has(m.step_run_id!));
   const others = await withOtherChannels(
     ctx,
     open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
@@ -85,6 +98,7 @@ async function stopped(
     ctx,
     open.filter(goesOn).map((m) => ({ step_run_id: m.step_run_id, branch: null, outcome: m.outcome, at: m.at })),
   );
+  await ctx.db`select private.close_runs(${ctx.db.json(ours.map(({ step_run_id, outcome, at }) => ({ step_run_id, outcome, at })) as never)})`;
 }
 
 const end = (ctx: Ctx, ids: string[], status: string, reason: string, source: string) =>

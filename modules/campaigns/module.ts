@@ -6,6 +6,7 @@ import { campaignsEnroll } from "./audience/enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./audience/leads.ts";
 import { campaignsRetry } from "./audience/retry.ts";
 import { whyLead } from "./audience/why.ts";
+import { campaignsWords } from "./words.ts";
 import { checkOperation } from "./check.ts";
 import { archiveCampaign, campaignsStop, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
 import { messageHearing } from "./hearing.ts";
@@ -26,6 +27,23 @@ import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampai
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "channels", "compliance", "providers", "messaging"],
+  owns: [
+    "campaigns_enroll",
+    "campaigns_message_facts",
+    "campaigns_move",
+    "campaigns_plan",
+    "campaigns_retry",
+    "campaigns_stop",
+    "public.campaign_senders",
+    "public.campaign_steps",
+    "public.campaigns",
+    "public.enrollments",
+    "public.sequence_edges",
+    "public.sequence_nodes",
+    "public.sequence_versions",
+    "public.step_runs",
+    "public.tasks",
+  ],
   permissions: {
     "campaigns:read": "viewer",
     "campaigns:write": "member",
@@ -85,5 +103,17 @@ export const campaigns = defineModule({
       sql: "select private.finish_campaigns()",
     }),
   ],
-  pages: ["/campaigns", "/tasks"],
+  catalogue: campaignsWords,
+  pages: [
+    { path: "/campaigns", label: "Campaigns", icon: "send", shortcut: "a", group: "work", position: 40 },
+    {
+      path: "/tasks",
+      label: "Tasks",
+      icon: "list-checks",
+      shortcut: "t",
+      group: "work",
+      position: 45,
+      permission: "tasks:read",
+    },
+  ],
 });

@@ -4,7 +4,8 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
 import { nodesOf } from "./sequence/store.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
 
@@ -99,14 +100,14 @@ export const previewCampaign = defineOperation({
         showMissing: true,
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
-      const draft = rendered.draft as { html?: string };
+      const draft = rendered.draft as { html?: string } | null;
       return [
         {
           step_id,
           kind,
           channel: channel.id,
           subject: rendered.subject,
-          html: draft.html ?? null,
+          html: draft?.html ?? null,
           text: rendered.text,
           measure: channel.measure(rendered as never),
           missing: rendered.missing,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type CampaignCounts, campaignCounts } from "./counts.ts";
@@ -41,12 +41,6 @@ export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share
   if (!row) throw noCampaign();
   return row;
 }
-
-/** Keys of the team's custom fields, which templates may name. */
-export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
-  const rows = await ctx.db<{ key: string }[]>`select key from public.custom_fields where tenant_id = ${ctx.tenantId}`;
-  return new Set(rows.map((r) => r.key));
-};
 
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 
@@ -132,8 +126,8 @@ export const listCampaigns = defineOperation({
   permission: "campaigns:read",
   input: z.object({
     ...pageParams,
+    ...searchParam,
     status: z.enum(CAMPAIGN_STATUS).optional(),
-    search: z.string().trim().max(120).optional(),
   }),
   output: pageOf(CampaignSchema),
   async handle(ctx, { limit, cursor, status, search }) {

@@ -147,7 +147,7 @@ export const EnrollmentSchema = z
     version: z.number().int().nullable().describe("The version of the sequence they follow."),
     next_at: z.iso.datetime().nullable().describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
     waits_for: z
-      .enum(["time", "sender_limit", "window", "campaign", "message", "approval", "task", "value"])
+      .enum(["time", "sender_limit", "sender", "window", "campaign", "message", "approval", "task", "value"])
       .nullable()
       .describe("What they wait for while they are active."),
     reason: z.string().nullable().describe("Why, as a sentence: what they wait for, or why it ended."),

@@ -38,7 +38,7 @@ type Variable = {
   firstWord?: true;
 };
 
-const VARIABLES: Record<string, Variable> = {
+const VARIABLES = {
   firstName: { column: "first_name", sql: "c.first_name" },
   lastName: { column: "last_name", sql: "c.last_name" },
   fullName: { column: "full_name", sql: "c.full_name" },
@@ -58,7 +58,9 @@ const VARIABLES: Record<string, Variable> = {
   senderName: { column: "sender_name", sql: null },
   senderFirstName: { column: "sender_name", sql: null, firstWord: true },
   senderAddress: { column: "sender_address", sql: null },
-};
+} as const satisfies Record<string, Variable>;
+
+export type VariableName = keyof typeof VARIABLES;
 
 /** Names people bring from other tools. */
 const ALIASES: Record<string, string> = {
@@ -74,7 +76,8 @@ const ALIASES: Record<string, string> = {
   senderphone: "senderAddress",
 };
 
-export const VARIABLE_NAMES: readonly string[] = Object.keys(VARIABLES);
+export const VARIABLE_NAMES = Object.keys(VARIABLES) as VariableName[];
+const variable = (name: string): Variable => VARIABLES[name as VariableName];
 
 const CUSTOM = "custom.";
 const plain = (name: string) => name.toLowerCase().replaceAll("_", "");
@@ -128,9 +131,9 @@ export const valuesOf =
   (row: MergeRow): ValueOf =>
   (name) => {
     const key = name.startsWith(CUSTOM) ? name.slice(CUSTOM.length) : null;
-    const variable = key === null && Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
+    const known = key === null && Object.hasOwn(VARIABLES, name) ? variable(name) : undefined;
     const raw =
-      key !== null ? (Object.hasOwn(row.custom, key) ? row.custom[key] : null) : variable ? row[variable.column] : null;
+      key !== null ? (Object.hasOwn(row.custom, key) ? row.custom[key] : null) : known ? row[known.column] : null;
     if (raw === null || raw === undefined || typeof raw === "object") return null;
     const text = String(raw)
       .toWellFormed()
@@ -139,12 +142,12 @@ export const valuesOf =
       .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\ue000-\ue004]+/g, " ")
       .trim();
     if (text === "") return null;
-    return variable?.firstWord ? text.split(" ")[0]! : text;
+    return known?.firstWord ? text.split(" ")[0]! : text;
   };
 
 /** The variable as SQL over contacts `c` left join companies `o`; null when it does not depend on the person. */
 export const variableSql = (name: string): { text: string } | { customKey: string } | null => {
   if (name.startsWith(CUSTOM)) return { customKey: name.slice(CUSTOM.length) };
-  const sql = Object.hasOwn(VARIABLES, name) ? VARIABLES[name]!.sql : null;
+  const sql = Object.hasOwn(VARIABLES, name) ? variable(name).sql : null;
   return sql === null ? null : { text: sql };
 };

@@ -8,8 +8,8 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 /** Addresses that must not be written to. Adding one stops what runs; removing one only allows writing again. */
 
 const Channel = z.string().max(40);
-const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
-type Reason = z.output<typeof Reason>;
+export const Reason = z.enum(["unsubscribe", "bounce", "complaint", "manual"]);
+export type Reason = z.output<typeof Reason>;
 
 const Suppression = z
   .object({
@@ -97,7 +97,8 @@ export const addSuppression = defineOperation({
   async handle(ctx, { channel, address, reason }) {
     const found = requireChannel(ctx, channel);
     const wanted = found.address.normalise(address);
-    if (wanted === null) throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
+    if (wanted === null)
+      throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
     const row = (await suppress(ctx, channel, [wanted], reason)).get(wanted)!;
     ctx.audit({ address: wanted, channel, reason, fresh: row.fresh }, row.id);
     const { fresh: _, ...kept } = row;

@@ -204,7 +204,8 @@ function isOnlyTags(filter: Filter): boolean {
   return "field" in filter && filter.field === "tag" && probeOf(filter) !== null;
 }
 
-const customKind = (def: CustomDef): Kind =>
+/** The kind a filter takes a custom field for. */
+export const customKind = (def: Pick<CustomDef, "type">): Kind =>
   def.type === "number" || def.type === "date" || def.type === "boolean" ? def.type : "text";
 
 /** An indexed question that all matches of the condition answer with yes; null when no index helps. */

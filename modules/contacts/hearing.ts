@@ -50,7 +50,7 @@ const timeline = (items: readonly Item[]) =>
   items.flatMap((item) => {
     switch (item.fact) {
       case "message.sent":
-        return [entry(item.payload, "sent", "out", null)];
+        return [entry(item.payload, "sent", "out", item.payload.title ?? "")];
       case "message.opened":
       case "message.clicked":
       case "message.bounced":
@@ -69,7 +69,7 @@ const entry = (
   what: string,
   direction: "in" | "out",
   content: string | null,
-) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content });
+) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content: content ?? "" });
 
 /** Of an opt-out or a complaint `contact.opted_out` tells, person by person. */
 async function markAddress(ctx: Ctx, channel: string, address: string, reason: string): Promise<void> {

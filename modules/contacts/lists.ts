@@ -1,6 +1,14 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
+import {
+  cursorTime,
+  decodeCursor,
+  pageOf,
+  pageParams,
+  searchParam,
+  toPage,
+  withoutSortKey,
+} from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { id, List } from "./schemas.ts";
@@ -16,14 +24,11 @@ const columns = (ctx: Ctx) => ctx.db`
   l.id, l.name, l.description, l.created_at, l.updated_at,
   coalesce(t.n, 0) as contact_count`;
 
-/** Beside the lists: how many people each has, read once for all of them. */
-const counts = (ctx: Ctx) => ctx.db`
-  left join private.tally(array['list'], array(select x.id from public.lists x where x.tenant_id = (select kernel.tenant()))) t on t.ref = l.id`;
-
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
   const [row] = await ctx.db<
     ListRow[]
-  >`select ${columns(ctx)} from public.lists l ${counts(ctx)} where l.tenant_id = (select kernel.tenant()) and l.id = ${listId}`;
+  >`select ${columns(ctx)} from public.lists l left join kernel.counts(array['list_contacts'], 'list', array[${listId}::uuid]) t on t.scope_id = l.id
+    where l.tenant_id = (select kernel.tenant()) and l.id = ${listId}`;
   if (!row) throw new AppError("not_found", "There is no such list.");
   return { ...row };
 }
@@ -39,17 +44,23 @@ export const listLists = defineOperation({
   path: "/lists",
   summary: "List the lists, newest first",
   permission: "contacts:read",
-  input: z.object(pageParams),
+  input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(List),
   async handle(ctx, input) {
     const { db } = ctx;
     const after = decodeCursor(input.cursor, z.tuple([cursorTime, id]));
+    const { search } = input;
+    // The page is cut first: people are counted for its lists alone.
     const rows = await db<(ListRow & { sort_key: string })[]>`
+      with page as materialized (
+        select * from public.lists x
+        where x.tenant_id = (select kernel.tenant())
+          ${search ? db`and position(lower(${search}::text) in lower(x.name)) > 0` : db``}
+          ${after ? db`and (x.created_at, x.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
+        order by x.created_at desc, x.id desc limit ${input.limit + 1})
       select ${columns(ctx)}, l.created_at::text as sort_key
-      from public.lists l ${counts(ctx)}
-      where l.tenant_id = (select kernel.tenant()) ${after ? db`and (l.created_at, l.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
-      order by l.created_at desc, l.id desc
-      limit ${input.limit + 1}`;
+      from page l left join kernel.counts(array['list_contacts'], 'list', array(select id from page)) t on t.scope_id = l.id
+      order by l.created_at desc, l.id desc`;
     return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },
 });

@@ -1,5 +1,6 @@
 import { defineModule } from "../kernel/module.ts";
 import { bulkActions } from "./bulk-actions.ts";
+import { contactsWords } from "./words.ts";
 import { createCompany, deleteCompany, listCompanies, readCompany, updateCompany } from "./companies.ts";
 import {
   bulkContacts,
@@ -27,6 +28,21 @@ import { listTags } from "./tags.ts";
 export const contacts = defineModule({
   name: "contacts",
   needs: ["tenancy"],
+  owns: [
+    "contacts_import",
+    "contacts_message_facts",
+    "public.companies",
+    "public.contact_addresses",
+    "public.contacts",
+    "public.custom_fields",
+    "public.import_chunks",
+    "public.import_errors",
+    "public.imports",
+    "public.interactions",
+    "public.list_contacts",
+    "public.lists",
+    "public.segments",
+  ],
   permissions: { "contacts:read": "viewer", "contacts:write": "member", "contacts:delete": "member" },
   // Fixed paths stand before {id}: routers take the first that fits.
   operations: [
@@ -41,5 +57,10 @@ export const contacts = defineModule({
   consumers: [contactsImport],
   hears: [messageHearing],
   schedules: [pruneImports],
-  pages: ["/contacts", "/lists", "/segments"],
+  catalogue: contactsWords,
+  pages: [
+    { path: "/contacts", label: "Contacts", icon: "users", shortcut: "c", group: "work", position: 10 },
+    { path: "/companies", label: "Companies", icon: "building", shortcut: "o", group: "work", position: 20 },
+    { path: "/lists", label: "Lists & segments", icon: "list-filter", shortcut: "l", group: "work", position: 30 },
+  ],
 });

@@ -1,6 +1,14 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
+import {
+  cursorTime,
+  decodeCursor,
+  pageOf,
+  pageParams,
+  searchParam,
+  toPage,
+  withoutSortKey,
+} from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { pageOfContacts } from "./contact-page.ts";
@@ -44,7 +52,7 @@ export const listSegments = defineOperation({
   path: "/segments",
   summary: "List the segments, newest first",
   permission: "contacts:read",
-  input: z.object(pageParams),
+  input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(Segment),
   async handle(ctx, input) {
     const { db } = ctx;
@@ -52,7 +60,9 @@ export const listSegments = defineOperation({
     const rows = await db<(SegmentRow & { sort_key: string })[]>`
       select ${columns(ctx)}, s.created_at::text as sort_key
       from public.segments s
-      where s.tenant_id = ${ctx.tenantId} ${after ? db`and (s.created_at, s.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
+      where s.tenant_id = ${ctx.tenantId}
+        ${input.search ? db`and position(lower(${input.search}::text) in lower(s.name)) > 0` : db``}
+        ${after ? db`and (s.created_at, s.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by s.created_at desc, s.id desc
       limit ${input.limit + 1}`;
     return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);

@@ -13,7 +13,7 @@ import { activateConnection, createConnection } from "../providers/connections.t
 import { createSender } from "../providers/senders.ts";
 import { requireFounder } from "../tenancy/tenants.ts";
 import { sandboxConfig } from "./config.ts";
-import { DEMO_STEPS, demoPeople } from "./people.ts";
+import { demoPeople, demoSteps } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
 
@@ -88,7 +88,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       sender_ids: [sender.id],
       list_id: list.id,
       settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-      steps: [...DEMO_STEPS],
+      steps: demoSteps(0.01, 0.02),
     });
     await invoke(startCampaign, tx, { id: campaign.id });
   });

@@ -6,6 +6,7 @@ import { sandboxDemo, startDemo } from "./demo.ts";
 export const demo = defineModule({
   name: "demo",
   needs: ["tenancy", "contacts", "providers", "campaigns"],
+  owns: ["sandbox_demo"],
   operations: [startDemo],
   consumers: [sandboxDemo],
   config: sandboxConfig,

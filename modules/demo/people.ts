@@ -118,24 +118,23 @@ export function demoPerson(n: number): DemoPerson {
 
 export const demoPeople = (count: number): DemoPerson[] => Array.from({ length: count }, (_, n) => demoPerson(n));
 
-/** The demo's sequence: a first mail and two follow-ups that thread under it. Waits are short, because nobody waits for a demo. */
-export const DEMO_STEPS = [
+/** The demo's sequence: a first mail and two follow-ups that thread under it. Waits in hours, and short, because nobody waits for a demo. */
+export const demoSteps = (first: number, second: number) => [
   {
     kind: "email",
-    wait_hours: 0,
     subject: "{{firstName|Hello}}, a question about {{companyName|your team}}",
     body: "Hi {{firstName|there}},\n\nI saw that {{companyName|your company}} is growing and wondered how you, as {{title|a leader}}, plan the next quarter.\n\nWe wrote down [what worked for teams like yours](https://example.com/guide). Would ten minutes next week make sense?\n\nBest,\n{{senderName}}",
   },
+  { kind: "wait", hours: first },
   {
     kind: "email",
-    wait_hours: 0.01,
     subject: "",
     body: "Hi {{firstName|there}},\n\njust in case my note got buried: the [short version](https://example.com/short) takes two minutes.\n\nBest,\n{{senderName}}",
   },
+  { kind: "wait", hours: second },
   {
     kind: "email",
-    wait_hours: 0.02,
     subject: "",
     body: "Hi {{firstName|there}},\n\nI will not keep writing. If the timing is better later, a one-line reply is enough.\n\nAll the best,\n{{senderName}}",
   },
-] as const;
+];

@@ -1,5 +1,22 @@
 import { z } from "zod";
+import { THREAD_STATUS } from "../messaging/threads.ts";
 
+/** What providers and recipients report about a message. */
+export const EVENT_KINDS = [
+  "sent",
+  "delivered",
+  "deferred",
+  "opened",
+  "clicked",
+  "replied",
+  "auto_replied",
+  "bounced",
+  "complained",
+  "unsubscribed",
+  "failed",
+] as const;
+/** What came of one call to a provider; null while it is open. */
+export const ATTEMPT_OUTCOMES = ["sent", "rejected", "retry", "unknown", "broken"] as const;
 export const MESSAGE_STATUS = [
   "queued",
   "held",
@@ -35,7 +52,10 @@ export const MessageSchema = z
     attempts: z.number().int(),
     provider_message_id: z.string().nullable(),
     error: z.string().nullable(),
-    error_code: z.string().nullable().describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
+    error_code: z
+      .string()
+      .nullable()
+      .describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
     due_at: at,
     sent_at: at,
     delivered_at: at,
@@ -79,8 +99,6 @@ export const MessageDetailSchema = MessageSchema.extend({
     }),
   ),
 }).meta({ id: "MessageDetail" });
-
-export const THREAD_STATUS = ["open", "closed"] as const;
 
 export const ThreadSchema = z
   .object({

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { CatalogueEntry, ConsolePage } from "./catalogue.ts";
 import type { AnyChannel } from "./channel.ts";
 import type { Config, ConfigOf } from "./config.ts";
 import type { Scope, Tx } from "./database/db.ts";
@@ -38,7 +39,9 @@ export type Offered = {
   /** What there may be providers of: the channels' ids and the modules' own kinds. */
   categories: readonly string[];
   providers: readonly AnyProvider[];
-  pages: readonly string[];
+  pages: readonly ConsolePage[];
+  /** The choices of all modules, with their words, by list. */
+  catalogue: Readonly<Record<string, readonly CatalogueEntry[]>>;
 };
 
 /** What everything may use without a transaction. */

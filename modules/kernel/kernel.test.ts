@@ -250,6 +250,35 @@ describe("modules", () => {
     ] as const)
       expect(() => boot(channel("post", { [name]: { label: "", limits } })), name).toThrow(fault);
   });
+
+  test("a catalogue entry, a page and its shortcut belong to one module", () => {
+    const page = { label: "", icon: "", group: "work", position: 1 } as const;
+    const make = () =>
+      createRegistry([
+        defineModule({
+          name: "a",
+          needs: [],
+          catalogue: { colour: [{ value: "red", label: "Red" }] },
+          pages: [{ ...page, path: "/a", shortcut: "a" }],
+        }),
+        defineModule({
+          name: "b",
+          needs: [],
+          catalogue: { colour: [{ value: "red", label: "Rot" }] },
+          pages: [
+            { ...page, path: "/a", shortcut: "b" },
+            { ...page, path: "/b", shortcut: "a", permission: "b:read" },
+          ],
+        }),
+      ]);
+    for (const fault of [
+      /catalogue entry colour red is defined twice/,
+      /page \/a is defined twice/,
+      /shortcut a is defined twice/,
+      /page \/b: no module declares the permission b:read/,
+    ])
+      expect(make).toThrow(fault);
+  });
   test("a module cannot be switched off under one that needs it", () => {
     expect(() =>
       createRegistry([defineModule({ name: "a", needs: [] }), defineModule({ name: "b", needs: ["a"] })], ["a"]),

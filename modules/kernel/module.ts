@@ -1,3 +1,4 @@
+import type { Catalogue, ConsolePage } from "./catalogue.ts";
 import type { AnyChannel } from "./channel.ts";
 import type { z } from "zod";
 import type { Tx } from "./database/db.ts";
@@ -15,6 +16,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** Modules whose tables or operations this one uses; they must be switched on too. */
   needs: readonly string[];
+  /** Tables (`public.contacts`) and queues that this module alone writes; others that need it may read them. */
+  owns?: readonly string[];
   /** Permission → least role that has it. `x:read` permissions are what read-scoped API keys get. */
   permissions?: Readonly<Record<`${string}:${string}`, Role>>;
   operations?: readonly AnyOperation[];
@@ -32,8 +35,10 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   /** Kinds of provider this module uses that are no channel, such as `llm` or `crm`. A channel's id is a category by itself. */
   categories?: readonly string[];
   providers?: readonly AnyProvider[];
-  /** Console pages, by path: hidden when the module is off. */
-  pages?: readonly string[];
+  /** Pages of the console that go with the module: its navigation shows them while the module is on. */
+  pages?: readonly ConsolePage[];
+  /** Words for the module's choices, by list: `campaign.status`, `contact.field`. */
+  catalogue?: Catalogue;
   /**
    * Keys of the environment, OVERTURE_…, each with `.meta({ description })`. They stand in .env.example, bad ones are reported at
    * boot with everybody else's, and the module reads them with `ctx.configOf(schema)`.

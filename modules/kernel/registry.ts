@@ -1,3 +1,4 @@
+import type { CatalogueEntry, ConsolePage } from "./catalogue.ts";
 import type { AnyChannel } from "./channel.ts";
 import { KERNEL_KEYS } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
@@ -30,7 +31,9 @@ export type Registry = {
   /** What there may be providers of: the channels' ids and the modules' own kinds. */
   categories: string[];
   providers: AnyProvider[];
-  pages: string[];
+  /** In the order of the navigation. */
+  pages: ConsolePage[];
+  catalogue: Record<string, CatalogueEntry[]>;
 };
 
 export function createRegistry(all: readonly ModuleDef[], off: readonly string[] = []): Registry {
@@ -110,6 +113,28 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   twice("provider category", categories);
   for (const p of providers) faults.push(...providerFaults(p, categories));
 
+  const catalogue: Record<string, CatalogueEntry[]> = shapesOf(channels, steps, providers);
+  for (const m of modules)
+    for (const [list, entries] of Object.entries(m.catalogue ?? {})) (catalogue[list] ??= []).push(...entries);
+  twice(
+    "catalogue entry",
+    Object.entries(catalogue).flatMap(([list, entries]) =>
+      entries.map((e) => `${list} ${e.value} ${e.type ?? ""}`.trim()),
+    ),
+  );
+  const pages = modules.flatMap((m) => m.pages ?? []).sort((a, b) => a.position - b.position);
+  twice(
+    "page",
+    pages.map((p) => p.path),
+  );
+  twice(
+    "shortcut",
+    pages.map((p) => p.shortcut),
+  );
+  for (const p of pages)
+    if (p.permission && !permissions.has(p.permission))
+      faults.push(`page ${p.path}: no module declares the permission ${p.permission}`);
+
   for (const op of operations) {
     for (const p of pathParams(op.path))
       if (!(p in op.input.shape)) faults.push(`operation ${op.id}: the path's {${p}} is not in its input`);
@@ -152,7 +177,34 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     guards,
     categories,
     providers,
-    pages: modules.flatMap((m) => m.pages ?? []),
+    pages,
+    catalogue,
+  };
+}
+
+/** The words that channels and steps bring themselves, so that no module has to list them. `connectable`: a provider for it is installed. */
+function shapesOf(
+  channels: readonly AnyChannel[],
+  steps: readonly AnyStep[],
+  providers: readonly AnyProvider[],
+): Record<string, CatalogueEntry[]> {
+  return {
+    channel: channels.map(({ id, label, address }) => ({
+      value: id,
+      label,
+      description: address.label,
+      ...(providers.some((p) => p.category === id && p.send) ? { traits: ["connectable"] } : {}),
+    })),
+    "channel.action": channels.flatMap((c) =>
+      Object.entries(c.actions).map(([value, { label }]) => ({ value, label, group: c.id })),
+    ),
+    "step.kind": steps.map(({ kind, label, description, action }) => ({
+      value: kind,
+      label,
+      description,
+      type: action ? "message" : "flow",
+      ...(action ? { group: action.split(".")[0]! } : {}),
+    })),
   };
 }
 

@@ -21,6 +21,9 @@ export type AlertRow = {
   resolved_at: Date | null;
 };
 
+export const ALERT_STATUS = ["open", "resolved"] as const;
+export const ALERT_SEVERITY = ["warning", "critical"] as const;
+
 export const Alert = z
   .object({
     id: z.uuid(),
@@ -33,8 +36,8 @@ export const Alert = z
     scope: z
       .enum(["team", "installation"])
       .describe("installation: about what all teams share; only the team that operates it has these."),
-    severity: z.enum(["warning", "critical"]),
-    status: z.enum(["open", "resolved"]),
+    severity: z.enum(ALERT_SEVERITY),
+    status: z.enum(ALERT_STATUS),
     summary: z.string(),
     href: z.string().nullable().describe("Where in the console to look."),
     value: z.number(),
@@ -59,7 +62,7 @@ export const listAlerts = defineOperation({
   permission: "operations:read",
   input: z.object({
     ...pageParams,
-    status: z.enum(["open", "resolved"]).optional(),
+    status: z.enum(ALERT_STATUS).optional(),
     subject: z.string().max(200).optional().describe("Only those about this queue, schedule or campaign."),
   }),
   output: pageOf(Alert),

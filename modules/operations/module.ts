@@ -6,11 +6,13 @@ import { notify } from "./notify.ts";
 import { listDeadLetters, listQueues, purgeDeadLetters, requeueDeadLetters } from "./queues.ts";
 import { listSchedules } from "./schedules.ts";
 import { serviceLevel } from "./service.ts";
+import { operationsWords } from "./words.ts";
 
 /** Operations: what runs behind the scenes — queues, dead letters, schedules, alerts, service levels. Owns alerts. */
 export const operations = defineModule({
   name: "operations",
   needs: [],
+  owns: ["operations_notify", "public.alerts"],
   permissions: { "operations:read": "member", "operations:write": "admin" },
   operations: [
     listQueues,
@@ -36,7 +38,18 @@ export const operations = defineModule({
       sql: "select private.prune_operations()",
     }),
   ],
-  pages: ["/queues"],
   config: operationsConfig,
   gauges: alertGauges,
+  catalogue: operationsWords,
+  pages: [
+    {
+      path: "/queues",
+      label: "Operations",
+      icon: "layers",
+      shortcut: "q",
+      group: "system",
+      position: 20,
+      permission: "operations:read",
+    },
+  ],
 });

@@ -29,6 +29,9 @@ const Level = {
   p99_ms: ms,
 };
 
+/** How far back a service level may look. */
+export const SERVICE_WINDOWS = ["1h", "24h", "30d"] as const;
+
 export const serviceLevel = defineOperation({
   id: "service_level.read",
   method: "GET",
@@ -37,9 +40,9 @@ export const serviceLevel = defineOperation({
   description:
     "Of the whole installation, all teams and processes together. Percentiles are merged from histograms, so they are exact to the width of a bucket. What never reached a process, because none ran, is not counted: watch that from outside.",
   permission: "operations:read",
-  input: z.object({ window: z.enum(["1h", "24h", "30d"]).default("1h") }),
+  input: z.object({ window: z.enum(SERVICE_WINDOWS).default("1h") }),
   output: z.object({
-    window: z.enum(["1h", "24h", "30d"]),
+    window: z.enum(SERVICE_WINDOWS),
     since: z.iso.datetime(),
     ...Level,
     error_rate: share,

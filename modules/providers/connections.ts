@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
@@ -71,16 +71,18 @@ export const listConnections = defineOperation({
   permission: "providers:read",
   input: z.object({
     ...pageParams,
+    ...searchParam,
     status: z.enum(CONNECTION_STATUS).optional(),
     category: z.string().max(40).optional(),
   }),
   output: pageOf(ConnectionSchema),
-  async handle(ctx, { limit, cursor, status, category }) {
+  async handle(ctx, { limit, cursor, search, status, category }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0] ?? null;
     const rows = await ctx.db<PublicRow[]>`
       select ${publicColumns(ctx.db)} from public.connections
       where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
         ${status ? ctx.db`and status = ${status}` : ctx.db``} ${category ? ctx.db`and category = ${category}` : ctx.db``}
+        ${search ? ctx.db`and position(lower(${search}::text) in lower(name)) > 0` : ctx.db``}
       order by id desc limit ${limit + 1}`;
     return toPage(
       rows,

@@ -12,13 +12,22 @@ import {
 } from "./connections.ts";
 import { updateConnection } from "./edit.ts";
 import { providers as registered } from "./registry.ts";
-import { createSender, deleteSender, listSenders, updateSender } from "./senders.ts";
+import { createSender, deleteSender, getSender, listSenders, updateSender } from "./senders.ts";
 import { rotateConsumer, rotateKeys } from "./vault-rotation.ts";
+import { providersWords } from "./words.ts";
 
 /** Providers: the teams' own accounts, their senders, and the webhooks that come back. Owns connections, senders, webhook_deliveries. */
 export const providers = defineModule({
   name: "providers",
   needs: ["tenancy", "channels"],
+  owns: [
+    "providers_rotate",
+    "public.connections",
+    "public.sender_limits",
+    "public.sender_usage",
+    "public.senders",
+    "public.webhook_deliveries",
+  ],
   permissions: {
     "providers:read": "viewer",
     "providers:write": "admin",
@@ -40,6 +49,7 @@ export const providers = defineModule({
     registerWebhook,
     listSenders,
     createSender,
+    getSender,
     updateSender,
     deleteSender,
   ],
@@ -58,7 +68,8 @@ export const providers = defineModule({
       sql: "select private.wake_rotation()",
     }),
   ],
-  pages: ["/providers"],
+  catalogue: providersWords,
+  pages: [{ path: "/providers", label: "Providers", icon: "cable", shortcut: "p", group: "system", position: 10 }],
   // What adapters keep open, such as SMTP pools.
   close: async () => void (await Promise.all(registered.map((p) => p.close?.()))),
 });

@@ -5,6 +5,7 @@ import { webhookUrl } from "./webhook-url.ts";
 /** What the API says about connections and senders. Credentials have no place in here. */
 
 export const CONNECTION_STATUS = ["draft", "tested", "active", "paused", "issue"] as const;
+export const SENDER_STATUS = ["active", "paused"] as const;
 export type ConnectionStatus = (typeof CONNECTION_STATUS)[number];
 
 const at = z.iso.datetime().nullable();
@@ -112,7 +113,7 @@ export const SenderSchema = z
       }),
     ),
     time_zone: z.string(),
-    status: z.enum(["active", "paused"]),
+    status: z.enum(SENDER_STATUS),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
   })

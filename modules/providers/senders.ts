@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import type { AnyChannel } from "../kernel/channel.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { SenderSchema, type SenderRow, toSender } from "./schemas.ts";
+import { SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with limits of its own. */
 
@@ -25,9 +25,14 @@ const Limits = z
     }),
   )
   .max(30)
-  .refine((limits) => new Set(limits.map((l) => `${l.action}/${l.per}`)).size === limits.length, "has two limits for one action and period");
+  .refine(
+    (limits) => new Set(limits.map((l) => `${l.action}/${l.per}`)).size === limits.length,
+    "has two limits for one action and period",
+  );
 type Limits = z.output<typeof Limits>;
-const Profile = z.record(z.string(), z.unknown()).describe("What the channel wants besides, such as an e-mail sender's reply_to.");
+const Profile = z
+  .record(z.string(), z.unknown())
+  .describe("What the channel wants besides, such as an e-mail sender's reply_to.");
 const TimeZone = z
   .string()
   .max(64)
@@ -66,14 +71,20 @@ const withUsage = (db: Tx, tenantId: string, where: ReturnType<Tx>) => db<Sender
   where s.tenant_id = ${tenantId} and ${where}`;
 
 /** A sender's fields as its channel reads them. Throws with the field that does not fit. */
-function fit(channel: AnyChannel, input: { address?: string | undefined; profile?: Record<string, unknown> | undefined; limits?: Limits | undefined }) {
+function fit(
+  channel: AnyChannel,
+  input: { address?: string | undefined; profile?: Record<string, unknown> | undefined; limits?: Limits | undefined },
+) {
   const address = input.address === undefined ? undefined : channel.sender.normalise(input.address);
   if (address === null)
     throw invalidField("/address", `is not a valid ${channel.sender.label}`, `For example ${channel.sender.example}.`);
   const profile = input.profile === undefined ? undefined : channel.sender.profile.strict().safeParse(input.profile);
   if (profile && !profile.success)
     throw new AppError("invalid", "The profile does not fit.", {
-      errors: profile.error.issues.map((i) => ({ pointer: ["/profile", ...i.path.map(String)].join("/"), detail: i.message })),
+      errors: profile.error.issues.map((i) => ({
+        pointer: ["/profile", ...i.path.map(String)].join("/"),
+        detail: i.message,
+      })),
     });
   const strange = (input.limits ?? []).findIndex((l) => !(l.action in channel.actions));
   if (strange >= 0)
@@ -108,19 +119,36 @@ export const listSenders = defineOperation({
   path: "/senders",
   summary: "Senders, newest first, with the use of their limits",
   permission: "senders:read",
-  input: z.object({ ...pageParams, connection_id: z.uuid().optional(), channel: z.string().max(40).optional() }),
+  input: z.object({
+    ...pageParams,
+    ...searchParam,
+    connection_id: z.uuid().optional(),
+    channel: z.string().max(40).optional(),
+  }),
   output: pageOf(SenderSchema),
-  async handle(ctx, { limit, cursor, connection_id, channel }) {
+  async handle(ctx, { limit, cursor, search, connection_id, channel }) {
     const { db } = ctx;
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
     const rows = await withUsage(
       db,
       ctx.tenantId,
       db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``} ${channel ? db`and s.channel = ${channel}` : db``}
+        ${search ? db`and position(lower(${search}::text) in lower(s.display_name || ' ' || s.address)) > 0` : db``}
         order by s.id desc limit ${limit + 1}`,
     );
     return toPage(rows, limit, (r) => [r.id], toSender);
   },
+});
+
+export const getSender = defineOperation({
+  id: "senders.get",
+  method: "GET",
+  path: "/senders/{id}",
+  summary: "One sender with today's use of its cap",
+  permission: "senders:read",
+  input: z.object({ id: z.uuid() }),
+  output: SenderSchema,
+  handle: (ctx, { id }) => read(ctx, id),
 });
 
 export const createSender = defineOperation({
@@ -180,7 +208,7 @@ export const updateSender = defineOperation({
     profile: Profile.optional(),
     limits: Limits.optional().describe("Replaces all limits; an empty list: no limits."),
     time_zone: TimeZone.optional(),
-    status: z.enum(["active", "paused"]).optional(),
+    status: z.enum(SENDER_STATUS).optional(),
   }),
   output: SenderSchema,
   async handle(ctx, { id, limits, profile, ...changes }) {
@@ -189,7 +217,9 @@ export const updateSender = defineOperation({
     const channel = ctx.registry.channels.get(before.channel);
     const fitted = channel ? fit(channel, { profile, limits }) : { profile, limits };
     const given = Object.fromEntries(
-      Object.entries({ ...changes, ...(fitted.profile ? { profile: fitted.profile } : {}) }).filter(([, value]) => value !== undefined),
+      Object.entries({ ...changes, ...(fitted.profile ? { profile: fitted.profile } : {}) }).filter(
+        ([, value]) => value !== undefined,
+      ),
     );
     if (Object.keys(given).length > 0)
       await ctx.db`update public.senders set ${ctx.db(given as Record<string, never>)} where tenant_id = ${ctx.tenantId} and id = ${id}`;

@@ -5,22 +5,29 @@ import type { Sandbox } from "./context.ts";
 import type { Emulation } from "./emulation.ts";
 import { Fault } from "./faults.ts";
 import { characterOf } from "./personas.ts";
+import { phoneCharacterOf } from "./phones.ts";
 import { matches } from "./store.ts";
-import type { Account, Message } from "./store.ts";
+import type { Account, Message, SandboxChannel } from "./store.ts";
 
 /** The director's desk: what was accepted, what happened to it, and which faults to play. */
 
 const Deliver = z.strictObject({
   account: z.string(),
-  from: z.email(),
+  from: z.string().min(1).max(320),
   from_name: z.string().default(""),
-  to: z.email(),
+  to: z.string().min(1).max(320),
   subject: z.string().default(""),
   text: z.string().default(""),
   html: z.string().nullable().default(null),
   headers: z.record(z.string(), z.string()).default({}),
 });
 const Reset = z.strictObject({ account: z.string().optional() });
+
+/** What an address looks like on each channel; senders of text messages may be short codes. */
+const ADDRESS: Record<SandboxChannel, z.ZodType<string>> = {
+  email: z.email(),
+  sms: z.string().regex(/^(\+\d{7,15}|\d{3,8})$/, "Write the number like +447700900010."),
+};
 
 const invalid = (error: z.ZodError) => Response.json({ error: z.prettifyError(error) }, { status: 422 });
 
@@ -73,10 +80,10 @@ export function controlApi(
   });
 
   app.get("/personas", (c) => {
-    const address = z.email().safeParse(c.req.query("address"));
-    return address.success
-      ? c.json(characterOf(address.data))
-      : c.json({ error: "Give ?address=somebody@example.com." }, 422);
+    const address = c.req.query("address");
+    if (ADDRESS.email.safeParse(address).success) return c.json(characterOf(address!));
+    if (ADDRESS.sms.safeParse(address).success) return c.json(phoneCharacterOf(address!));
+    return c.json({ error: "Give ?address=somebody@example.com or ?address=%2B447700900010." }, 422);
   });
 
   app.get("/faults", (c) => c.json({ faults: faults.list() }));
@@ -111,8 +118,12 @@ export function controlApi(
     const account = find(mail.account);
     if (!account)
       return c.json({ error: `No account ${mail.account} has been seen yet: make one call with its key first.` }, 404);
-    if (!emulations.get(account.provider)?.inbound)
-      return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
+    const emulation = emulations.get(account.provider);
+    if (!emulation?.inbound) return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
+    for (const field of ["from", "to"] as const) {
+      const address = ADDRESS[emulation.channel].safeParse(mail[field]);
+      if (!address.success) return c.json({ error: `${field}: ${z.prettifyError(address.error)}` }, 422);
+    }
     const id = crypto.randomUUID();
     const rfc = mail.headers["Message-ID"] ?? `<${id}@${mail.from.slice(mail.from.lastIndexOf("@") + 1)}>`;
     world.receive(account, {

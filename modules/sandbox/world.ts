@@ -2,16 +2,28 @@ import type { Clock } from "./clock.ts";
 import type { Emulation, EventKind, WebhookCall } from "./emulation.ts";
 import type { Hooks } from "./hooks.ts";
 import { characterOf, OUT_OF_OFFICE, planOf, replyText } from "./personas.ts";
-import type { Act } from "./personas.ts";
+import type { Act, Step } from "./personas.ts";
+import { phoneCharacterOf, phonePlanOf, phoneTextOf } from "./phones.ts";
 import type { Reach } from "./reach.ts";
 import { matches } from "./store.ts";
-import type { Account, Inbound, Message, Store } from "./store.ts";
+import type { Account, Inbound, Message, SandboxChannel, Store } from "./store.ts";
 
 /** The recipients' side: plays what each persona does with each message, over real HTTP wherever a person would. */
 
 const BROWSER =
   "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 const SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel; LinkScanner/1.0; +https://scanner.example/bot)";
+
+/** Who plays the recipients of each channel. */
+const CAST: Record<
+  SandboxChannel,
+  { planOf(address: string, first: boolean): Step[]; characterOf(address: string): { tone: string } }
+> = {
+  email: { planOf, characterOf },
+  sms: { planOf: phonePlanOf, characterOf: phoneCharacterOf },
+};
+
+type Answer = "reply" | "autoreply" | "stop" | "help";
 
 const unescape = (text: string) =>
   text
@@ -79,7 +91,8 @@ export function createWorld(parts: {
     }
   }
 
-  function answer(message: Message, account: Account, to: string, automatic: boolean) {
+  function mailAnswer(message: Message, account: Account, to: string, act: Answer): Inbound {
+    const automatic = act === "autoreply";
     const id = crypto.randomUUID();
     const own = message.to.find((t) => t.address === to);
     const references = [header(message, "References"), message.rfc_message_id].filter(Boolean).join(" ");
@@ -93,7 +106,7 @@ export function createWorld(parts: {
           .map((line) => `> ${line}`)
           .join("\n")}\n`;
     const rfc = `<${id}@${to.slice(to.lastIndexOf("@") + 1)}>`;
-    receive(account, {
+    return {
       id,
       account: account.id,
       received_at: date.toISOString(),
@@ -120,8 +133,28 @@ export function createWorld(parts: {
           : []),
       ],
       rfc_message_id: rfc,
-    });
-    store.log(message, automatic ? "autoreply" : "reply", characterOf(to).tone);
+    };
+  }
+
+  function phoneAnswer(message: Message, account: Account, to: string, act: Answer): Inbound {
+    return {
+      id: crypto.randomUUID(),
+      account: account.id,
+      received_at: new Date().toISOString(),
+      from: { address: to, name: "" },
+      to: [message.from.address],
+      text: phoneTextOf(to, act === "autoreply" ? "reply" : act),
+      subject: "",
+      html: null,
+      headers: [],
+      rfc_message_id: "",
+    };
+  }
+  const ANSWERS = { email: mailAnswer, sms: phoneAnswer };
+
+  function answer(message: Message, account: Account, to: string, act: Answer) {
+    receive(account, ANSWERS[message.channel](message, account, to, act));
+    store.log(message, act, CAST[message.channel].characterOf(to).tone);
   }
 
   function receive(account: Account, mail: Inbound) {
@@ -153,8 +186,10 @@ export function createWorld(parts: {
         await visit(message, "click", link, { method: "GET", headers: { "user-agent": BROWSER, accept: "text/html" } });
       else store.log(message, "click", "no link in the HTML");
     },
-    reply: (message, to, account) => answer(message, account, to, false),
-    autoreply: (message, to, account) => answer(message, account, to, true),
+    reply: (message, to, account) => answer(message, account, to, "reply"),
+    autoreply: (message, to, account) => answer(message, account, to, "autoreply"),
+    stop: (message, to, account) => answer(message, account, to, "stop"),
+    help: (message, to, account) => answer(message, account, to, "help"),
     bounce(message, to, account) {
       store.log(message, "bounced", "permanent");
       store.suppress(account, to);
@@ -192,7 +227,10 @@ export function createWorld(parts: {
       const first = !met.has(pair);
       met.add(pair);
       // What has bounced or complained before is not tried again.
-      const plan = account.suppressed.includes(address.toLowerCase()) && !first ? null : planOf(address, first);
+      const plan =
+        account.suppressed.includes(address.toLowerCase()) && !first
+          ? null
+          : CAST[message.channel].planOf(address, first);
       if (!plan) return report(message, "suppressed", address, account);
       plan.forEach(({ act, after }, step) => {
         const key = `${message.id}/${index}/${step}`;

@@ -181,5 +181,4 @@ test("options are public and tell what is switched on", async () => {
   expect(status).toBe(200);
   expect(body).toMatchObject({ signup: "open", publishable_key: t.env.SUPABASE_PUBLISHABLE_KEY });
   expect(body.modules).toEqual(expect.arrayContaining(["tenancy", "operations", "analytics"]));
-  expect(body.pages).toEqual(expect.arrayContaining(["/settings", "/queues"]));
 });

@@ -8,6 +8,7 @@ import { instant, Email } from "./schemas.ts";
 /** Long enough for a holiday weekend, short enough that a forgotten mail is no standing door. */
 const VALID_DAYS = 7;
 
+export const INVITATION_STATUS = ["open", "expired", "accepted"] as const;
 const InvitedRole = z.enum(["admin", "member", "approver", "viewer"]);
 const Invitation = z
   .object({
@@ -15,7 +16,7 @@ const Invitation = z
     email: z.string(),
     role: InvitedRole,
     invited_by: z.string(),
-    status: z.enum(["open", "expired", "accepted"]),
+    status: z.enum(INVITATION_STATUS),
     expires_at: instant,
     accepted_at: instant.nullable(),
     created_at: instant,
@@ -61,7 +62,7 @@ export const listInvitations = defineOperation({
   path: "/invitations",
   summary: "Invitations, newest first",
   permission: "members:write",
-  input: z.object({ ...pageParams, status: z.enum(["open", "expired", "accepted"]).optional() }),
+  input: z.object({ ...pageParams, status: z.enum(INVITATION_STATUS).optional() }),
   output: pageOf(Invitation),
   async handle(ctx, { limit, cursor, status }) {
     const before = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];

@@ -62,11 +62,10 @@ export const options = defineOpenOperation({
     supabase_url: z.string(),
     publishable_key: z.string(),
     modules: z.array(z.string()),
-    pages: z.array(z.string()),
     sandbox: z.boolean(),
   }),
   async handle(ctx) {
-    const { modules, pages } = ctx.registry;
+    const { modules } = ctx.registry;
     const ready = modules.filter((m) => m.ready?.(m.config ? ctx.configOf(m.config) : {}) ?? true).map((m) => m.name);
     const [row] = await ctx.db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`;
     return {
@@ -76,8 +75,7 @@ export const options = defineOpenOperation({
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
       modules: ready,
-      pages: [...pages],
-      sandbox: ready.includes("sandbox"),
+      sandbox: ready.includes("demo"),
     };
   },
 });

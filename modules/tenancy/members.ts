@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import { type Ctx, type Role, roleRank } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
@@ -17,13 +17,14 @@ export const listMembers = defineOperation({
   path: "/members",
   summary: "Who belongs to the team",
   permission: "members:read",
-  input: z.object(pageParams),
+  input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(Member),
-  async handle(ctx, { limit, cursor }) {
+  async handle(ctx, { limit, cursor, search }) {
     const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
     const rows = await ctx.db<(MemberRow & { key: string })[]>`
       select user_id, email, name, role, created_at, created_at::text as key from public.members
       where tenant_id = ${ctx.tenantId}
+        ${search ? ctx.db`and position(lower(${search}::text) in lower(name || ' ' || email)) > 0` : ctx.db``}
         ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
       order by created_at, user_id limit ${limit + 1}`;
     return toPage(

@@ -3,18 +3,21 @@ import { defineModule } from "../kernel/module.ts";
 import { acceptInvitation, readInvitation } from "./accept.ts";
 import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
 import { listAudit } from "./audit-log.ts";
+import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
 import { me, options } from "./me.ts";
 import { listMembers, removeMember, updateMember } from "./members.ts";
 import { login, logout, refreshSession, registerAccount, signUp } from "./sessions.ts";
 import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts";
+import { tenancyWords } from "./words.ts";
 
 /** Tenancy: accounts, teams, members, invitations, API keys, the audit log. */
 export const tenancy = defineModule({
   name: "tenancy",
   config: tenancyConfig,
   needs: [],
+  owns: ["public.api_keys", "public.invitations", "public.members", "public.tenants"],
   permissions: {
     "tenant:read": "viewer",
     "tenant:write": "admin",
@@ -51,6 +54,8 @@ export const tenancy = defineModule({
     listApiKeys,
     revokeApiKey,
     listAudit,
+    readCatalogue,
   ],
-  pages: ["/settings"],
+  catalogue: tenancyWords,
+  pages: [{ path: "/settings", label: "Settings", icon: "settings", shortcut: "s", group: "system", position: 30 }],
 });

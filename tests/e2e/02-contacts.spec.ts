@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { addContacts, expect, test, toast } from "./support.ts";
+import { addContacts, expect, test, toast, pick } from "./support.ts";
 
 const people = (count: number, domain: string) =>
   Array.from({ length: count }, (_, n) => ({
@@ -29,14 +29,14 @@ test("search and filters live in the address, survive a reload, and select exact
   await expect(page).toHaveURL(/search=olga\+finance/);
   await expect(table.getByRole("link", { name: /Olga/ }).first()).toBeVisible();
   await expect(table.getByRole("link", { name: /Noah/ })).toHaveCount(0);
-  await page.getByLabel("Tag", { exact: true }).selectOption("vip");
+  await pick(page.getByRole("combobox", { name: "Tag", exact: true }), "VI", "vip");
   await expect(page).toHaveURL(/tag=vip/);
   const footer = page.getByText(/ loaded$/);
   await expect(footer).toHaveText("9 loaded");
   await page.reload();
   await expect(footer).toHaveText("9 loaded");
   await expect(page.getByLabel("Search name, email, title")).toHaveValue("olga finance");
-  await expect(page.getByLabel("Tag", { exact: true })).toHaveValue("vip");
+  await expect(page.getByRole("combobox", { name: "Tag", exact: true })).toHaveValue("vip");
   await page.getByRole("button", { name: "Clear filters" }).click();
   await expect(page).toHaveURL(/\/contacts$/);
 
@@ -116,7 +116,7 @@ test("a messy CSV becomes contacts, and its bad rows come back as a file", async
   await page.getByLabel("Field for Firma").selectOption("company_name");
   await page.getByLabel("Field for Stadt").selectOption({ label: 'New custom field "stadt"' });
   await page.getByLabel("Field for Notizen").selectOption("");
-  await page.getByLabel("Put everyone on a list").selectOption({ label: "Trade fair" });
+  await pick(page.getByRole("combobox", { name: "Put everyone on a list" }), "fair", "Trade fair");
   await page.getByLabel("Consent source").fill("Trade fair");
   await page.getByRole("button", { name: "Start the import" }).click();
 

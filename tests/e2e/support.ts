@@ -1,4 +1,4 @@
-import { test as base, expect, type Browser, type BrowserContext, type Page } from "@playwright/test";
+import { test as base, expect, type Browser, type BrowserContext, type Locator, type Page } from "@playwright/test";
 
 /** What every browser test stands on: a team of its own, a signed-in page, and a watch over what no page may do. */
 
@@ -198,6 +198,13 @@ export async function counter(page: Page, label: string): Promise<number> {
     .locator(".text-2xl")
     .innerText();
   return Number(text.replace(/\D/g, ""));
+}
+
+/** Chooses in a picker as a person does: opens it, types a part of the name, takes the option. */
+export async function pick(box: Locator, search: string, option: string | RegExp): Promise<void> {
+  await box.click();
+  await box.pressSequentially(search);
+  await box.page().getByRole("option", { name: option }).click();
 }
 
 export const toast = (page: Page, text: string | RegExp) => page.getByRole("status").getByText(text);

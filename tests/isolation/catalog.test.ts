@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { testKernel } from "../support/kernel.ts";
-import { definers, invokers } from "./functions.ts";
+import { definers, inlined, invokers } from "./functions.ts";
 
 // The wall as the catalog shows it: read from pg_class, so that a table nobody thought of fails here.
 
@@ -171,9 +171,30 @@ describe("functions in kernel, private and public", () => {
     expect(actual).toEqual(invokers);
   });
 
-  test("every one pins an empty search_path, so that no caller's object is taken for ours", async () => {
+  test("every one pins an empty search_path, so that no caller's object is taken for ours; the inlined ones are exactly the listed", async () => {
     // What was parsed when it was written has its objects already.
     const open = (await functions()).filter((f) => !f.config?.includes('search_path=""') && (f.definer || !f.parsed));
-    expect(open.map((f) => f.name)).toEqual([]);
+    expect(open.map((f) => f.name).toSorted()).toEqual(inlined.toSorted());
+    expect(open.filter((f) => f.definer)).toEqual([]);
+  });
+
+  test("those without a search_path name every table and function by its schema, and do run inlined", async () => {
+    const rows = await t.sql<{ name: string; body: string; language: string; volatility: string }[]>`
+      select p.oid::regprocedure::text as name, p.prosrc as body, l.lanname as language, p.provolatile as volatility
+      from pg_proc p join pg_language l on l.oid = p.prolang where p.oid::regprocedure::text = any(${inlined})`;
+    expect(rows).toHaveLength(inlined.length);
+    for (const { name, body, language, volatility } of rows) {
+      expect([language, volatility], name).toEqual(["sql", "s"]);
+      // `extract(isodow from …)` names no table.
+      const code = body.replace(/--.*$/gm, "").replace(/\(isodow from /g, "(isodow, ");
+      // Not words of the language that look like calls, and no names of columns after `as`.
+      const calls = [...code.matchAll(/(?<![\w."]|\bas )(\w+)\s*\(/g)].map((m) => m[1]!.toLowerCase());
+      const words = ["as", "and", "case", "coalesce", "exists", "extract", "from", "in", "join", "lateral", "not", "nullif", "or", "row", "select", "values", "when", "where"];
+      expect(calls.filter((c) => !words.includes(c)), name).toEqual([]);
+      const tables = [...code.matchAll(/\b(?:from|join)\s+(?!lateral\b)(\w[\w.]*)/g)].map((m) => m[1]!);
+      expect(tables.filter((table) => !/^(public|private|kernel|pg_catalog)\./.test(table)), name).toEqual([]);
+    }
+    const [plan] = await t.sql.unsafe(`explain (format json) select from public.messages m where not exists (select from private.guards(m))`);
+    expect(JSON.stringify(plan), "a guard that is called instead of inlined").not.toContain("Function Scan");
   });
 });

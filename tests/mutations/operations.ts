@@ -169,4 +169,28 @@ export const operations: readonly Mutation[] = of("operations", [
     test: "tests/runtime/functions.test.ts",
     name: "gives a package's code the globals that only Node's modules have",
   },
+  {
+    promise: "The console's slow answers arrive while changes are announced",
+    file: "web/src/lib/data/refresh.ts",
+    find: "if (client.isFetching({ queryKey: [resourceOf(path), path] }) > 0) return schedule(path);",
+    replace: "",
+    test: "web/src/lib/data/refresh.test.ts",
+    name: "a slow answer is not cancelled over and over: it arrives, and is asked again after",
+  },
+  {
+    promise: "A console that nobody looks at asks nothing, and misses nothing",
+    file: "web/src/lib/data/refresh.ts",
+    find: "      for (const path of unseen) schedule(path);\n",
+    replace: "",
+    test: "web/src/lib/data/refresh.test.ts",
+    name: "nothing is asked while nobody looks; what changed meanwhile is asked once on return",
+  },
+  {
+    promise: "A running campaign can be renamed by an editor that sends its steps along",
+    file: "modules/campaigns/sequence/store.ts",
+    find: "  if (campaign.version_id && shape(before) === shape(nodes)) return null;\n",
+    replace: "",
+    test: "modules/campaigns/campaigns.test.ts",
+    name: "fields and steps are saved in one act: all or nothing, once per key, and steps sent along untouched are no change",
+  },
 ]);

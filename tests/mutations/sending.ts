@@ -227,6 +227,31 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "the database's clock is set an hour forward and back in mid-send: nothing is sent twice, nothing is lost",
   },
   {
+    promise: "A number shown is what counting the rows would say",
+    file: "modules/messaging/sql/counters.sql",
+    find: "        union all select -1, private.counted(r) from old_rows r where r.direction = 'out'\n",
+    replace: "",
+    test: "modules/kernel/database/counters.test.ts",
+    name: "whatever happens to people, lists, campaigns and messages, the counters say what counting says",
+  },
+  {
+    promise: "Folding counters waits for nobody",
+    file: "modules/kernel/sql/counters.sql",
+    find: " for key share skip locked",
+    replace: " for key share",
+    test: "modules/kernel/database/counters.test.ts",
+    name: "folding waits neither for a writer, nor for a reader's lock, nor for a tenant that is being deleted",
+  },
+  {
+    promise: "… and takes nothing it does not add",
+    file: "modules/kernel/sql/counters.sql",
+    find: "insert into public.counters as c (tenant_id, metric, scope, scope_id, bucket, n)\n    select g.tenant_id, g.metric, g.scope, g.scope_id, g.bucket, pg_catalog.sum(g.n) from gone g group by",
+    replace:
+      "insert into public.counters as c (tenant_id, metric, scope, scope_id, bucket, n)\n    select g.tenant_id, g.metric, g.scope, g.scope_id, g.bucket, pg_catalog.max(g.n) from gone g group by",
+    test: "modules/analytics/analytics.test.ts",
+    name: "stay exact while writers and folding run at the same time",
+  },
+  {
     promise: "A team always has an owner",
     file: "modules/tenancy/sql/members.sql",
     find: "where t.id = old.tenant_id for no key update;",

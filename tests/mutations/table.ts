@@ -5,6 +5,7 @@ import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { sending } from "./sending.ts";
+import { sequences } from "./sequences.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
@@ -13,6 +14,7 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...sending,
+  ...sequences,
   ...operations,
   ...channels,
   ...people,

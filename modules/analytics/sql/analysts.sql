@@ -67,10 +67,14 @@ grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) o
 drop policy if exists analyst_reads on public.message_events;
 create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
 
+-- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
 create or replace view analytics.daily with (security_invoker = true) as
-  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
+    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
+  from public.counters where metric like 'daily\_%' and scope = 'campaign';
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
-drop policy if exists analyst_reads on public.analytics_daily;
-create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+drop policy if exists analyst_reads on public.counters;
+create policy analyst_reads on public.counters for select to overture_analyst
+  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');

@@ -1,7 +1,9 @@
--- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
--- without end. Only senders that can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
+-- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
+-- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
+-- Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (
+  sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,
@@ -24,12 +26,13 @@ language sql stable set search_path = '' as $$
     select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - (
-      select pg_catalog.count(*) from (
-        select from public.messages m
-        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
-        limit greatest(0, b.rest)) q))::int,
-    b.opens_at
-  from bounds b
+  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+    case when b.rest <= q.n then coalesce(b.opens_at, (
+      select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
+  from bounds b cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+      limit greatest(0, b.rest)) x) q
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;

@@ -18,10 +18,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )
@@ -75,6 +73,10 @@ begin
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+    returning t.step_run_id
+  ), closed as (
+    update public.step_runs r set state = 'cancelled', outcome = 'step_removed', finished_at = (select kernel.now()) from tasks t
+    where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
     'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told

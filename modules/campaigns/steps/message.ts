@@ -5,7 +5,7 @@ import { uuid7 } from "../../kernel/database/ids.ts";
 import { type AnyStep, defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 import { type MergeRow, valuesOf } from "../../channels/variables.ts";
 import { queueMessages, type QueuedMessage } from "../../messaging/queue.ts";
-import { customKeysOf } from "../read.ts";
+import { customKeysOf } from "../custom-keys.ts";
 
 /** The step that sends one message on a channel: every channel brings one, with what the channel's authors write as its configuration. */
 export function messageStep(channel: AnyChannel, action: string, label: string): AnyStep {
@@ -16,8 +16,8 @@ export function messageStep(channel: AnyChannel, action: string, label: string):
     action,
     config: channel.template,
     branches: () => ["next"],
-    check: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).faults,
-    uses: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).uses,
+    check: (config, env) => channel.compile(config as never, env).faults,
+    uses: (config, env) => channel.compile(config as never, env).uses,
     plan: (runs, ctx) => planMessages(channel, action, runs, ctx),
   });
 }

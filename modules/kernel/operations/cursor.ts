@@ -12,6 +12,11 @@ export const pageParams = {
   cursor: z.string().max(2000).optional().describe("The `next_cursor` of the page before."),
 };
 
+/** Query parameter of lists that pickers search. */
+export const searchParam = {
+  search: z.string().trim().max(120).optional().describe("Part of the name, in any case."),
+};
+
 /** Answer of every list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({

@@ -80,20 +80,38 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
-  with some as (
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
+-- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+      and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
+    order by m.id limit quantity for update skip locked
+  ), deferred as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign and m.status = 'queued' and m.error_code = because
+      and m.due_at > (select kernel.now()) and not exists (select from private.guards(m) g where g.verdict = 'defer')
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
 
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;

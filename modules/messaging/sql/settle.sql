@@ -73,7 +73,8 @@ create or replace function private.tell_messages(fact text, ids uuid[]) returns 
 language sql volatile set search_path = '' as $$
   select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
+    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0
 $$;

@@ -26,19 +26,19 @@ export function useCredentials(given: Credentials): void {
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 /** The documented paths that have this method. */
-type PathsWith<M extends Lowercase<Method>> = {
+export type PathsWith<M extends Lowercase<Method>> = {
   [P in keyof paths]: paths[P] extends Record<M, unknown> ? P : never;
 }[keyof paths] &
   string;
 
-type Options<O> = {
+export type Options<O> = {
   query?: Query<O>;
   body?: Body<O>;
   signal?: AbortSignal;
   /** Reuse the same key when a person repeats the same intent, e.g. pressing Save again after a timeout. */
   idempotencyKey?: string;
 } & ([Path<O>] extends [never] ? { path?: undefined } : { path: Path<O> });
-type Rest<O> = [Path<O>] extends [never] ? [options?: Options<O>] : [options: Options<O>];
+export type Rest<O> = [Path<O>] extends [never] ? [options?: Options<O>] : [options: Options<O>];
 type AnyOptions = { path?: object; query?: object; body?: unknown; signal?: AbortSignal; idempotencyKey?: string };
 
 /** Headers every call carries; also for calls that fetch() cannot make (upload progress, downloads). */

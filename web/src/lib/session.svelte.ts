@@ -1,6 +1,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { api, API_BASE, problemFrom, useCredentials } from "./api.ts";
 import type { AuthOptions, Me, Role, SessionTokens } from "./api/types.ts";
+import { queryClient } from "./data/client.ts";
 import { toApiError } from "./errors.ts";
 
 const TENANT_KEY = "console-tenant";
@@ -125,6 +126,7 @@ class Session {
   #clear(): void {
     this.signedIn = false;
     this.me = null;
+    queryClient.clear();
   }
 }
 

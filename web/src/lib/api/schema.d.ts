@@ -577,6 +577,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The choices this installation offers, with the words for them
+         * @description Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The answer has an ETag: send it back as `If-None-Match` to get 304 while nothing has changed.
+         */
+        get: operations["catalogue.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/companies": {
         parameters: {
             query?: never;
@@ -1499,7 +1519,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** One sender with today's use of its cap */
+        get: operations["senders.get"];
         put?: never;
         post?: never;
         /** Remove a sender that nothing uses any more */
@@ -1873,6 +1894,33 @@ export interface components {
             subject: string;
             wait_hours: number;
         };
+        CatalogueEntry: {
+            description?: string;
+            /** @description What to offer in place of a value that is missing. */
+            fallback?: string;
+            /** @description Entries of one group belong together. */
+            group?: string;
+            /** @description What people read. */
+            label: string;
+            /** @description The catalogue's list that holds the possible values of a field. */
+            options?: string;
+            /**
+             * @description What an operator compares with: one value, a list, a number of days, or nothing.
+             * @enum {string}
+             */
+            takes?: "value" | "values" | "days" | "nothing";
+            /**
+             * @description How a status is coloured.
+             * @enum {string}
+             */
+            tone?: "neutral" | "good" | "warn" | "bad" | "info" | "accent";
+            /** @description Where else the entry may be used, e.g. `settable`, `importable`. */
+            traits?: string[];
+            /** @description Kind of value of a field; for an operator the kind of field it fits. */
+            type?: string;
+            /** @description What the API takes and gives. */
+            value: string;
+        };
         Company: {
             /** @description People of this company, counted up to 1,000. */
             contact_count: number;
@@ -1925,6 +1973,21 @@ export interface components {
             webhook_registered: boolean;
             /** @description Where the provider posts its events; null where it has none. */
             webhook_url: string | null;
+        };
+        ConsolePage: {
+            /** @enum {string} */
+            group: "work" | "system";
+            /** @description Name of the icon; a console that lacks it shows a dot. */
+            icon: string;
+            label: string;
+            /** @description Where the console shows it. */
+            path: string;
+            /** @description What one must be allowed to open it. */
+            permission?: string;
+            /** @description Order within the group. */
+            position: number;
+            /** @description The key that opens it, after `g`. */
+            shortcut: string;
         };
         Contact: {
             company: {
@@ -3271,7 +3334,6 @@ export interface operations {
                         /** @description Whether somebody has an account yet. */
                         claimed: boolean;
                         modules: string[];
-                        pages: string[];
                         product_name: string;
                         publishable_key: string;
                         sandbox: boolean;
@@ -3450,6 +3512,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
                 search?: string;
                 status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
             };
@@ -5116,6 +5179,57 @@ export interface operations {
             };
         };
     };
+    "catalogue.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The choices this installation offers, with the words for them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Choices by name, e.g. `campaign.status`. A list of a module that is off is missing. */
+                        lists: {
+                            [key: string]: components["schemas"]["CatalogueEntry"][];
+                        };
+                        /** @description Pages of the console, in order; those of modules that are off are left out. */
+                        pages: components["schemas"]["ConsolePage"][];
+                        /** @description Every permission with the least role that has it. */
+                        permissions: {
+                            permission: string;
+                            /** @enum {string} */
+                            role: "viewer" | "approver" | "member" | "admin" | "owner";
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "companies.list": {
         parameters: {
             query?: {
@@ -5479,6 +5593,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
                 status?: "draft" | "tested" | "active" | "paused" | "issue";
             };
             header?: never;
@@ -8422,6 +8538,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -8919,6 +9037,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -9519,6 +9639,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -9936,6 +10058,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;
@@ -10047,6 +10171,73 @@ export interface operations {
             };
             /** @description Problem */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "senders.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One sender with today's use of its cap */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sender"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10641,6 +10832,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                /** @description Part of the name, in any case. */
+                search?: string;
             };
             header?: never;
             path?: never;

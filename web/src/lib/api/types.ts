@@ -34,6 +34,10 @@ export type Path<O> = O extends { parameters: { path: infer T extends object } }
 
 export type Page<T> = { data: T[]; next_cursor: string | null; has_more: boolean };
 
+export type Catalogue = Answer<Operation<"/catalogue", "get">>;
+export type CatalogueEntry = Schemas["CatalogueEntry"];
+export type ConsolePage = Schemas["ConsolePage"];
+
 export type AuthOptions = Answer<Operation<"/auth/options", "get">>;
 export type SessionTokens = Schemas["Session"] & { tenant?: Schemas["Tenant"] };
 export type Role = Schemas["Role"];

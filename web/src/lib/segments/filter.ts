@@ -1,5 +1,4 @@
 import type { Condition, Filter, Operator } from "../api/types.ts";
-import { withoutValue } from "../contacts/fields.ts";
 
 /** A group in the builder; ids keep rows stable while they are edited. */
 export type Row = { id: number; field: string; op: Operator; value: string; negate: boolean };
@@ -10,31 +9,39 @@ export const newRow = (): Row => ({ id: next++, field: "email", op: "contains", 
 export const newGroup = (): Group => ({ id: next++, match: "all", negate: false, rows: [newRow()] });
 export const isGroup = (item: Row | Group): item is Group => "rows" in item;
 
-const numeric = new Set<Operator>(["gt", "gte", "lt", "lte", "within_days"]);
+/** What the builder must know of the language; from the catalogue. */
+export type Language = {
+  /** The kind of value a field has: `text`, `number`, `time`, … */
+  kindOf(field: string): string;
+  /** What an operator compares a field of this kind with. */
+  takes(op: string, kind: string): "value" | "values" | "days" | "nothing";
+};
 
-function toValue(row: Row, type: string): unknown {
-  if (row.op === "in")
-    return row.value
-      .split(",")
-      .map((v) => v.trim())
-      .filter(Boolean);
-  if (row.op === "within_days" || (type === "number" && (numeric.has(row.op) || row.op === "eq" || row.op === "neq")))
-    return Number(row.value);
-  if (type === "boolean") return row.value === "true";
-  return row.value;
+function toValue(row: Row, { kindOf, takes }: Language): unknown {
+  const kind = kindOf(row.field);
+  const how = takes(row.op, kind);
+  const one = (text: string) => (kind === "number" ? Number(text) : kind === "boolean" ? text === "true" : text);
+  if (how === "days") return Number(row.value);
+  if (how === "value") return one(row.value);
+  return row.value
+    .split(",")
+    .map((v) => v.trim())
+    .filter(Boolean)
+    .map(one);
 }
 
 /** The builder's tree as the API's filter; rows still waiting for a value are left out. Null when nothing is left. */
-export function toFilter(item: Row | Group, typeOf: (field: string) => string): Filter | null {
+export function toFilter(item: Row | Group, language: Language): Filter | null {
   if (isGroup(item)) {
-    const parts = item.rows.map((r) => toFilter(r, typeOf)).filter((f) => f !== null);
+    const parts = item.rows.map((r) => toFilter(r, language)).filter((f) => f !== null);
     if (parts.length === 0) return null;
     const filter: Filter = item.match === "all" ? { all: parts } : { any: parts };
     return item.negate ? { not: filter } : filter;
   }
-  if (!withoutValue.has(item.op) && item.value.trim() === "") return null;
+  const bare = language.takes(item.op, language.kindOf(item.field)) === "nothing";
+  if (!bare && item.value.trim() === "") return null;
   const condition: Condition = { field: item.field, op: item.op };
-  if (!withoutValue.has(item.op)) condition.value = toValue(item, typeOf(item.field));
+  if (!bare) condition.value = toValue(item, language);
   return item.negate ? { not: condition } : condition;
 }
 

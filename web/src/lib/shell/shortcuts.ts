@@ -1,21 +1,25 @@
 import { goto } from "$app/navigation";
 import { confirmation } from "../ui/confirm.svelte.ts";
-import { navigation, offered } from "./nav.ts";
+import type { ConsolePage } from "../api/types.ts";
+import { offered } from "./nav.ts";
 
-export const shortcutHelp: readonly { keys: string; does: string }[] = [
+export const shortcutHelp = (pages: readonly ConsolePage[]): readonly { keys: string; does: string }[] => [
   { keys: "Ctrl K", does: "Find or do anything" },
   { keys: "/", does: "Search this page" },
   { keys: "c", does: "Create something new on this page" },
   { keys: "?", does: "Show these shortcuts" },
   { keys: "Esc", does: "Close a panel or leave a field" },
-  ...navigation.map((item) => ({ keys: `g ${item.key}`, does: `Go to ${item.label.toLowerCase()}` })),
+  ...pages.filter(offered).map((page) => ({ keys: `g ${page.shortcut}`, does: `Go to ${page.label.toLowerCase()}` })),
 ];
 
 const typing = (target: EventTarget | null) =>
   target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
 
 /** Window-wide keys. Single letters are ignored while typing or while a dialog is open. Returns the uninstaller. */
-export function installShortcuts(on: { palette: () => void; help: () => void }): () => void {
+export function installShortcuts(
+  pages: readonly ConsolePage[],
+  on: { palette: () => void; help: () => void },
+): () => void {
   let awaiting = 0;
   function keydown(event: KeyboardEvent) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
@@ -27,10 +31,10 @@ export function installShortcuts(on: { palette: () => void; help: () => void }):
     if (confirmation.question || document.querySelector("[role=dialog],[role=alertdialog]")) return;
     if (Date.now() - awaiting < 1200) {
       awaiting = 0;
-      const item = navigation.find((n) => n.key === event.key);
-      if (item && offered(item)) {
+      const page = pages.find((p) => p.shortcut === event.key);
+      if (page && offered(page)) {
         event.preventDefault();
-        void goto(item.href);
+        void goto(page.path);
       }
       return;
     }

@@ -1,18 +1,3 @@
-/** Merge variables offered while writing; custom fields are added to them. */
-export const variables: readonly { name: string; label: string; fallback: string }[] = [
-  { name: "firstName", label: "First name", fallback: "there" },
-  { name: "lastName", label: "Last name", fallback: "" },
-  { name: "fullName", label: "Full name", fallback: "" },
-  { name: "email", label: "Email", fallback: "" },
-  { name: "title", label: "Job title", fallback: "" },
-  { name: "companyName", label: "Company", fallback: "your company" },
-  { name: "companyDomain", label: "Company domain", fallback: "" },
-  { name: "country", label: "Country", fallback: "" },
-  { name: "companyIndustry", label: "Industry", fallback: "your industry" },
-  { name: "senderFirstName", label: "Sender’s first name", fallback: "" },
-  { name: "senderName", label: "Sender’s name", fallback: "" },
-];
-
 /** "2 days", "36 hours": how a wait reads in a sequence. */
 export function waitText(hours: number): string {
   if (hours === 0) return "at once";

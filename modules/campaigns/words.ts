@@ -1,0 +1,61 @@
+import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
+import { VARIABLE_NAMES, type VariableName } from "../channels/variables.ts";
+import { REASONS } from "./reasons.ts";
+import { CAMPAIGN_STATUS, ENROLLMENT_STATUS } from "./schemas.ts";
+import { TASK_STATUS } from "./tasks/tasks.ts";
+
+const VARIABLES: Record<VariableName, { label: string; group: string; fallback?: string }> = {
+  firstName: { label: "First name", group: "contact", fallback: "there" },
+  lastName: { label: "Last name", group: "contact" },
+  fullName: { label: "Full name", group: "contact" },
+  email: { label: "Email", group: "contact" },
+  title: { label: "Job title", group: "contact" },
+  phone: { label: "Phone", group: "contact" },
+  whatsappNumber: { label: "WhatsApp number", group: "contact" },
+  linkedinUrl: { label: "LinkedIn URL", group: "contact" },
+  country: { label: "Country", group: "contact" },
+  timeZone: { label: "Time zone", group: "contact" },
+  dealValue: { label: "Deal value", group: "contact" },
+  companyName: { label: "Company", group: "company", fallback: "your company" },
+  companyDomain: { label: "Company domain", group: "company" },
+  companySize: { label: "Company size", group: "company" },
+  companyIndustry: { label: "Industry", group: "company", fallback: "your industry" },
+  companyCountry: { label: "Company country", group: "company" },
+  senderName: { label: "Sender’s name", group: "sender" },
+  senderFirstName: { label: "Sender’s first name", group: "sender" },
+  senderAddress: { label: "Sender’s address", group: "sender" },
+};
+
+export const campaignsWords: Catalogue = {
+  "campaign.status": entriesOf(CAMPAIGN_STATUS, {
+    draft: { label: "Draft", tone: "neutral" },
+    running: { label: "Running", tone: "accent", traits: ["moving"] },
+    paused: { label: "Paused", tone: "warn" },
+    stopped: { label: "Stopped", tone: "bad" },
+    done: { label: "Done", tone: "good" },
+    archived: { label: "Archived", tone: "neutral" },
+  }),
+  // `over`: the person is through, nothing more is sent to them.
+  "enrollment.status": entriesOf(ENROLLMENT_STATUS, {
+    waiting: { label: "Waiting", tone: "neutral" },
+    sending: { label: "Sending", tone: "accent", traits: ["moving"] },
+    task: { label: "Task", tone: "info" },
+    blocked: { label: "Blocked", tone: "warn" },
+    finished: { label: "Finished", tone: "good", traits: ["over"] },
+    replied: { label: "Replied", tone: "good", traits: ["over"] },
+    bounced: { label: "Bounced", tone: "bad", traits: ["over"] },
+    unsubscribed: { label: "Unsubscribed", tone: "warn", traits: ["over"] },
+    suppressed: { label: "Suppressed", tone: "warn", traits: ["over"] },
+    stopped: { label: "Stopped", tone: "bad", traits: ["over"] },
+    failed: { label: "Failed", tone: "bad", traits: ["over"] },
+    left_out: { label: "Left out", tone: "neutral", traits: ["over"] },
+  }),
+  "message.variable": entriesOf(VARIABLE_NAMES, VARIABLES),
+  "task.status": entriesOf(TASK_STATUS, {
+    open: { label: "Open", tone: "info" },
+    done: { label: "Done", tone: "good" },
+    skipped: { label: "Skipped", tone: "neutral" },
+    cancelled: { label: "Cancelled", tone: "neutral" },
+  }),
+  reason: Object.entries(REASONS).map(([value, label]) => ({ value, label })),
+};

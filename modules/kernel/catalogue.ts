@@ -1,0 +1,55 @@
+import { z } from "zod";
+
+/**
+ * What a module tells its clients about the choices it offers: the value the API takes, the words people read for it and how it
+ * is shown. A console that reads this keeps no list of its own that could go stale.
+ */
+
+/** Meaning of a colour: at rest, good, needs a look, broken, for information, moving. */
+export const TONES = ["neutral", "good", "warn", "bad", "info", "accent"] as const;
+export type Tone = (typeof TONES)[number];
+
+export const CatalogueEntry = z
+  .object({
+    value: z.string().describe("What the API takes and gives."),
+    label: z.string().describe("What people read."),
+    tone: z.enum(TONES).optional().describe("How a status is coloured."),
+    description: z.string().optional(),
+    group: z.string().optional().describe("Entries of one group belong together."),
+    type: z.string().optional().describe("Kind of value of a field; for an operator the kind of field it fits."),
+    takes: z
+      .enum(["value", "values", "days", "nothing"])
+      .optional()
+      .describe("What an operator compares with: one value, a list, a number of days, or nothing."),
+    options: z.string().optional().describe("The catalogue's list that holds the possible values of a field."),
+    fallback: z.string().optional().describe("What to offer in place of a value that is missing."),
+    traits: z.array(z.string()).optional().describe("Where else the entry may be used, e.g. `settable`, `importable`."),
+  })
+  .meta({ id: "CatalogueEntry" });
+export type CatalogueEntry = z.output<typeof CatalogueEntry>;
+
+/** Named lists, e.g. `campaign.status`. Several modules may add to one list. */
+export type Catalogue = Readonly<Record<string, readonly CatalogueEntry[]>>;
+
+export const ConsolePage = z
+  .object({
+    path: z.string().describe("Where the console shows it."),
+    label: z.string(),
+    icon: z.string().describe("Name of the icon; a console that lacks it shows a dot."),
+    shortcut: z.string().length(1).describe("The key that opens it, after `g`."),
+    group: z.enum(["work", "system"]),
+    position: z.number().int().describe("Order within the group."),
+    permission: z.string().optional().describe("What one must be allowed to open it."),
+  })
+  .meta({ id: "ConsolePage" });
+export type ConsolePage = z.output<typeof ConsolePage>;
+
+/** Entries for every one of `values`, in their order; TypeScript asks for each. A text stands for an entry with a label alone. */
+export const entriesOf = <T extends string>(
+  values: readonly T[],
+  words: { readonly [K in NoInfer<T>]: string | Omit<CatalogueEntry, "value"> },
+): CatalogueEntry[] =>
+  values.map((value) => {
+    const given: string | Omit<CatalogueEntry, "value"> = words[value];
+    return typeof given === "string" ? { value, label: given } : { value, ...given };
+  });

@@ -1,0 +1,16 @@
+import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
+import { CONNECTION_STATUS, SENDER_STATUS } from "./schemas.ts";
+
+export const providersWords: Catalogue = {
+  "connection.status": entriesOf(CONNECTION_STATUS, {
+    draft: { label: "Draft", tone: "neutral" },
+    tested: { label: "Tested", tone: "info" },
+    active: { label: "Active", tone: "good" },
+    paused: { label: "Paused", tone: "warn" },
+    issue: { label: "Issue", tone: "bad" },
+  }),
+  "sender.status": entriesOf(SENDER_STATUS, {
+    active: { label: "Active", tone: "good" },
+    paused: { label: "Paused", tone: "warn" },
+  }),
+};

@@ -1,0 +1,18 @@
+import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
+import { ROLES } from "../kernel/context.ts";
+import { INVITATION_STATUS } from "./invitations.ts";
+
+export const tenancyWords: Catalogue = {
+  role: entriesOf([...ROLES].reverse(), {
+    owner: { label: "Owner", description: "Everything, and the workspace itself" },
+    admin: { label: "Admin", description: "Everything but ownership", traits: ["invitable"] },
+    member: { label: "Member", description: "Contacts, campaigns and answers", traits: ["invitable"] },
+    approver: { label: "Approver", description: "Approves what is sent", traits: ["invitable"] },
+    viewer: { label: "Viewer", description: "Reads everything, changes nothing", traits: ["invitable"] },
+  }),
+  "invitation.status": entriesOf(INVITATION_STATUS, {
+    open: { label: "Open", tone: "info" },
+    expired: { label: "Expired", tone: "neutral" },
+    accepted: { label: "Accepted", tone: "good" },
+  }),
+};

@@ -1,0 +1,121 @@
+import type { CreateQueryOptions } from "@tanstack/svelte-query";
+import type { Campaign, Connection, Contact, ContactList, Segment, Sender, Tag } from "../api/types.ts";
+import type { ApiError } from "../errors.ts";
+import { queryClient } from "./client.ts";
+import { read } from "./queries.ts";
+import { keyOf } from "./sources.ts";
+
+/** What a Picker chooses among: a search on the server, and the words for one that is chosen already. */
+
+export type Option = { value: string; label: string; hint?: string };
+type Asks<T> = CreateQueryOptions<unknown, ApiError, T, readonly unknown[]>;
+export type PickerSource = {
+  search(text: string): Asks<Option[]>;
+  one(value: string): Asks<Option>;
+  /** Said when there is nothing at all to choose. */
+  none: string;
+};
+
+/** Options a search gives at most; typing narrows it down. */
+export const MOST = 20;
+
+const found = <T>(query: object, toOption: (row: T) => Option): Asks<Option[]> => ({
+  ...(query as Asks<Option[]>),
+  select: (page: unknown) => (page as { data: T[] }).data.map(toOption),
+});
+const chosen = <T>(query: object, toOption: (row: T) => Option): Asks<Option> => ({
+  ...(query as Asks<Option>),
+  select: (row: unknown) => toOption(row as T),
+});
+
+const ofContact = (c: Contact): Option => ({
+  value: c.id,
+  label: c.full_name || c.email || "Unnamed",
+  ...(c.full_name && c.email ? { hint: c.email } : {}),
+});
+export const contacts: PickerSource = {
+  search: (search) => found(read("/contacts", { query: { search, limit: MOST } }), ofContact),
+  one: (id) => chosen(read("/contacts/{id}", { path: { id } }), ofContact),
+  none: "There are no contacts yet.",
+};
+
+const ofNamed = ({ id, name }: ContactList | Segment): Option => ({ value: id, label: name });
+export const lists: PickerSource = {
+  search: (search) => found(read("/lists", { query: { search, limit: MOST } }), ofNamed),
+  one: (id) => chosen(read("/lists/{id}", { path: { id } }), ofNamed),
+  none: "There are no lists yet.",
+};
+export const segments: PickerSource = {
+  search: (search) => found(read("/segments", { query: { search, limit: MOST } }), ofNamed),
+  one: (id) => chosen(read("/segments/{id}", { path: { id } }), ofNamed),
+  none: "There are no segments yet.",
+};
+
+const ofTag = ({ tag }: Tag): Option => ({ value: tag, label: tag });
+export const tags: PickerSource = {
+  search: (search) => found(read("/tags", { query: { search, limit: MOST } }), ofTag),
+  // A tag is its own name; it may have gone meanwhile.
+  one: (tag) => ({ queryKey: ["tags", "", tag], queryFn: () => ofTag({ tag } as Tag) }) as Asks<Option>,
+  none: "No tag is in use yet.",
+};
+
+const ofSender = (s: Sender): Option => ({
+  value: s.id,
+  label: s.from_name ? `${s.from_name} <${s.from_email}>` : s.from_email,
+});
+export const senders: PickerSource = {
+  search: (search) => found(read("/senders", { query: { search, limit: MOST } }), ofSender),
+  one: (id) => chosen(read("/senders/{id}", { path: { id } }), ofSender),
+  none: "There is no sender yet.",
+};
+
+const ofConnection = (c: Connection): Option => ({ value: c.id, label: c.name, hint: c.provider });
+/** Connections that speak a channel. */
+export const connections = (channel: string): PickerSource => ({
+  search: (search) => found(read("/connections", { query: { search, channel, limit: MOST } }), ofConnection),
+  one: (id) => chosen(read("/connections/{id}", { path: { id } }), ofConnection),
+  none: "Nothing is connected yet.",
+});
+
+const ofCampaign = (c: Campaign): Option => ({ value: c.id, label: c.name });
+export const campaigns: PickerSource = {
+  search: (search) => found(read("/campaigns", { query: { search, limit: MOST } }), ofCampaign),
+  one: (id) => chosen(read("/campaigns/{id}", { path: { id } }), ofCampaign),
+  none: "There are no campaigns yet.",
+};
+
+/** `list:<id>` and `segment:<id>` as one choice. */
+export const audienceOf = (value: string): { list_id: string | null; segment_id: string | null } => {
+  const [kind, id = ""] = value.split(":");
+  return { list_id: kind === "list" ? id : null, segment_id: kind === "segment" ? id : null };
+};
+export const audiences: PickerSource = {
+  search: (search) => ({
+    // Below both, so that a change of either asks again; each half is shared with the other pickers.
+    queryKey: [...keyOf("/lists", { query: { search } }), "audience"],
+    queryFn: async () => {
+      const query = { search, limit: MOST / 2 };
+      const [some, others] = await Promise.all([
+        queryClient.fetchQuery(read("/lists", { query })),
+        queryClient.fetchQuery(read("/segments", { query })),
+      ]);
+      return [
+        ...some.data.map((l) => ({ value: `list:${l.id}`, label: `List: ${l.name}` })),
+        ...others.data.map((s) => ({ value: `segment:${s.id}`, label: `Segment: ${s.name}` })),
+      ];
+    },
+  }),
+  one: (value) => {
+    const { list_id, segment_id } = audienceOf(value);
+    return list_id
+      ? chosen<ContactList>(read("/lists/{id}", { path: { id: list_id } }), (l) => ({
+          value,
+          label: `List: ${l.name}`,
+        }))
+      : chosen<Segment>(read("/segments/{id}", { path: { id: segment_id ?? "" } }), (s) => ({
+          value,
+          label: `Segment: ${s.name}`,
+        }));
+  },
+  none: "There is no list or segment yet.",
+};

@@ -1,0 +1,111 @@
+import type { PathsWith } from "../api.ts";
+
+/**
+ * Which tables each read of the API is made from. A change of a table, announced by the database or made here, asks for
+ * exactly these again. A path without an entry is asked when a page opens, and by its own interval.
+ */
+
+/** Tables whose changes the database announces on the team's topic. */
+export const ANNOUNCED = [
+  "alerts",
+  "campaign_steps",
+  "campaigns",
+  "companies",
+  "connections",
+  "contacts",
+  "custom_fields",
+  "enrollments",
+  "imports",
+  "invitations",
+  "lists",
+  "message_events",
+  "messages",
+  "segments",
+  "senders",
+  "suppressions",
+] as const;
+/** Tables that change without an announcement: asked again after a change made here. */
+export const SILENT = ["api_keys", "audit_log", "dead_letters", "list_contacts", "members", "tenants"] as const;
+export type Table = (typeof ANNOUNCED)[number] | (typeof SILENT)[number];
+
+export type Source = {
+  tables: readonly Table[];
+  /** Shortest time between two refreshes by announcements, in ms; what costs the server more is asked less often. */
+  every?: number;
+};
+export type ReadPath = PathsWith<"get"> | "/segments/preview" | "/campaigns/{id}/preview";
+
+export const SOURCES: Partial<Record<ReadPath, Source>> = {
+  "/activity": { tables: ["message_events", "messages"] },
+  "/alerts": { tables: ["alerts"] },
+  "/api-keys": { tables: ["api_keys"] },
+  "/audit-log": { tables: ["audit_log"] },
+  "/campaigns": { tables: ["campaigns", "campaign_steps", "enrollments", "messages", "message_events"], every: 2000 },
+  "/campaigns/{id}": { tables: ["campaigns", "campaign_steps", "senders", "connections"] },
+  "/campaigns/{id}/check": {
+    tables: ["campaigns", "campaign_steps", "contacts", "list_contacts", "senders", "connections", "suppressions"],
+    every: 3000,
+  },
+  "/campaigns/{id}/leads": { tables: ["enrollments", "message_events", "messages"], every: 1500 },
+  "/campaigns/{id}/preview": { tables: ["campaigns", "campaign_steps", "contacts", "senders"], every: 3000 },
+  "/campaigns/{id}/stats": { tables: ["campaigns", "messages", "message_events", "enrollments"], every: 1500 },
+  "/companies": { tables: ["companies", "contacts"], every: 2000 },
+  "/companies/{id}": { tables: ["companies"] },
+  "/connections": { tables: ["connections"] },
+  "/connections/{id}": { tables: ["connections"] },
+  "/contacts": { tables: ["contacts", "list_contacts"] },
+  "/contacts/count": { tables: ["contacts", "list_contacts"], every: 3000 },
+  "/contacts/{id}": { tables: ["contacts"] },
+  "/contacts/{id}/interactions": { tables: ["messages", "message_events"] },
+  "/custom-fields": { tables: ["custom_fields"] },
+  "/dashboard": {
+    tables: ["messages", "message_events", "campaigns", "contacts", "connections", "alerts"],
+    every: 1500,
+  },
+  "/dead-letters": { tables: ["dead_letters"] },
+  "/imports": { tables: ["imports"] },
+  "/imports/{id}": { tables: ["imports"], every: 700 },
+  "/invitations": { tables: ["invitations"] },
+  "/lists": { tables: ["lists", "list_contacts"] },
+  "/lists/{id}": { tables: ["lists", "list_contacts"] },
+  "/members": { tables: ["members"] },
+  "/messages": { tables: ["messages", "message_events"], every: 1500 },
+  "/messages/{id}": { tables: ["messages", "message_events"] },
+  "/queues": { tables: ["dead_letters"] },
+  "/segments": { tables: ["segments"] },
+  "/segments/preview": { tables: ["contacts", "list_contacts"], every: 3000 },
+  "/segments/{id}": { tables: ["segments"] },
+  "/senders": { tables: ["senders", "messages"], every: 3000 },
+  "/senders/{id}": { tables: ["senders"] },
+  "/suppressions": { tables: ["suppressions"] },
+  "/tags": { tables: ["contacts"], every: 5000 },
+  "/tenant": { tables: ["tenants"] },
+  "/threads": { tables: ["messages"] },
+  "/threads/{id}": { tables: ["messages", "message_events"] },
+};
+
+const byTable = new Map<string, ReadPath[]>();
+for (const [path, { tables }] of Object.entries(SOURCES) as [ReadPath, Source][])
+  for (const table of tables) byTable.set(table, [...(byTable.get(table) ?? []), path]);
+
+/** The reads that show this table. */
+export const pathsOf = (table: string): readonly ReadPath[] => byTable.get(table) ?? [];
+
+/** First part of every key: `campaigns` for `/campaigns/{id}/leads`. */
+export const resourceOf = (path: string): string => path.split("/")[1] ?? "";
+
+type Asked = { path?: object; query?: object; body?: unknown };
+const given = (values: object | undefined) =>
+  Object.fromEntries(Object.entries(values ?? {}).filter(([, v]) => v !== undefined && v !== null && v !== ""));
+
+/** A query's key: resource, path, and what was asked. A filter that is not set and one that is empty are the same question. */
+export const keyOf = (path: ReadPath, asked: Asked = {}) =>
+  [
+    resourceOf(path),
+    path,
+    {
+      path: given(asked.path),
+      query: given(asked.query),
+      ...(asked.body === undefined ? {} : { body: asked.body }),
+    },
+  ] as const;
