@@ -1597,21 +1597,6 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.close_runs(uuid[],text) sha256:402b370e3620c82a
--- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
--- kernel.tenant(), and to enrollments that are over.
-create or replace function private.close_runs(ended uuid[], why text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  from public.enrollments e
-  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
-    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m
-      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
-$$;
-grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
-
 -- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
@@ -1736,7 +1721,7 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:6bd10c54a3a369f9
+-- object function private.guard_campaign(public.messages) sha256:20ee4b9234cfefa3
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
@@ -1757,7 +1742,7 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
       s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
@@ -1924,25 +1909,26 @@ begin
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
+-- object function private.in_window(jsonb,timestamptz) sha256:c1051e67de59cd81
 -- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
--- Days are ISO (1 = Monday). Not strict and without settings of their own, so that the planner writes them into its statements.
+-- Days are ISO (1 = Monday).
 
+-- Asked for every message before it leaves: one expression without settings of its own, so that the planner writes it into its statements.
+-- It does so only where `at` is a column or a constant, not a call.
 create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
 language sql stable as $$
-  select not coalesce(settings -> 'skip_dates' ? (local.t::date)::text, false)
+  select not coalesce(settings -> 'skip_dates' ? ((at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date)::text, false)
     and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
-      and local.t::time >= (settings -> 'window' ->> 'start')::time
-      and local.t::time < (settings -> 'window' ->> 'end')::time))
-  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::int)
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time >= (settings -> 'window' ->> 'start')::time
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:478645f615ba0162
+-- object function private.next_opening(jsonb,timestamptz) sha256:e07c2b266091bc09
 -- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
-language sql stable as $$
+language sql stable set search_path = '' as $$
   select case when private.in_window(settings, after) then after else (
     select pg_catalog.min(o.opens) from (
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))

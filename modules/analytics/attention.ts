@@ -20,6 +20,7 @@ export async function attention(ctx: Ctx, week: { sent: number; bounced: number 
     ...(await alerts(ctx)),
     ...(await connections(ctx)),
     ...(await unknownOutcomes(ctx)),
+    ...(await tasks(ctx)),
     ...(await campaigns(ctx)),
     ...bounces(week),
     ...(await deadLetters(ctx)),
@@ -58,6 +59,17 @@ async function unknownOutcomes(ctx: Ctx): Promise<Attention[]> {
     detail: `${r.name ? `${r.name}: ` : ""}${many(r.n, "message has", "messages have")} an unknown outcome; the provider did not say whether it was sent.`,
     href: r.id ? `/campaigns/${r.id}?status=unknown` : "/inbox",
   }));
+}
+
+/** What people have to do before sequences go on: everybody's, and how much of it is overdue. */
+async function tasks(ctx: Ctx): Promise<Attention[]> {
+  const [row] = await ctx.db<{ n: number; overdue: number }[]>`
+    select count(*)::int as n, (count(*) filter (where x.due_at < ${ctx.now}))::int as overdue
+    from (select t.due_at from public.tasks t where t.tenant_id = ${ctx.tenantId} and t.status = 'open' limit ${BOUND + 1}) x`;
+  const { n, overdue } = row!;
+  if (n === 0) return [];
+  const late = overdue > 0 ? `, ${overdue > BOUND ? `more than ${BOUND}` : overdue} of them overdue` : "";
+  return [{ kind: "tasks", detail: `${many(n, "task waits", "tasks wait")} for somebody${late}.`, href: "/tasks" }];
 }
 
 /** Running ones that cannot send or have people they cannot write to, and paused ones that were perhaps forgotten. */

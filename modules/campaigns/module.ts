@@ -1,7 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
-import { email } from "../channels/email/channel.ts";
-import { sms } from "../channels/sms/channel.ts";
 import { campaignsEnroll } from "./audience/enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./audience/leads.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -52,14 +50,8 @@ export const campaigns = defineModule({
     "tasks:write": "member",
   },
   guards: ["campaign", "reply"],
-  steps: [
-    messageStep(email, "email.send", "E-mail"),
-    messageStep(sms, "sms.send", "SMS"),
-    waitStep,
-    conditionStep,
-    taskStep,
-    endStep,
-  ],
+  actionStep: messageStep,
+  steps: [waitStep, conditionStep, taskStep, endStep],
   hears: [messageHearing],
   operations: [
     listCampaigns,

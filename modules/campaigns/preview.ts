@@ -6,8 +6,8 @@ import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
-import { nodesOf } from "./sequence/store.ts";
-import { type StepOutput, toTree } from "./sequence/tree.ts";
+import { nodesOf } from "./sequence/nodes.ts";
+import { type StepInput, StepsInput, toTree } from "./sequence/tree.ts";
 
 type PersonRow = MergeRow & { id: string };
 
@@ -56,14 +56,19 @@ export const previewCampaign = defineOperation({
   path: "/campaigns/{id}/preview",
   summary: "See the messages as one person would get them",
   description:
-    "Without `contact_id`, as the first person of the audience. Links are not tracked and the unsubscribe line is left out.",
+    "Without `contact_id`, as the first person of the audience; with `steps`, of steps that are still being written. Links are not tracked and the unsubscribe line is left out.",
   permission: "campaigns:read",
-  input: z.object({ id: z.uuid(), contact_id: z.uuid().optional() }),
+  input: z.object({
+    id: z.uuid(),
+    contact_id: z.uuid().optional(),
+    steps: StepsInput.optional().describe("Steps that are not saved; one that does not fit its kind yet is left out of the answer."),
+  }),
   output: z.object({
     contact: z.object({ id: z.uuid(), email: z.string().nullable(), full_name: z.string() }).nullable(),
     steps: z.array(
       z.object({
-        step_id: z.uuid(),
+        step_id: z.uuid().nullable().describe("Null for a step that is not saved yet."),
+        pointer: z.string().describe("Where the step stands, as errors name it: `/steps/0/branches/yes/1`."),
         kind: z.string(),
         channel: z.string(),
         subject: z.string(),
@@ -77,7 +82,7 @@ export const previewCampaign = defineOperation({
       }),
     ),
   }),
-  async handle(ctx, { id, contact_id }) {
+  async handle(ctx, { id, contact_id, steps: written }) {
     const campaign = await campaignRow(ctx, id);
     const person = await personOf(ctx, campaign, contact_id);
     const customKeys = await customKeysOf(ctx);
@@ -86,11 +91,15 @@ export const previewCampaign = defineOperation({
       where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id} order by cs.position`;
     // The first subject of each channel: follow-ups answer in its thread.
     const threads = new Map<string, string>();
-    const steps = messagesOf(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [])).flatMap((step) => {
+    const tree: StepInput[] = written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : []);
+    const steps = inOrder(tree, "/steps").flatMap(({ step, pointer }) => {
       const def = ctx.registry.steps.get(step.kind);
       const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
       if (!def || !channel) return [];
-      const { id: step_id, kind, position: _, branches: __, ...config } = step;
+      const { id: step_id, kind, position: _, branches: __, ...fields } = step;
+      const read = def.config.safeParse(fields);
+      if (!read.success) return [];
+      const config = read.data;
       const first = threads.get(channel.id);
       const template = channel.compile(config as never, { customKeys, first: first === undefined });
       const sender = senders.find((s) => s.channel === channel.id);
@@ -103,7 +112,8 @@ export const previewCampaign = defineOperation({
       const draft = rendered.draft as { html?: string } | null;
       return [
         {
-          step_id,
+          step_id: step_id ?? null,
+          pointer,
           kind,
           channel: channel.id,
           subject: rendered.subject,
@@ -119,6 +129,9 @@ export const previewCampaign = defineOperation({
   },
 });
 
-/** Every step in reading order. */
-const messagesOf = (steps: readonly StepOutput[]): StepOutput[] =>
-  steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(messagesOf)]);
+/** Every step in reading order, with its place. */
+const inOrder = (steps: readonly StepInput[], pointer: string): { step: StepInput; pointer: string }[] =>
+  steps.flatMap((step, i) => [
+    { step, pointer: `${pointer}/${i}` },
+    ...Object.entries(step.branches ?? {}).flatMap(([branch, inner]) => inOrder(inner, `${pointer}/${i}/branches/${branch}`)),
+  ]);

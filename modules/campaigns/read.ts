@@ -10,7 +10,7 @@ import {
   CAMPAIGN_STATUS,
   CampaignSchema,
   type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { toTree } from "./sequence/tree.ts";
 
 export type CampaignRow = {

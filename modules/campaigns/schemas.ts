@@ -19,6 +19,8 @@ export const ENROLLMENT_STATUS = [
   "failed",
   "left_out",
 ] as const;
+/** What somebody who is active can wait for. */
+export const WAITS_FOR = ["time", "sender_limit", "sender", "window", "campaign", "message", "approval", "task", "value"] as const;
 /** On their way through the sequence. */
 export const ACTIVE_STATUS = ["waiting", "sending", "task", "blocked"] as const;
 
@@ -147,7 +149,7 @@ export const EnrollmentSchema = z
     version: z.number().int().nullable().describe("The version of the sequence they follow."),
     next_at: z.iso.datetime().nullable().describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
     waits_for: z
-      .enum(["time", "sender_limit", "sender", "window", "campaign", "message", "approval", "task", "value"])
+      .enum(WAITS_FOR)
       .nullable()
       .describe("What they wait for while they are active."),
     reason: z.string().nullable().describe("Why, as a sentence: what they wait for, or why it ended."),

@@ -1,7 +1,8 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
 import { VARIABLE_NAMES, type VariableName } from "../channels/variables.ts";
 import { REASONS } from "./reasons.ts";
-import { CAMPAIGN_STATUS, ENROLLMENT_STATUS } from "./schemas.ts";
+import { CAMPAIGN_STATUS, ENROLLMENT_STATUS, WAITS_FOR } from "./schemas.ts";
+import { RULES } from "./steps/condition.ts";
 import { TASK_STATUS } from "./tasks/tasks.ts";
 
 const VARIABLES: Record<VariableName, { label: string; group: string; fallback?: string }> = {
@@ -49,6 +50,28 @@ export const campaignsWords: Catalogue = {
     stopped: { label: "Stopped", tone: "bad", traits: ["over"] },
     failed: { label: "Failed", tone: "bad", traits: ["over"] },
     left_out: { label: "Left out", tone: "neutral", traits: ["over"] },
+  }),
+  "enrollment.waits_for": entriesOf(WAITS_FOR, {
+    time: "The next step",
+    sender_limit: "Room at the sender",
+    sender: "A sender that can send",
+    window: "The sending window",
+    campaign: "The campaign to resume",
+    message: "The message to be sent",
+    approval: "Approval",
+    task: "A task",
+    value: "A missing value",
+  }),
+  // What a condition asks of a person; `type` says what else it needs to know.
+  "condition.rule": entriesOf(RULES, {
+    opened: { label: "Opened a message", type: "message" },
+    clicked: { label: "Clicked a link", type: "message" },
+    replied: { label: "Answered", type: "message" },
+    delivered: { label: "Got a message delivered", type: "message" },
+    sent: { label: "Was sent a message", type: "message" },
+    has_address: { label: "Has an address for", type: "channel" },
+    in_segment: { label: "Is in the segment", type: "segment" },
+    matches: { label: "Fits a filter", type: "filter" },
   }),
   "message.variable": entriesOf(VARIABLE_NAMES, VARIABLES),
   "task.status": entriesOf(TASK_STATUS, {

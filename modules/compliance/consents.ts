@@ -5,10 +5,12 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 
 /** Consent per contact and channel: needed where a channel demands it, and withdrawn when the person opts out. */
 
+export const CONSENT_STATES = ["granted", "withdrawn"] as const;
+
 const Consent = z
   .object({
     channel: z.string(),
-    state: z.enum(["granted", "withdrawn"]),
+    state: z.enum(CONSENT_STATES),
     source: z.string().describe("Where it comes from: a form, an import, a word in a reply."),
     at: z.iso.datetime(),
   })
@@ -49,7 +51,7 @@ export const putConsents = defineOperation({
   input: z.object({
     channel: z.string().max(40),
     contact_ids: z.array(z.uuid()).min(1, "name at least one contact").max(1000, "at most 1000 at once"),
-    state: z.enum(["granted", "withdrawn"]).default("granted"),
+    state: z.enum(CONSENT_STATES).default("granted"),
     source: z.string().trim().min(1, "say where the consent comes from").max(500),
   }),
   output: z.object({ changed: z.number().int(), unknown: z.number().int().describe("Ids that are no contacts.") }),

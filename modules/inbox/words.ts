@@ -1,4 +1,5 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
+import { THREAD_STATUS } from "../messaging/threads.ts";
 import { ATTEMPT_OUTCOMES, EVENT_KINDS, MESSAGE_STATUS } from "./schemas.ts";
 
 const events = entriesOf(EVENT_KINDS, {
@@ -30,6 +31,10 @@ export const inboxWords: Catalogue = {
   "message.event": events,
   // How far a message has come: its status, and once sent the furthest of its events.
   "message.state": [...statuses, ...events.filter((e) => !statuses.some((s) => s.value === e.value))],
+  "thread.status": entriesOf(THREAD_STATUS, {
+    open: { label: "Open", tone: "info" },
+    closed: { label: "Closed", tone: "neutral" },
+  }),
   "attempt.outcome": entriesOf(ATTEMPT_OUTCOMES, {
     sent: { label: "Accepted by the provider", tone: "good" },
     rejected: { label: "Refused by the provider", tone: "bad" },

@@ -6,6 +6,8 @@ import { webhookUrl } from "./webhook-url.ts";
 
 export const CONNECTION_STATUS = ["draft", "tested", "active", "paused", "issue"] as const;
 export const SENDER_STATUS = ["active", "paused"] as const;
+/** What a limit counts in, in the sender's own time zone. */
+export const LIMIT_PERIODS = ["hour", "day", "week"] as const;
 export type ConnectionStatus = (typeof CONNECTION_STATUS)[number];
 
 const at = z.iso.datetime().nullable();
@@ -107,7 +109,7 @@ export const SenderSchema = z
     limits: z.array(
       z.object({
         action: z.string().describe("What is limited, such as `email.send`."),
-        per: z.enum(["hour", "day", "week"]).describe("In the sender's own time zone; a week begins on Monday."),
+        per: z.enum(LIMIT_PERIODS).describe("In the sender's own time zone; a week begins on Monday."),
         cap: z.number().int(),
         used: z.number().int().describe("Of it, spoken for in the running period."),
       }),

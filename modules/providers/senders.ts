@@ -6,7 +6,7 @@ import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
+import { LIMIT_PERIODS, SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with limits of its own. */
 
@@ -20,7 +20,7 @@ const Limits = z
   .array(
     z.object({
       action: z.string().max(80).describe("What is limited, such as `email.send`."),
-      per: z.enum(["hour", "day", "week"]),
+      per: z.enum(LIMIT_PERIODS),
       cap: z.number().int().min(0).max(1_000_000),
     }),
   )

@@ -1,5 +1,5 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
-import { CONNECTION_STATUS, SENDER_STATUS } from "./schemas.ts";
+import { CONNECTION_STATUS, LIMIT_PERIODS, SENDER_STATUS } from "./schemas.ts";
 
 export const providersWords: Catalogue = {
   "connection.status": entriesOf(CONNECTION_STATUS, {
@@ -13,4 +13,5 @@ export const providersWords: Catalogue = {
     active: { label: "Active", tone: "good" },
     paused: { label: "Paused", tone: "warn" },
   }),
+  "limit.period": entriesOf(LIMIT_PERIODS, { hour: "an hour", day: "a day", week: "a week" }),
 };

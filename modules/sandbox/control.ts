@@ -4,10 +4,8 @@ import { equalSecrets } from "../kernel/secrets/signatures.ts";
 import type { Sandbox } from "./context.ts";
 import type { Emulation } from "./emulation.ts";
 import { Fault } from "./faults.ts";
-import { characterOf } from "./personas.ts";
-import { phoneCharacterOf } from "./phones.ts";
 import { matches } from "./store.ts";
-import type { Account, Message, SandboxChannel } from "./store.ts";
+import type { Account, Message } from "./store.ts";
 
 /** The director's desk: what was accepted, what happened to it, and which faults to play. */
 
@@ -22,12 +20,6 @@ const Deliver = z.strictObject({
   headers: z.record(z.string(), z.string()).default({}),
 });
 const Reset = z.strictObject({ account: z.string().optional() });
-
-/** What an address looks like on each channel; senders of text messages may be short codes. */
-const ADDRESS: Record<SandboxChannel, z.ZodType<string>> = {
-  email: z.email(),
-  sms: z.string().regex(/^(\+\d{7,15}|\d{3,8})$/, "Write the number like +447700900010."),
-};
 
 const invalid = (error: z.ZodError) => Response.json({ error: z.prettifyError(error) }, { status: 422 });
 
@@ -81,8 +73,8 @@ export function controlApi(
 
   app.get("/personas", (c) => {
     const address = c.req.query("address");
-    if (ADDRESS.email.safeParse(address).success) return c.json(characterOf(address!));
-    if (ADDRESS.sms.safeParse(address).success) return c.json(phoneCharacterOf(address!));
+    const cast = [...emulations.values()].find(({ people }) => people.address.safeParse(address).success)?.people;
+    if (cast) return c.json(cast.characterOf(address!));
     return c.json({ error: "Give ?address=somebody@example.com or ?address=%2B447700900010." }, 422);
   });
 
@@ -121,7 +113,7 @@ export function controlApi(
     const emulation = emulations.get(account.provider);
     if (!emulation?.inbound) return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
     for (const field of ["from", "to"] as const) {
-      const address = ADDRESS[emulation.channel].safeParse(mail[field]);
+      const address = emulation.people.address.safeParse(mail[field]);
       if (!address.success) return c.json({ error: `${field}: ${z.prettifyError(address.error)}` }, 422);
     }
     const id = crypto.randomUUID();

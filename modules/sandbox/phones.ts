@@ -1,3 +1,5 @@
+import { z } from "zod";
+import type { Cast } from "./cast.ts";
 import { hash, type Step, type Tone } from "./personas.ts";
 
 /**
@@ -6,7 +8,7 @@ import { hash, type Step, type Tone } from "./personas.ts";
  * 7 not, 7 ask), 6 write STOP, 2 HELP, 5 are no numbers, and 3 are switched off.
  */
 
-export type PhonePersona = "silent" | "reply" | "stop" | "help" | "bounce" | "softbounce";
+type PhonePersona = "silent" | "reply" | "stop" | "help" | "bounce" | "softbounce";
 
 const BY_DIGIT: readonly (readonly [PhonePersona, Tone])[] = [
   ["silent", "positive"],
@@ -34,7 +36,7 @@ const TABLE: readonly (readonly [upTo: number, persona: PhonePersona, tone: Tone
 
 const FICTION = /^\+(447700900\d|1\d{3}55501)(\d)\d$/;
 
-export function phoneCharacterOf(number: string): { persona: PhonePersona; tone: Tone } {
+function characterOf(number: string): { persona: PhonePersona; tone: Tone } {
   const digit = FICTION.exec(number)?.[2];
   if (digit !== undefined) {
     const [persona, tone] = BY_DIGIT[Number(digit)]!;
@@ -46,14 +48,14 @@ export function phoneCharacterOf(number: string): { persona: PhonePersona; tone:
 }
 
 /** What this phone's owner does with a message; they answer, leave or ask once. Seconds at speed 1. */
-export function phonePlanOf(number: string, first: boolean): Step[] {
-  const { persona } = phoneCharacterOf(number);
+function planOf(number: string, first: boolean): Step[] {
+  const { persona } = characterOf(number);
   const spread = (hash(`spread|${number}`) % 1000) / 1000;
   if (persona === "bounce" || persona === "softbounce") return [{ act: persona, after: 1 + 3 * spread }];
   const delivered = 0.5 + 2 * spread;
   const steps: Step[] = [{ act: "deliver", after: delivered }];
   if (persona === "silent" || !first) return steps;
-  return [...steps, { act: persona, after: delivered + 3 + 10 * spread }];
+  return [...steps, { act: "reply", after: delivered + 3 + 10 * spread }];
 }
 
 const TEXTS: Record<Tone, readonly string[]> = {
@@ -62,8 +64,27 @@ const TEXTS: Record<Tone, readonly string[]> = {
   question: ["Who is this?", "How much is it?", "Does it work with our CRM?"],
 };
 
-export function phoneTextOf(number: string, act: "reply" | "stop" | "help"): string {
-  if (act !== "reply") return act === "stop" ? "Stop" : "HELP";
-  const options = TEXTS[phoneCharacterOf(number).tone];
+function textOf(number: string): string {
+  const { persona, tone } = characterOf(number);
+  if (persona === "stop") return "Stop";
+  if (persona === "help") return "HELP";
+  const options = TEXTS[tone];
   return options[hash(`reply|${number}`) % options.length]!;
 }
+
+/** Short codes write too. */
+export const phones: Cast = {
+  address: z.string().regex(/^(\+\d{7,15}|\d{3,8})$/, "Write the number like +447700900010."),
+  characterOf,
+  planOf,
+  answer: (message, to) => ({
+    id: crypto.randomUUID(),
+    from: { address: to, name: "" },
+    to: [message.from.address],
+    text: textOf(to),
+    subject: "",
+    html: null,
+    headers: [],
+    rfc_message_id: "",
+  }),
+};

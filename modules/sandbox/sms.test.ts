@@ -204,7 +204,7 @@ describe("a campaign of text messages", () => {
     expect((await accepted(us.key)).filter((m) => m.to[0]!.address === "+447700900004")).toHaveLength(1);
   }, 60_000);
 
-  test("a send whose answer was lost is settled by the callback that names our message, and never repeated", async () => {
+  test("a send whose answer was lost is settled by the callback that names it, never repeated", async () => {
     const us = await team();
     const { listId } = await people(us, [{ phone: "+447700900005", first_name: "Gus" }]);
     await control("/faults", { kind: "reset", account: us.key, accepted: true });

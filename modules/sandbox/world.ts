@@ -1,29 +1,17 @@
 import type { Clock } from "./clock.ts";
+import type { World } from "./context.ts";
 import type { Emulation, EventKind, WebhookCall } from "./emulation.ts";
 import type { Hooks } from "./hooks.ts";
-import { characterOf, OUT_OF_OFFICE, planOf, replyText } from "./personas.ts";
-import type { Act, Step } from "./personas.ts";
-import { phoneCharacterOf, phonePlanOf, phoneTextOf } from "./phones.ts";
+import type { Act } from "./personas.ts";
 import type { Reach } from "./reach.ts";
 import { matches } from "./store.ts";
-import type { Account, Inbound, Message, SandboxChannel, Store } from "./store.ts";
+import type { Account, Inbound, Message, Store } from "./store.ts";
 
 /** The recipients' side: plays what each persona does with each message, over real HTTP wherever a person would. */
 
 const BROWSER =
   "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 const SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel; LinkScanner/1.0; +https://scanner.example/bot)";
-
-/** Who plays the recipients of each channel. */
-const CAST: Record<
-  SandboxChannel,
-  { planOf(address: string, first: boolean): Step[]; characterOf(address: string): { tone: string } }
-> = {
-  email: { planOf, characterOf },
-  sms: { planOf: phonePlanOf, characterOf: phoneCharacterOf },
-};
-
-type Answer = "reply" | "autoreply" | "stop" | "help";
 
 const unescape = (text: string) =>
   text
@@ -68,7 +56,7 @@ export function createWorld(parts: {
   reach: Reach;
   hooks: Hooks;
   emulations: ReadonlyMap<string, Emulation>;
-}) {
+}): World {
   const { store, clock, reach, hooks, emulations } = parts;
 
   function tell(account: Account, calls: WebhookCall[] | undefined) {
@@ -91,70 +79,17 @@ export function createWorld(parts: {
     }
   }
 
-  function mailAnswer(message: Message, account: Account, to: string, act: Answer): Inbound {
-    const automatic = act === "autoreply";
-    const id = crypto.randomUUID();
-    const own = message.to.find((t) => t.address === to);
-    const references = [header(message, "References"), message.rfc_message_id].filter(Boolean).join(" ");
-    const date = new Date();
-    const text = automatic
-      ? OUT_OF_OFFICE
-      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.address} wrote:\n${(
-          message.text || ""
-        )
-          .split("\n")
-          .map((line) => `> ${line}`)
-          .join("\n")}\n`;
-    const rfc = `<${id}@${to.slice(to.lastIndexOf("@") + 1)}>`;
-    return {
-      id,
-      account: account.id,
-      received_at: date.toISOString(),
-      from: { address: to, name: own?.name ?? "" },
-      to: [message.reply_to ?? message.from.address],
-      subject: automatic
-        ? `Automatic reply: ${message.subject}`
-        : /^re:/i.test(message.subject)
-          ? message.subject
-          : `Re: ${message.subject}`,
-      text,
-      html: null,
-      headers: [
-        ["Message-ID", rfc],
-        ["In-Reply-To", message.rfc_message_id],
-        ["References", references],
-        ["Date", date.toUTCString()],
-        ...(automatic
-          ? ([
-              ["Auto-Submitted", "auto-replied"],
-              ["X-Auto-Response-Suppress", "All"],
-              ["Precedence", "auto_reply"],
-            ] as [string, string][])
-          : []),
-      ],
-      rfc_message_id: rfc,
-    };
-  }
+  const castOf = (account: Account) => emulations.get(account.provider)?.people;
 
-  function phoneAnswer(message: Message, account: Account, to: string, act: Answer): Inbound {
-    return {
-      id: crypto.randomUUID(),
+  function answer(message: Message, account: Account, to: string, automatic: boolean) {
+    const cast = castOf(account);
+    if (!cast) return;
+    receive(account, {
+      ...cast.answer(message, to, automatic),
       account: account.id,
       received_at: new Date().toISOString(),
-      from: { address: to, name: "" },
-      to: [message.from.address],
-      text: phoneTextOf(to, act === "autoreply" ? "reply" : act),
-      subject: "",
-      html: null,
-      headers: [],
-      rfc_message_id: "",
-    };
-  }
-  const ANSWERS = { email: mailAnswer, sms: phoneAnswer };
-
-  function answer(message: Message, account: Account, to: string, act: Answer) {
-    receive(account, ANSWERS[message.channel](message, account, to, act));
-    store.log(message, act, CAST[message.channel].characterOf(to).tone);
+    });
+    store.log(message, automatic ? "autoreply" : "reply", cast.characterOf(to).tone);
   }
 
   function receive(account: Account, mail: Inbound) {
@@ -186,10 +121,8 @@ export function createWorld(parts: {
         await visit(message, "click", link, { method: "GET", headers: { "user-agent": BROWSER, accept: "text/html" } });
       else store.log(message, "click", "no link in the HTML");
     },
-    reply: (message, to, account) => answer(message, account, to, "reply"),
-    autoreply: (message, to, account) => answer(message, account, to, "autoreply"),
-    stop: (message, to, account) => answer(message, account, to, "stop"),
-    help: (message, to, account) => answer(message, account, to, "help"),
+    reply: (message, to, account) => answer(message, account, to, false),
+    autoreply: (message, to, account) => answer(message, account, to, true),
     bounce(message, to, account) {
       store.log(message, "bounced", "permanent");
       store.suppress(account, to);
@@ -220,17 +153,15 @@ export function createWorld(parts: {
 
   function play(message: Message) {
     const account = store.accounts.get(message.account);
-    if (!account) return;
+    const cast = account && castOf(account);
+    if (!cast) return;
     const age = (Date.now() - Date.parse(message.accepted_at)) / 1000;
     message.to.forEach(({ address }, index) => {
       const pair = `${message.account}|${address.toLowerCase()}`;
       const first = !met.has(pair);
       met.add(pair);
       // What has bounced or complained before is not tried again.
-      const plan =
-        account.suppressed.includes(address.toLowerCase()) && !first
-          ? null
-          : CAST[message.channel].planOf(address, first);
+      const plan = account.suppressed.includes(address.toLowerCase()) && !first ? null : cast.planOf(address, first);
       if (!plan) return report(message, "suppressed", address, account);
       plan.forEach(({ act, after }, step) => {
         const key = `${message.id}/${index}/${step}`;
@@ -246,14 +177,12 @@ export function createWorld(parts: {
 
   return {
     play,
-    /** Continues what a restart interrupted. */
     resume() {
       for (const message of store.messages.values()) play(message);
     },
     receive,
-    forget(account?: string) {
+    forget(account) {
       for (const pair of met) if (!account || matches(pair.slice(0, pair.lastIndexOf("|")), account)) met.delete(pair);
     },
   };
 }
-export type World = ReturnType<typeof createWorld>;

@@ -3,6 +3,9 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/c
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { instant } from "./schemas.ts";
 
+/** How far an act came. */
+export const AUDIT_STATES = ["started", "ok", "failed"] as const;
+
 const Entry = z
   .object({
     id: z.uuid(),
@@ -14,7 +17,7 @@ const Entry = z
     target: z.string().nullable(),
     request_id: z.string().nullable(),
     state: z
-      .enum(["started", "ok", "failed"])
+      .enum(AUDIT_STATES)
       .describe("started: it began, and how it ended was not recorded (yet). failed: it ended with error_code."),
     error_code: z.string().nullable().describe("Why it failed, as in a problem document's code."),
     finished_at: instant.nullable().describe("When an act that calls other services ended; else null: at is both."),

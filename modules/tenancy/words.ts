@@ -1,5 +1,6 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
 import { ROLES } from "../kernel/context.ts";
+import { AUDIT_STATES } from "./audit-log.ts";
 import { INVITATION_STATUS } from "./invitations.ts";
 
 export const tenancyWords: Catalogue = {
@@ -9,6 +10,11 @@ export const tenancyWords: Catalogue = {
     member: { label: "Member", description: "Contacts, campaigns and answers", traits: ["invitable"] },
     approver: { label: "Approver", description: "Approves what is sent", traits: ["invitable"] },
     viewer: { label: "Viewer", description: "Reads everything, changes nothing", traits: ["invitable"] },
+  }),
+  "audit.state": entriesOf(AUDIT_STATES, {
+    started: { label: "Started", tone: "warn" },
+    ok: { label: "Done", tone: "good" },
+    failed: { label: "Failed", tone: "bad" },
   }),
   "invitation.status": entriesOf(INVITATION_STATUS, {
     open: { label: "Open", tone: "info" },

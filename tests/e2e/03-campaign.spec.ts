@@ -63,25 +63,31 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("dialog").getByLabel("Name").fill("Autumn <b>outreach</b>");
     await page.getByRole("button", { name: "Write it" }).click();
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("Autumn <b>outreach</b>");
-    await pick(page.getByRole("combobox", { name: "From", exact: true }), "outreach.ex", "Sam <sam@outreach.example>");
     await pick(page.getByRole("combobox", { name: "To", exact: true }), "finance", "List: Finance leads");
     await page.getByRole("checkbox", { name: "Only on certain days and hours" }).click();
 
-    const one = page.getByRole("region", { name: "Message 1" });
+    const add = async (kind: string) => {
+      await page.getByRole("button", { name: "Add a step to the sequence" }).click();
+      await page.getByRole("menuitem", { name: kind, exact: true }).click();
+    };
+    await add("E-mail");
+    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "outreach.ex", "Sam <sam@outreach.example>");
+    const one = page.getByRole("region", { name: "Step 1: E-mail" });
     await one.getByLabel("Subject").fill("Hello {{firstName|there}}");
-    await one.getByRole("textbox", { name: "Message 1" }).fill("How is {{companyName}} doing?\n\n");
-    await one.getByRole("button", { name: "Insert a variable into message 1" }).click();
+    await one.getByRole("textbox", { name: "Message of step 1" }).fill("How is {{companyName}} doing?\n\n");
+    await one.getByRole("button", { name: "Insert a variable into step 1" }).click();
     await page.getByRole("menuitem", { name: /Sender’s name/ }).click();
-    await expect(one.getByRole("textbox", { name: "Message 1" })).toHaveValue(/\{\{senderName\}\}$/);
-    await page.getByRole("button", { name: "Add a follow-up" }).click();
-    await page.getByLabel("Wait before message 2").fill("1");
-    await page.getByLabel("Unit of the wait").selectOption("minutes");
-    await page.getByRole("textbox", { name: "Message 2" }).fill("Did you see my note, {{firstName|friend}}?");
+    await expect(one.getByRole("textbox", { name: "Message of step 1" })).toHaveValue(/\{\{senderName\}\}$/);
+    await add("Wait");
+    await page.getByLabel("Unit of the wait of step 2").selectOption("minutes");
+    await page.getByLabel("How long step 2 waits").fill("1");
+    await add("E-mail");
+    await page.getByRole("textbox", { name: "Message of step 3" }).fill("Did you see my note, {{firstName|friend}}?");
     await page.keyboard.press("Control+s");
     await expect(page.getByText("Saved", { exact: true })).toBeVisible();
     await page.reload();
-    await expect(page.getByLabel("Unit of the wait")).toHaveValue("minutes");
-    await expect(page.getByLabel("Wait before message 2")).toHaveValue("1");
+    await expect(page.getByLabel("Unit of the wait of step 2")).toHaveValue("minutes");
+    await expect(page.getByLabel("How long step 2 waits")).toHaveValue("1");
   });
 
   await test.step("the preview shows what a person gets, and what is missing", async () => {
@@ -99,7 +105,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("button", { name: "Check and launch" }).click();
     await expect(page.getByRole("heading", { name: "1 thing to fix first" })).toBeVisible();
     await expect(page.getByText("The sender sam@outreach.example is paused.")).toBeVisible();
-    await expect(page.getByText(/2 people have no companyName/)).toBeVisible();
+    await expect(page.getByText(/2 contacts have no companyName/)).toBeVisible();
     await expect(page.getByRole("button", { name: "Launch", exact: true })).toBeDisabled();
     await page.getByRole("link", { name: "Providers" }).click();
     await page.getByRole("navigation", { name: "Providers" }).getByRole("link", { name: "Senders" }).click();
@@ -180,6 +186,10 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("link", { name: "Campaigns" }).click();
     await page.getByRole("link", { name: "Autumn <b>outreach</b>" }).click();
     await page.getByRole("button", { name: "Pause" }).click();
+    await expect(toast(page, "Paused")).toBeVisible();
+    // Said only if a provider has messages already.
+    const held = page.getByRole("dialog", { name: "Paused" });
+    if (await held.isVisible()) await held.getByRole("button", { name: "Understood" }).click();
     await expect(page.getByRole("button", { name: "Resume" })).toBeVisible();
     await page.getByRole("button", { name: "Resume" }).click();
     await expect(page.getByRole("button", { name: "Pause" })).toBeVisible();
@@ -193,7 +203,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("button", { name: "More actions" }).click();
     await page.getByRole("menuitem", { name: "Clone" }).click();
     await expect(page).toHaveURL(/\/edit$/);
-    await expect(page.getByRole("textbox", { name: "Message 1" })).toHaveValue(/companyName/);
+    await expect(page.getByRole("textbox", { name: "Message of step 1" })).toHaveValue(/companyName/);
     await expect(page.locator("header").first()).toContainText("Draft");
   });
 });

@@ -21,10 +21,13 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
   ]);
   const campaign = await account.api("POST", "/campaigns", {
     name: `Campaign ${SCRIPT}`,
-    sender_id: senderId,
+    sender_ids: [senderId],
     list_id: list.id,
     settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: [{ kind: "email", wait_hours: 0, subject: "Hello {{firstName}}", body: "Dear {{fullName}}" }],
+    steps: [
+      { kind: "email", subject: "Hello {{firstName}}", body: "Dear {{fullName}}" },
+      { kind: "task", title: `Call ${IMAGE}`, note: SCRIPT },
+    ],
   });
   await account.api("POST", `/campaigns/${campaign.id}/start`);
   await until(
@@ -76,6 +79,7 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
     `/campaigns/${campaign.id}?tab=people`,
     `/campaigns/${campaign.id}?tab=messages`,
     "/inbox?tab=messages",
+    "/tasks",
   ]) {
     await page.goto(path);
     await expect(

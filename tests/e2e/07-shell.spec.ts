@@ -64,7 +64,14 @@ test("on a narrow screen nothing is cut off and the navigation opens", async ({ 
   ]);
   await account.api("POST", "/campaigns", {
     name: "A campaign with quite a long name that goes on",
-    steps: [{ kind: "email", wait_hours: 0, subject: "Hi", body: "Hello" }],
+    steps: [
+      { kind: "email", subject: "Hi", body: "Hello" },
+      {
+        kind: "condition",
+        rules: [{ if: "opened" }],
+        branches: { yes: [{ kind: "task", title: "Call", outcomes: ["reached", "no_answer"] }], no: [{ kind: "end" }] },
+      },
+    ],
   });
   const { data } = await account.api("GET", "/campaigns");
   const context = await contextFor(browser, account, {
@@ -85,6 +92,8 @@ test("on a narrow screen nothing is cut off and the navigation opens", async ({ 
     `/campaigns/${data[0].id}/edit`,
     `/campaigns/${data[0].id}/check`,
     "/inbox",
+    "/tasks",
+    "/providers?tab=senders",
     "/providers",
     "/providers?tab=catalogue",
     "/queues",

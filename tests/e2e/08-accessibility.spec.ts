@@ -1,6 +1,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { addContacts, connectSandbox, expect, test } from "./support.ts";
+import { until } from "../support/until.ts";
 
 /** Serious and critical findings of axe (WCAG 2.2 A and AA), one line each. */
 async function faults(page: Page, rules?: string[]): Promise<string[]> {
@@ -32,13 +33,32 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
   await account.api("POST", "/suppressions", { channel: "email", address: "gone@example.com", reason: "manual" });
   const campaign = await account.api("POST", "/campaigns", {
     name: "Spring",
-    sender_id: senderId,
+    sender_ids: [senderId],
     list_id: list.id,
     settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: [{ kind: "email", wait_hours: 0, subject: "Hello {{firstName}}", body: "Hi" }],
+    steps: [
+      { kind: "task", title: "Look at the profile", outcomes: ["fits", "does_not_fit"] },
+      { kind: "email", subject: "Hello {{firstName}}", body: "Hi" },
+      { kind: "wait", business_days: 2, until: { time: "09:00" } },
+      {
+        kind: "condition",
+        rules: [{ if: "opened" }, { if: "has_address", channel: "sms" }],
+        branches: { yes: [{ kind: "sms", body: "Hello" }], no: [{ kind: "end", goal: "Quiet" }] },
+      },
+    ],
   });
   const draft = await account.api("POST", `/campaigns/${campaign.id}/clone`);
   await account.api("POST", `/campaigns/${campaign.id}/start`);
+
+  // The first step is a task, so that everybody waits at one.
+  const waiting = await until(
+    async () => {
+      const { data } = await account.api("GET", "/tasks");
+      return data.length === 2 ? data : null;
+    },
+    { what: "the tasks", timeoutMs: 30_000, everyMs: 250 },
+  );
+  await account.api("POST", `/tasks/${waiting[1].id}/finish`, { outcome: "fits" });
 
   const pages = [
     "/",
@@ -53,7 +73,12 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     "/campaigns",
     `/campaigns/${campaign.id}`,
     `/campaigns/${campaign.id}?tab=people`,
+    `/campaigns/${campaign.id}?tab=people&why=${waiting[0].enrollment_id}`,
     `/campaigns/${draft.id}/edit`,
+    "/tasks",
+    `/tasks?task=${waiting[0].id}`,
+    "/tasks?status=done",
+    "/tasks?status=cancelled",
     `/campaigns/${draft.id}/check`,
     "/inbox",
     "/inbox?tab=messages",

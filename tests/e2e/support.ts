@@ -75,9 +75,9 @@ export async function connectSandbox(account: Account): Promise<{ connectionId: 
   await account.api("POST", `/connections/${connection.id}/activate`);
   const sender = await account.api("POST", "/senders", {
     connection_id: connection.id,
-    from_email: "sam@outreach.example",
-    from_name: "Sam",
-    daily_cap: 1000,
+    address: "sam@outreach.example",
+    display_name: "Sam",
+    limits: [{ action: "email.send", per: "day", cap: 1000 }],
   });
   return { connectionId: connection.id, senderId: sender.id };
 }

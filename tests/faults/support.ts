@@ -204,7 +204,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await sql`update public.messages set lease_until = kernel.slow_clock() - interval '1 second' where tenant_id = ${tenant.id} and status = 'sending'`;
       await older(sql`tenant_id = ${tenant.id}`);
       // What a dead worker had read from a queue is visible again after a minute or two.
-      for (const queue of ["campaigns_enroll", "campaigns_plan", "messaging_send", "messaging_reconcile", ...FACT_QUEUES]) {
+      for (const queue of [
+        "campaigns_enroll",
+        "campaigns_plan",
+        "messaging_send",
+        "messaging_reconcile",
+        ...FACT_QUEUES,
+      ]) {
         await sql`update ${sql(`pgmq.q_${queue}`)} set vt = clock_timestamp() where message ->> 'tenant_id' = ${tenant.id}`;
       }
       // The rest of a connection after a row of failures, and the wait of what is to be tried again.
@@ -227,7 +233,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         },
         { what: "every message to reach a final state", timeoutMs: 90_000, everyMs: 100 },
       ).catch(async (error: Error) => {
-        throw new Error(`${error.message}; ${JSON.stringify(await world.states(mailing))}`);
+        const said = [...workers].flatMap((w) => w.log().split("\n")).filter((l) => /"level":"(warn|error)"/.test(l));
+        throw new Error(
+          `${error.message}; ${JSON.stringify(await world.states(mailing))}\n${said.slice(-20).join("\n")}`,
+        );
       });
     },
   };
@@ -266,8 +275,7 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
     open_attempts: 0,
     interactions: mailing.size,
   });
-  const people =
-    await sql`select e.status, n.kind, e.reason, count(*)::int as n from public.enrollments e
+  const people = await sql`select e.status, n.kind, e.reason, count(*)::int as n from public.enrollments e
       left join public.sequence_nodes n on n.tenant_id = e.tenant_id and n.id = e.node_id where e.campaign_id = ${mailing.id} group by 1, 2, 3`;
   expect([...people]).toEqual([{ status: "finished", kind: "email", reason: null, n: mailing.size }]);
   const runs =

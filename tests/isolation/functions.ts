@@ -207,7 +207,12 @@ export const invokers: Record<string, string> = {
   "private.suppress(text,text[],text,text)": both,
   "private.suppress_reported(private.incoming[])": worker,
   "private.tell_messages(text,uuid[])": both,
-  ...Object.fromEntries(["approval", "campaign", "consent", "reply", "suppression"].map((rule) => [`private.guard_${rule}(messages)`, both])),
+  ...Object.fromEntries(
+    ["approval", "campaign", "consent", "reply", "suppression"].map((rule) => [
+      `private.guard_${rule}(messages)`,
+      both,
+    ]),
+  ),
   "private.guards(messages)": both,
   "private.in_window(jsonb,timestamp with time zone)": both,
   "private.next_opening(jsonb,timestamp with time zone)": both,
@@ -225,5 +230,4 @@ export const inlined = [
   "private.guard_suppression(messages)",
   "private.guards(messages)",
   "private.in_window(jsonb,timestamp with time zone)",
-  "private.next_opening(jsonb,timestamp with time zone)",
 ];

@@ -187,7 +187,11 @@ describe("ids of another team", () => {
       ["POST", "/consents", { channel: "sms", contact_ids: [theirIds.contacts], source: "A guess" }],
       ["POST", `/campaigns/${draft.body.id}/leads`, { contact_ids: [theirIds.contacts] }],
       // A step of another team would bring its statistics along.
-      ["PUT", `/campaigns/${draft.body.id}/steps`, { steps: [{ id: theirIds.campaign_steps, kind: "email", subject: "Hello", body: "Dear" }] }],
+      [
+        "PUT",
+        `/campaigns/${draft.body.id}/steps`,
+        { steps: [{ id: theirIds.campaign_steps, kind: "email", subject: "Hello", body: "Dear" }] },
+      ],
     ];
     for (const [method, path, body] of attempts) {
       const answer = await mine.api(method, path, body);

@@ -4,6 +4,7 @@ const FENCING = "modules/kernel/sql/queues.sql";
 const DRAIN = "modules/kernel/queues/drain.ts";
 const FENCED = "modules/kernel/queues/fencing.test.ts";
 const LEDGER = "tests/faults/ledger.test.ts";
+const GUARDS = "tests/faults/guards.test.ts";
 const DISK_FULL =
   "a full disk in mid-send: the database gives up and comes back, the workers live, nobody was called without a record: 0 duplicates, 0 lost";
 const BIG_QUEUE =
@@ -11,12 +12,36 @@ const BIG_QUEUE =
 
 export const sending: readonly Mutation[] = of("sending", [
   {
-    promise: "One outgoing message per person and step",
-    file: "migrations/20261130000800_messaging.sql",
+    promise: "One outgoing message per run of a step",
+    file: "migrations/20261130000600_messaging.sql",
     find: "create unique index messages_once",
     replace: "create index messages_once",
     test: LEDGER,
-    name: "one message per person and step: the ledger refuses a second, whoever writes it",
+    name: "one message per run of a step: the ledger refuses a second, whoever writes it",
+  },
+  {
+    promise: "… and one run of a step for a person, in each run of their sequence",
+    file: "migrations/20261130000800_campaigns.sql",
+    find: "constraint step_runs_once unique (tenant_id, enrollment_id, step_id, visit)",
+    replace: "constraint step_runs_once check (visit > 0)",
+    test: LEDGER,
+    name: "a step happens once in each run of a person's sequence: a second one is refused, whoever plans it",
+  },
+  {
+    promise: "Nobody is active in two exclusive campaigns at once",
+    file: "migrations/20261130000800_campaigns.sql",
+    find: "create unique index enrollments_exclusive",
+    replace: "create index enrollments_exclusive",
+    test: LEDGER,
+    name: "nobody is active in two exclusive campaigns at once, however many take them in at the same moment",
+  },
+  {
+    promise: "A task is finished once",
+    file: "modules/campaigns/tasks/tasks.ts",
+    find: "and id = ${id} and status = 'open' returning step_run_id`",
+    replace: "and id = ${id} returning step_run_id`",
+    test: GUARDS,
+    name: "a task is finished once, however many press at the same moment, and the sequence goes on once",
   },
   {
     promise: "Two workers never take the same message",
@@ -53,7 +78,7 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "… not even after the provider forgot the key",
     file: "modules/messaging/sql/claim.sql",
-    find: "      and (m.ask_until is null or m.ask_until > pg_catalog.clock_timestamp())\n",
+    find: "      and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())\n",
     replace: "",
     test: LEDGER,
     name: "asked again with the same key only while the provider remembers it; then a person or a webhook tells",
@@ -101,18 +126,98 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "A campaign starts once",
     file: "modules/campaigns/control.ts",
-    find: "and k.status = 'draft' and s.tenant_id",
-    replace: "and s.tenant_id",
+    find: "and id = ${id} and status = 'draft' returning 1`",
+    replace: "and id = ${id} returning 1`",
     test: "tests/faults/provider.test.ts",
     name: "started ten times at the same moment: one start counts, the others are told",
   },
   {
     promise: "No message to a suppressed address is claimed once the suppression is committed",
-    file: "modules/messaging/sql/claim.sql",
-    find: "      and not exists (select from public.suppressions x where x.tenant_id = m.tenant_id and x.channel = m.channel\n        and x.address = m.to_email)\n      -- Once",
-    replace: "      -- Once",
+    file: "modules/compliance/sql/suppressions.sql",
+    find: "where x.tenant_id = m.tenant_id and x.channel = m.channel and x.address = m.to_address\n$$",
+    replace: "where false\n$$",
     test: LEDGER,
     name: "an address suppressed while its message was being written is refused by the claim itself",
+  },
+  {
+    promise: "… nor to a person who opted out, whatever their address",
+    file: "modules/compliance/sql/suppressions.sql",
+    find: "where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and",
+    replace: "where m.direction = 'out' and (m.requires_consent and",
+    test: GUARDS,
+    name: "a person who opted out, whatever their address",
+  },
+  {
+    promise: "… nor on a channel that demands consent, without it",
+    file: "modules/compliance/sql/suppressions.sql",
+    find: "(c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')",
+    replace: "(c.state = 'withdrawn')",
+    test: GUARDS,
+    name: "a channel that demands consent, without it",
+  },
+  {
+    promise: "Nothing of a paused or stopped campaign is claimed",
+    file: "modules/campaigns/sql/guards.sql",
+    find: "e.status = 'sending' and k.status = 'running' and private.in_window",
+    replace: "e.status = 'sending' and private.in_window",
+    test: GUARDS,
+    name: "a campaign that is paused",
+  },
+  {
+    promise: "… nor while its window is closed",
+    file: "modules/campaigns/sql/guards.sql",
+    find: "k.status = 'running' and private.in_window(k.settings, now.at) as free",
+    replace: "k.status = 'running' as free",
+    test: GUARDS,
+    name: "a campaign whose window is closed",
+  },
+  {
+    promise: "… nor for a person whose sequence is over",
+    file: "modules/campaigns/sql/guards.sql",
+    find: "      e.status = 'sending' and k.status = 'running' and",
+    replace: "      k.status = 'running' and",
+    test: GUARDS,
+    name: "a person whose sequence is over",
+  },
+  {
+    promise: "Nobody who answered is written to, before anybody has heard of the answer",
+    file: "modules/campaigns/sql/guards.sql",
+    find: "r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at\n          and (r.campaign_id",
+    replace: "false and (r.campaign_id",
+    test: GUARDS,
+    name: "a person who answered",
+  },
+  {
+    promise: "A message that waits for a person's yes is not claimed",
+    file: "modules/messaging/sql/guards.sql",
+    find: "  where m.approval in ('pending', 'rejected')",
+    replace: "  where m.approval = 'rejected'",
+    test: GUARDS,
+    name: "a message that waits for approval",
+  },
+  {
+    promise: "… and one that was rejected never is",
+    file: "modules/messaging/sql/guards.sql",
+    find: "  where m.approval in ('pending', 'rejected')",
+    replace: "  where m.approval = 'pending'",
+    test: GUARDS,
+    name: "a message that was rejected",
+  },
+  {
+    promise: "What a pause holds is not lost",
+    file: "modules/messaging/sql/guards.sql",
+    find: "case when s.verdict = 'cancel' then 'cancelled' when s.until is null then 'held' else 'queued' end",
+    replace: "case when s.verdict = 'cancel' or s.until is null then 'cancelled' else 'queued' end",
+    test: GUARDS,
+    name: "what a pause held leaves after the resume, once",
+  },
+  {
+    promise: "Any number of workers keep to the limits per hour, day and week",
+    file: "modules/messaging/sql/claim.sql",
+    find: "least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)",
+    replace: "least(a.n, a.per_day - b.day)",
+    test: GUARDS,
+    name: "any number of workers keep to the limit per %s, and the smallest limit counts",
   },
   {
     promise: "Any number of workers keep to the day's cap",

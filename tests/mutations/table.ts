@@ -14,7 +14,6 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...sending,
-  ...sequences,
   ...operations,
   ...channels,
   ...people,

@@ -341,6 +341,37 @@ it("two campaigns that take the same people in at the same moment: each person i
   expect(rows.filter((r) => r.active !== 1 || r.out !== 2)).toEqual([]);
 });
 
+it("people who were left out of two campaigns and are added to both again at the same moment are active in one of them", async () => {
+  const tenant = await t.tenant();
+  const first = await startedCampaign(
+    t,
+    tenant,
+    Array.from({ length: 20 }, (_, i) => ({ email: `p${i}@again.test` })),
+  );
+  await settlePlans(t, tenant);
+  const add = (id: string) => tenant.api("POST", `/campaigns/${id}/leads`, { contact_ids: first.contactIds });
+  const others = await Promise.all(
+    [1, 2].map(
+      async () => (await tenant.api("POST", "/campaigns", { name: "C", steps: TWO_EMAILS })).body.id as string,
+    ),
+  );
+  for (const id of others) expect((await add(id)).body.left_out).toEqual({ in_other_campaign: 20 });
+  expect((await tenant.api("POST", `/campaigns/${first.id}/stop`)).status).toBe(200);
+  await settlePlans(t, tenant);
+  const answers = await Promise.all(others.map(add));
+  // Whoever comes second either sees the first, or is told to try again.
+  for (const answer of answers) expect([200, 409]).toContain(answer.status);
+  expect(answers.some((a) => a.status === 200 && a.body.added === 20)).toBe(true);
+  const rows = await t.sql`
+    select count(*) filter (where status = 'waiting')::int as active from public.enrollments where tenant_id = ${tenant.id} group by contact_id`;
+  expect(rows.map((r) => r.active)).toEqual(Array.from({ length: 20 }, () => 1));
+  const again = await Promise.all(others.map(add));
+  expect(again.map((a) => [a.status, a.body.added])).toEqual([
+    [200, 0],
+    [200, 0],
+  ]);
+});
+
 it("with restart, people whose sequence is over begin again, and get every step again", async () => {
   const tenant = await t.tenant();
   const { id, connectionId, contactIds } = await startedCampaign(t, tenant, TWO, {

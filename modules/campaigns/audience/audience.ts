@@ -122,8 +122,11 @@ export async function enrollBatch(
     select v.entry_node_id as node_id, n.action from public.sequence_versions v
     left join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.id = v.entry_node_id
     where v.tenant_id = (select kernel.tenant()) and v.id = ${campaign.version_id}::uuid`;
-  const start = { version_id: entry ? campaign.version_id : null, node_id: entry?.node_id ?? null, action: entry?.action ?? null };
-  const [row] = await db<{ seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null }[]>`
+  // A draft's version is replaced when it is edited: its people get their place when the planner first sees them.
+  const begun = entry && campaign.status !== "draft" ? entry : undefined;
+  const start = { version_id: begun ? campaign.version_id : null, node_id: begun?.node_id ?? null, action: begun?.action ?? null };
+  type Row = { seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null };
+  const take = async (tx: Ctx["db"]): Promise<Row[]> => await tx<Row[]>`
     with page as materialized (
       select c.id, ${unreachable(ctx, channels)} as reason
       from public.contacts c

@@ -128,7 +128,7 @@ async function loadLeads(
     )
     select p.*, v.kind as event_kind, v.at as event_at, n.step_id, n.kind as step_kind, sv.number as version, k.status as campaign_status,
       case when not private.in_window(k.settings, kernel.now()) then private.next_opening(k.settings, kernel.now()) end as opens_at,
-      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.opens_at as limit_until, room.address as limit_sender,
+      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.until as limit_until, room.address as limit_sender,
       p.action is not null and room.address is null as no_sender
     from page p
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = p.campaign_id

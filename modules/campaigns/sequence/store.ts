@@ -2,20 +2,12 @@ import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
 import { customKeysOf } from "../custom-keys.ts";
+import { nodesOf } from "./nodes.ts";
 import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } from "./tree.ts";
 
 type Campaign = { id: string; status: string; version_id: string | null };
 
 /** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
-
-export const nodesOf = async (ctx: Ctx, versionIds: readonly string[]): Promise<(GraphNode & { version_id: string })[]> =>
-  versionIds.length === 0
-    ? []
-    : [
-        ...(await ctx.db<(GraphNode & { version_id: string })[]>`
-          select version_id, id, step_id, kind, action, config, parent_id, branch, position from public.sequence_nodes
-          where tenant_id = (select kernel.tenant()) and version_id = any(${[...versionIds]}::uuid[])`),
-      ];
 
 /** Whether two graphs say the same: their steps, configurations and places. */
 const shape = (nodes: readonly GraphNode[]): string => {

@@ -45,20 +45,6 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- Closes the open steps of sequences that were ended. People end sequences too, and may not write step runs themselves: bound to
--- kernel.tenant(), and to enrollments that are over.
-create or replace function private.close_runs(ended uuid[], why text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  from public.enrollments e
-  where r.tenant_id = kernel.tenant() and r.enrollment_id = any(ended) and r.state = 'open'
-    and e.tenant_id = kernel.tenant() and e.id = r.enrollment_id and e.status not in ('waiting', 'sending', 'task', 'blocked')
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m
-      where m.tenant_id = kernel.tenant() and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
-$$;
-grant execute on function private.close_runs(uuid[], text) to overture_user, overture_worker;
-
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int

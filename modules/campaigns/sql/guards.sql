@@ -18,7 +18,7 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, kernel.now()) end as until,
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
       s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id

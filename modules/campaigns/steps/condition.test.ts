@@ -53,21 +53,23 @@ async function atCondition(condition: { match?: string; rules: Rule[] }) {
   return { tenant, ...campaign, happened, ask };
 }
 
-it.each(["opened", "clicked", "replied", "delivered"] as const)(
-  "%s: by what happened since the person came in, or within so many days",
-  async (what) => {
-    const { happened, ask } = await atCondition({ rules: [{ if: what, within_days: 7 }] });
-    await happened("ada", what, 2);
-    await happened("bob", what, 12);
-    expect(await ask()).toEqual(["Yes", "No", "No"]);
-    const ever = await atCondition({ rules: [{ if: what }] });
-    await ever.happened("ada", what, 2);
-    await ever.happened("bob", what, 12);
-    // Before they came in: of an earlier time through the sequence.
-    await ever.happened("cy", what, 60);
-    expect(await ever.ask()).toEqual(["Yes", "Yes", "No"]);
-  },
-);
+const EVENTS = ["opened", "clicked", "replied", "delivered"] as const;
+
+it.each(EVENTS)("%s within so many days", async (what) => {
+  const { happened, ask } = await atCondition({ rules: [{ if: what, within_days: 7 }] });
+  await happened("ada", what, 2);
+  await happened("bob", what, 12);
+  expect(await ask()).toEqual(["Yes", "No", "No"]);
+});
+
+it.each(EVENTS)("%s at any time since the person came in", async (what) => {
+  const { happened, ask } = await atCondition({ rules: [{ if: what }] });
+  await happened("ada", what, 2);
+  await happened("bob", what, 12);
+  // Of an earlier time through the sequence.
+  await happened("cy", what, 60);
+  expect(await ask()).toEqual(["Yes", "Yes", "No"]);
+});
 
 it("the condition is asked after the wait, with what is true then", async () => {
   const { happened, ask, id } = await atCondition({ rules: [{ if: "opened" }] });
@@ -103,33 +105,39 @@ it("has_address: of that channel, and one that is alive", async () => {
   expect(await ask()).toEqual(["Yes", "No", "No"]);
 });
 
-it("in_segment and matches: who the person is at that moment; a segment that was deleted has nobody in it", async () => {
-  const filter = { field: "title", op: "eq", value: "CEO" };
-  const matching = await atCondition({ rules: [{ if: "matches", filter }] });
-  await t.sql`update public.contacts set title = 'CEO' where id = ${matching.contactIds[1]!}`;
-  expect(await matching.ask()).toEqual(["No", "Yes", "No"]);
+const CEOS = { field: "title", op: "eq", value: "CEO" };
 
-  const segmentId = uuid7();
-  const inSegment = await atCondition({ rules: [{ if: "in_segment", segment_id: segmentId }] });
-  await t.sql`insert into public.segments (tenant_id, id, name, filter) values (${inSegment.tenant.id}, ${segmentId}, 'CEOs', ${t.sql.json(filter)})`;
-  await t.sql`update public.contacts set title = 'CEO' where id = ${inSegment.contactIds[2]!}`;
-  expect(await inSegment.ask()).toEqual(["No", "No", "Yes"]);
-
-  const deleted = await atCondition({ rules: [{ if: "in_segment", segment_id: segmentId }] });
-  expect(await deleted.ask()).toEqual(["No", "No", "No"]);
+it("matches: who the person is at that moment", async () => {
+  const { contactIds, ask } = await atCondition({ rules: [{ if: "matches", filter: CEOS }] });
+  await t.sql`update public.contacts set title = 'CEO' where id = ${contactIds[1]!}`;
+  expect(await ask()).toEqual(["No", "Yes", "No"]);
 });
 
-it("several rules hold all together, or any of them", async () => {
-  const rules = [{ if: "opened" }, { if: "matches", filter: { field: "title", op: "eq", value: "CEO" } }];
-  for (const [match, ways] of [
-    ["all", ["Yes", "No", "No"]],
-    ["any", ["Yes", "Yes", "No"]],
-  ] as const) {
-    const { contactIds, happened, ask } = await atCondition({ match, rules });
-    await happened("ada", "opened", 1);
-    await t.sql`update public.contacts set title = 'CEO' where id = any(${contactIds.slice(0, 2)}::uuid[])`;
-    expect(await ask(), match).toEqual(ways);
-  }
+it("in_segment: whom the segment contains at that moment; one that was deleted contains nobody", async () => {
+  const [segmentId, deletedId] = [uuid7(), uuid7()];
+  const { tenant, contactIds, ask } = await atCondition({
+    match: "any",
+    rules: [
+      { if: "in_segment", segment_id: segmentId },
+      { if: "in_segment", segment_id: deletedId },
+    ],
+  });
+  await t.sql`insert into public.segments (tenant_id, id, name, filter) values (${tenant.id}, ${segmentId}, 'CEOs', ${t.sql.json(CEOS)})`;
+  await t.sql`update public.contacts set title = 'CEO' where id = ${contactIds[2]!}`;
+  expect(await ask()).toEqual(["No", "No", "Yes"]);
+});
+
+it.each([
+  ["all", ["Yes", "No", "No"]],
+  ["any", ["Yes", "Yes", "No"]],
+] as const)("of several rules %s must hold", async (match, ways) => {
+  const { contactIds, happened, ask } = await atCondition({
+    match,
+    rules: [{ if: "opened" }, { if: "matches", filter: CEOS }],
+  });
+  await happened("ada", "opened", 1);
+  await t.sql`update public.contacts set title = 'CEO' where id = any(${contactIds.slice(0, 2)}::uuid[])`;
+  expect(await ask()).toEqual(ways);
 });
 
 it("a condition on a field that was removed holds back who stands there, with the fault, and nobody else of the team", async () => {

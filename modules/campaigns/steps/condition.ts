@@ -5,10 +5,14 @@ import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 
+const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as const;
+/** What a condition can ask. */
+export const RULES = [...ABOUT_MESSAGES, "has_address", "in_segment", "matches"] as const;
+
 const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
 
 const Rule = z.discriminatedUnion("if", [
-  z.strictObject({ if: z.enum(["opened", "clicked", "replied", "delivered", "sent"]), step_id: z.uuid().nullable().default(null), within_days: Within }),
+  z.strictObject({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
   z.strictObject({ if: z.literal("has_address"), channel: z.string().max(40) }),
   z.strictObject({ if: z.literal("in_segment"), segment_id: z.uuid() }),
   z.strictObject({ if: z.literal("matches"), filter: FilterSchema }),

@@ -2,6 +2,7 @@ import { createContext } from "svelte";
 import { read } from "./data/queries.ts";
 import type { Catalogue as Answer, CatalogueEntry } from "./api/types.ts";
 import { humanise } from "./format.ts";
+import type { FormSchema } from "./forms.ts";
 
 /** The words for every choice, from the server: statuses, fields, operators, variables, roles, pages. */
 export const catalogueQuery = () => ({
@@ -14,6 +15,8 @@ export type Catalogue = {
   readonly pages: Answer["pages"];
   /** A list's entries, with a trait where one is named; empty while its module is off. */
   list(name: string, trait?: string): readonly CatalogueEntry[];
+  /** A form as JSON Schema: `step.<kind>`, `sender.<channel>`; undefined while its module is off. */
+  form(name: string): FormSchema | undefined;
   /** The same for a select. */
   options(name: string, trait?: string): { value: string; label: string }[];
   /** What is said of a value. One the catalogue lacks is shown as it is, readably. */
@@ -30,6 +33,7 @@ export function catalogueOf(answer: () => Answer): Catalogue {
       return answer().pages;
     },
     list,
+    form: (name) => answer().forms[name] as FormSchema | undefined,
     options: (name, trait) => list(name, trait).map(({ value, label }) => ({ value, label })),
     entry: (name, value) => list(name).find((e) => e.value === value) ?? { value, label: humanise(value) },
   };

@@ -12,6 +12,10 @@ export function stateOf(message: Told): string {
   return message.delivered_at ? "delivered" : "sent";
 }
 
+/** What a message is called in lists: its subject, or where a channel has none, its first words. */
+export const titleOf = (message: Pick<Message, "subject" | "snippet">): string =>
+  message.subject || message.snippet.split("\n", 1)[0]?.slice(0, 80) || "(no text)";
+
 /** When it happened, or will: ISO 8601. */
 export const timeOf = (message: Pick<Message, "sent_at" | "due_at" | "created_at">): string =>
   message.sent_at ?? message.due_at ?? message.created_at;

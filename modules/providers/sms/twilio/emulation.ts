@@ -11,6 +11,7 @@ import {
   sends,
   type WebhookCall,
 } from "../../../sandbox/emulation.ts";
+import { phones } from "../../../sandbox/phones.ts";
 import { type Account, type Inbound, type Message, newMessage } from "../../../sandbox/store.ts";
 import { MESSAGE_ID_PARAM, signTwilio } from "./signature.ts";
 
@@ -28,7 +29,7 @@ const refused = (code: number, message: string, status = 400) => new Refusal(fai
 const missing = (path: string) => refused(20404, `The requested resource ${path} was not found`, 404);
 
 const reversed = (sid: string) => [...sid.slice(2)].reverse().join("");
-const sid = (prefix: string, seed: string) => prefix + createHash("md5").update(seed).digest("hex");
+const sid = (prefix: string, seed: string) => prefix + createHash("sha256").update(seed).digest("hex").slice(0, 32);
 
 const flag = z.enum(["true", "false"]);
 const NewMessage = z.strictObject({
@@ -288,7 +289,7 @@ const REACHED: Partial<Record<EventKind, [status: string, failure: keyof typeof 
 
 export const emulation = defineEmulation({
   id: "twilio",
-  channel: "sms",
+  people: phones,
   example() {
     const account_sid = `AC${crypto.randomUUID().replaceAll("-", "")}`;
     return { credentials: { account_sid, auth_token: reversed(account_sid) }, key: account_sid };

@@ -3,10 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpClient, type HttpClient } from "../../../kernel/http/client.ts";
 import type { Connection } from "../../../kernel/provider.ts";
 import { createSandbox, type RunningSandbox } from "../../../sandbox/server.ts";
-import { smsSend } from "../../conformance/sms.ts";
+import { exampleSms, smsSend } from "../../conformance/sms.ts";
 import { conformance } from "../../conformance/suite.ts";
 import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
-import { exampleSms } from "../fixtures.ts";
 import { twilio } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
 
@@ -264,16 +263,13 @@ describe("against the sandbox", () => {
 
   /** The official SDK; its hosts are fixed, so the sandbox takes their place. */
   class ToSandbox extends twilioSdk.RequestClient {
-    override request(options: never): Promise<never> {
-      const { uri, ...rest } = options as { uri: string };
-      return super.request({
-        ...rest,
-        uri: uri.replace(/^https:\/\/(api|messaging)\.twilio\.com/, `${sandbox.url}/twilio`),
-      } as never);
+    override async request(options: Parameters<twilioSdk.RequestClient["request"]>[0]): Promise<never> {
+      const uri = options.uri.replace(/^https:\/\/(api|messaging)\.twilio\.com/, `${sandbox.url}/twilio`);
+      return (await super.request({ ...options, uri })) as never;
     }
   }
   const open = (own: Record<string, unknown> = {}) => {
-    const { credentials: given } = emulation.example() as { credentials: typeof credentials };
+    const { credentials: given } = emulation.example() as unknown as { credentials: typeof credentials };
     const connection: Connection<typeof credentials> = {
       id: "c",
       credentials: { ...given, ...own },
@@ -377,7 +373,7 @@ describe("against the sandbox", () => {
     expect(await checked({ ...key, auth_token: "e".repeat(32) })).toMatchObject({ ok: false, code: "twilio_20003" });
   });
 
-  test("registering takes the numbers that answer to nobody, and leaves another application's alone", async () => {
+  test("registering takes numbers that answer to nobody, and leaves another application's alone", async () => {
     const { connection, sdk } = open();
     const [, second] = await sdk.incomingPhoneNumbers.list();
     await sdk.incomingPhoneNumbers(second!.sid).update({ smsUrl: "https://other.example/sms" });

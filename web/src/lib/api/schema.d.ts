@@ -304,7 +304,7 @@ export interface paths {
         get: operations["campaigns.get"];
         /**
          * Replace a campaign
-         * @description What is left out falls back to its default; without `steps` the steps stay as they are.
+         * @description What is left out falls back to its default; without `steps` the steps stay as they are. Campaign and steps are saved together or not at all.
          */
         put: operations["campaigns.put"];
         post?: never;
@@ -391,7 +391,7 @@ export interface paths {
         put?: never;
         /**
          * Add people to a campaign
-         * @description By id, by list or by filter; also while it runs. Whoever is in it already stays as they are; suppressed people and those without an address are left out. Beyond the first 1,000 people of a list or filter, the rest follows behind the answer.
+         * @description By id, by list or by filter; also while it runs. Whoever is in it already stays as they are; with `restart`, who finished, was stopped or replied begins again. Everybody else gets a row; who cannot be reached is left out, with the reason. Beyond the first 1,000 people of a list or filter, the rest follows behind the answer.
          */
         post: operations["campaigns.leads.add"];
         delete?: never;
@@ -411,6 +411,26 @@ export interface paths {
         put?: never;
         /** End one person's sequence */
         post: operations["campaigns.leads.stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/campaigns/{id}/leads/{enrollment_id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a person is where they are
+         * @description The decisions about them and what each step did, in order: the newest 500.
+         */
+        get: operations["campaigns.leads.why"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -448,7 +468,7 @@ export interface paths {
         put?: never;
         /**
          * Pause
-         * @description Nothing more leaves; messages already planned are held until it resumes.
+         * @description Nothing more leaves; messages already planned are held until it resumes. `in_flight` are those a provider has already: they cannot be taken back.
          */
         post: operations["campaigns.pause"];
         delete?: never;
@@ -468,7 +488,7 @@ export interface paths {
         put?: never;
         /**
          * See the messages as one person would get them
-         * @description Without `contact_id`, as the first person of the audience. Links are not tracked and the unsubscribe line is left out.
+         * @description Without `contact_id`, as the first person of the audience; with `steps`, of steps that are still being written. Links are not tracked and the unsubscribe line is left out.
          */
         post: operations["campaigns.preview"];
         delete?: never;
@@ -488,7 +508,7 @@ export interface paths {
         put?: never;
         /**
          * Resume a paused campaign
-         * @description Everybody goes on where they were.
+         * @description Everybody goes on where they were; held messages go back on the queue behind the answer.
          */
         post: operations["campaigns.resume"];
         delete?: never;
@@ -508,7 +528,7 @@ export interface paths {
         put?: never;
         /**
          * Start a draft
-         * @description Every check must pass. The audience is taken in behind the answer; the campaign keeps the connection it starts with.
+         * @description Every check must pass. The audience is taken in behind the answer; the campaign keeps the connections its senders have now.
          */
         post: operations["campaigns.start"];
         delete?: never;
@@ -547,7 +567,7 @@ export interface paths {
         get?: never;
         /**
          * Replace a campaign's steps
-         * @description In their order. A step with its id keeps its history when it is moved. Only for drafts and paused campaigns.
+         * @description In their order. A step with its id keeps its statistics when it is moved or rewritten. Of a campaign that has started this makes the next version of the sequence.
          */
         put: operations["campaigns.steps.put"];
         post?: never;
@@ -568,7 +588,7 @@ export interface paths {
         put?: never;
         /**
          * Stop for good
-         * @description Ends everybody's sequence and takes back what has not left.
+         * @description Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.
          */
         post: operations["campaigns.stop"];
         delete?: never;
@@ -777,6 +797,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record consent of up to 1,000 contacts for a channel, or its withdrawal
+         * @description Granting consent does not lift a suppression of the address. Withdrawing it stops every message to the contact on the channel, whatever their address.
+         */
+        post: operations["consents.put"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts": {
         parameters: {
             query?: never;
@@ -818,6 +858,23 @@ export interface paths {
          * @description Only the fields given change; null clears one. `tags` replaces all tags; `custom` merges key by key.
          */
         patch: operations["contacts.update"];
+        trace?: never;
+    };
+    "/contacts/{id}/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A contact's consents, one per channel */
+        get: operations["consents.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/contacts/{id}/interactions": {
@@ -1501,7 +1558,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Senders, newest first, with today's use of their caps */
+        /** Senders, newest first, with the use of their limits */
         get: operations["senders.list"];
         put?: never;
         /** Add an address to send from */
@@ -1632,6 +1689,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tasks, the most urgent first */
+        get: operations["tasks.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tasks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A task */
+        get: operations["tasks.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Give a task to somebody, or move its due date */
+        patch: operations["tasks.update"];
+        trace?: never;
+    };
+    "/tasks/{id}/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what came of a task
+         * @description The sequence goes on by the branch of this outcome. `skipped` goes on without it having been done.
+         */
+        post: operations["tasks.finish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/tenant": {
         parameters: {
             query?: never;
@@ -1678,7 +1790,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Conversations somebody answered, newest answer first */
+        /** Conversations, newest message first */
         get: operations["threads.list"];
         put?: never;
         post?: never;
@@ -1702,13 +1814,32 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Close or reopen a conversation, or give it to somebody */
+        patch: operations["threads.update"];
         trace?: never;
     };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        __schema0: {
+            /** @description Steps of each way out, where the kind has several. Afterwards people go on behind this step. */
+            branches?: {
+                [key: string]: components["schemas"]["__schema0"][];
+            };
+            /**
+             * Format: uuid
+             * @description Keeps the step's identity, and so its statistics, when it is moved or rewritten.
+             */
+            id?: string;
+            /**
+             * @description One of the kinds of GET /catalogue; its own fields stand beside it.
+             * @default email
+             */
+            kind: string;
+        } & {
+            [key: string]: unknown;
+        };
         Activity: {
             /** Format: date-time */
             at: string;
@@ -1806,11 +1937,15 @@ export interface components {
                 clicked: number;
                 delivered: number;
                 enrolled: number;
+                /** @description People of the audience who were not taken in. */
+                left_out: number;
                 opened: number;
                 /** @description People still on their way through the sequence. */
                 pending: number;
                 replied: number;
                 sent: number;
+                /** @description Of these, waiting for a person to do a task. */
+                tasks: number;
             };
             /** Format: date-time */
             created_at: string;
@@ -1820,7 +1955,9 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: string;
-            sender: {
+            senders: {
+                address: string;
+                channel: string;
                 connection: {
                     /** Format: uuid */
                     id: string;
@@ -1828,13 +1965,11 @@ export interface components {
                     provider: string;
                     status: string;
                 };
-                daily_cap: number;
-                from_email: string;
-                from_name: string;
+                display_name: string;
                 /** Format: uuid */
                 id: string;
                 status: string;
-            } | null;
+            }[];
             settings: components["schemas"]["CampaignSettingsOutput"];
             started_at: string | null;
             /** @enum {string} */
@@ -1843,8 +1978,20 @@ export interface components {
             tier: string;
             /** Format: date-time */
             updated_at: string;
+            /** @description Which version of the sequence new people follow; null while nothing is written. */
+            version: number | null;
         };
         CampaignSettings: {
+            /**
+             * @description Leaves out people who are active in another exclusive campaign.
+             * @default true
+             */
+            exclusive: boolean;
+            /**
+             * @description Days on which nothing leaves, such as holidays, in the campaign's time zone.
+             * @default []
+             */
+            skip_dates: string[];
             /** @default true */
             stop_on_reply: boolean;
             /** @default UTC */
@@ -1864,6 +2011,16 @@ export interface components {
             } | null;
         };
         CampaignSettingsOutput: {
+            /**
+             * @description Leaves out people who are active in another exclusive campaign.
+             * @default true
+             */
+            exclusive: boolean;
+            /**
+             * @description Days on which nothing leaves, such as holidays, in the campaign's time zone.
+             * @default []
+             */
+            skip_dates: string[];
             /** @default true */
             stop_on_reply: boolean;
             /** @default UTC */
@@ -1885,14 +2042,18 @@ export interface components {
                 start: string;
             } | null;
         };
+        /** @description A step; the fields of its kind stand beside `kind`. */
         CampaignStep: {
-            body: string;
+            branches?: {
+                [key: string]: components["schemas"]["CampaignStep"][];
+            };
             /** Format: uuid */
             id: string;
             kind: string;
+            /** @description Its place in the whole sequence, branches included, from 1. */
             position: number;
-            subject: string;
-            wait_hours: number;
+        } & {
+            [key: string]: unknown;
         };
         CatalogueEntry: {
             description?: string;
@@ -1947,13 +2108,13 @@ export interface components {
             /** @description Which credentials are stored. Their values are never given out. */
             credentials_set: string[];
             health: {
+                /** @description The circuit breaker rests the connection until then. */
+                circuit_open_until: string | null;
                 consecutive_failures: number;
                 failed: number;
                 last_error: string | null;
                 last_error_at: string | null;
                 last_success_at: string | null;
-                /** @description The circuit breaker rests the connection until then. */
-                open_until: string | null;
                 sent: number;
             };
             /** Format: uuid */
@@ -1973,6 +2134,15 @@ export interface components {
             webhook_registered: boolean;
             /** @description Where the provider posts its events; null where it has none. */
             webhook_url: string | null;
+        };
+        Consent: {
+            /** Format: date-time */
+            at: string;
+            channel: string;
+            /** @description Where it comes from: a form, an import, a word in a reply. */
+            source: string;
+            /** @enum {string} */
+            state: "granted" | "withdrawn";
         };
         ConsolePage: {
             /** @enum {string} */
@@ -2080,13 +2250,20 @@ export interface components {
                 at: string;
                 kind: string;
             } | null;
+            /** @description When the next thing happens: past a sender's limit or outside the window, when it goes on. */
             next_at: string | null;
-            /** @description Why it is blocked or ended. */
+            /** @description Why, as a sentence: what they wait for, or why it ended. */
             reason: string | null;
+            reason_code: string | null;
             /** @enum {string} */
-            status: "waiting" | "sending" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed";
-            /** @description The last step that was planned; 0 before the first. */
-            step: number;
+            status: "waiting" | "sending" | "task" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed" | "left_out";
+            /** @description The step they stand at. */
+            step_id: string | null;
+            step_kind: string | null;
+            /** @description The version of the sequence they follow. */
+            version: number | null;
+            /** @description What they wait for while they are active. */
+            waits_for: ("time" | "sender_limit" | "window" | "campaign" | "message" | "approval" | "task" | "value") | null;
         };
         /** @description A group ({all}, {any}, {not}) or a condition {field, op, value}. At most 5 levels and 50 conditions. Fields: email, first_name, last_name, full_name, title, phone, whatsapp_number, linkedin_url, status, pipeline_stage, time_zone, locale, country, consent_source, lawful_basis, warmth_score, deal_value, created_at, updated_at, last_interaction_at, tag, list, company.name, company.domain, company.industry, company.size, company.country, custom.<key>. Text compares without regard to case; neq and not include empty values; within_days means within the last so many days. */
         Filter: {
@@ -2220,6 +2397,10 @@ export interface components {
             user_id: string;
         };
         Message: {
+            /** @description What is done on the channel, such as `email.send`. */
+            action: string;
+            /** @enum {string} */
+            approval: "not_required" | "pending" | "approved" | "rejected";
             attempts: number;
             bounced_at: string | null;
             campaign: {
@@ -2243,7 +2424,9 @@ export interface components {
             due_at: string | null;
             enrollment_id: string | null;
             error: string | null;
-            from_email: string;
+            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            error_code: string | null;
+            from_address: string;
             from_name: string;
             /** Format: uuid */
             id: string;
@@ -2255,15 +2438,19 @@ export interface components {
             /** @description The first 200 characters of the text. */
             snippet: string;
             /** @enum {string} */
-            status: "queued" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
-            step: number | null;
+            status: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
+            step_id: string | null;
             subject: string;
             /** Format: uuid */
             thread_id: string;
-            to_email: string;
+            to_address: string;
             unsubscribed_at: string | null;
         };
         MessageDetail: {
+            /** @description What is done on the channel, such as `email.send`. */
+            action: string;
+            /** @enum {string} */
+            approval: "not_required" | "pending" | "approved" | "rejected";
             attempt_log: {
                 code: string | null;
                 detail: string | null;
@@ -2291,14 +2478,27 @@ export interface components {
                 /** Format: uuid */
                 id: string;
             } | null;
+            /** @description What only its channel has. */
+            content: {
+                [key: string]: unknown;
+            };
             /** Format: date-time */
             created_at: string;
             delivered_at: string | null;
             /** @enum {string} */
             direction: "out" | "in";
             due_at: string | null;
+            /** @description What only e-mail has; null on other channels. */
+            email: {
+                headers: {
+                    [key: string]: unknown;
+                };
+                rfc_message_id: string | null;
+            } | null;
             enrollment_id: string | null;
             error: string | null;
+            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            error_code: string | null;
             events: {
                 /** Format: date-time */
                 at: string;
@@ -2310,28 +2510,24 @@ export interface components {
                 is_bot: boolean;
                 kind: string;
             }[];
-            from_email: string;
+            from_address: string;
             from_name: string;
-            headers: {
-                [key: string]: unknown;
-            };
             /** Format: uuid */
             id: string;
             is_auto_reply: boolean;
             opened_at: string | null;
             provider_message_id: string | null;
             replied_at: string | null;
-            rfc_message_id: string | null;
             sent_at: string | null;
             /** @description The first 200 characters of the text. */
             snippet: string;
             /** @enum {string} */
-            status: "queued" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
-            step: number | null;
+            status: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
+            step_id: string | null;
             subject: string;
             /** Format: uuid */
             thread_id: string;
-            to_email: string;
+            to_address: string;
             unsubscribed_at: string | null;
         };
         /** @description RFC 9457 problem document. */
@@ -2433,18 +2629,32 @@ export interface components {
             updated_at: string;
         };
         Sender: {
+            /** @description In the channel's normal form: an e-mail address, a number, a messaging service. */
+            address: string;
+            channel: string;
             /** Format: uuid */
             connection_id: string;
             /** Format: date-time */
             created_at: string;
-            daily_cap: number;
-            from_email: string;
-            from_name: string;
+            display_name: string;
             /** Format: uuid */
             id: string;
-            reply_to: string | null;
-            /** @description Of the daily cap, spoken for today in the sender's own time zone. */
-            sent_today: number;
+            limits: {
+                /** @description What is limited, such as `email.send`. */
+                action: string;
+                cap: number;
+                /**
+                 * @description In the sender's own time zone; a week begins on Monday.
+                 * @enum {string}
+                 */
+                per: "hour" | "day" | "week";
+                /** @description Of it, spoken for in the running period. */
+                used: number;
+            }[];
+            /** @description What the channel wants besides, such as an e-mail sender's reply_to. */
+            profile: {
+                [key: string]: unknown;
+            };
             /** @enum {string} */
             status: "active" | "paused";
             time_zone: string;
@@ -2478,8 +2688,7 @@ export interface components {
         };
         Suppression: {
             address: string;
-            /** @enum {string} */
-            channel: "email" | "linkedin" | "sms" | "whatsapp" | "instagram";
+            channel: string;
             /** Format: date-time */
             created_at: string;
             detail: string;
@@ -2491,6 +2700,38 @@ export interface components {
         Tag: {
             contact_count: number;
             tag: string;
+        };
+        Task: {
+            assignee_id: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            contact: {
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                linkedin_url: string | null;
+                phone: string | null;
+            };
+            /** Format: date-time */
+            created_at: string;
+            due_at: string | null;
+            enrollment_id: string | null;
+            finished_at: string | null;
+            finished_by: string | null;
+            /** Format: uuid */
+            id: string;
+            note: string;
+            outcome: string | null;
+            /** @description What may come of it; each can be a branch of the sequence. */
+            outcomes: string[];
+            result: string;
+            /** @enum {string} */
+            status: "open" | "done" | "skipped" | "cancelled";
+            title: string;
         };
         Tenant: {
             /** Format: date-time */
@@ -2508,11 +2749,14 @@ export interface components {
         };
         /** @description A conversation that somebody answered. */
         Thread: {
+            /** @description The other side's address. */
+            address: string;
             campaign: {
                 /** Format: uuid */
                 id: string;
                 name: string;
             } | null;
+            channel: string;
             contact: {
                 email: string | null;
                 full_name: string;
@@ -2521,11 +2765,15 @@ export interface components {
             } | null;
             /** Format: uuid */
             id: string;
+            /** @description Whether the newest received message was written by a machine. */
             is_auto_reply: boolean;
             /** Format: date-time */
-            last_received_at: string;
+            last_message_at: string;
+            last_received_at: string | null;
             messages: number;
             snippet: string;
+            /** @enum {string} */
+            status: "open" | "closed";
             subject: string;
         };
     };
@@ -3600,33 +3848,14 @@ export interface operations {
                      */
                     segment_id?: string | null;
                     /**
-                     * @description Who writes. Needed to start.
-                     * @default null
+                     * @description Who writes: at least one for each channel of the steps. Several share the people.
+                     * @default []
                      */
-                    sender_id?: string | null;
+                    sender_ids?: string[];
                     /** @default {} */
                     settings?: components["schemas"]["CampaignSettings"];
-                    steps?: {
-                        /** @description Markdown without HTML, with variables such as {{firstName|there}}. */
-                        body: string;
-                        /**
-                         * Format: uuid
-                         * @description Keeps the step's identity, and so its history, when it is moved or rewritten.
-                         */
-                        id?: string;
-                        /**
-                         * @default email
-                         * @enum {string}
-                         */
-                        kind?: "email";
-                        /** @description Empty on a follow-up: it answers the first message in its thread. */
-                        subject?: string;
-                        /**
-                         * @description Hours after the step before; for the first step, after enrollment.
-                         * @default 0
-                         */
-                        wait_hours?: number;
-                    }[];
+                    /** @default [] */
+                    steps?: components["schemas"]["__schema0"][];
                     /** @default standard */
                     tier?: string;
                 };
@@ -3769,38 +3998,24 @@ export interface operations {
                     list_id?: string | null;
                     name: string;
                     /**
+                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @default move
+                     * @enum {string}
+                     */
+                    people?: "move" | "stay";
+                    /**
                      * @description everybody in a saved segment when the campaign starts.
                      * @default null
                      */
                     segment_id?: string | null;
                     /**
-                     * @description Who writes. Needed to start.
-                     * @default null
+                     * @description Who writes: at least one for each channel of the steps. Several share the people.
+                     * @default []
                      */
-                    sender_id?: string | null;
+                    sender_ids?: string[];
                     /** @default {} */
                     settings?: components["schemas"]["CampaignSettings"];
-                    steps?: {
-                        /** @description Markdown without HTML, with variables such as {{firstName|there}}. */
-                        body: string;
-                        /**
-                         * Format: uuid
-                         * @description Keeps the step's identity, and so its history, when it is moved or rewritten.
-                         */
-                        id?: string;
-                        /**
-                         * @default email
-                         * @enum {string}
-                         */
-                        kind?: "email";
-                        /** @description Empty on a follow-up: it answers the first message in its thread. */
-                        subject?: string;
-                        /**
-                         * @description Hours after the step before; for the first step, after enrollment.
-                         * @default 0
-                         */
-                        wait_hours?: number;
-                    }[];
+                    steps?: components["schemas"]["__schema0"][];
                     /** @default standard */
                     tier?: string;
                 };
@@ -3948,9 +4163,17 @@ export interface operations {
                 "application/json": {
                     list_id?: string | null;
                     name?: string;
+                    /**
+                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @default move
+                     * @enum {string}
+                     */
+                    people?: "move" | "stay";
                     segment_id?: string | null;
-                    sender_id?: string | null;
+                    sender_ids?: string[];
                     settings?: {
+                        exclusive?: boolean;
+                        skip_dates?: string[];
                         stop_on_reply?: boolean;
                         time_zone?: string;
                         track_clicks?: boolean;
@@ -3964,27 +4187,7 @@ export interface operations {
                             start: string;
                         } | null;
                     };
-                    steps?: {
-                        /** @description Markdown without HTML, with variables such as {{firstName|there}}. */
-                        body: string;
-                        /**
-                         * Format: uuid
-                         * @description Keeps the step's identity, and so its history, when it is moved or rewritten.
-                         */
-                        id?: string;
-                        /**
-                         * @default email
-                         * @enum {string}
-                         */
-                        kind?: "email";
-                        /** @description Empty on a follow-up: it answers the first message in its thread. */
-                        subject?: string;
-                        /**
-                         * @description Hours after the step before; for the first step, after enrollment.
-                         * @default 0
-                         */
-                        wait_hours?: number;
-                    }[];
+                    steps?: components["schemas"]["__schema0"][];
                     tier?: string;
                 };
             };
@@ -4137,14 +4340,15 @@ export interface operations {
                         audience: {
                             /** @description People the audience selects. */
                             count: number;
+                            /** @description People who can be reached on no channel of the sequence, by reason. */
+                            left_out: {
+                                [key: string]: number;
+                            };
                             missing_variables: {
                                 /** @description People who would be blocked for want of it. */
                                 count: number;
                                 variable: string;
                             }[];
-                            /** @description Of these, not written to because their address is suppressed. */
-                            suppressed: number;
-                            without_email: number;
                         };
                         checks: {
                             detail: string;
@@ -4290,7 +4494,7 @@ export interface operations {
                 limit?: number;
                 /** @description As in GET /contacts. */
                 search?: string;
-                status?: "waiting" | "sending" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed";
+                status?: "waiting" | "sending" | "task" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed" | "left_out";
             };
             header?: never;
             path: {
@@ -4381,6 +4585,11 @@ export interface operations {
                     filter?: components["schemas"]["Filter"];
                     /** Format: uuid */
                     list_id?: string;
+                    /**
+                     * @description Whether people whose sequence is over begin again.
+                     * @default false
+                     */
+                    restart?: boolean;
                 };
             };
         };
@@ -4394,12 +4603,14 @@ export interface operations {
                     "application/json": {
                         added: number;
                         already_in: number;
+                        /** @description People who were not taken in, by reason. */
+                        left_out: {
+                            [key: string]: number;
+                        };
                         /** @description Whether the rest is still being added. */
                         more: boolean;
-                        suppressed: number;
                         /** @description Ids that are no contacts. */
                         unknown: number;
-                        without_email: number;
                     };
                 };
             };
@@ -4521,6 +4732,94 @@ export interface operations {
             };
         };
     };
+    "campaigns.leads.why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                enrollment_id: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Why a person is where they are */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        history: {
+                            /** Format: date-time */
+                            at: string;
+                            detail: {
+                                [key: string]: unknown;
+                            };
+                            /** @enum {string} */
+                            kind: "enrolled" | "step" | "decision";
+                            message_id: string | null;
+                            /** @description The reason as a sentence. */
+                            reason: string | null;
+                            reason_code: string | null;
+                            step_id: string | null;
+                            step_kind: string | null;
+                            until: string | null;
+                            /** @description What was decided or done: sent, branched, deferred, skipped, ended … */
+                            verdict: string;
+                        }[];
+                        lead: components["schemas"]["Enrollment"];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "campaigns.leads.retry_blocked": {
         parameters: {
             query?: never;
@@ -4542,6 +4841,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description Whether the rest follows behind the answer. */
+                        more: boolean;
                         retried: number;
                     };
                 };
@@ -4613,7 +4914,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Campaign"];
+                    "application/json": {
+                        campaign: components["schemas"]["Campaign"];
+                        in_flight: number;
+                    };
                 };
             };
             /** @description Problem */
@@ -4680,6 +4984,8 @@ export interface operations {
                 "application/json": {
                     /** Format: uuid */
                     contact_id?: string;
+                    /** @description Steps that are not saved; one that does not fit its kind yet is left out of the answer. */
+                    steps?: components["schemas"]["__schema0"][];
                 };
             };
         };
@@ -4698,10 +5004,21 @@ export interface operations {
                             id: string;
                         } | null;
                         steps: {
+                            channel: string;
                             faults: string[];
-                            html: string;
+                            /** @description Null on channels of plain text. */
+                            html: string | null;
+                            kind: string;
+                            /** @description Such as the number of SMS segments. */
+                            measure: {
+                                [key: string]: string | number;
+                            };
                             /** @description Variables without a value or fallback: this message would be held back. */
                             missing: string[];
+                            /** @description Where the step stands, as errors name it: `/steps/0/branches/yes/1`. */
+                            pointer: string;
+                            /** @description Null for a step that is not saved yet. */
+                            step_id: string | null;
                             subject: string;
                             text: string;
                         }[];
@@ -4936,13 +5253,16 @@ export interface operations {
                             complained: number;
                             delivered: number;
                             failed: number;
+                            /** @description Null for a step that the present version does not have. */
+                            kind: string | null;
+                            /** @description The step's subject, title or first words. */
+                            label: string;
                             opened: number;
                             position: number;
                             queued: number;
                             replied: number;
                             sent: number;
                             step_id: string | null;
-                            subject: string;
                             unknown: number;
                             unsubscribed: number;
                         }[];
@@ -5028,27 +5348,13 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    steps: {
-                        /** @description Markdown without HTML, with variables such as {{firstName|there}}. */
-                        body: string;
-                        /**
-                         * Format: uuid
-                         * @description Keeps the step's identity, and so its history, when it is moved or rewritten.
-                         */
-                        id?: string;
-                        /**
-                         * @default email
-                         * @enum {string}
-                         */
-                        kind?: "email";
-                        /** @description Empty on a follow-up: it answers the first message in its thread. */
-                        subject?: string;
-                        /**
-                         * @description Hours after the step before; for the first step, after enrollment.
-                         * @default 0
-                         */
-                        wait_hours?: number;
-                    }[];
+                    /**
+                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @default move
+                     * @enum {string}
+                     */
+                    people?: "move" | "stay";
+                    steps: components["schemas"]["__schema0"][];
                 };
             };
         };
@@ -5195,6 +5501,12 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description JSON Schemas of what is configured: `step.<kind>`, and `sender.<channel>` for a sender's profile. */
+                        forms: {
+                            [key: string]: {
+                                [key: string]: unknown;
+                            };
+                        };
                         /** @description Choices by name, e.g. `campaign.status`. A list of a module that is off is missing. */
                         lists: {
                             [key: string]: components["schemas"]["CatalogueEntry"][];
@@ -6301,6 +6613,82 @@ export interface operations {
             };
         };
     };
+    "consents.put": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    channel: string;
+                    contact_ids: string[];
+                    source: string;
+                    /**
+                     * @default granted
+                     * @enum {string}
+                     */
+                    state?: "granted" | "withdrawn";
+                };
+            };
+        };
+        responses: {
+            /** @description Record consent of up to 1,000 contacts for a channel, or its withdrawal */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        changed: number;
+                        /** @description Ids that are no contacts. */
+                        unknown: number;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "contacts.list": {
         parameters: {
             query?: {
@@ -6668,6 +7056,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Contact"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "consents.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A contact's consents, one per channel */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Consent"][];
+                    };
                 };
             };
             /** @description Problem */
@@ -9253,7 +9710,7 @@ export interface operations {
                 direction?: "out" | "in";
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                status?: "queued" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
+                status?: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
             };
             header?: never;
             path?: never;
@@ -10053,6 +10510,7 @@ export interface operations {
     "senders.list": {
         parameters: {
             query?: {
+                channel?: string;
                 connection_id?: string;
                 /** @description The `next_cursor` of the page before. */
                 cursor?: string;
@@ -10067,7 +10525,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Senders, newest first, with today's use of their caps */
+            /** @description Senders, newest first, with the use of their limits */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10133,18 +10591,27 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description In the form of the connection's channel. */
+                    address: string;
                     /** Format: uuid */
                     connection_id: string;
-                    /**
-                     * @description Messages a day, in the sender's own time zone.
-                     * @default 50
-                     */
-                    daily_cap?: number;
-                    /** Format: email */
-                    from_email: string;
                     /** @default  */
-                    from_name?: string;
-                    reply_to?: string | null;
+                    display_name?: string;
+                    /** @description Left out: the channel's own defaults. An empty list: no limits. */
+                    limits?: {
+                        /** @description What is limited, such as `email.send`. */
+                        action: string;
+                        cap: number;
+                        /** @enum {string} */
+                        per: "hour" | "day" | "week";
+                    }[];
+                    /**
+                     * @description What the channel wants besides, such as an e-mail sender's reply_to.
+                     * @default {}
+                     */
+                    profile?: {
+                        [key: string]: unknown;
+                    };
                     /** @default UTC */
                     time_zone?: string;
                 };
@@ -10348,10 +10815,19 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Messages a day, in the sender's own time zone. */
-                    daily_cap?: number;
-                    from_name?: string;
-                    reply_to?: string | null;
+                    display_name?: string;
+                    /** @description Replaces all limits; an empty list: no limits. */
+                    limits?: {
+                        /** @description What is limited, such as `email.send`. */
+                        action: string;
+                        cap: number;
+                        /** @enum {string} */
+                        per: "hour" | "day" | "week";
+                    }[];
+                    /** @description What the channel wants besides, such as an e-mail sender's reply_to. */
+                    profile?: {
+                        [key: string]: unknown;
+                    };
                     /** @enum {string} */
                     status?: "active" | "paused";
                     time_zone?: string;
@@ -10531,7 +11007,7 @@ export interface operations {
     "suppressions.list": {
         parameters: {
             query?: {
-                channel?: "email" | "linkedin" | "sms" | "whatsapp" | "instagram";
+                channel?: string;
                 /** @description The `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
@@ -10612,11 +11088,8 @@ export interface operations {
             content: {
                 "application/json": {
                     address: string;
-                    /**
-                     * @default email
-                     * @enum {string}
-                     */
-                    channel?: "email" | "linkedin" | "sms" | "whatsapp" | "instagram";
+                    /** @default email */
+                    channel?: string;
                     /**
                      * @default manual
                      * @enum {string}
@@ -10755,11 +11228,8 @@ export interface operations {
             content: {
                 "application/json": {
                     addresses: string[];
-                    /**
-                     * @default email
-                     * @enum {string}
-                     */
-                    channel?: "email" | "linkedin" | "sms" | "whatsapp" | "instagram";
+                    /** @default email */
+                    channel?: string;
                     /**
                      * @default manual
                      * @enum {string}
@@ -10867,6 +11337,308 @@ export interface operations {
             };
             /** @description Problem */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks.list": {
+        parameters: {
+            query?: {
+                /** @description A member's user id: their tasks and those of nobody in particular. */
+                assignee_id?: string;
+                campaign_id?: string;
+                contact_id?: string;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                status?: "open" | "done" | "skipped" | "cancelled";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Tasks, the most urgent first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Task"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A task */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks.update": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description A member's user id. */
+                    assignee_id?: string | null;
+                    due_at?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Give a task to somebody, or move its due date */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks.finish": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description One of the task's outcomes, or `skipped`.
+                     * @default done
+                     */
+                    outcome?: string;
+                    /**
+                     * @description What happened, for the record.
+                     * @default
+                     */
+                    result?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Say what came of a task */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11161,11 +11933,14 @@ export interface operations {
     "threads.list": {
         parameters: {
             query?: {
+                channel?: string;
                 /** @description The `next_cursor` of the page before. */
                 cursor?: string;
+                /** @description Whether conversations in which only machines answered are listed. */
                 include_auto_replies?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
+                status?: "open" | "closed";
             };
             header?: never;
             path?: never;
@@ -11173,7 +11948,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Conversations somebody answered, newest answer first */
+            /** @description Conversations, newest message first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11247,6 +12022,10 @@ export interface operations {
                         /** Format: uuid */
                         id: string;
                         messages: {
+                            /** @description What is done on the channel, such as `email.send`. */
+                            action: string;
+                            /** @enum {string} */
+                            approval: "not_required" | "pending" | "approved" | "rejected";
                             attempts: number;
                             body_text: string;
                             bounced_at: string | null;
@@ -11271,7 +12050,9 @@ export interface operations {
                             due_at: string | null;
                             enrollment_id: string | null;
                             error: string | null;
-                            from_email: string;
+                            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+                            error_code: string | null;
+                            from_address: string;
                             from_name: string;
                             /** Format: uuid */
                             id: string;
@@ -11283,14 +12064,99 @@ export interface operations {
                             /** @description The first 200 characters of the text. */
                             snippet: string;
                             /** @enum {string} */
-                            status: "queued" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
-                            step: number | null;
+                            status: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
+                            step_id: string | null;
                             subject: string;
                             /** Format: uuid */
                             thread_id: string;
-                            to_email: string;
+                            to_address: string;
                             unsubscribed_at: string | null;
                         }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "threads.update": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description A member's user id. */
+                    assignee_id?: string | null;
+                    /** @enum {string} */
+                    status?: "open" | "closed";
+                };
+            };
+        };
+        responses: {
+            /** @description Close or reopen a conversation, or give it to somebody */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        assignee_id: string | null;
+                        /** Format: uuid */
+                        id: string;
+                        /** @enum {string} */
+                        status: "open" | "closed";
                     };
                 };
             };

@@ -83,12 +83,15 @@ export type ProviderField = Schemas["ProviderField"];
 export type Provider = Schemas["Provider"];
 export type Connection = Schemas["Connection"];
 export type Sender = Schemas["Sender"];
+export type Consent = Schemas["Consent"];
 export type Suppression = Schemas["Suppression"];
 
 export type Step = Schemas["CampaignStep"];
 export type Campaign = Schemas["Campaign"];
 export type CampaignStats = Answer<Operation<"/campaigns/{id}/stats", "get">>;
 export type CampaignCheck = Answer<Operation<"/campaigns/{id}/check", "get">>;
+export type Task = Schemas["Task"];
+export type Why = Answer<Operation<"/campaigns/{id}/leads/{enrollment_id}/why", "get">>;
 export type Enrollment = Schemas["Enrollment"];
 
 export type Message = Schemas["Message"];

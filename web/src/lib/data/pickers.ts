@@ -59,23 +59,23 @@ export const tags: PickerSource = {
   none: "No tag is in use yet.",
 };
 
-const ofSender = (s: Sender): Option => ({
-  value: s.id,
-  label: s.from_name ? `${s.from_name} <${s.from_email}>` : s.from_email,
-});
-export const senders: PickerSource = {
-  search: (search) => found(read("/senders", { query: { search, limit: MOST } }), ofSender),
+/** How a sender is called: its name and its address. */
+export const senderName = (s: Pick<Sender, "display_name" | "address">): string =>
+  s.display_name ? `${s.display_name} <${s.address}>` : s.address;
+const ofSender = (s: Sender): Option => ({ value: s.id, label: senderName(s) });
+/** Senders of a channel. */
+export const senders = (channel: string): PickerSource => ({
+  search: (search) => found(read("/senders", { query: { search, channel, limit: MOST } }), ofSender),
   one: (id) => chosen(read("/senders/{id}", { path: { id } }), ofSender),
-  none: "There is no sender yet.",
-};
+  none: "There is no sender for this channel yet.",
+});
 
 const ofConnection = (c: Connection): Option => ({ value: c.id, label: c.name, hint: c.provider });
-/** Connections that speak a channel. */
-export const connections = (channel: string): PickerSource => ({
-  search: (search) => found(read("/connections", { query: { search, channel, limit: MOST } }), ofConnection),
+export const connections: PickerSource = {
+  search: (search) => found(read("/connections", { query: { search, limit: MOST } }), ofConnection),
   one: (id) => chosen(read("/connections/{id}", { path: { id } }), ofConnection),
   none: "Nothing is connected yet.",
-});
+};
 
 const ofCampaign = (c: Campaign): Option => ({ value: c.id, label: c.name });
 export const campaigns: PickerSource = {

@@ -8,10 +8,10 @@ import type { PathsWith } from "../api.ts";
 /** Tables whose changes the database announces on the team's topic. */
 export const ANNOUNCED = [
   "alerts",
-  "campaign_steps",
   "campaigns",
   "companies",
   "connections",
+  "consents",
   "contacts",
   "custom_fields",
   "enrollments",
@@ -23,6 +23,8 @@ export const ANNOUNCED = [
   "segments",
   "senders",
   "suppressions",
+  "tasks",
+  "threads",
 ] as const;
 /** Tables that change without an announcement: asked again after a change made here. */
 export const SILENT = ["api_keys", "audit_log", "dead_letters", "list_contacts", "members", "tenants"] as const;
@@ -40,14 +42,15 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/alerts": { tables: ["alerts"] },
   "/api-keys": { tables: ["api_keys"] },
   "/audit-log": { tables: ["audit_log"] },
-  "/campaigns": { tables: ["campaigns", "campaign_steps", "enrollments", "messages", "message_events"], every: 2000 },
-  "/campaigns/{id}": { tables: ["campaigns", "campaign_steps", "senders", "connections"] },
+  "/campaigns": { tables: ["campaigns", "enrollments", "messages", "message_events"], every: 2000 },
+  "/campaigns/{id}": { tables: ["campaigns", "senders", "connections", "enrollments"], every: 1500 },
   "/campaigns/{id}/check": {
-    tables: ["campaigns", "campaign_steps", "contacts", "list_contacts", "senders", "connections", "suppressions"],
+    tables: ["campaigns", "contacts", "list_contacts", "senders", "connections", "suppressions", "consents"],
     every: 3000,
   },
   "/campaigns/{id}/leads": { tables: ["enrollments", "message_events", "messages"], every: 1500 },
-  "/campaigns/{id}/preview": { tables: ["campaigns", "campaign_steps", "contacts", "senders"], every: 3000 },
+  "/campaigns/{id}/leads/{enrollment_id}/why": { tables: ["enrollments", "messages", "tasks"], every: 1500 },
+  "/campaigns/{id}/preview": { tables: ["campaigns", "contacts", "senders"], every: 3000 },
   "/campaigns/{id}/stats": { tables: ["campaigns", "messages", "message_events", "enrollments"], every: 1500 },
   "/companies": { tables: ["companies", "contacts"], every: 2000 },
   "/companies/{id}": { tables: ["companies"] },
@@ -56,10 +59,11 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/contacts": { tables: ["contacts", "list_contacts"] },
   "/contacts/count": { tables: ["contacts", "list_contacts"], every: 3000 },
   "/contacts/{id}": { tables: ["contacts"] },
+  "/contacts/{id}/consents": { tables: ["consents"] },
   "/contacts/{id}/interactions": { tables: ["messages", "message_events"] },
   "/custom-fields": { tables: ["custom_fields"] },
   "/dashboard": {
-    tables: ["messages", "message_events", "campaigns", "contacts", "connections", "alerts"],
+    tables: ["messages", "message_events", "campaigns", "contacts", "connections", "alerts", "tasks"],
     every: 1500,
   },
   "/dead-letters": { tables: ["dead_letters"] },
@@ -79,8 +83,10 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/senders/{id}": { tables: ["senders"] },
   "/suppressions": { tables: ["suppressions"] },
   "/tags": { tables: ["contacts"], every: 5000 },
+  "/tasks": { tables: ["tasks"] },
+  "/tasks/{id}": { tables: ["tasks"] },
   "/tenant": { tables: ["tenants"] },
-  "/threads": { tables: ["messages"] },
+  "/threads": { tables: ["threads", "messages"] },
   "/threads/{id}": { tables: ["messages", "message_events"] },
 };
 

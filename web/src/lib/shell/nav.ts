@@ -4,6 +4,7 @@ import Circle from "@lucide/svelte/icons/circle";
 import Gauge from "@lucide/svelte/icons/gauge";
 import Inbox from "@lucide/svelte/icons/inbox";
 import Layers from "@lucide/svelte/icons/layers";
+import ListChecks from "@lucide/svelte/icons/list-checks";
 import ListFilter from "@lucide/svelte/icons/list-filter";
 import Send from "@lucide/svelte/icons/send";
 import Settings from "@lucide/svelte/icons/settings";
@@ -21,6 +22,7 @@ const icons: Record<string, Icon> = {
   gauge: Gauge,
   inbox: Inbox,
   layers: Layers,
+  "list-checks": ListChecks,
   "list-filter": ListFilter,
   send: Send,
   settings: Settings,

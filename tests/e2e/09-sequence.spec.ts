@@ -1,0 +1,143 @@
+import { addContacts, connectSandbox, expect, pick, test, toast } from "./support.ts";
+
+/** A sequence with branches: written by keyboard, followed by two people, answered for by a person, and changed while it runs. */
+test("e-mail, wait, condition and task: everybody goes their way and the console says why", async ({
+  page,
+  account,
+  watch,
+}) => {
+  test.setTimeout(180_000);
+  const list = await account.api("POST", "/lists", { name: "Two leads" });
+  await addContacts(account, [
+    { email: "open+olga@example.com", first_name: "Olga", last_name: "Open", lists: [list.id] },
+    { email: "silent+ned@example.com", first_name: "Ned", last_name: "Quiet", lists: [list.id] },
+  ]);
+  await connectSandbox(account);
+  const campaign = await account.api("POST", "/campaigns", { name: "Branches", list_id: list.id });
+  const step = (name: string) => page.getByRole("region", { name, exact: true });
+  const add = async (where: string, kind: string) => {
+    await page.getByRole("button", { name: `Add a step to ${where}`, exact: true }).press("Enter");
+    await page.getByRole("menuitem", { name: kind, exact: true }).press("Enter");
+  };
+
+  await test.step("the tree, without a mouse", async () => {
+    await page.goto(`/campaigns/${campaign.id}/edit`);
+    await add("the sequence", "E-mail");
+    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "sam", "Sam <sam@outreach.example>");
+    await step("Step 1: E-mail").getByLabel("Subject").fill("Hello {{firstName}}");
+    await page.getByLabel("Message of step 1").fill("How are you?");
+    await add("the sequence", "Condition");
+    await expect(step("Step 2: Condition").getByLabel("Rule 1 of step 2", { exact: true })).toHaveValue("opened");
+    await add("Yes, after step 2", "Manual task");
+    await page.getByLabel("Possible outcomes").fill("Reached, no answer");
+    await add("No, after step 2", "End");
+    await step("Step 4: End").getByLabel("Goal").fill("Stayed quiet");
+    // Between two steps.
+    await page.getByRole("button", { name: "Insert a step before step 2" }).press("Enter");
+    await page.getByRole("menuitem", { name: "Wait", exact: true }).press("Enter");
+    await page.getByLabel("Unit of the wait of step 2").selectOption("hours");
+    await page.getByLabel("How long step 2 waits").fill("0.008");
+    await expect(step("Step 4: Manual task")).toBeVisible();
+  });
+
+  await test.step("steps move and vanish by keyboard, in a branch too", async () => {
+    await add("No, after step 3", "SMS");
+    await page.getByLabel("Message of step 6").fill(`Hi {{firstName|there}}${" and more".repeat(20)}`);
+    // Counted by the server while it is written, before anything is saved.
+    await expect(step("Step 6: SMS")).toContainText(/2 segments/);
+    await expect(page.getByRole("combobox", { name: "From, SMS" })).toBeVisible();
+    await page.getByRole("button", { name: "Move step 6 up" }).press("Enter");
+    await expect(step("Step 5: SMS")).toBeVisible();
+    await expect(page.getByRole("button", { name: "Move step 5 down" })).toBeFocused();
+    await page.keyboard.press("Alt+ArrowDown");
+    await expect(step("Step 6: SMS")).toBeVisible();
+    await page.getByRole("button", { name: "Remove step 6" }).press("Enter");
+    await expect(step("Step 6: SMS")).toHaveCount(0);
+    await expect(step("Step 5: End")).toBeFocused();
+  });
+
+  await test.step("a fault stands at its step", async () => {
+    watch.allowed.push(/status of 422/);
+    await page.keyboard.press("Control+s");
+    await expect(step("Step 4: Manual task").getByText("must not be empty")).toBeVisible();
+    await expect(step("Step 4: Manual task")).toBeFocused();
+    await step("Step 4: Manual task").getByLabel("What to do").fill("Call them");
+    await page.keyboard.press("Control+s");
+    await expect(page.getByText("Saved", { exact: true })).toBeVisible();
+    await page.reload();
+    await expect(step("Step 4: Manual task").getByLabel("Possible outcomes")).toHaveValue("reached, no_answer");
+    const stored = await account.api("GET", `/campaigns/${campaign.id}`);
+    expect(stored.steps.map((s: { kind: string }) => s.kind)).toEqual(["email", "wait", "condition"]);
+    expect(stored.steps[2].branches.yes[0]).toMatchObject({ kind: "task", title: "Call them" });
+  });
+
+  await test.step("it is launched; who opened comes to the task, which waits on the dashboard", async () => {
+    await page.getByRole("button", { name: "Check and launch" }).click();
+    await page.getByRole("button", { name: "Launch", exact: true }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Launch" }).click();
+    await expect(page.getByRole("button", { name: "Pause" })).toBeVisible();
+    await page.getByRole("link", { name: "Tasks", exact: true }).click();
+    await expect(page.getByRole("button", { name: "Call them" })).toBeVisible({ timeout: 90_000 });
+    await page.getByRole("link", { name: "Dashboard" }).click();
+    await page.getByRole("link", { name: /1 task waits for somebody/ }).click();
+    await expect(page.getByRole("row", { name: /Call them/ })).toContainText("Olga Open");
+  });
+
+  await test.step("the steps change while somebody is on the way: they go on in the new version", async () => {
+    await page.goto(`/campaigns/${campaign.id}/edit`);
+    await step("Step 4: Manual task").getByLabel("Note").fill("Ask about the budget.");
+    await page.keyboard.press("Control+s");
+    const dialog = page.getByRole("dialog", { name: "What about the people on the way?" });
+    await expect(dialog.getByRole("radio", { name: /go on in the new version/ })).toBeChecked();
+    await dialog.getByRole("button", { name: "Save the new version" }).click();
+    await expect(page.getByText(/has started with version 2/)).toBeVisible();
+    await expect(page.getByText(/People are being taken in or moved/)).toHaveCount(0, { timeout: 30_000 });
+  });
+
+  await test.step("the task is finished with an outcome and a note, from the keyboard", async () => {
+    await page.goto("/tasks");
+    await page.getByRole("button", { name: "Call them" }).press("Enter");
+    const panel = page.getByRole("dialog", { name: "Call them" });
+    await panel.getByLabel("What happened").fill("Wants to see a demo.");
+    await panel.getByRole("button", { name: "Reached" }).press("Enter");
+    await expect(toast(page, "Task done: the sequence goes on")).toBeVisible();
+    await expect(page.getByRole("heading", { name: "No tasks wait" })).toBeVisible();
+    await page.getByLabel("Status", { exact: true }).selectOption("done");
+    await expect(page.getByRole("row", { name: /Call them/ })).toContainText("Reached: Wants to see a demo.");
+  });
+
+  await test.step("why each is where they are", async () => {
+    await page.goto(`/campaigns/${campaign.id}?tab=people`);
+    await page.getByRole("button", { name: "Why Olga Open is here" }).click();
+    const olga = page.getByRole("dialog", { name: "Why Olga Open is here" });
+    const told = olga.getByRole("listitem");
+    await expect(told.filter({ hasText: "E-mail" }).first()).toContainText("Sent");
+    await expect(told.filter({ hasText: "Condition" }).first()).toContainText("Yes");
+    await expect(told.filter({ hasText: "Manual task" }).last()).toContainText("Reached");
+    await expect(olga.getByRole("region", { name: "Now" })).toContainText("Finished");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Why Ned Quiet is here" }).click();
+    const ned = page.getByRole("dialog", { name: "Why Ned Quiet is here" }).getByRole("listitem");
+    await expect(ned.filter({ hasText: "Condition" }).first()).toContainText("No");
+    await expect(ned.filter({ hasText: "End" }).first()).toContainText("Goal");
+  });
+});
+
+test("consent is recorded and withdrawn with where it comes from", async ({ page, account }) => {
+  const [id] = await addContacts(account, [{ email: "anna@example.com", first_name: "Anna", phone: "+4915112345678" }]);
+  await page.goto(`/contacts/${id}`);
+  const consent = page.getByRole("region", { name: "Consent" });
+  await consent.getByRole("button", { name: "Grant consent for SMS" }).click();
+  const dialog = page.getByRole("dialog", { name: "Record consent for SMS" });
+  await expect(dialog.getByRole("button", { name: "Record" })).toBeDisabled();
+  await dialog.getByLabel("Where it comes from").fill("Form on the website");
+  await dialog.getByRole("button", { name: "Record" }).click();
+  await expect(consent.getByRole("listitem").filter({ hasText: "SMS" })).toContainText(/Granted.*Form on the website/);
+  await consent.getByRole("button", { name: "Withdraw consent for SMS" }).click();
+  await page.getByLabel("Where it comes from").fill("On the phone");
+  await page.getByRole("dialog").getByRole("button", { name: "Withdraw" }).click();
+  await expect(consent.getByRole("listitem").filter({ hasText: "SMS" })).toContainText(/Withdrawn.*On the phone/);
+  expect((await account.api("GET", `/contacts/${id}/consents`)).data).toMatchObject([
+    { channel: "sms", state: "withdrawn", source: "On the phone" },
+  ]);
+});
