@@ -14,6 +14,7 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...sending,
+  ...sequences,
   ...operations,
   ...channels,
   ...people,
