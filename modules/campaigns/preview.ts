@@ -108,7 +108,8 @@ export const previewCampaign = defineOperation({
         showMissing: true,
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
-      const draft = rendered.draft as { html?: string };
+      // A channel of plain text drafts nothing besides.
+      const draft = rendered.draft as { html?: string } | null | undefined;
       return [
         {
           step_id: step_id ?? null,
@@ -116,7 +117,7 @@ export const previewCampaign = defineOperation({
           kind,
           channel: channel.id,
           subject: rendered.subject,
-          html: draft.html ?? null,
+          html: draft?.html ?? null,
           text: rendered.text,
           measure: channel.measure(rendered as never),
           missing: rendered.missing,
