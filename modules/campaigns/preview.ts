@@ -109,7 +109,8 @@ export const previewCampaign = defineOperation({
         showMissing: true,
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
-      const draft = rendered.draft as { html?: string } | null;
+      // A channel of plain text drafts nothing besides.
+      const draft = rendered.draft as { html?: string } | null | undefined;
       return [
         {
           step_id: step_id ?? null,

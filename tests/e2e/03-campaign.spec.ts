@@ -49,7 +49,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("navigation", { name: "Providers" }).getByRole("link", { name: "Senders" }).click();
     await page.getByRole("button", { name: "New sender" }).click();
     const dialog = page.getByRole("dialog", { name: "New sender" });
-    await dialog.getByLabel("Address").fill("sam@outreach.example");
+    await dialog.getByLabel("Address", { exact: true }).fill("sam@outreach.example");
     await dialog.getByLabel("Name people see").fill("Sam");
     await dialog.getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Pause sam@outreach.example" }).click();

@@ -1,21 +1,21 @@
 import { expect, test } from "vitest";
 import type { Step } from "../api/types.ts";
-import { catalogueOf } from "../catalogue.ts";
+import type { Catalogue } from "../catalogue.ts";
 import { adoptIds, flat, newStep, outline, summaryOf, toDrafts, toWritten, waysOf } from "./sequence.ts";
 import { waitText } from "./wait.ts";
 
-const catalogue = catalogueOf(() => ({
+const email = {
+  type: "object",
+  properties: { subject: { type: "string", default: "" }, body: { type: "string" } },
+  required: ["body"],
+};
+const catalogue: Catalogue = {
   pages: [],
-  permissions: [],
-  lists: { "condition.rule": [{ value: "opened", label: "Opened a message" }] },
-  forms: {
-    "step.email": {
-      type: "object",
-      properties: { subject: { type: "string", default: "" }, body: { type: "string" } },
-      required: ["body"],
-    },
-  },
-}));
+  list: () => [],
+  options: () => [],
+  form: (name) => (name === "step.email" ? email : undefined),
+  entry: (_, value) => ({ value, label: value === "opened" ? "Opened a message" : value }),
+};
 const stored = [
   { id: "a", kind: "email", position: 1, subject: "Hi", body: "Hello" },
   {
