@@ -369,9 +369,14 @@ it(
   async () => {
     const given = process.env.SEQUENCE_SEED;
     const begin = Date.now();
-    let seed = given ? Number(given) : Math.floor(Math.random() * 2 ** 31);
+    // The first is always the same, and meets a stop in its second round; the others are new each time.
+    let seed = given ? Number(given) : 7;
     const total = { accepted: 0, stopped: 0 };
-    for (let n = 0; n === 0 || (!given && Date.now() - begin < BUDGET_MS); n++, seed++) {
+    for (
+      let n = 0;
+      n === 0 || (!given && Date.now() - begin < BUDGET_MS);
+      n++, seed = Math.floor(Math.random() * 2 ** 31)
+    ) {
       const [people, rounds] = [4 + (seed % 5), 18];
       try {
         const { accepted, stopped } = await scenario(seed, people, rounds);
