@@ -47,6 +47,14 @@ export const sequences = of("sending", [
     name: "ends the sequence; the message then comes back as ${outcome}, and nothing more leaves",
   },
   {
+    promise: "Nobody who answered gets another message, whatever happens at the same time",
+    file: "modules/campaigns/sql/guards.sql",
+    find: "    and (by.them\n",
+    replace: "    and (false and by.them\n",
+    test: "modules/campaigns/plan/property.test.ts",
+    name: "whatever happens on the way: no step twice, nothing after a stop, and everybody ends or waits for a reason",
+  },
+  {
     promise: "Who is stopped by a colleague's answer is told so",
     file: "modules/campaigns/sql/guards.sql",
     find: "case when by.them then 'replied' else 'colleague_replied' end",
