@@ -5,7 +5,7 @@ const SENDING = "modules/campaigns/sequence/what-if-sending.test.ts";
 const TIME = "modules/campaigns/sequence/what-if-time.test.ts";
 
 /** What keeps people from being moved, written to or left standing by what belongs to another run, step, version or campaign. */
-export const sequences = of("sending", [
+export const whatIfs = of("sending", [
   {
     promise: "A message of an earlier run does not leave in a later one",
     file: "modules/campaigns/sql/guards.sql",
