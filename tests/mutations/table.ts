@@ -13,7 +13,7 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...sending,
-  ...sequences,
   ...operations,
   ...channels,
+  ...whatIfs,
 ];
