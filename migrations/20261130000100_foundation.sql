@@ -228,18 +228,20 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.purge_dead_letters(uuid[]) to overture_user, overture_worker;
 
--- object function kernel.decide(jsonb) sha256:71da6c02f6a201a6
--- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and approval.
--- items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
+-- object function kernel.decide(jsonb) sha256:17750d8eace8937f
+-- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and
+-- approval. items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
 create or replace function kernel.decide(items jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
   with ids as (
     -- In the order of the items: decisions of one moment are told in the order in which they were made.
-    select u.id, pg_catalog.row_number() over (order by u.id) as n from (select kernel.uuid7() as id from pg_catalog.jsonb_array_elements(items)) u
+    select u.id, pg_catalog.row_number() over (order by u.id) as n from (select kernel.uuid7() as id
+      from pg_catalog.jsonb_array_elements(items)) u
   ), written as (
     insert into public.decisions (tenant_id, id, subject_id, source, verdict, reason, until, detail)
     select kernel.tenant(), i.id, d.subject_id, d.source, d.verdict, d.reason, d.until, coalesce(d.detail, '{}')
-    from rows from (pg_catalog.jsonb_to_recordset(items) as (subject_id uuid, source text, verdict text, reason text, until timestamptz, detail jsonb))
+    from rows from (pg_catalog.jsonb_to_recordset(items) as (subject_id uuid, source text, verdict text, reason text, until timestamptz,
+      detail jsonb))
       with ordinality as d(subject_id, source, verdict, reason, until, detail, n)
     join ids i on i.n = d.n
     where kernel.tenant() is not null
@@ -300,11 +302,11 @@ begin
 end $$;
 grant execute on function kernel.emit(text, jsonb, uuid) to overture_user, overture_worker;
 
--- object function kernel.compose_guards(text[]) sha256:7cfab81e6d64eb79
+-- object function kernel.compose_guards(text[]) sha256:595c292e302a2448
 -- Guards are functions private.guard_<rule>(m public.messages) of the modules; see modules/messaging/sql/guards.sql.
 
--- Writes private.guards(m), the union of the named guards. Run at every start with those of the modules that are on; a migration runs it with
--- all there are, so that a database nobody has started yet is guarded too. Changes the function only where it differs.
+-- Writes private.guards(m), the union of the named guards. Run at every start with those of the modules that are on; a migration runs it
+-- with all there are, so that a database nobody has started yet is guarded too. Changes the function only where it differs.
 create or replace function kernel.compose_guards(names text[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -312,11 +314,12 @@ declare
     select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
     from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
 begin
-  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
+  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct
+    from body then
     return;
   end if;
-  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
-    'language sql stable as %L', body);
+  execute pg_catalog.format('create or replace function private.guards(m public.messages) '
+    'returns table (verdict text, reason text, until timestamptz) language sql stable as %L', body);
   grant execute on function private.guards(public.messages) to overture_user, overture_worker;
 end $$;
 
@@ -346,8 +349,9 @@ begin
 end $$;
 grant execute on function kernel.idempotency_begin(text, text) to overture_user, overture_worker;
 
--- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:4cbaa08ae5302f65
-create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb) returns void
+-- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:7584bfc648c0a921
+create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int,
+  response jsonb) returns void
 language sql volatile security definer set search_path = '' as $$
   insert into kernel.idempotency as i (scope, key, operation, request_hash, status, response)
   values (scope, key, operation, request_hash, status, response)
@@ -561,7 +565,7 @@ begin
 end $$;
 grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
--- object function kernel.settle(text,jsonb) sha256:76241537e1b742c7
+-- object function kernel.settle(text,jsonb) sha256:f0e1117808ca9593
 -- Settles a batch in one statement.
 -- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
 -- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
@@ -577,7 +581,8 @@ begin
   end if;
   -- Nearly always everything went well, and planning the long statement would cost as much as running it.
   if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
-    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
+    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) '
+      'where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
       using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n),
             array(select (e ->> 'read_ct')::int from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n);
     get diagnostics settled = row_count;
@@ -604,7 +609,8 @@ begin
     $q$, 'q_' || queue, queue) into settled using outcomes;
   end if;
   if settled <> wanted then
-    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted, queue using errcode = 'OV001';
+    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted,
+      queue using errcode = 'OV001';
   end if;
 end $$;
 grant execute on function kernel.settle(text, jsonb) to overture_worker;

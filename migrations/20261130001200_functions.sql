@@ -206,7 +206,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;
 
--- object function private.keep_addresses() sha256:e8f64b3af87c6e8a
+-- object function private.keep_addresses() sha256:4bed4d96ef1aede0
 -- Addresses of people, one row each: kept from the contact's own fields, which hold the primary one of each channel.
 
 -- After contacts came or changed: their primary addresses are those of their fields. A former one stays, so that an answer from it still
@@ -217,14 +217,16 @@ begin
   if tg_op = 'UPDATE' then
     -- Most updates (a moment of contact, a status) touch no address.
     if not exists (select from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
-      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number, w.linkedin_url)) then
+      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number,
+        w.linkedin_url)) then
       return null;
     end if;
     update public.contact_addresses a set is_primary = false
     from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
     cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),
       ('linkedin', c.linkedin_url, w.linkedin_url)) as v (channel, address, before)
-    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel and a.is_primary
+    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel
+      and a.is_primary
       and a.address is distinct from v.address;
     insert into public.contact_addresses as a (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
@@ -237,14 +239,15 @@ begin
     insert into public.contact_addresses (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
     from came c
-    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin', c.linkedin_url)) as v (channel, address)
+    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin',
+      c.linkedin_url)) as v (channel, address)
     where v.address is not null
     on conflict (tenant_id, contact_id, channel, address) do nothing;
   end if;
   return null;
 end $$;
 
--- object function private.mark_addresses(text,text[],text,text) sha256:4da64b8ec378240c
+-- object function private.mark_addresses(text,text[],text,text) sha256:f9670ff630d19213
 -- Marks addresses as dead or as proved, by what providers say of them. A person whose last address died is bounced.
 create or replace function private.mark_addresses(on_channel text, addresses text[], new_state text, why text) returns void
 language sql volatile set search_path = '' as $$
@@ -257,7 +260,8 @@ language sql volatile set search_path = '' as $$
   select private.set_contact_status(array(
     select m.contact_id from marked m
     where not exists (select from public.contact_addresses o
-      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')
+      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary
+        and o.state <> 'invalid')), 'bounced')
   where new_state = 'invalid'
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
@@ -482,17 +486,18 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:6a5b51a5d00104b6
+-- object function private.note_messages(jsonb) sha256:b147434ce2ec51b7
 -- The timeline and status of people, from what the other modules tell.
 
--- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
--- it: email_sent. Told twice, it stands there once.
+-- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
+-- before it: email_sent. Told twice, it stands there once.
 create or replace function private.note_messages(entries jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
     coalesce(e.content, ''), 'messages', e.message_id, e.at
-  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text,
+    direction text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
@@ -519,7 +524,7 @@ language sql volatile set search_path = '' as $$
     and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end
 $$;
 
--- object function private.mark_suppressed(text,text[]) sha256:2e7a59c9f4229b72
+-- object function private.mark_suppressed(text,text[]) sha256:dc528f7eca1657ca
 -- People whose primary address was suppressed and who have no other address that can be written to.
 create or replace function private.mark_suppressed(on_channel text, addresses text[]) returns void
 language sql volatile set search_path = '' as $$
@@ -527,7 +532,8 @@ language sql volatile set search_path = '' as $$
     select a.contact_id from public.contact_addresses a
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.is_primary
       and not exists (select from public.contact_addresses o
-        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary and o.state <> 'invalid')), 'suppressed')
+        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary
+          and o.state <> 'invalid')), 'suppressed')
 $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;
@@ -552,20 +558,22 @@ language sql stable as $$
   where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
 $$;
 
--- object function private.suppress(text,text[],text,text) sha256:9baf835fa60022b6
+-- object function private.suppress(text,text[],text,text) sha256:6c0c531a17e32967
 -- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
 -- follows from it then happens again where it was missed.
 create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   insert into public.suppressions (tenant_id, channel, address, reason, detail)
-  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x
+    where x <> '') d order by a
   on conflict (tenant_id, channel, address) do nothing;
-  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a,
+    'reason', why, 'note', note)))
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
--- object function private.set_consent(text,uuid[],text,text) sha256:39d18835eedb706a
+-- object function private.set_consent(text,uuid[],text,text) sha256:2dc8898efe5787fd
 -- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
 create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -574,7 +582,8 @@ declare
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
+      where x is not null) d order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
@@ -596,26 +605,29 @@ begin
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
 end $$;
 
--- object function private.opt_in(text,uuid[],text[],text) sha256:02d5d2069e8293f1
+-- object function private.opt_in(text,uuid[],text[],text) sha256:1d32e0591e5c5604
 -- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
 -- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   delete from public.suppressions x
-  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses)
+    and x.reason in ('unsubscribe', 'complaint');
   perform private.set_consent(on_channel, people || array(
     select a.contact_id from public.contact_addresses a
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'granted', note);
 end $$;
-grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
-  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
+  text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
+    text)
   to overture_user, overture_worker;
 
--- object function private.note_health(jsonb) sha256:bd5d3460ebffa05b
--- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and
--- so does one that refuses everything: going on would spend the whole audience on one wrong setting.
--- told: [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
+-- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
+-- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
+-- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
+-- [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
 create or replace function private.note_health(told jsonb) returns void
 language sql volatile security definer set search_path = '' as $$
   update public.connections c set
@@ -623,7 +635,8 @@ language sql volatile security definer set search_path = '' as $$
     consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
     consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
     last_success_at = case when g.ok > 0 then (select kernel.now()) else c.last_success_at end,
-    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
+    last_error = coalesce(g.error, c.last_error),
+      last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
     status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
     circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
   from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
@@ -631,8 +644,9 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
 
--- object function private.wake_rotation() sha256:3836311513e0e474
--- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does not.
+-- object function private.wake_rotation() sha256:4fc095b4f24697cd
+-- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does
+-- not.
 create or replace function private.wake_rotation() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
@@ -699,17 +713,18 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:8954b3919da2ea8e
--- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
--- the places under the limits, writes the attempts and sets the lease before the provider is called.
--- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
+-- object function private.claim_messages(int4,int4,uuid) sha256:460652e4833f745c
+-- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
+-- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
+-- while planning, for the reason given in docs/concepts/tenancy.md.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
     select s.id, s.time_zone from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
-      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection and c.status = 'active'
+      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
+        and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
   ), candidates as (
     -- The first due ones of each sender. More than wanted, because other workers may hold some.
@@ -732,7 +747,8 @@ language sql volatile set search_path = '' as $$
     select l.id, l.sender_id, l.action, l.due_at from locked l
     where not exists (select from private.guards(row(l.*)::public.messages))
   ), wanted as (
-    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from free l
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth
+      from free l
   ), asked as materialized (
     select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       -- Null where the period has no limit, which least() passes over.
@@ -746,7 +762,8 @@ language sql volatile set search_path = '' as $$
   ), reserved as (
     -- One row per sender and action: concurrent claims queue up on it, and each sees what the one before took. A window that is over
     -- begins again at zero.
-    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved, granted)
+    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved,
+      granted)
     select kernel.tenant(), a.sender_id, a.action, a.hour, g.n, a.day, g.n, pg_catalog.date_trunc('week', a.day)::date, g.n, g.n
     from asked a cross join lateral (select least(a.n, a.per_hour, a.per_day, a.per_week) as n) g
     order by a.sender_id, a.action
@@ -755,7 +772,8 @@ language sql volatile set search_path = '' as $$
       select excluded.hour, b.hour + g.n, excluded.day, b.day + g.n, excluded.week, b.week + g.n, g.n
       from asked a
       cross join lateral (select case when u.hour = excluded.hour then u.hour_reserved else 0 end as hour,
-        case when u.day = excluded.day then u.day_reserved else 0 end as day, case when u.week = excluded.week then u.week_reserved else 0 end as week) b
+        case when u.day = excluded.day then u.day_reserved else 0 end as day,
+          case when u.week = excluded.week then u.week_reserved else 0 end as week) b
       cross join lateral (select greatest(0, least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)) as n) g
       where a.sender_id = u.sender_id and a.action = u.action)
     returning u.sender_id, u.action, u.granted as n
@@ -881,7 +899,7 @@ begin
   group by c.metric, c.scope_id, c.bucket;
 end $$;
 
--- object function private.match_events(uuid,jsonb) sha256:f714d4e143dd5d06
+-- object function private.match_events(uuid,jsonb) sha256:dd0ff7a6ce417e3f
 -- Events: what providers and recipients report about messages, stored once each and marked on the message.
 -- events: [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
 
@@ -891,7 +909,8 @@ language sql volatile set search_path = '' as $$
   -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
   select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, e.recipient, e.at, e.bounce,
     coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
-  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text,
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text,
+    recipient text,
     at timestamptz, bounce text, is_bot boolean, detail jsonb)
   -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
   left join lateral (select m.id from public.messages m
@@ -902,13 +921,14 @@ language sql volatile set search_path = '' as $$
       and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
 $$;
 
--- object function private.add_events(private.incoming[]) sha256:0402e1cf5e684e7e
+-- object function private.add_events(private.incoming[]) sha256:09d8cb2f39b9f037
 -- Stores the events that are new and returns these, marked fresh, with the others as they were.
 create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
 language sql volatile set search_path = '' as $$
   with added as (
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
-    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month',
+      i.at at time zone 'UTC')::date,
       (select kernel.now()), i.is_bot, i.detail
     from pg_catalog.unnest(rows) i where i.target is not null
       -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
@@ -916,18 +936,20 @@ language sql volatile set search_path = '' as $$
     order by i.event_key
     on conflict (tenant_id, event_key, month) do nothing returning event_key
   )
-  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
+    i.is_bot, i.detail, i.target,
     a.event_key is not null)::private.incoming), '{}')
   from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
 $$;
 
--- object function private.mark_messages(private.incoming[]) sha256:e6d8e54c4eb32df4
+-- object function private.mark_messages(private.incoming[]) sha256:ed2584de41355101
 -- The first moment of each kind, on the message itself.
 create or replace function private.mark_messages(rows private.incoming[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
     updated_at = (select kernel.now()),
-    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at,
+      i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
     error = coalesce(i.error, m.error)
@@ -944,11 +966,12 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and m.id = i.target;
 
   update public.email_details d set provider_rfc_id = i.rfc_message_id
-  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh and x.rfc_message_id is not null group by 1) i
+  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh
+    and x.rfc_message_id is not null group by 1) i
   where d.tenant_id = (select kernel.tenant()) and d.message_id = i.target and d.provider_rfc_id is null
 $$;
 
--- object function private.apply_events(uuid,jsonb) sha256:1ae507823349f839
+-- object function private.apply_events(uuid,jsonb) sha256:4ea0e714f7cb1031
 -- Applies events of one connection (null: of our own links) and returns the keys of those that match no message.
 create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -965,11 +988,13 @@ begin
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
   -- Rare, and an update that finds nothing still costs all its triggers.
-  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target where m.status <> 'sent') then
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target
+    where m.status <> 'sent') then
     with found as (
       update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
         provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
-      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null
+        and x.kind <> 'failed' order by x.target, x.at) i
       where m.tenant_id = (select kernel.tenant()) and m.id = i.target
         and (m.status = 'unknown' or (m.status in ('queued', 'held', 'cancelled') and m.attempts > 0))
       returning m.id
@@ -987,8 +1012,10 @@ begin
 
   -- One fact a kind, for all messages of the batch. A provider that fails a message it had accepted says `failed`.
   for told in
-    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id', m.step_run_id,
-      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce', i.bounce,
+    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id',
+      m.step_run_id,
+      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce',
+        i.bounce,
       'url', i.detail ->> 'url')) as items
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and not i.is_bot and i.kind in ('delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed', 'failed')
@@ -999,7 +1026,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:95a3288842ccefe1
+-- object function private.suppress_reported(private.incoming[]) sha256:629706f99016f2a9
 -- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -1007,19 +1034,22 @@ declare
   g record;
 begin
   for g in
-    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
+    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
-      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint', 'The person reported the message as spam.');
+      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
+        'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
     end case;
   end loop;
 end $$;
-grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
+grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]),
+  private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
 
 -- object function private.guard_approval(public.messages) sha256:f4ac878be7e19538
@@ -1036,7 +1066,7 @@ language sql stable as $$
   where m.approval in ('pending', 'rejected')
 $$;
 
--- object function private.apply_guards(int4) sha256:20f6bf091a0e92a9
+-- object function private.apply_guards(int4) sha256:e538327380175001
 -- Takes what a guard stops out of the way of the claim: of the first due messages of each sender, those that never may leave are
 -- cancelled, those that may later wait until then, and those that wait for a change are held. Says why, and tells the modules of what
 -- was cancelled. Returns how many it moved: less than `quantity` means that the queue's front is clear.
@@ -1066,24 +1096,29 @@ begin
       due_at = case when s.verdict = 'defer' then s.until end,
       error_code = s.reason
     from stopped s where m.tenant_id = (select kernel.tenant()) and m.id = s.id
-    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason, s.verdict
+    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason,
+      s.verdict
   ), told as (
-    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source', 'claim',
-      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id)))) from moved v
+    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source',
+      'claim',
+      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id))))
+        from moved v
     having pg_catalog.count(*) > 0
   )
-  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v where v.status = 'cancelled')
+  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v
+    where v.status = 'cancelled')
     from (select pg_catalog.count(*) from told) t
   into n, gone;
   if gone is not null then perform private.emit_cancelled(gone); end if;
   return n;
 end $$;
 
--- object function private.emit_cancelled(jsonb) sha256:0d5612da7e375a33
+-- object function private.emit_cancelled(jsonb) sha256:6262618ce320e0e7
 -- Tells of cancelled messages: [{"id","enrollment_id","step_run_id","contact_id","campaign_id","channel","to_address","reason"}].
 create or replace function private.emit_cancelled(gone jsonb) returns void
 language sql volatile set search_path = '' as $$
-  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id', g ->> 'enrollment_id',
+  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id',
+    g ->> 'enrollment_id',
     'step_run_id', g ->> 'step_run_id', 'contact_id', g ->> 'contact_id', 'campaign_id', g ->> 'campaign_id', 'channel', g ->> 'channel',
     'address', g ->> 'to_address', 'at', kernel.now(), 'code', g ->> 'reason')))
   from pg_catalog.jsonb_array_elements(gone) g
@@ -1120,10 +1155,11 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
 
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:1c96d31257cff3da
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were deferred
--- for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null, quantity int default 1000) returns int
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:2859df7fed2856b4
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
+-- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
+  quantity int default 1000) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select m.id from public.messages m
@@ -1137,7 +1173,8 @@ language sql volatile set search_path = '' as $$
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant())
+      and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
@@ -1145,7 +1182,7 @@ grant execute on function private.guard_approval(public.messages), private.emit_
   private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
--- object function private.answered_message(text,text[],text) sha256:c6ce74203a5aa6d9
+-- object function private.answered_message(text,text[],text) sha256:82ac4ccc960e55d5
 -- Inbound messages: stored once, put into their conversation, and told to the modules. `read` is what the channel made of it:
 -- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
@@ -1167,16 +1204,18 @@ begin
       where d.tenant_id = (select kernel.tenant()) and d.provider_rfc_id = any(refs)
       order by pg_catalog.array_position(refs, d.provider_rfc_id) limit 1;
     end if;
-    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id and m.direction = 'out';
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
+      and m.direction = 'out';
     if original.id is not null then return original; end if;
   end if;
   select m.* into original from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender and m.sent_at is not null
+  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
+    and m.sent_at is not null
   order by m.created_at desc limit 1;
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:832afba4a46e147c
+-- object function private.receive_message(uuid,text,jsonb) sha256:6b187f733ad53866
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1192,26 +1231,32 @@ declare
   person uuid;
   new_id uuid := kernel.uuid7();
 begin
-  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel and s.address = sender) then return null; end if;
+  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
+    and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender);
   if original.id is null then
     select t.* into thread from public.threads t
-    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel and t.external_key = sender order by t.last_message_at desc limit 1;
+    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
+      and t.external_key = sender order by t.last_message_at desc limit 1;
   end if;
   person := coalesce(original.contact_id, thread.contact_id, (
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc, a.created_at limit 1));
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc,
+      a.created_at limit 1));
 
-  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id, status,
+  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
+    status,
     from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
-  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id, connection, 'received',
+  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
+    connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
-    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'), read -> 'email' ->> 'html');
+    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'),
+      read -> 'email' ->> 'html');
   end if;
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
@@ -1219,7 +1264,8 @@ begin
   on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe', 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
+      'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
@@ -1234,7 +1280,8 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
-    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel', on_channel,
+    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
+      on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
@@ -1270,7 +1317,7 @@ begin
   raise exception 'events are in use; the next run tries again' using errcode = 'lock_not_available';
 end $$;
 
--- object function private.ensure_partitions() sha256:59b1ce9fde3aceb1
+-- object function private.ensure_partitions() sha256:acd900fe7673738d
 -- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
 -- holds rows of; those move over. Returns how many were made. Idempotent.
 create or replace function private.ensure_partitions() returns int
@@ -1293,8 +1340,10 @@ begin
     continue when pg_catalog.to_regclass('private.' || part) is not null;
     if made = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
-    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
-    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) '
+      'insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted,
+      (wanted + interval '1 month')::date);
     execute pg_catalog.format('alter table private.%I enable row level security', part);
     execute pg_catalog.format('alter table private.%I force row level security', part);
     made := made + 1;
@@ -1357,7 +1406,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from lost
 $$;
 
--- object function private.ask_again(uuid[],float8) sha256:edb796b2623faacf
+-- object function private.ask_again(uuid[],float8) sha256:1e3251a7b62544ca
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places under the limits are given back; the claim takes new ones.
@@ -1370,7 +1419,8 @@ begin
     update public.messages m set status = 'queued', due_at = kernel.now(), idempotency_expires_at = u.until
     from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
             - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
-          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids)
+            and a.outcome = 'unknown' group by 1) u
     where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
     returning m.id, m.sender_id, m.action, m.attempts
   )
@@ -1383,7 +1433,7 @@ begin
 end $$;
 grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
 
--- object function private.wake_sending() sha256:a1f2fbfe63d2b51e
+-- object function private.wake_sending() sha256:83bebea35a5305dc
 -- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
 
 -- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
@@ -1393,7 +1443,8 @@ language sql volatile security definer set search_path = '' as $$
     with recursive t as (
       (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
       union all
-      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
+        and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
       from t where t.tenant_id is not null)
     select t.tenant_id from t where t.tenant_id is not null))
 $$;
@@ -1406,7 +1457,7 @@ language sql volatile security definer set search_path = '' as $$
     select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:d56625f03a90b3b7
+-- object function private.decide_outcomes(jsonb) sha256:28205f7d4498757e
 -- Settling: what became of claimed messages, in one call for a batch:
 -- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
@@ -1421,7 +1472,8 @@ language sql volatile set search_path = '' as $$
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail,
+    1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
@@ -1429,7 +1481,8 @@ language sql volatile set search_path = '' as $$
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
     l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
   from locked l
-  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
+    code text, detail text,
     after_seconds double precision)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
@@ -1438,7 +1491,7 @@ language sql volatile set search_path = '' as $$
     from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
 $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:c02b6c162b94d404
+-- object function private.record_outcomes(private.settling[]) sha256:8c8b024d9dd2de1e
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
@@ -1457,7 +1510,8 @@ language sql volatile set search_path = '' as $$
   -- A provider that chose the Message-ID itself says so in its answer.
   update public.email_details d set rfc_message_id = s.rfc_message_id
   from pg_catalog.unnest(rows) s
-  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct from s.rfc_message_id;
+  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct
+    from s.rfc_message_id;
 
   update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
@@ -1554,7 +1608,7 @@ begin
   where r.tenant_id = team group by 1, 4, 5;
 end $$;
 
--- object function private.cancel_runs(uuid[],text) sha256:7dd9b89b14b09cf0
+-- object function private.cancel_runs(uuid[],text) sha256:5f33fc29df092cfa
 -- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
 -- kernel.tenant(), and to enrollments that are over.
 create or replace function private.cancel_runs(ended uuid[], why text) returns void
@@ -1564,11 +1618,12 @@ language sql volatile security definer set search_path = '' as $$
   where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
     and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
     -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id
+      and m.status in ('sending', 'unknown'))
 $$;
 grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
 
--- object function private.end_enrollments(uuid[],text,text,text) sha256:5de7c26af31a0fa7
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:4eb13c1ab8493e79
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1582,7 +1637,8 @@ begin
       and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
     order by e.id for update
   ), gone as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null,
+      next_at = null,
       finished_at = (select kernel.now())
     from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
   )
@@ -1592,12 +1648,13 @@ begin
   perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
-  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended',
+    'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:4d76ef500901bdde
+-- object function private.advance_enrollments(jsonb) sha256:710c5a26db985901
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1632,7 +1689,8 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from moved
 $$;
-grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
+  overture_worker;
 
 -- object function private.close_runs(jsonb) sha256:5a9b4dd5ff0c981f
 -- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
@@ -1645,19 +1703,20 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.close_runs(jsonb) to overture_worker;
 
--- object function private.finish_step(jsonb) sha256:707fb853ed2ec3f1
--- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
--- whose task is finished.
+-- object function private.finish_step(jsonb) sha256:2089db892fcd21f1
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to
+-- runs whose task is finished.
 create or replace function private.finish_step(settled jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
   select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
   from pg_catalog.jsonb_array_elements(settled) s (item)
-  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done',
+    'skipped')
   having pg_catalog.count(*) > 0
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:c0b89be64dbb59ab
+-- object function private.retry_blocked(uuid) sha256:d4d1020e5f92e83b
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
@@ -1667,7 +1726,8 @@ language sql volatile set search_path = '' as $$
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
+      reason_detail = null
     from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
@@ -1753,9 +1813,10 @@ language sql stable as $$
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:2a8e37b6d13788df
+-- object function private.guard_reply(public.messages) sha256:b11dd14ddbaf79f4
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
--- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
+-- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
+-- colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
   select 'cancel', case when by.them then 'replied' else 'colleague_replied' end, null::timestamptz
@@ -1763,25 +1824,28 @@ language sql stable as $$
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   cross join lateral (select
       exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
           and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
     and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;
 
--- object function private.reply_policy() sha256:368ee489b310ed12
+-- object function private.reply_policy() sha256:527c07bc4406ab53
 create or replace function private.reply_policy() returns text
 language sql stable set search_path = '' as $$
   select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
 $$;
-grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
+grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages),
+  private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:2f41a04f473f4d0c
+-- object function private.sender_rooms(text[]) sha256:153bfad9bc4acd12
 -- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
 -- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
 -- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
@@ -1800,14 +1864,16 @@ language sql stable set search_path = '' as $$
         when 'day' then (w.day + 1)::timestamp at time zone s.time_zone
         when 'week' then (w.week + 7)::timestamp at time zone s.time_zone end as renewed_at
     from pg_catalog.unnest(actions) a (action)
-    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1) and s.status = 'active'
+    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1)
+      and s.status = 'active'
     join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = s.connection_id and c.status = 'active'
     cross join lateral (select pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date as week from (select kernel.now() as at offset 0) t) w
     left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
     left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
   ), bounds as (
-    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
+    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest,
+      pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
   select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
@@ -1821,12 +1887,12 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:ad6deb431160c7fe
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:bf546e6e9a17d5c6
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
--- of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at the
--- same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
+-- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
+-- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
 create or replace function private.move_enrollments(campaign uuid, to_version uuid, quantity int) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -1860,14 +1926,16 @@ begin
     from stands s
     cross join lateral (
       select y.to_node from public.sequence_edges y
-      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc, y.branch limit 1) x
+      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc,
+        y.branch limit 1) x
     join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
     where not exists (select from public.sequence_nodes t
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
     select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
-    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id
+    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
+      and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
     select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
@@ -1903,15 +1971,16 @@ begin
     where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
-    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
+    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
+      to_version)))) into told
   from moved m;
   return pg_catalog.cardinality(people);
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:c1051e67de59cd81
--- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
--- Days are ISO (1 = Monday).
+-- object function private.in_window(jsonb,timestamptz) sha256:08aeaac6270dec09
+-- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} |
+-- null,"skip_dates":["2026-12-25"]}. Days are ISO (1 = Monday).
 
 -- Asked for every message before it leaves: one expression without settings of its own, so that the planner writes it into its statements.
 -- It does so only where `at` is a column or a constant, not a call.
@@ -1919,12 +1988,13 @@ create or replace function private.in_window(settings jsonb, at timestamptz) ret
 language sql stable as $$
   select not coalesce(settings -> 'skip_dates' ? ((at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date)::text, false)
     and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::int)
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone',
+        'UTC'))::int)
       and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time >= (settings -> 'window' ->> 'start')::time
       and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:e07c2b266091bc09
+-- object function private.next_opening(jsonb,timestamptz) sha256:1eda1db742024825
 -- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
@@ -1933,7 +2003,8 @@ language sql stable set search_path = '' as $$
     select pg_catalog.min(o.opens) from (
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
         at time zone coalesce(settings ->> 'time_zone', 'UTC') as opens
-      from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0, 62) n) d
+      from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0,
+        62) n) d
       where not coalesce(settings -> 'skip_dates' ? d.day::text, false)
         and (nullif(settings -> 'window', 'null'::jsonb) is null
           or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))
@@ -2223,15 +2294,17 @@ grant select on analytics.campaigns to overture_analyst;
 grant select (tenant_id, id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
   on public.campaigns to overture_analyst;
 
--- object view analytics.messages sha256:7b20444aaebf9fdf
+-- object view analytics.messages sha256:66dbf5307f3c3e2d
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
-    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at,
+      bounced_at, complained_at, unsubscribed_at,
       created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
-  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
+    replied_at, bounced_at,
     complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
 
 -- object view analytics.events sha256:56cbdcedebbb732a

@@ -17,7 +17,7 @@ export const people: readonly Mutation[] = of("sending", [
   {
     promise: "Opting in by a word lifts no bounce and nothing that the team decided",
     file: COMPLIANCE,
-    find: " and x.reason in ('unsubscribe', 'complaint')",
+    find: "and x.reason in ('unsubscribe', 'complaint')",
     replace: "",
     test: CONSENTS,
     name: "START does not revive a dead number nor lift what the team decided; a stranger's word is harmless",
@@ -41,7 +41,7 @@ export const people: readonly Mutation[] = of("sending", [
   {
     promise: "A dead address is not a dead person",
     file: "modules/contacts/sql/addresses.sql",
-    find: "o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')",
+    find: "o.id <> m.id and o.is_primary\n        and o.state <> 'invalid')), 'bounced')",
     replace: "false)), 'bounced')",
     test: ADDRESSES,
     name: "a dead address is not a dead person: who can be reached on another channel stays so",

@@ -182,7 +182,7 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "Nobody who answered is written to, before anybody has heard of the answer",
     file: "modules/campaigns/sql/guards.sql",
-    find: "r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at\n          and (r.campaign_id",
+    find: "r.direction = 'in' and not r.is_auto_reply\n          and r.created_at >= e.started_at\n          and (r.campaign_id",
     replace: "false and (r.campaign_id",
     test: GUARDS,
     name: "a person who answered",
@@ -254,8 +254,8 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "… and takes it from nobody",
     file: FENCING,
-    find: " where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)",
-    replace: " where q.msg_id = o.msg_id', 'q_' || queue)",
+    find: "where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)",
+    replace: "where q.msg_id = o.msg_id', 'q_' || queue)",
     test: FENCED,
     name: "does not take it from the one that has it now, neither as done nor as a dead letter nor as failed",
   },

@@ -6,6 +6,7 @@ import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
+import { whatIfs } from "./what-ifs.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
@@ -18,4 +19,5 @@ export const mutations: readonly Mutation[] = [
   ...operations,
   ...channels,
   ...people,
+  ...whatIfs,
 ];

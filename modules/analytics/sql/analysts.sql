@@ -48,12 +48,14 @@ create policy analyst_reads on public.campaigns for select to overture_analyst u
 
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
-    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at,
+      bounced_at, complained_at, unsubscribed_at,
       created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
-  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
+    replied_at, bounced_at,
     complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
 
 drop policy if exists analyst_reads on public.messages;

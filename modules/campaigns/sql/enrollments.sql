@@ -13,7 +13,8 @@ language sql volatile security definer set search_path = '' as $$
   where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
     and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
     -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'))
+    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id
+      and m.status in ('sending', 'unknown'))
 $$;
 grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
 
@@ -30,7 +31,8 @@ begin
       and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
     order by e.id for update
   ), gone as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null,
+      next_at = null,
       finished_at = (select kernel.now())
     from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
   )
@@ -40,7 +42,8 @@ begin
   perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
-  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended',
+    'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
@@ -79,7 +82,8 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from moved
 $$;
-grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
+  overture_worker;
 
 -- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
 -- settled: [{"step_run_id","outcome","at"}].
@@ -91,13 +95,14 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.close_runs(jsonb) to overture_worker;
 
--- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
--- whose task is finished.
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to
+-- runs whose task is finished.
 create or replace function private.finish_step(settled jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
   select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
   from pg_catalog.jsonb_array_elements(settled) s (item)
-  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done',
+    'skipped')
   having pg_catalog.count(*) > 0
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
@@ -111,7 +116,8 @@ language sql volatile set search_path = '' as $$
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
+      reason_detail = null
     from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again

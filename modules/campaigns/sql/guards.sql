@@ -30,7 +30,8 @@ language sql stable as $$
 $$;
 
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
--- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
+-- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
+-- colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
   select 'cancel', case when by.them then 'replied' else 'colleague_replied' end, null::timestamptz
@@ -38,14 +39,16 @@ language sql stable as $$
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   cross join lateral (select
       exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
           and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
     and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;
 
@@ -53,4 +56,5 @@ create or replace function private.reply_policy() returns text
 language sql stable set search_path = '' as $$
   select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
 $$;
-grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
+grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages),
+  private.reply_policy() to overture_user, overture_worker;

@@ -16,14 +16,16 @@ language sql stable set search_path = '' as $$
         when 'day' then (w.day + 1)::timestamp at time zone s.time_zone
         when 'week' then (w.week + 7)::timestamp at time zone s.time_zone end as renewed_at
     from pg_catalog.unnest(actions) a (action)
-    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1) and s.status = 'active'
+    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1)
+      and s.status = 'active'
     join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = s.connection_id and c.status = 'active'
     cross join lateral (select pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date as week from (select kernel.now() as at offset 0) t) w
     left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
     left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
   ), bounds as (
-    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
+    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest,
+      pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
   select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,

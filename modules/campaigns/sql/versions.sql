@@ -1,8 +1,8 @@
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
--- of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at the
--- same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
+-- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
+-- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
 create or replace function private.move_enrollments(campaign uuid, to_version uuid, quantity int) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -36,14 +36,16 @@ begin
     from stands s
     cross join lateral (
       select y.to_node from public.sequence_edges y
-      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc, y.branch limit 1) x
+      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc,
+        y.branch limit 1) x
     join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
     where not exists (select from public.sequence_nodes t
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
     select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
-    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id
+    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
+      and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
     select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
@@ -79,7 +81,8 @@ begin
     where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
-    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
+    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
+      to_version)))) into told
   from moved m;
   return pg_catalog.cardinality(people);
 end $$;
