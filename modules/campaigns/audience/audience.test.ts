@@ -327,8 +327,8 @@ it("two campaigns that take the same people in at the same moment: each person i
   const enroll = (id: string) =>
     tenant.run(async (ctx) => {
       const [row] = await ctx.db<
-        { id: string; version_id: string; settings: { exclusive: boolean } }[]
-      >`select id, version_id, settings from public.campaigns where id = ${id}`;
+        { id: string; status: string; version_id: string; settings: { exclusive: boolean } }[]
+      >`select id, status, version_id, settings from public.campaigns where id = ${id}`;
       return await enrollBatch(ctx, row!, { list_id: listId }, null);
     });
   const taken = await Promise.all(campaigns.map(enroll));
