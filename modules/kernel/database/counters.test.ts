@@ -29,9 +29,10 @@ test("whatever happens to people, lists, campaigns and messages, the counters sa
   const campaigns = await t.sql<{ id: string }[]>`
     insert into public.campaigns (tenant_id, name) values (${id}, 'A'), (${id}, 'B') returning id`;
   const [a, b] = campaigns.map((c) => c.id) as [string, string];
-  const steps = await t.sql<{ id: string }[]>`
-    insert into public.campaign_steps (tenant_id, campaign_id, position, subject, body)
-    select ${id}, c, p, 'Hello', 'Dear' from unnest(${[a, b]}::uuid[]) c, generate_series(1, 2) p returning id`;
+  const steps = await t.sql<{ id: string; campaign_id: string }[]>`
+    insert into public.campaign_steps (tenant_id, campaign_id)
+    select ${id}, c from unnest(${[a, b]}::uuid[]) c, generate_series(1, 2) returning id, campaign_id`;
+  const first = [a, b].map((campaign) => steps.find((s) => s.campaign_id === campaign)!.id);
   const acts: (() => Promise<unknown>)[] = [
     () => t.sql`
       insert into public.contacts (tenant_id, email, tags)
@@ -42,23 +43,25 @@ test("whatever happens to people, lists, campaigns and messages, the counters sa
       insert into public.enrollments (tenant_id, campaign_id, contact_id, next_at)
       select ${id}, c, p.id, kernel.now() from public.contacts p, unnest(${[a, b]}::uuid[]) c where p.tenant_id = ${id}`,
     () => t.sql`
-      insert into public.messages (tenant_id, direction, status, from_email, to_email, thread_id, contact_id, campaign_id, enrollment_id, step_id, step)
-      select ${id}, 'out', 'queued', 'sam@x.test', 'p@x.test', kernel.uuid7(), e.contact_id, e.campaign_id, e.id, s.id, s.position
+      insert into public.messages (tenant_id, direction, channel, action, status, due_at, from_address, to_address, thread_id, contact_id,
+        campaign_id, enrollment_id, step_id)
+      select ${id}, 'out', 'email', 'email.send', 'queued', kernel.now(), 'sam@x.test', 'p@x.test', kernel.uuid7(), e.contact_id,
+        e.campaign_id, e.id, s.id
       from public.enrollments e join public.campaign_steps s on s.tenant_id = e.tenant_id and s.campaign_id = e.campaign_id where e.tenant_id = ${id}`,
     fold,
     () => t.sql`update public.contacts set title = 'x' where tenant_id = ${id}`,
     () => t.sql`update public.contacts set tags = tags || array['late'] where tenant_id = ${id} and email like 'p1%'`,
     () => t.sql`update public.contacts set tags = '{}' where tenant_id = ${id} and email like 'p2%'`,
     () =>
-      t.sql`update public.messages set status = 'sending', lease_until = now() where tenant_id = ${id} and step = 1`,
+      t.sql`update public.messages set status = 'sending', due_at = null, lease_until = now() where tenant_id = ${id} and step_id = any(${first}::uuid[])`,
     () => t.sql`
-      update public.messages set status = 'sent', lease_until = null, sent_at = kernel.now() - interval '20 hours' where tenant_id = ${id} and step = 1`,
+      update public.messages set status = 'sent', lease_until = null, sent_at = kernel.now() - interval '20 hours' where tenant_id = ${id} and step_id = any(${first}::uuid[])`,
     () =>
       t.sql`update public.messages set delivered_at = kernel.now(), opened_at = kernel.now() where tenant_id = ${id} and sent_at is not null and campaign_id = ${a}`,
     () =>
-      t.sql`update public.messages set status = 'failed' where id in (select id from public.messages where tenant_id = ${id} and status = 'queued' limit 7)`,
+      t.sql`update public.messages set status = 'failed', due_at = null where id in (select id from public.messages where tenant_id = ${id} and status = 'queued' limit 7)`,
     () =>
-      t.sql`update public.messages set status = 'unknown' where id in (select id from public.messages where tenant_id = ${id} and status = 'queued' limit 5)`,
+      t.sql`update public.messages set status = 'unknown', due_at = null where id in (select id from public.messages where tenant_id = ${id} and status = 'queued' limit 5)`,
     () =>
       t.sql`update public.enrollments set status = 'replied', next_at = null where id in (select id from public.enrollments where tenant_id = ${id} limit 9)`,
     fold,
