@@ -68,7 +68,7 @@ beforeAll(async () => {
   const answers = () => world.kernel.database.once((sql) => sql`select 1`).then(() => true);
   for (let n = 0; n < 20; n++) await until(answers, { what: "new sessions" });
   log = join(world.stack.home, "logs", "postgres.log");
-}, 120_000);
+}, 400_000);
 afterAll(() => world?.close());
 
 /** Runs `act` and returns the whole-table scans that happened meanwhile. */
@@ -145,7 +145,7 @@ describe("no whole-table scan in", () => {
     });
     expect(paths.length).toBeGreaterThan(25);
     for (const path of paths) expect(await scansOf(() => world.call(team, "GET", path)), path).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   test("a further page, a filter or a search", async () => {
     const cursor = async (path: string) =>
@@ -186,7 +186,7 @@ describe("no whole-table scan in", () => {
     ]) {
       expect(await scansOf(() => world.call(team, "GET", path)), path).toEqual([]);
     }
-  }, 60_000);
+  }, 180_000);
 
   test("taking in an audience, planning, claiming, settling and what webhooks tell", async () => {
     const drain = async (queue: string) => {
@@ -250,7 +250,7 @@ describe("no whole-table scan in", () => {
       "plan what comes next": () => drain("campaigns_plan"),
     };
     for (const [name, act] of Object.entries(acts)) expect(await scansOf(act), name).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   test("any schedule", async () => {
     const { default: postgres } = await import("postgres");
@@ -261,5 +261,5 @@ describe("no whole-table scan in", () => {
     } finally {
       await sql.end();
     }
-  }, 60_000);
+  }, 180_000);
 });
