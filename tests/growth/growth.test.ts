@@ -35,6 +35,7 @@ beforeAll(async () => {
   ids.contacts = await one("contacts");
   ids.companies = await one("companies");
   ids.campaigns = await one("campaigns");
+  ids.leads = await one("enrollments", `campaign_id = '${ids.campaigns}'`);
   ids.messages = await one("messages", "direction = 'out'");
   ids.threads = await one("threads");
   ids.connections = await one("connections");
@@ -138,11 +139,15 @@ describe("no whole-table scan in", () => {
       (o) => o.auth === "tenant" && isRead(o) && !/export|csv|check/.test(o.path),
     );
     const paths = reading.flatMap((o) => {
-      const [param] = pathParams(o.path);
-      if (!param) return [o.path];
-      const table = o.path.split(`/{${param}}`)[0]!.split("/").pop()!;
-      return ids[table] ? [o.path.replace(`{${param}}`, ids[table]!)] : [];
+      let path = o.path;
+      for (const param of pathParams(o.path)) {
+        const table = o.path.split(`/{${param}}`)[0]!.split("/").pop()!;
+        if (!ids[table]) return [];
+        path = path.replace(`{${param}}`, ids[table]!);
+      }
+      return [path];
     });
+    expect(paths).toContain(`/campaigns/${ids.campaigns}/leads/${ids.leads}/why`);
     expect(paths.length).toBeGreaterThan(25);
     for (const path of paths) expect(await scansOf(() => world.call(team, "GET", path)), path).toEqual([]);
   }, 180_000);

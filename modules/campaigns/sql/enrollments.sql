@@ -26,8 +26,9 @@ begin
   perform private.cancel_messages(ended, null, null, why);
   update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
   where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
+    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
   perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
