@@ -12,9 +12,9 @@ language sql volatile security definer set search_path = '' as $$
   from public.enrollments e
   where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
     and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id
-      and m.status in ('sending', 'unknown'))
+    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
+    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false)
 $$;
 grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
 
