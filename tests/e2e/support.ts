@@ -204,6 +204,8 @@ export async function counter(page: Page, label: string): Promise<number> {
 export async function pick(box: Locator, search: string, option: string | RegExp): Promise<void> {
   await box.click();
   await box.pressSequentially(search);
+  // Until the search has answered, options may still move under the pointer.
+  await expect(box.page().getByRole("listbox").locator("[aria-busy=true]")).toHaveCount(0);
   await box.page().getByRole("option", { name: option }).click();
 }
 
