@@ -64,7 +64,7 @@ test(
   "people who wait for a used limit cost the planner nothing, however many they are",
   { timeout: 300_000 },
   async () => {
-    const [few, many] = [await waiting(25), await waiting(1_000)];
+    const [few, many] = [await waiting(25), await waiting(250)];
     const [small, large] = [await look(few), await look(many)];
     expect([small.taken, large.taken], "the one sender with room").toEqual([ROOM, ROOM]);
     expect(large.rows).toBeLessThan(small.rows + 100);
