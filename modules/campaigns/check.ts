@@ -52,7 +52,7 @@ type SenderRow = {
 
 export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Report> {
   const nodes = campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [];
-  const steps = flatten(toTree(nodes));
+  const steps = flatten(toTree(nodes, ctx.registry));
   const customKeys = await customKeysOf(ctx);
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
