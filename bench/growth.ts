@@ -115,7 +115,6 @@ async function idsOf({ admin, call }: World, team: Team): Promise<Ids> {
 async function work(world: World, small: Team, large: Team, kept: boolean): Promise<Figure[]> {
   const { admin, kernel } = world;
   const figures: Figure[] = [];
-  await admin`update public.senders set daily_cap = 100000 where tenant_id in (${small.id}, ${large.id})`;
   const claims = async (team: Team, quantity: number) => {
     const [connection] = await admin<{ id: string }[]>`select id from public.connections where tenant_id = ${team.id}`;
     const times: number[] = [];

@@ -40,8 +40,9 @@ export async function seedTenant(
   const companies = Math.max(1, Math.round(contacts / 20));
   /** Seconds between one message and the next. */
   const gap = months > 0 && messages > 0 ? (months * 30 * 86_400) / messages : 0.5;
-  const [senderId, connectionId, campaignId, stepId] = [uuid7(), uuid7(), uuid7(), uuid7()];
-  const [waitingId, waitingStepId] = [uuid7(), uuid7()];
+  const [senderId, connectionId, campaignId, waitingId] = [uuid7(), uuid7(), uuid7(), uuid7()];
+  /** A campaign of one e-mail: its version, node and step. */
+  const [past, waiting] = [sequenceIds(), sequenceIds()];
   const reserved = await admin.reserve();
   try {
     // Foreign keys and triggers off for this session only; what is written here keeps them by construction.
@@ -82,19 +83,26 @@ export async function seedTenant(
         jsonb_build_object('plan', 'p' || n % 200), now() - make_interval(secs => ${contacts} - n)
       from generate_series(1, ${contacts}) n`,
     );
+    // As the trigger of contacts keeps them.
+    await fill(
+      "contact_addresses",
+      contacts,
+      `
+      insert into public.contact_addresses (tenant_id, id, contact_id, channel, address)
+      select '${tenantId}', pg_temp.id7(n), pg_temp.id7(n), 'email', 'p' || n || '@c' || (n % ${companies}) || '.example.com' from generate_series(1, ${contacts}) n`,
+    );
     await reserved`
       insert into public.custom_fields (tenant_id, key, label, type) values (${tenantId}, 'plan', 'Plan', 'text') on conflict do nothing`;
 
     if (messages > 0) {
       await reserved.unsafe(`
         insert into public.connections (tenant_id, id, provider, category, name, status, credentials) values ('${tenantId}', '${connectionId}', 'smtp', 'email', 'Seeded', 'active', 'v1.unused');
-        insert into public.senders (tenant_id, id, connection_id, from_email) values ('${tenantId}', '${senderId}', '${connectionId}', 'sam@seeded.example');
-        insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id, started_at) values ('${tenantId}', '${campaignId}', 'Seeded', 'done', '${senderId}', '${connectionId}', now());
-        insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values ('${tenantId}', '${stepId}', '${campaignId}', 1, 'Hello', 'Dear')`);
+        insert into public.senders (tenant_id, id, channel, connection_id, address) values ('${tenantId}', '${senderId}', 'email', '${connectionId}', 'sam@seeded.example');
+        ${campaignOf(tenantId, campaignId, "Seeded", "done", senderId, connectionId, past)}`);
       if (queued > 0)
-        await reserved.unsafe(`
-        insert into public.campaigns (tenant_id, id, name, status, sender_id, connection_id, started_at) values ('${tenantId}', '${waitingId}', 'Seeded, waiting', 'running', '${senderId}', '${connectionId}', now());
-        insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values ('${tenantId}', '${waitingStepId}', '${waitingId}', 1, 'Hello', 'Dear')`);
+        await reserved.unsafe(
+          campaignOf(tenantId, waitingId, "Seeded, waiting", "running", senderId, connectionId, waiting),
+        );
       const enrolled = Math.min(contacts, messages);
       // Ids of what waits come after those of the messages that went.
       const id = `pg_temp.id7(${messages} + n)`;
@@ -102,29 +110,61 @@ export async function seedTenant(
         "enrollments",
         enrolled + queued,
         `
-        insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status, step, finished_at)
-        select '${tenantId}', pg_temp.id7(n), '${campaignId}', pg_temp.id7(n), 'finished', 1, now() from generate_series(1, ${enrolled}) n`,
+        insert into public.enrollments (tenant_id, id, campaign_id, contact_id, version_id, node_id, action, sender_id, status, vars, finished_at)
+        select '${tenantId}', pg_temp.id7(n), '${campaignId}', pg_temp.id7(n), '${past.version}', '${past.node}', 'email.send', '${senderId}', 'finished',
+          '{"senders":{"email":"${senderId}"}}', now() from generate_series(1, ${enrolled}) n`,
         `
-        insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status, step)
-        select '${tenantId}', ${id}, '${waitingId}', pg_temp.id7(n), 'sending', 1 from generate_series(1, ${queued}) n`,
+        insert into public.enrollments (tenant_id, id, campaign_id, contact_id, version_id, node_id, action, sender_id, status, vars)
+        select '${tenantId}', ${id}, '${waitingId}', pg_temp.id7(n), '${waiting.version}', '${waiting.node}', 'email.send', '${senderId}', 'sending',
+          '{"senders":{"email":"${senderId}"}}' from generate_series(1, ${queued}) n`,
+      );
+      await fill(
+        "step_runs",
+        enrolled + queued,
+        `
+        insert into public.step_runs (tenant_id, id, enrollment_id, node_id, step_id, state, outcome, finished_at)
+        select '${tenantId}', pg_temp.id7(n), pg_temp.id7(n), '${past.node}', '${past.step}', 'done', 'sent', now() from generate_series(1, ${enrolled}) n`,
+        `
+        insert into public.step_runs (tenant_id, id, enrollment_id, node_id, step_id, state)
+        select '${tenantId}', ${id}, ${id}, '${waiting.node}', '${waiting.step}', 'open' from generate_series(1, ${queued}) n`,
       );
       await fill(
         "messages",
         messages + queued,
         `
-        insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, attempts, from_email, to_email, subject,
-          body_text, rfc_message_id, thread_id, provider_message_id, sent_at, delivered_at, opened_at, created_at, updated_at)
-        select '${tenantId}', pg_temp.id7(n), case when n % 50 = 0 then 'in' else 'out' end, pg_temp.id7(1 + n % ${contacts}), '${campaignId}',
-          case when n <= ${contacts} then pg_temp.id7(n) end, '${stepId}', 1, '${senderId}', '${connectionId}', case when n % 50 = 0 then 'received' else 'sent' end, 1,
+        insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, step_id, step_run_id, sender_id, connection_id,
+          status, attempts, from_address, to_address, subject, body_text, thread_id, provider_message_id, sent_at, delivered_at, opened_at, created_at, updated_at)
+        select '${tenantId}', pg_temp.id7(n), case when n % 50 = 0 then 'in' else 'out' end, 'email', 'email.send', pg_temp.id7(1 + n % ${contacts}), '${campaignId}',
+          case when n <= ${contacts} then pg_temp.id7(n) end, '${past.step}', case when n <= ${contacts} then pg_temp.id7(n) end, '${senderId}', '${connectionId}',
+          case when n % 50 = 0 then 'received' else 'sent' end, 1,
           'sam@seeded.example', 'p' || (1 + n % ${contacts}) || '@c' || (1 + n % ${contacts}) % ${companies} || '.example.com', 'Hello', 'Dear reader, this is message ' || n,
-          '<' || n || '@seeded.example>', pg_temp.id7(1 + n % ${contacts}), 'seed-' || n, t.at, t.at, case when n % 3 = 0 then t.at end, t.at, t.at
+          pg_temp.id7(1 + n % ${contacts}), 'seed-' || n, case when n % 50 <> 0 then t.at end, t.at, case when n % 3 = 0 then t.at end, t.at, t.at
         from generate_series(1, ${messages}) n cross join lateral (select now() - make_interval(secs => (${messages} - n) * ${gap}) as at) t`,
         `
-        insert into public.messages (tenant_id, id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, due_at, from_email, to_email, subject,
-          body_text, rfc_message_id, thread_id)
-        select '${tenantId}', ${id}, 'out', pg_temp.id7(n), '${waitingId}', ${id}, '${waitingStepId}', 1, '${senderId}', '${connectionId}', 'queued', now(),
-          'sam@seeded.example', 'p' || n || '@c' || n % ${companies} || '.example.com', 'Hello', 'Dear reader', '<q' || n || '@seeded.example>', ${id}
+        insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, step_id, step_run_id, sender_id, connection_id,
+          status, due_at, from_address, to_address, subject, body_text, thread_id)
+        select '${tenantId}', ${id}, 'out', 'email', 'email.send', pg_temp.id7(n), '${waitingId}', ${id}, '${waiting.step}', ${id}, '${senderId}', '${connectionId}', 'queued', now(),
+          'sam@seeded.example', 'p' || n || '@c' || n % ${companies} || '.example.com', 'Hello', 'Dear reader', ${id}
         from generate_series(1, ${queued}) n`,
+      );
+      await fill(
+        "email_details",
+        messages + queued,
+        `
+        insert into public.email_details (tenant_id, message_id, rfc_message_id)
+        select '${tenantId}', pg_temp.id7(n), '<' || n || '@seeded.example>' from generate_series(1, ${messages}) n`,
+        `
+        insert into public.email_details (tenant_id, message_id, rfc_message_id)
+        select '${tenantId}', ${id}, '<q' || n || '@seeded.example>' from generate_series(1, ${queued}) n`,
+      );
+      // A conversation for everybody who answered.
+      await fill(
+        "threads",
+        Math.floor(messages / 50),
+        `
+        insert into public.threads (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
+        select m.tenant_id, m.thread_id, 'email', (array_agg(m.contact_id))[1], '${campaignId}', '${senderId}', min(m.to_address), 'Hello', max(m.created_at)
+        from public.messages m where m.tenant_id = '${tenantId}' and m.direction = 'in' group by 1, 2`,
       );
     }
     if (events > 0) {
@@ -152,21 +192,26 @@ export async function seedTenant(
       await reserved.unsafe("analyze public.message_events");
     }
     await reserved`set session_replication_role = origin`;
-    if (messages > 0) {
-      await reserved.unsafe(`
-        insert into public.analytics_daily (tenant_id, day, kind, campaign_id, n)
-        select '${tenantId}'::uuid, (at at time zone 'UTC')::date, kind, '${campaignId}'::uuid, count(*)
-        from public.messages m cross join lateral (values ('sent', m.sent_at), ('delivered', m.delivered_at), ('opened', m.opened_at)) x (kind, at)
-        where m.tenant_id = '${tenantId}' and m.direction = 'out' and x.at is not null group by 1, 2, 3, 4`);
-    }
     say("counts");
-    await reserved`select private.recount(${tenantId})`;
+    await reserved`select private.recount_contacts(${tenantId}), private.recount_enrollments(${tenantId}), private.recount_messages(${tenantId}), kernel.fold_counters()`;
   } finally {
     await reserved.unsafe("reset all").catch(() => {});
     reserved.release();
   }
   // Hint bits and the visibility map, as any table that has stood for a while has them.
-  for (const table of ["companies", "contacts", "enrollments", "messages", "message_events"])
+  for (const table of [
+    ...[
+      "companies",
+      "contacts",
+      "contact_addresses",
+      "enrollments",
+      "step_runs",
+      "messages",
+      "email_details",
+      "threads",
+    ],
+    "message_events",
+  ])
     await admin.unsafe(`vacuum (analyze) public.${table}`);
   return {
     companies,
@@ -177,6 +222,26 @@ export async function seedTenant(
     seconds: Math.round((performance.now() - started) / 100) / 10,
   };
 }
+
+type SequenceIds = { version: string; node: string; step: string };
+const sequenceIds = (): SequenceIds => ({ version: uuid7(), node: uuid7(), step: uuid7() });
+
+/** Statements for a campaign that sends one e-mail. */
+const campaignOf = (
+  tenant: string,
+  id: string,
+  name: string,
+  status: string,
+  sender: string,
+  connection: string,
+  { version, node, step }: SequenceIds,
+) => `
+  insert into public.campaigns (tenant_id, id, name, status, version_id, started_at) values ('${tenant}', '${id}', '${name}', '${status}', '${version}', now());
+  insert into public.campaign_senders (tenant_id, campaign_id, sender_id, position, connection_id) values ('${tenant}', '${id}', '${sender}', 1, '${connection}');
+  insert into public.campaign_steps (tenant_id, id, campaign_id) values ('${tenant}', '${step}', '${id}');
+  insert into public.sequence_versions (tenant_id, id, campaign_id, number, entry_node_id) values ('${tenant}', '${version}', '${id}', 1, '${node}');
+  insert into public.sequence_nodes (tenant_id, id, version_id, step_id, kind, action, config, position)
+    values ('${tenant}', '${node}', '${version}', '${step}', 'email', 'email.send', '{"subject":"Hello","body":"Dear"}', 1);`;
 
 /** What the database takes on the disk, in bytes. */
 export async function databaseBytes(admin: Sql): Promise<number> {

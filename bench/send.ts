@@ -11,10 +11,10 @@ type Row = {
   id: string;
   status: string;
   from_name: string;
-  from_email: string;
-  to_email: string;
+  from_address: string;
+  to_address: string;
   subject: string;
-  body_html: string;
+  html: string;
   body_text: string;
   headers: Record<string, string>;
 };
@@ -42,10 +42,10 @@ const ONE_EACH: Side = {
       path: "/emails",
       headers: { authorization: `Bearer ${key}`, "idempotency-key": m.id },
       body: {
-        from: `"${m.from_name}" <${m.from_email}>`,
-        to: [m.to_email],
+        from: `"${m.from_name}" <${m.from_address}>`,
+        to: [m.to_address],
         subject: m.subject,
-        html: m.body_html,
+        html: m.html,
         text: m.body_text,
         headers: m.headers,
         tags: [{ name: "message_id", value: m.id }],
@@ -64,10 +64,10 @@ const BATCHES: Side = {
       path: "/email/batch",
       headers: { "x-postmark-server-token": key },
       body: rows.map((m) => ({
-        From: `"${m.from_name}" <${m.from_email}>`,
-        To: m.to_email,
+        From: `"${m.from_name}" <${m.from_address}>`,
+        To: m.to_address,
         Subject: m.subject,
-        HtmlBody: m.body_html,
+        HtmlBody: m.html,
         TextBody: m.body_text,
         Metadata: { message_id: m.id },
         MessageStream: "outbound",
@@ -124,9 +124,9 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
     where id = ${connection.id}`;
   const sender = await call(me, "POST", "/senders", {
     connection_id: connection.id,
-    from_email: "sam@outreach.example",
-    from_name: "Sam",
-    daily_cap: 100_000,
+    address: "sam@outreach.example",
+    display_name: "Sam",
+    limits: [{ action: "email.send", per: "day", cap: 100_000 }],
   });
   const list = await call(me, "POST", "/lists", { name: "Audience" });
   await admin`
@@ -134,12 +134,12 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
     insert into public.list_contacts (tenant_id, list_id, contact_id) select ${me.id}, ${list.id}, id from people`;
   const campaign = await call(me, "POST", "/campaigns", {
     name: "Bench",
-    sender_id: sender.id,
+    sender_ids: [sender.id],
     list_id: list.id,
     settings: { time_zone: "UTC", window: null, track_opens: true, track_clicks: true, stop_on_reply: true },
     steps: [
       {
-        wait_hours: 0,
+        kind: "email",
         subject: "Hello {{firstName}}",
         body: "Dear {{firstName}},\n\nplease look at https://example.com/offer\n\nSam",
       },
@@ -157,7 +157,8 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
   await admin`select private.wake_sending()`;
   const ours = await seconds(() => drain("messaging_send"));
   const sent = await admin<Row[]>`
-    select id, status, from_name, from_email, to_email, subject, body_html, body_text, headers from public.messages where tenant_id = ${me.id}`;
+    select m.id, m.status, m.from_name, m.from_address, m.to_address, m.subject, d.html, m.body_text, d.headers from public.messages m
+    join public.email_details d on d.tenant_id = m.tenant_id and d.message_id = m.id where m.tenant_id = ${me.id}`;
   const open = sent.filter((m) => m.status !== "sent").length;
   if (sent.length !== people || open > 0)
     throw new Error(`${sent.length} of ${people} messages were planned, ${open} of them not sent.`);

@@ -27,8 +27,9 @@ export const webhooks = (seconds = 6): Promise<Figure[]> =>
       const many = 2_000;
       const ids = Array.from({ length: many }, () => uuid7());
       await admin`
-      insert into public.messages (tenant_id, id, direction, connection_id, status, attempts, from_email, to_email, thread_id, provider_message_id, sent_at)
-      select ${me.id}, m.id, 'out', ${connection.id}, 'sent', 1, 'sam@us.test', 'p' || m.n || '@example.com', m.id, 'pm-' || m.n, now()
+      insert into public.messages (tenant_id, id, direction, channel, action, connection_id, status, attempts, from_address, to_address, thread_id,
+        provider_message_id, sent_at)
+      select ${me.id}, m.id, 'out', 'email', 'email.send', ${connection.id}, 'sent', 1, 'sam@us.test', 'p' || m.n || '@example.com', m.id, 'pm-' || m.n, now()
       from unnest(${ids}::uuid[]) with ordinality m (id, n)`;
       const post = (k: number) => ({
         path: `/webhooks/postmark/${connection.id}`,

@@ -109,6 +109,84 @@ language sql stable parallel safe
 return nullif(pg_catalog.current_setting('app.tenant_id', true), '')::uuid;
 grant execute on function kernel.tenant() to authenticated, overture_user, overture_worker;
 
+-- object function kernel.fold_counters() sha256:15efc8a893a48b31
+-- Moves deltas into the counters, all in one statement. Run by a schedule. What another transaction holds, and what belongs to a
+-- tenant that somebody is deleting, is for the next run: the reference from counters to tenants would wait for both.
+create or replace function kernel.fold_counters() returns bigint
+language sql volatile security definer set search_path = '' as $$
+  with alive as materialized (
+    select t.id from public.tenants t where t.id in (select d.tenant_id from public.counter_deltas d) for key share skip locked
+  ), gone as (
+    delete from public.counter_deltas d
+    where d.ctid = any(array(select x.ctid from public.counter_deltas x where x.tenant_id in (select a.id from alive a)
+      for update skip locked))
+    returning d.tenant_id, d.metric, d.scope, d.scope_id, d.bucket, d.n
+  ), folded as (
+    insert into public.counters as c (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, g.metric, g.scope, g.scope_id, g.bucket, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4, 5
+      having pg_catalog.sum(g.n) <> 0
+    on conflict (tenant_id, metric, scope, scope_id, bucket) do update set n = c.n + excluded.n
+  )
+  select pg_catalog.count(*) from gone
+$$;
+
+-- object function kernel.prune_counters() sha256:5604c19cd5605dbc
+-- Forgets what counted down to nothing, and hours nobody asks for any more. What a deleted row was counted for, its own module's
+-- triggers count down, so scope ids that nobody has any more need no rule here. Run by a schedule.
+create or replace function kernel.prune_counters() returns bigint
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.counters c
+    where c.n = 0 or c.metric like 'hourly\_%'
+      and c.bucket < pg_catalog.to_char((kernel.now() - interval '3 days') at time zone 'UTC', 'YYYY-MM-DD"T"HH24')
+    returning 1
+  )
+  select pg_catalog.count(*) from gone
+$$;
+
+-- object function kernel.counts(text[],text,uuid[],text) sha256:558e7f9b8631fee6
+-- What the current tenant's counters say of these scope ids, folded and not, in one snapshot; of days and hours those from `since` on.
+create or replace function kernel.counts(metrics text[], scope text, scope_ids uuid[], since text default '')
+returns table (metric text, scope_id uuid, bucket text, n bigint)
+language sql stable set search_path = '' as $$
+  select x.metric, x.scope_id, x.bucket, pg_catalog.sum(x.n)::bigint from (
+    select c.metric, c.scope_id, c.bucket, c.n from public.counters c
+    where c.tenant_id = (select kernel.tenant()) and c.metric = any(counts.metrics) and c.scope = counts.scope
+      and c.scope_id = any(counts.scope_ids) and c.bucket >= counts.since
+    union all
+    select d.metric, d.scope_id, d.bucket, d.n from public.counter_deltas d
+    where d.tenant_id = (select kernel.tenant()) and d.metric = any(counts.metrics) and d.scope = counts.scope
+      and d.scope_id = any(counts.scope_ids) and d.bucket >= counts.since
+  ) x group by 1, 2, 3 having pg_catalog.sum(x.n) <> 0
+$$;
+grant execute on function kernel.counts(text[], text, uuid[], text) to overture_user, overture_worker;
+
+-- object function kernel.counts_since(text[],text,text) sha256:a5eaf69eb7fbb082
+-- The same over all scope ids: a dashboard's days.
+create or replace function kernel.counts_since(metrics text[], scope text, since text)
+returns table (metric text, bucket text, n bigint)
+language sql stable set search_path = '' as $$
+  select x.metric, x.bucket, pg_catalog.sum(x.n)::bigint from (
+    select c.metric, c.bucket, c.n from public.counters c
+    where c.tenant_id = (select kernel.tenant()) and c.metric = any(counts_since.metrics) and c.scope = counts_since.scope
+      and c.bucket >= counts_since.since
+    union all
+    select d.metric, d.bucket, d.n from public.counter_deltas d
+    where d.tenant_id = (select kernel.tenant()) and d.metric = any(counts_since.metrics) and d.scope = counts_since.scope
+      and d.bucket >= counts_since.since
+  ) x group by 1, 2 having pg_catalog.sum(x.n) <> 0
+$$;
+grant execute on function kernel.counts_since(text[], text, text) to overture_user, overture_worker;
+
+-- object function kernel.reset_counters(uuid,text[]) sha256:a6908762b9980071
+-- Forgets a tenant's counters of some metrics (patterns as of LIKE), before a module counts its rows anew. The caller locks the
+-- counted tables first. Deltas before counters: what a fold moves meanwhile is then found in the counters.
+create or replace function kernel.reset_counters(team uuid, patterns text[]) returns void
+language sql volatile set search_path = '' as $$
+  delete from public.counter_deltas d where d.tenant_id = team and d.metric like any(patterns);
+  delete from public.counters c where c.tenant_id = team and c.metric like any(patterns);
+$$;
+
 -- object function kernel.list_dead_letters(text,uuid,int4) sha256:325a0836bb04f5ef
 -- Dead letters of the current tenant. With kernel.tenant() unset nothing is returned.
 create or replace function kernel.list_dead_letters(queue text, before uuid, quantity int)
@@ -150,15 +228,22 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.purge_dead_letters(uuid[]) to overture_user, overture_worker;
 
--- object function kernel.decide(jsonb) sha256:8f5e3b72ba9a63e5
--- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and approval.
--- items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
+-- object function kernel.decide(jsonb) sha256:17750d8eace8937f
+-- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and
+-- approval. items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
 create or replace function kernel.decide(items jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
-  with written as (
-    insert into public.decisions (tenant_id, subject_id, source, verdict, reason, until, detail)
-    select kernel.tenant(), d.subject_id, d.source, d.verdict, d.reason, d.until, coalesce(d.detail, '{}')
-    from pg_catalog.jsonb_to_recordset(items) as d(subject_id uuid, source text, verdict text, reason text, until timestamptz, detail jsonb)
+  with ids as (
+    -- In the order of the items: decisions of one moment are told in the order in which they were made.
+    select u.id, pg_catalog.row_number() over (order by u.id) as n from (select kernel.uuid7() as id
+      from pg_catalog.jsonb_array_elements(items)) u
+  ), written as (
+    insert into public.decisions (tenant_id, id, subject_id, source, verdict, reason, until, detail)
+    select kernel.tenant(), i.id, d.subject_id, d.source, d.verdict, d.reason, d.until, coalesce(d.detail, '{}')
+    from rows from (pg_catalog.jsonb_to_recordset(items) as (subject_id uuid, source text, verdict text, reason text, until timestamptz,
+      detail jsonb))
+      with ordinality as d(subject_id, source, verdict, reason, until, detail, n)
+    join ids i on i.n = d.n
     where kernel.tenant() is not null
     returning 1
   )
@@ -217,11 +302,11 @@ begin
 end $$;
 grant execute on function kernel.emit(text, jsonb, uuid) to overture_user, overture_worker;
 
--- object function kernel.compose_guards(text[]) sha256:7cfab81e6d64eb79
+-- object function kernel.compose_guards(text[]) sha256:595c292e302a2448
 -- Guards are functions private.guard_<rule>(m public.messages) of the modules; see modules/messaging/sql/guards.sql.
 
--- Writes private.guards(m), the union of the named guards. Run at every start with those of the modules that are on; a migration runs it with
--- all there are, so that a database nobody has started yet is guarded too. Changes the function only where it differs.
+-- Writes private.guards(m), the union of the named guards. Run at every start with those of the modules that are on; a migration runs it
+-- with all there are, so that a database nobody has started yet is guarded too. Changes the function only where it differs.
 create or replace function kernel.compose_guards(names text[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -229,11 +314,12 @@ declare
     select pg_catalog.string_agg(pg_catalog.format('select g.verdict, g.reason, g.until from private.%I(m) g', n), ' union all ' order by n)
     from pg_catalog.unnest(names) n), 'select null::text, null::text, null::timestamptz where false');
 begin
-  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct from body then
+  if (select p.prosrc from pg_catalog.pg_proc p where p.oid = pg_catalog.to_regprocedure('private.guards(public.messages)')) is not distinct
+    from body then
     return;
   end if;
-  execute pg_catalog.format('create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz) '
-    'language sql stable as %L', body);
+  execute pg_catalog.format('create or replace function private.guards(m public.messages) '
+    'returns table (verdict text, reason text, until timestamptz) language sql stable as %L', body);
   grant execute on function private.guards(public.messages) to overture_user, overture_worker;
 end $$;
 
@@ -263,8 +349,9 @@ begin
 end $$;
 grant execute on function kernel.idempotency_begin(text, text) to overture_user, overture_worker;
 
--- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:4cbaa08ae5302f65
-create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb) returns void
+-- object function kernel.idempotency_keep(text,text,text,text,int4,jsonb) sha256:7584bfc648c0a921
+create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int,
+  response jsonb) returns void
 language sql volatile security definer set search_path = '' as $$
   insert into kernel.idempotency as i (scope, key, operation, request_hash, status, response)
   values (scope, key, operation, request_hash, status, response)
@@ -478,7 +565,7 @@ begin
 end $$;
 grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
--- object function kernel.settle(text,jsonb) sha256:76241537e1b742c7
+-- object function kernel.settle(text,jsonb) sha256:f0e1117808ca9593
 -- Settles a batch in one statement.
 -- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
 -- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
@@ -494,7 +581,8 @@ begin
   end if;
   -- Nearly always everything went well, and planning the long statement would cost as much as running it.
   if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
-    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
+    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) '
+      'where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
       using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n),
             array(select (e ->> 'read_ct')::int from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n);
     get diagnostics settled = row_count;
@@ -521,7 +609,8 @@ begin
     $q$, 'q_' || queue, queue) into settled using outcomes;
   end if;
   if settled <> wanted then
-    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted, queue using errcode = 'OV001';
+    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted,
+      queue using errcode = 'OV001';
   end if;
 end $$;
 grant execute on function kernel.settle(text, jsonb) to overture_worker;

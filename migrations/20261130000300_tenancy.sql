@@ -1,4 +1,4 @@
--- tenancy: teams, their members, invitations, API keys, and the record of who did what.
+-- tenancy: teams, their members, invitations, API keys, the record of who did what, and the counters.
 -- owner: modules/tenancy, modules/kernel   breaking: no   locks: none (new objects only)
 
 create table public.tenants (
@@ -103,3 +103,35 @@ create index audit_log_by_action on public.audit_log (tenant_id, action, id desc
 select kernel.protect('public.audit_log', read => 'admin', write => null, broadcast => false);
 grant insert on public.audit_log to overture_user;
 revoke update, delete on public.audit_log from overture_worker;
+
+-- A statement that changes rows appends what it changed to counter_deltas; a schedule folds these into counters. Writers never meet
+-- on a counter row, and a reader adds both up in one snapshot, so numbers are exact.
+create table public.counters (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  metric text collate "C" not null check (length(metric) between 1 and 60),
+  -- What the count is of: a list, a campaign, the tenant itself. No foreign key: what is deleted counts itself down to nothing.
+  scope text not null check (length(scope) between 1 and 40),
+  scope_id uuid not null,
+  -- What divides the count: a status, a step, a tag, a UTC day (2026-11-30) or hour (2026-11-30T08). Empty where nothing does.
+  -- Ordered byte by byte, so that days and hours, and metrics of one prefix, are ranges.
+  bucket text collate "C" not null default '',
+  n bigint not null,
+  primary key (tenant_id, metric, scope, scope_id, bucket)
+);
+comment on table public.counters is 'Counts that change with every row and are read with every page. What happened since the last fold is in counter_deltas.';
+create index counters_by_bucket on public.counters (tenant_id, metric, scope, bucket);
+select kernel.protect('public.counters', write => null, broadcast => false);
+
+create table public.counter_deltas (
+  tenant_id uuid not null references public.tenants (id) on delete cascade,
+  -- Not kernel.uuid7(), which takes longer than the rest of the row; in a table this small the order is of no use.
+  id uuid not null default pg_catalog.gen_random_uuid(),
+  metric text collate "C" not null,
+  scope text not null,
+  scope_id uuid not null,
+  bucket text collate "C" not null default '',
+  n bigint not null,
+  primary key (tenant_id, id)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 2);
+comment on table public.counter_deltas is 'Changes not yet folded into counters. Empty most of the time.';
+select kernel.protect('public.counter_deltas', write => null, broadcast => false);

@@ -161,7 +161,8 @@ create table public.interactions (
   id uuid not null default kernel.uuid7(),
   contact_id uuid not null,
   kind text not null check (length(kind) <= 60),
-  channel text not null check (channel in ('email', 'linkedin', 'sms', 'whatsapp', 'instagram', 'call', 'web', 'note', 'system')),
+  -- A channel of messages, or call, web, note, system.
+  channel text not null check (channel ~ '^[a-z][a-z0-9_]{1,39}$'),
   direction text not null check (direction in ('in', 'out', 'none')),
   content text not null default '',
   ref_table text,

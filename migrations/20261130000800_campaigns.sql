@@ -214,6 +214,7 @@ create table public.tasks (
 comment on table public.tasks is 'What a person has to do in a sequence: a call, a letter. The sequence goes on when they say what came of it.';
 create unique index tasks_once on public.tasks (tenant_id, step_run_id) where step_run_id is not null;
 create index tasks_by_urgency on public.tasks (tenant_id, status, (coalesce(due_at, created_at)), id);
+create index tasks_by_enrollment on public.tasks (tenant_id, enrollment_id) where enrollment_id is not null;
 create index tasks_by_contact on public.tasks (tenant_id, contact_id, id desc);
 select kernel.protect('public.tasks');
 

@@ -206,7 +206,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;
 
--- object function private.keep_addresses() sha256:e8f64b3af87c6e8a
+-- object function private.keep_addresses() sha256:4bed4d96ef1aede0
 -- Addresses of people, one row each: kept from the contact's own fields, which hold the primary one of each channel.
 
 -- After contacts came or changed: their primary addresses are those of their fields. A former one stays, so that an answer from it still
@@ -217,14 +217,16 @@ begin
   if tg_op = 'UPDATE' then
     -- Most updates (a moment of contact, a status) touch no address.
     if not exists (select from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
-      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number, w.linkedin_url)) then
+      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number,
+        w.linkedin_url)) then
       return null;
     end if;
     update public.contact_addresses a set is_primary = false
     from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
     cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),
       ('linkedin', c.linkedin_url, w.linkedin_url)) as v (channel, address, before)
-    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel and a.is_primary
+    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel
+      and a.is_primary
       and a.address is distinct from v.address;
     insert into public.contact_addresses as a (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
@@ -237,14 +239,15 @@ begin
     insert into public.contact_addresses (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
     from came c
-    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin', c.linkedin_url)) as v (channel, address)
+    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin',
+      c.linkedin_url)) as v (channel, address)
     where v.address is not null
     on conflict (tenant_id, contact_id, channel, address) do nothing;
   end if;
   return null;
 end $$;
 
--- object function private.mark_addresses(text,text[],text,text) sha256:4da64b8ec378240c
+-- object function private.mark_addresses(text,text[],text,text) sha256:f9670ff630d19213
 -- Marks addresses as dead or as proved, by what providers say of them. A person whose last address died is bounced.
 create or replace function private.mark_addresses(on_channel text, addresses text[], new_state text, why text) returns void
 language sql volatile set search_path = '' as $$
@@ -257,10 +260,87 @@ language sql volatile set search_path = '' as $$
   select private.set_contact_status(array(
     select m.contact_id from marked m
     where not exists (select from public.contact_addresses o
-      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')
+      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary
+        and o.state <> 'invalid')), 'bounced')
   where new_state = 'invalid'
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;
+
+-- object function private.count_list_contacts() sha256:7417a4e990ef88b9
+-- Counters of contacts: `list_contacts` per list, and `tagged_contacts` of the tenant with the tag as bucket. Definer: whoever may
+-- change the rows need not write counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_list_contacts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op <> 'DELETE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from new_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  if tg_op <> 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'list_contacts', 'list', r.list_id, '', -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4;
+  end if;
+  return null;
+end $$;
+
+-- object function private.counted_tags(text[]) sha256:5495ce214583455c
+-- The tags that contacts with these tags are counted for, each once. No set clause, so that the planner takes it into its callers.
+create or replace function private.counted_tags(tags text[]) returns setof text
+language sql immutable
+begin atomic
+  select distinct t.tag from pg_catalog.unnest(tags) t (tag);
+end;
+
+-- object function private.count_contact_tags() sha256:6a76d22138ff6585
+-- Rows with the same tags are added up first, so that an update of other columns is told apart before any tag is looked at.
+create or replace function private.count_contact_tags() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from new_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    group by 1, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, pg_catalog.sum(g.n)
+    from (
+      select x.tenant_id, x.tags, pg_catalog.sum(x.sign) as n
+      from (select 1 as sign, r.tenant_id, r.tags from new_rows r union all select -1, r.tenant_id, r.tags from old_rows r) x
+      group by 1, 2 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select g.tenant_id, 'tagged_contacts', 'tenant', g.tenant_id, t.tag, -pg_catalog.sum(g.n)
+    from (select r.tenant_id, r.tags, pg_catalog.count(*) as n from old_rows r group by 1, 2) g
+    cross join lateral private.counted_tags(g.tags) t (tag)
+    where exists (select from public.tenants a where a.id = g.tenant_id)
+    group by 1, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_contacts(uuid) sha256:8cd191026604a2a0
+-- Counts a tenant's lists and tags anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_contacts(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.contacts, public.list_contacts in share row exclusive mode;
+  perform kernel.reset_counters(team, array['list\_contacts', 'tagged\_contacts']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'list_contacts', 'list', r.list_id, '', pg_catalog.count(*) from public.list_contacts r
+  where r.tenant_id = team group by 1, 4;
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, 'tagged_contacts', 'tenant', team, t.tag, pg_catalog.sum(g.n)
+  from (select r.tags, pg_catalog.count(*) as n from public.contacts r where r.tenant_id = team group by 1) g
+  cross join lateral private.counted_tags(g.tags) t (tag)
+  group by t.tag;
+end $$;
 
 -- object function private.probe_condition(jsonb) sha256:e7daa9f741c69f1e
 -- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
@@ -406,20 +486,20 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:4163f5508ffb6b41
+-- object function private.note_messages(jsonb) sha256:b147434ce2ec51b7
 -- The timeline and status of people, from what the other modules tell.
 
--- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
--- it: email_sent. Told twice, it stands there once.
+-- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
+-- before it: email_sent. Told twice, it stands there once.
 create or replace function private.note_messages(entries jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, nullif(m.subject, ''), pg_catalog.left(m.body_text, 200), ''), 'messages', e.message_id, e.at
-  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
+    coalesce(e.content, ''), 'messages', e.message_id, e.at
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text,
+    direction text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
-  left join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = e.message_id and e.content is null
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
@@ -444,7 +524,7 @@ language sql volatile set search_path = '' as $$
     and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end
 $$;
 
--- object function private.mark_suppressed(text,text[]) sha256:2e7a59c9f4229b72
+-- object function private.mark_suppressed(text,text[]) sha256:dc528f7eca1657ca
 -- People whose primary address was suppressed and who have no other address that can be written to.
 create or replace function private.mark_suppressed(on_channel text, addresses text[]) returns void
 language sql volatile set search_path = '' as $$
@@ -452,7 +532,8 @@ language sql volatile set search_path = '' as $$
     select a.contact_id from public.contact_addresses a
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.is_primary
       and not exists (select from public.contact_addresses o
-        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary and o.state <> 'invalid')), 'suppressed')
+        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary
+          and o.state <> 'invalid')), 'suppressed')
 $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;
@@ -477,20 +558,22 @@ language sql stable as $$
   where m.direction = 'out' and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')
 $$;
 
--- object function private.suppress(text,text[],text,text) sha256:9baf835fa60022b6
+-- object function private.suppress(text,text[],text,text) sha256:6c0c531a17e32967
 -- Suppresses addresses of a channel. The one way an address becomes suppressed. Tells of every address, also of those that were: what
 -- follows from it then happens again where it was missed.
 create or replace function private.suppress(on_channel text, addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   insert into public.suppressions (tenant_id, channel, address, reason, detail)
-  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x
+    where x <> '') d order by a
   on conflict (tenant_id, channel, address) do nothing;
-  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a,
+    'reason', why, 'note', note)))
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
--- object function private.set_consent(text,uuid[],text,text) sha256:39d18835eedb706a
+-- object function private.set_consent(text,uuid[],text,text) sha256:2dc8898efe5787fd
 -- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
 create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -499,7 +582,8 @@ declare
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
+      where x is not null) d order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
@@ -521,23 +605,29 @@ begin
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
 end $$;
 
--- object function private.opt_in(text,uuid[],text[],text) sha256:0db2231beb1f2249
--- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+-- object function private.opt_in(text,uuid[],text[],text) sha256:1d32e0591e5c5604
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
+-- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   delete from public.suppressions x
-  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
-  perform private.set_consent(on_channel, people, 'granted', note);
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses)
+    and x.reason in ('unsubscribe', 'complaint');
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'granted', note);
 end $$;
-grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
-  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
+  text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
+    text)
   to overture_user, overture_worker;
 
--- object function private.note_health(jsonb) sha256:bd5d3460ebffa05b
--- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person, and
--- so does one that refuses everything: going on would spend the whole audience on one wrong setting.
--- told: [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
+-- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
+-- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
+-- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
+-- [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
 create or replace function private.note_health(told jsonb) returns void
 language sql volatile security definer set search_path = '' as $$
   update public.connections c set
@@ -545,7 +635,8 @@ language sql volatile security definer set search_path = '' as $$
     consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
     consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
     last_success_at = case when g.ok > 0 then (select kernel.now()) else c.last_success_at end,
-    last_error = coalesce(g.error, c.last_error), last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
+    last_error = coalesce(g.error, c.last_error),
+      last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
     status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
     circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
   from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
@@ -553,8 +644,9 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
 
--- object function private.wake_rotation() sha256:3836311513e0e474
--- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does not.
+-- object function private.wake_rotation() sha256:4fc095b4f24697cd
+-- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does
+-- not.
 create or replace function private.wake_rotation() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
@@ -590,6 +682,23 @@ begin
 end $$;
 grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
 
+-- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
+-- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
+create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.webhook_deliveries d set
+    processed_at = case when f.waits then null else kernel.now() end,
+    attempts = d.attempts + case when f.waits then 1 else 0 end,
+    error = f.error
+  from (
+    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
+    union all
+    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
+  ) f
+  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
+$$;
+grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
+
 -- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
 -- In portions, so that a long backlog never becomes one long transaction.
 create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
@@ -604,17 +713,18 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:481a6d02f99bcda6
--- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
--- the places under the limits, writes the attempts and sets the lease before the provider is called.
--- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
+-- object function private.claim_messages(int4,int4,uuid) sha256:460652e4833f745c
+-- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
+-- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
+-- while planning, for the reason given in docs/concepts/tenancy.md.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
     select s.id, s.time_zone from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
-      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection and c.status = 'active'
+      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
+        and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
   ), candidates as (
     -- The first due ones of each sender. More than wanted, because other workers may hold some.
@@ -626,15 +736,19 @@ language sql volatile set search_path = '' as $$
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
-    select m.id, m.sender_id, m.action, m.due_at from public.messages m
+    select m.* from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
       -- Once the provider has forgotten the key, asking again would send again.
       and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())
-      and not exists (select from private.guards(m))
     order by m.due_at, m.id limit quantity
     for update of m skip locked
+  ), free as materialized (
+    -- What no guard stops. Asked of the locked ones alone: a guard costs a few look-ups a message.
+    select l.id, l.sender_id, l.action, l.due_at from locked l
+    where not exists (select from private.guards(row(l.*)::public.messages))
   ), wanted as (
-    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from locked l
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth
+      from free l
   ), asked as materialized (
     select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       -- Null where the period has no limit, which least() passes over.
@@ -648,7 +762,8 @@ language sql volatile set search_path = '' as $$
   ), reserved as (
     -- One row per sender and action: concurrent claims queue up on it, and each sees what the one before took. A window that is over
     -- begins again at zero.
-    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved, granted)
+    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved,
+      granted)
     select kernel.tenant(), a.sender_id, a.action, a.hour, g.n, a.day, g.n, pg_catalog.date_trunc('week', a.day)::date, g.n, g.n
     from asked a cross join lateral (select least(a.n, a.per_hour, a.per_day, a.per_week) as n) g
     order by a.sender_id, a.action
@@ -657,7 +772,8 @@ language sql volatile set search_path = '' as $$
       select excluded.hour, b.hour + g.n, excluded.day, b.day + g.n, excluded.week, b.week + g.n, g.n
       from asked a
       cross join lateral (select case when u.hour = excluded.hour then u.hour_reserved else 0 end as hour,
-        case when u.day = excluded.day then u.day_reserved else 0 end as day, case when u.week = excluded.week then u.week_reserved else 0 end as week) b
+        case when u.day = excluded.day then u.day_reserved else 0 end as day,
+          case when u.week = excluded.week then u.week_reserved else 0 end as week) b
       cross join lateral (select greatest(0, least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)) as n) g
       where a.sender_id = u.sender_id and a.action = u.action)
     returning u.sender_id, u.action, u.granted as n
@@ -696,7 +812,94 @@ language sql volatile set search_path = '' as $$
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
 
--- object function private.match_events(uuid,jsonb) sha256:f714d4e143dd5d06
+-- object function private.counted(public.messages) sha256:3d18e6fc6ef302a6
+-- What counts of an outgoing message; messages that agree in it are added up before anything is counted. Neither this function nor
+-- the next has a set clause, so that the planner takes them into their callers.
+create or replace function private.counted(m public.messages) returns private.counted_message
+language sql stable
+begin atomic
+  select row(m.tenant_id, m.campaign_id, m.step_id,
+    -- On its way, whether claimed or not: a claim changes no counter.
+    case when m.status in ('queued', 'held', 'sending') then 'queued' when m.status in ('failed', 'unknown') then m.status end,
+    pg_catalog.date_trunc('hour', m.sent_at, 'UTC'), pg_catalog.date_trunc('hour', m.delivered_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.opened_at, 'UTC'), pg_catalog.date_trunc('hour', m.clicked_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.replied_at, 'UTC'), pg_catalog.date_trunc('hour', m.bounced_at, 'UTC'),
+    pg_catalog.date_trunc('hour', m.complained_at, 'UTC'), pg_catalog.date_trunc('hour', m.unsubscribed_at, 'UTC'),
+    -- No column says when a message failed, and updated_at moves on.
+    case when m.status = 'failed' then pg_catalog.date_trunc('hour', m.created_at, 'UTC') end)::private.counted_message;
+end;
+
+-- object function private.message_counters(private.counted_message) sha256:18f0ba50f6168dd1
+-- The counters of such a message, all of its campaign: `step_<outcome>` with the step as bucket (empty without one),
+-- `hourly_<outcome>` of the last two days and `daily_<outcome>` with the UTC hour or day as bucket. Without a campaign only days
+-- are counted, under zeros.
+create or replace function private.message_counters(m private.counted_message)
+returns table (metric text, scope_id uuid, bucket text)
+language sql stable
+begin atomic
+  select c.metric, coalesce(m.campaign_id, '00000000-0000-0000-0000-000000000000'), c.bucket
+  from (values ('sent', m.sent), ('delivered', m.delivered), ('opened', m.opened), ('clicked', m.clicked), ('replied', m.replied),
+    ('bounced', m.bounced), ('complained', m.complained), ('unsubscribed', m.unsubscribed), (m.state, m.failed)) o (outcome, at)
+  cross join lateral (values
+    ('step_' || o.outcome, case when m.campaign_id is not null then coalesce(m.step_id::text, '') end),
+    ('hourly_' || o.outcome, case when m.campaign_id is not null and o.outcome in ('sent', 'delivered', 'opened', 'clicked', 'replied',
+      'bounced') and o.at >= (select kernel.now()) - interval '2 days'
+      then pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24') end),
+    ('daily_' || o.outcome, pg_catalog.to_char(o.at at time zone 'UTC', 'YYYY-MM-DD'))) c (metric, bucket)
+  where (o.at is not null or o.outcome = m.state) and c.bucket is not null;
+end;
+
+-- object function private.count_messages() sha256:2459fc6dd53513f6
+-- All counters of messages, in one pass per statement. Definer: whoever may change messages need not write counters. Of a tenant that
+-- is being deleted nothing is counted.
+create or replace function private.count_messages() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from new_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    group by 1, 2, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+    from (
+      select x.counted, pg_catalog.sum(x.sign) as n
+      from (
+        select 1 as sign, private.counted(r) as counted from new_rows r where r.direction = 'out'
+        union all select -1, private.counted(r) from old_rows r where r.direction = 'out'
+      ) x group by 1 having pg_catalog.sum(x.sign) <> 0
+    ) g cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5 having pg_catalog.sum(g.n) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select (g.counted).tenant_id, c.metric, 'campaign', c.scope_id, c.bucket, -pg_catalog.sum(g.n)
+    from (select private.counted(r) as counted, pg_catalog.count(*) as n from old_rows r where r.direction = 'out' group by 1) g
+    cross join lateral private.message_counters(g.counted) c
+    where exists (select from public.tenants t where t.id = (g.counted).tenant_id)
+    group by 1, 2, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_messages(uuid) sha256:800f471f12578187
+-- Counts a tenant's messages anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_messages(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.messages in share row exclusive mode;
+  perform kernel.reset_counters(team, array['step\_%', 'hourly\_%', 'daily\_%']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select team, c.metric, 'campaign', c.scope_id, c.bucket, pg_catalog.sum(g.n)
+  from (select private.counted(r) as counted, pg_catalog.count(*) as n from public.messages r
+    where r.tenant_id = team and r.direction = 'out' group by 1) g
+  cross join lateral private.message_counters(g.counted) c
+  group by c.metric, c.scope_id, c.bucket;
+end $$;
+
+-- object function private.match_events(uuid,jsonb) sha256:dd0ff7a6ce417e3f
 -- Events: what providers and recipients report about messages, stored once each and marked on the message.
 -- events: [{"kind","event_key","provider_message_id","rfc_message_id","message_id","recipient","at","bounce","is_bot","detail"}]
 
@@ -706,7 +909,8 @@ language sql volatile set search_path = '' as $$
   -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
   select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, e.recipient, e.at, e.bounce,
     coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
-  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text,
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text,
+    recipient text,
     at timestamptz, bounce text, is_bot boolean, detail jsonb)
   -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
   left join lateral (select m.id from public.messages m
@@ -717,13 +921,14 @@ language sql volatile set search_path = '' as $$
       and m.connection_id = connection and m.provider_message_id = e.provider_message_id limit 1) theirs on true
 $$;
 
--- object function private.add_events(private.incoming[]) sha256:0402e1cf5e684e7e
+-- object function private.add_events(private.incoming[]) sha256:09d8cb2f39b9f037
 -- Stores the events that are new and returns these, marked fresh, with the others as they were.
 create or replace function private.add_events(rows private.incoming[]) returns private.incoming[]
 language sql volatile set search_path = '' as $$
   with added as (
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
-    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month',
+      i.at at time zone 'UTC')::date,
       (select kernel.now()), i.is_bot, i.detail
     from pg_catalog.unnest(rows) i where i.target is not null
       -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
@@ -731,18 +936,20 @@ language sql volatile set search_path = '' as $$
     order by i.event_key
     on conflict (tenant_id, event_key, month) do nothing returning event_key
   )
-  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
+    i.is_bot, i.detail, i.target,
     a.event_key is not null)::private.incoming), '{}')
   from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
 $$;
 
--- object function private.mark_messages(private.incoming[]) sha256:e6d8e54c4eb32df4
+-- object function private.mark_messages(private.incoming[]) sha256:ed2584de41355101
 -- The first moment of each kind, on the message itself.
 create or replace function private.mark_messages(rows private.incoming[]) returns void
 language sql volatile set search_path = '' as $$
   update public.messages m set
     updated_at = (select kernel.now()),
-    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at,
+      i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
     error = coalesce(i.error, m.error)
@@ -759,11 +966,12 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and m.id = i.target;
 
   update public.email_details d set provider_rfc_id = i.rfc_message_id
-  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh and x.rfc_message_id is not null group by 1) i
+  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh
+    and x.rfc_message_id is not null group by 1) i
   where d.tenant_id = (select kernel.tenant()) and d.message_id = i.target and d.provider_rfc_id is null
 $$;
 
--- object function private.apply_events(uuid,jsonb) sha256:1ae507823349f839
+-- object function private.apply_events(uuid,jsonb) sha256:4ea0e714f7cb1031
 -- Applies events of one connection (null: of our own links) and returns the keys of those that match no message.
 create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -780,11 +988,13 @@ begin
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
   -- Rare, and an update that finds nothing still costs all its triggers.
-  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target where m.status <> 'sent') then
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target
+    where m.status <> 'sent') then
     with found as (
       update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
         provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
-      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null
+        and x.kind <> 'failed' order by x.target, x.at) i
       where m.tenant_id = (select kernel.tenant()) and m.id = i.target
         and (m.status = 'unknown' or (m.status in ('queued', 'held', 'cancelled') and m.attempts > 0))
       returning m.id
@@ -802,8 +1012,10 @@ begin
 
   -- One fact a kind, for all messages of the batch. A provider that fails a message it had accepted says `failed`.
   for told in
-    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id', m.step_run_id,
-      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce', i.bounce,
+    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id',
+      m.step_run_id,
+      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce',
+        i.bounce,
       'url', i.detail ->> 'url')) as items
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and not i.is_bot and i.kind in ('delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed', 'failed')
@@ -814,7 +1026,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:95a3288842ccefe1
+-- object function private.suppress_reported(private.incoming[]) sha256:629706f99016f2a9
 -- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -822,19 +1034,22 @@ declare
   g record;
 begin
   for g in
-    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
+    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
-      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint', 'The person reported the message as spam.');
+      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
+        'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
     end case;
   end loop;
 end $$;
-grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
+grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]),
+  private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
 
 -- object function private.guard_approval(public.messages) sha256:f4ac878be7e19538
@@ -851,7 +1066,7 @@ language sql stable as $$
   where m.approval in ('pending', 'rejected')
 $$;
 
--- object function private.apply_guards(int4) sha256:20f6bf091a0e92a9
+-- object function private.apply_guards(int4) sha256:e538327380175001
 -- Takes what a guard stops out of the way of the claim: of the first due messages of each sender, those that never may leave are
 -- cancelled, those that may later wait until then, and those that wait for a change are held. Says why, and tells the modules of what
 -- was cancelled. Returns how many it moved: less than `quantity` means that the queue's front is clear.
@@ -881,24 +1096,29 @@ begin
       due_at = case when s.verdict = 'defer' then s.until end,
       error_code = s.reason
     from stopped s where m.tenant_id = (select kernel.tenant()) and m.id = s.id
-    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason, s.verdict
+    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason,
+      s.verdict
   ), told as (
-    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source', 'claim',
-      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id)))) from moved v
+    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source',
+      'claim',
+      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id))))
+        from moved v
     having pg_catalog.count(*) > 0
   )
-  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v where v.status = 'cancelled')
+  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v
+    where v.status = 'cancelled')
     from (select pg_catalog.count(*) from told) t
   into n, gone;
   if gone is not null then perform private.emit_cancelled(gone); end if;
   return n;
 end $$;
 
--- object function private.emit_cancelled(jsonb) sha256:0d5612da7e375a33
+-- object function private.emit_cancelled(jsonb) sha256:6262618ce320e0e7
 -- Tells of cancelled messages: [{"id","enrollment_id","step_run_id","contact_id","campaign_id","channel","to_address","reason"}].
 create or replace function private.emit_cancelled(gone jsonb) returns void
 language sql volatile set search_path = '' as $$
-  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id', g ->> 'enrollment_id',
+  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id',
+    g ->> 'enrollment_id',
     'step_run_id', g ->> 'step_run_id', 'contact_id', g ->> 'contact_id', 'campaign_id', g ->> 'campaign_id', 'channel', g ->> 'channel',
     'address', g ->> 'to_address', 'at', kernel.now(), 'code', g ->> 'reason')))
   from pg_catalog.jsonb_array_elements(gone) g
@@ -923,25 +1143,46 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.release_messages(uuid,uuid[],int4) sha256:cd18a124ce3f6692
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
-  with some as (
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:2859df7fed2856b4
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
+-- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
+  quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+      and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
+    order by m.id limit quantity for update skip locked
+  ), deferred as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign and m.status = 'queued' and m.error_code = because
+      and m.due_at > (select kernel.now()) and not exists (select from private.guards(m) g where g.verdict = 'defer')
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant())
+      and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
--- object function private.answered_message(text,text[],text) sha256:c6ce74203a5aa6d9
+-- object function private.answered_message(text,text[],text) sha256:82ac4ccc960e55d5
 -- Inbound messages: stored once, put into their conversation, and told to the modules. `read` is what the channel made of it:
 -- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
@@ -963,16 +1204,18 @@ begin
       where d.tenant_id = (select kernel.tenant()) and d.provider_rfc_id = any(refs)
       order by pg_catalog.array_position(refs, d.provider_rfc_id) limit 1;
     end if;
-    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id and m.direction = 'out';
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
+      and m.direction = 'out';
     if original.id is not null then return original; end if;
   end if;
   select m.* into original from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender and m.sent_at is not null
+  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
+    and m.sent_at is not null
   order by m.created_at desc limit 1;
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:832afba4a46e147c
+-- object function private.receive_message(uuid,text,jsonb) sha256:6b187f733ad53866
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -988,26 +1231,32 @@ declare
   person uuid;
   new_id uuid := kernel.uuid7();
 begin
-  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel and s.address = sender) then return null; end if;
+  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
+    and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender);
   if original.id is null then
     select t.* into thread from public.threads t
-    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel and t.external_key = sender order by t.last_message_at desc limit 1;
+    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
+      and t.external_key = sender order by t.last_message_at desc limit 1;
   end if;
   person := coalesce(original.contact_id, thread.contact_id, (
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc, a.created_at limit 1));
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc,
+      a.created_at limit 1));
 
-  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id, status,
+  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
+    status,
     from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
-  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id, connection, 'received',
+  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
+    connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
-    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'), read -> 'email' ->> 'html');
+    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'),
+      read -> 'email' ->> 'html');
   end if;
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
@@ -1015,7 +1264,8 @@ begin
   on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe', 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
+      'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
@@ -1030,7 +1280,8 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
-    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel', on_channel,
+    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
+      on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
@@ -1066,7 +1317,7 @@ begin
   raise exception 'events are in use; the next run tries again' using errcode = 'lock_not_available';
 end $$;
 
--- object function private.ensure_partitions() sha256:59b1ce9fde3aceb1
+-- object function private.ensure_partitions() sha256:acd900fe7673738d
 -- Makes the partitions of this month and the next two, and of every month within the retention that the default partition
 -- holds rows of; those move over. Returns how many were made. Idempotent.
 create or replace function private.ensure_partitions() returns int
@@ -1089,8 +1340,10 @@ begin
     continue when pg_catalog.to_regclass('private.' || part) is not null;
     if made = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
-    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
-    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) '
+      'insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted,
+      (wanted + interval '1 month')::date);
     execute pg_catalog.format('alter table private.%I enable row level security', part);
     execute pg_catalog.format('alter table private.%I force row level security', part);
     made := made + 1;
@@ -1153,7 +1406,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from lost
 $$;
 
--- object function private.ask_again(uuid[],float8) sha256:edb796b2623faacf
+-- object function private.ask_again(uuid[],float8) sha256:1e3251a7b62544ca
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places under the limits are given back; the claim takes new ones.
@@ -1166,7 +1419,8 @@ begin
     update public.messages m set status = 'queued', due_at = kernel.now(), idempotency_expires_at = u.until
     from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
             - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
-          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids)
+            and a.outcome = 'unknown' group by 1) u
     where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
     returning m.id, m.sender_id, m.action, m.attempts
   )
@@ -1179,7 +1433,7 @@ begin
 end $$;
 grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
 
--- object function private.wake_sending() sha256:a1f2fbfe63d2b51e
+-- object function private.wake_sending() sha256:83bebea35a5305dc
 -- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
 
 -- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
@@ -1189,7 +1443,8 @@ language sql volatile security definer set search_path = '' as $$
     with recursive t as (
       (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
       union all
-      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
+        and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
       from t where t.tenant_id is not null)
     select t.tenant_id from t where t.tenant_id is not null))
 $$;
@@ -1202,7 +1457,7 @@ language sql volatile security definer set search_path = '' as $$
     select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:d56625f03a90b3b7
+-- object function private.decide_outcomes(jsonb) sha256:28205f7d4498757e
 -- Settling: what became of claimed messages, in one call for a batch:
 -- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
@@ -1217,7 +1472,8 @@ language sql volatile set search_path = '' as $$
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail,
+    1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
@@ -1225,7 +1481,8 @@ language sql volatile set search_path = '' as $$
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
     l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
   from locked l
-  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
+    code text, detail text,
     after_seconds double precision)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
@@ -1234,7 +1491,7 @@ language sql volatile set search_path = '' as $$
     from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
 $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:c02b6c162b94d404
+-- object function private.record_outcomes(private.settling[]) sha256:8c8b024d9dd2de1e
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
@@ -1253,7 +1510,8 @@ language sql volatile set search_path = '' as $$
   -- A provider that chose the Message-ID itself says so in its answer.
   update public.email_details d set rfc_message_id = s.rfc_message_id
   from pg_catalog.unnest(rows) s
-  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct from s.rfc_message_id;
+  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct
+    from s.rfc_message_id;
 
   update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
@@ -1274,13 +1532,14 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
--- object function private.tell_messages(text,uuid[]) sha256:d17dda33b0e8ddbc
+-- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
 language sql volatile set search_path = '' as $$
   select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
+    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0
 $$;
@@ -1311,7 +1570,60 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
--- object function private.end_enrollments(uuid[],text,text,text) sha256:c8b0c1ec53d4aa7d
+-- object function private.count_enrollments() sha256:38944af3def9efe4
+-- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
+-- counters. Of a tenant that is being deleted nothing is counted.
+create or replace function private.count_enrollments() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from new_rows r group by 1, 4, 5;
+  elsif tg_op = 'UPDATE' then
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select x.tenant_id, 'enrollments', 'campaign', x.campaign_id, x.status, pg_catalog.sum(x.sign)
+    from (
+      select 1 as sign, r.tenant_id, r.campaign_id, r.status from new_rows r
+      union all select -1, r.tenant_id, r.campaign_id, r.status from old_rows r
+    ) x
+    where exists (select from public.tenants t where t.id = x.tenant_id)
+    group by 1, 4, 5 having pg_catalog.sum(x.sign) <> 0;
+  else
+    insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+    select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, -pg_catalog.count(*) from old_rows r
+    where exists (select from public.tenants t where t.id = r.tenant_id) group by 1, 4, 5;
+  end if;
+  return null;
+end $$;
+
+-- object function private.recount_enrollments(uuid) sha256:729a042f5d11b56e
+-- Counts a tenant's enrollments anew; writers wait meanwhile. For rows written with triggers off, and should a count be doubted.
+create or replace function private.recount_enrollments(team uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  lock table public.enrollments in share row exclusive mode;
+  perform kernel.reset_counters(team, array['enrollments']);
+  insert into public.counter_deltas (tenant_id, metric, scope, scope_id, bucket, n)
+  select r.tenant_id, 'enrollments', 'campaign', r.campaign_id, r.status, pg_catalog.count(*) from public.enrollments r
+  where r.tenant_id = team group by 1, 4, 5;
+end $$;
+
+-- object function private.cancel_runs(uuid[],text) sha256:aa0ab0a0430a5ae4
+-- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.cancel_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
+    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
+    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false)
+$$;
+grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
+
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:4eb13c1ab8493e79
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1325,25 +1637,24 @@ begin
       and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
     order by e.id for update
   ), gone as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null,
+      next_at = null,
       finished_at = (select kernel.now())
     from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
   )
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
-  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended',
+    'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:44943315387ce7f9
+-- object function private.advance_enrollments(jsonb) sha256:710c5a26db985901
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1353,9 +1664,9 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
@@ -1371,39 +1682,53 @@ language sql volatile set search_path = '' as $$
       finished_at = case when n.to_node is null then (select kernel.now()) end,
       reason = null, reason_detail = null
     from next n
-    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
       and (e.status || '') in ('sending', 'task')
     returning 1
   )
   select pg_catalog.count(*)::int from moved
 $$;
-grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
+  overture_worker;
 
--- object function private.finish_step(jsonb) sha256:707fb853ed2ec3f1
--- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
--- whose task is finished.
+-- object function private.close_runs(jsonb) sha256:5a9b4dd5ff0c981f
+-- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
+-- settled: [{"step_run_id","outcome","at"}].
+create or replace function private.close_runs(settled jsonb) returns void
+language sql volatile set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = g.outcome, finished_at = g.at
+  from pg_catalog.jsonb_to_recordset(settled) as g(step_run_id uuid, outcome text, at timestamptz)
+  where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+$$;
+grant execute on function private.close_runs(jsonb) to overture_worker;
+
+-- object function private.finish_step(jsonb) sha256:2089db892fcd21f1
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to
+-- runs whose task is finished.
 create or replace function private.finish_step(settled jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
   select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
   from pg_catalog.jsonb_array_elements(settled) s (item)
-  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done',
+    'skipped')
   having pg_catalog.count(*) > 0
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:6b7e19ba629503c8
+-- object function private.retry_blocked(uuid) sha256:d4d1020e5f92e83b
 -- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
+      reason_detail = null
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;
@@ -1456,61 +1781,77 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:3c7a3b292658093b
+-- object function private.guard_campaign(public.messages) sha256:20ee4b9234cfefa3
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
--- Only for people who are still in it, in a campaign that runs, while its window is open.
+-- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
+-- of a step they were moved away from, or of an earlier run, stays behind: its provider gave it back after they had gone on.
 create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
+  -- Which campaigns are open is found out once a statement, not once a message.
+  with open as materialized (
+    select k.id from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+  )
   select s.verdict, s.reason, s.until from (
     select
-      case when e.status is null or e.status <> 'sending' or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
+      case when s.here is not true or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
       case
         when e.status is null then 'contact_removed'
-        when e.status <> 'sending' then 'sequence_ended'
+        when s.here is not true then 'sequence_ended'
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' then private.next_opening(k.settings, kernel.now()) end as until,
-      e.status = 'sending' and k.status = 'running' and private.in_window(k.settings, kernel.now()) as free
+      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
+      s.here and o.id is not null as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+    left join open o on o.id = e.campaign_id
+    left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
+    cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:77945e9905fc2167
+-- object function private.guard_reply(public.messages) sha256:b11dd14ddbaf79f4
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
--- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their colleagues.
+-- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
+-- colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
-  select 'cancel', 'replied', null::timestamptz
+  select 'cancel', case when by.them then 'replied' else 'colleague_replied' end, null::timestamptz
   from public.enrollments e
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
+  cross join lateral (select
+      exists (select from public.messages r
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
-    and (
-      exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
-          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'))
+    and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply and r.created_at >= e.started_at
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply
+          and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;
 
--- object function private.reply_policy() sha256:368ee489b310ed12
+-- object function private.reply_policy() sha256:527c07bc4406ab53
 create or replace function private.reply_policy() returns text
 language sql stable set search_path = '' as $$
   select coalesce((select t.settings ->> 'reply_stops' from public.tenants t where t.id = kernel.tenant()), 'contact')
 $$;
-grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages), private.reply_policy() to overture_user, overture_worker;
+grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages),
+  private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:2db6d23e70f1a84e
--- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what waits
--- in its queue already. opens_at: when a limit that is used up begins anew, null while there is room. Senders without limits have room
--- without end. Only senders that can send: active, on an active connection.
-create or replace function private.sender_rooms(actions text[]) returns table (sender_id uuid, action text, room int, opens_at timestamptz)
+-- object function private.sender_rooms(text[]) sha256:153bfad9bc4acd12
+-- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
+-- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
+-- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
+-- Only senders that can send: active, on an active connection.
+create or replace function private.sender_rooms(actions text[]) returns table (
+  sender_id uuid, action text, room int, opens_at timestamptz, renews_at timestamptz)
 language sql stable set search_path = '' as $$
   with rests as (
     select s.id as sender_id, a.action, l.per,
@@ -1523,32 +1864,35 @@ language sql stable set search_path = '' as $$
         when 'day' then (w.day + 1)::timestamp at time zone s.time_zone
         when 'week' then (w.week + 7)::timestamp at time zone s.time_zone end as renewed_at
     from pg_catalog.unnest(actions) a (action)
-    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1) and s.status = 'active'
+    join public.senders s on s.tenant_id = (select kernel.tenant()) and s.channel = pg_catalog.split_part(a.action, '.', 1)
+      and s.status = 'active'
     join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = s.connection_id and c.status = 'active'
     cross join lateral (select pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date as week from (select kernel.now() as at offset 0) t) w
     left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
     left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
   ), bounds as (
-    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest, pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
+    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest,
+      pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - (
-      select pg_catalog.count(*) from (
-        select from public.messages m
-        where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
-        limit greatest(0, b.rest)) q))::int,
-    b.opens_at
-  from bounds b
+  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+    case when b.rest <= q.n then coalesce(b.opens_at, (
+      select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
+  from bounds b cross join lateral (
+    select pg_catalog.count(*) as n from (
+      select from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = b.sender_id and m.status = 'queued' and m.action = b.action
+      limit greatest(0, b.rest)) x) q
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:d36d0ce558e186b3
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:bf546e6e9a17d5c6
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
--- of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at the
--- same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
+-- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
+-- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
 create or replace function private.move_enrollments(campaign uuid, to_version uuid, quantity int) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -1564,10 +1908,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )
@@ -1584,14 +1926,16 @@ begin
     from stands s
     cross join lateral (
       select y.to_node from public.sequence_edges y
-      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc, y.branch limit 1) x
+      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc,
+        y.branch limit 1) x
     join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
     where not exists (select from public.sequence_nodes t
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
     select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
-    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id
+    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
+      and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
     select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
@@ -1621,38 +1965,46 @@ begin
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+    returning t.step_run_id
+  ), closed as (
+    update public.step_runs r set state = 'cancelled', outcome = 'step_removed', finished_at = (select kernel.now()) from tasks t
+    where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
-    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
+    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
+      to_version)))) into told
   from moved m;
   return pg_catalog.cardinality(people);
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 
--- object function private.in_window(jsonb,timestamptz) sha256:8ea8c2c1ebca17ca
--- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} | null,"skip_dates":["2026-12-25"]}.
--- Days are ISO (1 = Monday). Not strict and without settings of their own, so that the planner writes them into its statements.
+-- object function private.in_window(jsonb,timestamptz) sha256:08aeaac6270dec09
+-- Sending windows: when messages of a campaign may leave. settings: {"time_zone","window":{"days","start","end"} |
+-- null,"skip_dates":["2026-12-25"]}. Days are ISO (1 = Monday).
 
+-- Asked for every message before it leaves: one expression without settings of its own, so that the planner writes it into its statements.
+-- It does so only where `at` is a column or a constant, not a call.
 create or replace function private.in_window(settings jsonb, at timestamptz) returns boolean
 language sql stable as $$
-  select not coalesce(settings -> 'skip_dates' ? (local.t::date)::text, false)
+  select not coalesce(settings -> 'skip_dates' ? ((at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date)::text, false)
     and (settings -> 'window' is null or settings -> 'window' = 'null'::jsonb or (
-      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from local.t)::int)
-      and local.t::time >= (settings -> 'window' ->> 'start')::time
-      and local.t::time < (settings -> 'window' ->> 'end')::time))
-  from (select at at time zone coalesce(settings ->> 'time_zone', 'UTC') as t) local
+      settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from at at time zone coalesce(settings ->> 'time_zone',
+        'UTC'))::int)
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time >= (settings -> 'window' ->> 'start')::time
+      and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:478645f615ba0162
+-- object function private.next_opening(jsonb,timestamptz) sha256:1eda1db742024825
 -- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
-language sql stable as $$
+language sql stable set search_path = '' as $$
   select case when private.in_window(settings, after) then after else (
     select pg_catalog.min(o.opens) from (
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
         at time zone coalesce(settings ->> 'time_zone', 'UTC') as opens
-      from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0, 62) n) d
+      from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0,
+        62) n) d
       where not coalesce(settings -> 'skip_dates' ? d.day::text, false)
         and (nullif(settings -> 'window', 'null'::jsonb) is null
           or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))
@@ -1677,7 +2029,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
 $$;
 
--- object function private.team_findings() sha256:bb51605b4f430559
+-- object function private.team_findings() sha256:4a7175b3db669597
 -- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
 create or replace function private.team_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -1691,23 +2043,45 @@ language sql stable security definer set search_path = '' as $$
   ), patience as (select private.alert_limit('campaign_stalled_minutes', 15) as minutes),
   running as (
     select k.tenant_id, k.id, k.name, pg_catalog.make_interval(secs => p.minutes * 60) as patience, p.minutes
-    from public.campaigns k cross join patience p
-    join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id and s.status = 'active'
-    join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id) and c.status = 'active'
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      -- A spent daily cap is no stall: it goes on tomorrow.
-      and not exists (select from public.sender_usage u where u.tenant_id = s.tenant_id and u.sender_id = s.id
-        and u.day = (kernel.now() at time zone s.time_zone)::date and u.reserved >= s.daily_cap)
+    from public.campaigns k cross join patience p where k.status = 'running' and private.in_window(k.settings, kernel.now())
+  ), writers as (
+    -- Who can send in them now, and what. A limit that is used up is no stall: it goes on when its period is over.
+    select r.tenant_id, r.id as campaign_id, s.id as sender_id, a.action
+    from running r
+    join public.campaign_senders w on w.tenant_id = r.tenant_id and w.campaign_id = r.id
+    join public.senders s on s.tenant_id = r.tenant_id and s.id = w.sender_id and s.status = 'active'
+    join public.connections c on c.tenant_id = r.tenant_id and c.id = coalesce(w.connection_id, s.connection_id) and c.status = 'active'
+    cross join lateral (select distinct n.action from public.sequence_versions v
+      join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.version_id = v.id
+      where v.tenant_id = r.tenant_id and v.campaign_id = r.id and pg_catalog.split_part(n.action, '.', 1) = s.channel) a
+    where not exists (select from public.sender_limits l
+      left join public.sender_usage u on u.tenant_id = l.tenant_id and u.sender_id = l.sender_id and u.action = l.action
+      cross join lateral (select kernel.now() at time zone s.time_zone as at) t
+      where l.tenant_id = r.tenant_id and l.sender_id = s.id and l.action = a.action and l.cap <= case
+        when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', kernel.now()) then u.hour_reserved
+        when l.per = 'day' and u.day = t.at::date then u.day_reserved
+        when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at)::date then u.week_reserved
+        else 0 end)
   )
   select r.tenant_id, 'campaign_stalled', r.id::text, 'team', 'critical',
     pg_catalog.format('%s is running and has work due, but nothing was sent for %s minutes.', r.name, r.minutes), '/campaigns/' || r.id,
       r.minutes, r.minutes,
     (r.minutes * 60)::int
   from running r
-  where (exists (select from public.messages m where m.tenant_id = r.tenant_id and m.campaign_id = r.id and m.status = 'queued'
-    and m.due_at < kernel.now() - interval '2 minutes')
-      or exists (select from public.enrollments e where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.status = 'waiting'
-        and e.next_at < kernel.now() - interval '2 minutes'))
+  -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through.
+  where (exists (select from writers w
+      join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
+        and m.campaign_id = r.id and m.status = 'queued' and m.due_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
+    or exists (select from public.enrollments e
+      where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
+      and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes')
+    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+        and e.sender_id is null and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
+    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+        and e.sender_id = w.sender_id and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id))
     and not exists (select from public.messages m where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience
       and m.campaign_id = r.id)
   union all
@@ -1901,221 +2275,6 @@ begin
   on conflict on constraint analysts_pkey do update set tenant_id = excluded.tenant_id;
 end $$;
 
--- object function private.count_messages() sha256:0188c578a7524191
--- Counts the moments that a statement set for the first time. Definer: whoever may change messages need not write totals.
-create or replace function private.count_messages() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if tg_op = 'INSERT' then
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c cross join lateral (values
-      ('sent', c.sent_at), ('delivered', c.delivered_at), ('opened', c.opened_at), ('clicked', c.clicked_at), ('replied', c.replied_at),
-      ('bounced', c.bounced_at), ('complained', c.complained_at), ('unsubscribed', c.unsubscribed_at),
-      ('failed', case when c.status = 'failed' then c.updated_at end)) x (kind, at)
-    where c.direction = 'out' and x.at is not null
-      and (c.status = 'failed' or coalesce(c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at,
-        c.complained_at, c.unsubscribed_at) is not null)
-    group by 1, 2, 3, 4;
-  else
-    insert into public.analytics_deltas (tenant_id, day, kind, campaign_id, n)
-    select c.tenant_id, (x.at at time zone 'UTC')::date, x.kind, coalesce(c.campaign_id, '00000000-0000-0000-0000-000000000000'),
-      pg_catalog.count(*)
-    from new_rows c join old_rows o on o.tenant_id = c.tenant_id and o.id = c.id
-    cross join lateral (values
-      ('sent', o.sent_at, c.sent_at), ('delivered', o.delivered_at, c.delivered_at), ('opened', o.opened_at, c.opened_at),
-      ('clicked', o.clicked_at, c.clicked_at), ('replied', o.replied_at, c.replied_at), ('bounced', o.bounced_at, c.bounced_at),
-      ('complained', o.complained_at, c.complained_at), ('unsubscribed', o.unsubscribed_at, c.unsubscribed_at),
-      ('failed', case when o.status = 'failed' then o.updated_at end, case when c.status = 'failed' then c.updated_at end)) x (kind,
-        before, at)
-    where c.direction = 'out' and x.before is null and x.at is not null
-      -- Most updates (a claim, a retry) set no moment: told apart before the moments are.
-      and (c.status = 'failed' or (o.sent_at, o.delivered_at, o.opened_at, o.clicked_at, o.replied_at, o.bounced_at, o.complained_at,
-        o.unsubscribed_at)
-        is distinct from (c.sent_at, c.delivered_at, c.opened_at, c.clicked_at, c.replied_at, c.bounced_at, c.complained_at,
-          c.unsubscribed_at))
-    group by 1, 2, 3, 4;
-  end if;
-  return null;
-end $$;
-
--- object function private.fold_analytics() sha256:5e205f955d592dfd
--- Moves deltas into the totals, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_analytics() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.analytics_deltas d where d.ctid = any(array(select x.ctid from public.analytics_deltas x for update skip locked))
-    returning d.tenant_id, d.day, d.kind, d.campaign_id, d.n
-  ), folded as (
-    insert into public.analytics_daily as a (tenant_id, day, kind, campaign_id, n)
-    select g.tenant_id, g.day, g.kind, g.campaign_id, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4
-    on conflict (tenant_id, day, kind, campaign_id) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.daily_totals(date) sha256:d752e1cea9199dce
--- Totals of the current tenant per day and kind, folded and not.
-create or replace function private.daily_totals(since date)
-returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals(date) to overture_user, overture_worker;
-
--- object function private.daily_totals_of(uuid,date) sha256:3df9877b907b41c3
--- Totals of one campaign of the current tenant per UTC day and kind, folded and not.
-create or replace function private.daily_totals_of(campaign uuid, since date) returns table (day date, kind text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.day, t.kind, pg_catalog.sum(t.n)::bigint from (
-    select a.day, a.kind, a.n from public.analytics_daily a where a.tenant_id = kernel.tenant() and a.campaign_id = campaign
-      and a.day >= since
-    union all
-    select d.day, d.kind, d.n from public.analytics_deltas d where d.tenant_id = kernel.tenant() and d.campaign_id = campaign
-      and d.day >= since
-  ) t group by 1, 2
-$$;
-grant execute on function private.daily_totals_of(uuid, date) to overture_user, overture_worker;
-
--- object function private.fold_tallies() sha256:c079576368705391
--- Moves deltas into the tallies, all in one statement. Run by a schedule. What another transaction holds is for the next run.
-create or replace function private.fold_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tally_deltas d where d.ctid = any(array(select x.ctid from public.tally_deltas x for update skip locked))
-      returning d.tenant_id, d.kind, d.ref, d.key, d.n
-  ), folded as (
-    insert into public.tallies as a (tenant_id, kind, ref, key, n)
-    select g.tenant_id, g.kind, g.ref, g.key, pg_catalog.sum(g.n) from gone g group by 1, 2, 3, 4 having pg_catalog.sum(g.n) <> 0
-    on conflict (tenant_id, kind, ref, key) do update set n = a.n + excluded.n
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.prune_tallies() sha256:cfbd5d509249f317
--- Forgets what counted down to nothing, hours nobody asks for any more, and campaigns that are gone. Run by a schedule.
-create or replace function private.prune_tallies() returns bigint
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.tallies a
-    where a.n = 0
-      or a.kind = 'hour' and pg_catalog.split_part(a.key, '@', 2)::bigint < extract(epoch from kernel.now() - interval '3 days')
-      or a.kind in ('step', 'hour') and not exists (select from public.campaigns k where k.tenant_id = a.tenant_id and k.id = a.ref)
-    returning 1
-  )
-  select pg_catalog.count(*) from gone
-$$;
-
--- object function private.tally(text[],uuid[]) sha256:d69c6539216e8ed7
--- Counts of the current tenant, folded and not.
-create or replace function private.tally(kinds text[], refs uuid[]) returns table (kind text, ref uuid, key text, n bigint)
-language sql stable set search_path = '' as $$
-  select t.kind, t.ref, t.key, pg_catalog.sum(t.n)::bigint from (
-    select a.kind, a.ref, a.key, a.n from public.tallies a where a.tenant_id = kernel.tenant() and a.kind = any(kinds)
-      and a.ref = any(refs)
-    union all
-    select d.kind, d.ref, d.key, d.n from public.tally_deltas d where d.tenant_id = kernel.tenant() and d.kind = any(kinds)
-      and d.ref = any(refs)
-  ) t group by 1, 2, 3 having pg_catalog.sum(t.n) <> 0
-$$;
-grant execute on function private.tally(text[], uuid[]) to overture_user, overture_worker;
-
--- object do analytics/tallies sha256:f6dd7a5d0eefad5c
--- For each counted table one function per kind of statement and private.recount() for all rows, from one description: the columns
--- looked at, and what they count, over `changed` where sign is 1 for a row that came and -1 for one that went.
-do $generate$
-declare
-  spec record;
-  op record;
-  body text;
-  recount text := '';
-begin
-  for spec in
-    select * from (values
-      ('list_contacts', 'list_id', $$
-        select c.tenant_id, 'list' as kind, c.list_id as ref, '' as key, sum(c.sign) as n from changed c group by 1, 3$$),
-      ('contacts', 'tags', $$
-        select c.tenant_id, 'tag' as kind, '00000000-0000-0000-0000-000000000000'::uuid as ref, t.tag as key, sum(c.sign) as n
-        from (select d.tenant_id, d.tags, sum(d.sign) as sign from changed d group by 1, 2 having sum(d.sign) <> 0) c
-        cross join lateral (select distinct x as tag from pg_catalog.unnest(c.tags) x) t group by 1, 4$$),
-      ('enrollments', 'campaign_id, status', $$
-        select c.tenant_id, 'people' as kind, c.campaign_id as ref, c.status as key, sum(c.sign) as n from changed c group by 1, 3, 4$$),
-      ('messages', 'campaign_id, step_id, direction, status, sent_at, delivered_at, opened_at, clicked_at, replied_at, '
-        'bounced_at, unsubscribed_at, complained_at', $$
-        select s.tenant_id, 'step' as kind, s.campaign_id as ref, coalesce(s.step_id::text, '') || '/' || x.what as key, x.n
-        from (
-          select c.tenant_id, c.campaign_id, c.step_id,
-            sum(c.sign) filter (where c.sent_at is not null) as sent, sum(c.sign) filter (where c.delivered_at is not null) as delivered,
-            sum(c.sign) filter (where c.opened_at is not null) as opened, sum(c.sign) filter (where c.clicked_at is not null) as clicked,
-            sum(c.sign) filter (where c.replied_at is not null) as replied, sum(c.sign) filter (where c.bounced_at is not null) as bounced,
-            sum(c.sign) filter (where c.unsubscribed_at is not null) as unsubscribed,
-              sum(c.sign) filter (where c.complained_at is not null) as complained,
-            sum(c.sign) filter (where c.status = 'failed') as failed, sum(c.sign) filter (where c.status = 'unknown') as unknown,
-            sum(c.sign) filter (where c.status in ('queued', 'held', 'sending')) as queued
-          from changed c where c.direction = 'out' and c.campaign_id is not null group by 1, 2, 3
-        ) s cross join lateral (values ('sent', s.sent), ('delivered', s.delivered), ('opened', s.opened), ('clicked', s.clicked),
-          ('replied', s.replied),
-          ('bounced', s.bounced), ('unsubscribed', s.unsubscribed), ('complained', s.complained), ('failed', s.failed),
-            ('unknown', s.unknown),
-          ('queued', s.queued)) x (what, n)
-        union all
-        select h.tenant_id, 'hour', h.campaign_id,
-          h.what || '@' || extract(epoch from pg_catalog.date_trunc('hour', h.at, 'UTC'))::bigint, sum(h.sign)
-        from (
-          select c.tenant_id, c.campaign_id, c.sign, 'sent' as what, c.sent_at as at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'delivered', c.delivered_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'opened', c.opened_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'clicked', c.clicked_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'replied', c.replied_at from changed c where c.direction = 'out'
-          union all select c.tenant_id, c.campaign_id, c.sign, 'bounced', c.bounced_at from changed c where c.direction = 'out'
-        ) h where h.campaign_id is not null and h.at >= (select kernel.now()) - interval '2 days' group by 1, 3, 4$$)
-    ) as x (table_name, columns, counted)
-  loop
-    for op in
-      select * from (values
-        ('insert', 'referencing new table as came', 'select 1 as sign, r.tenant_id, %1$s from came r'),
-        ('update', 'referencing old table as went new table as came',
-          'select 1 as sign, r.tenant_id, %1$s from came r union all select -1, r.tenant_id, %1$s from went r'),
-        ('delete', 'referencing old table as went', 'select -1 as sign, r.tenant_id, %1$s from went r')
-      ) as x (name, referencing, rows)
-    loop
-      -- Definer: whoever may change the rows need not write counts. Of a tenant that is being deleted nothing is counted.
-      execute format($f$
-        create or replace function private.tally_%1$s_%2$s() returns trigger language plpgsql security definer set search_path = '' as $t$
-        begin
-          with changed as materialized (%3$s), counted as (%4$s)
-          insert into public.tally_deltas (tenant_id, kind, ref, key, n)
-          select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-          where x.n <> 0 and exists (select from public.tenants t where t.id = x.tenant_id);
-          return null;
-        end $t$$f$, spec.table_name, op.name, format(op.rows, 'r.' || replace(spec.columns, ', ', ', r.')), spec.counted);
-      execute format('create or replace trigger tally_%2$s after %2$s on public.%1$I %3$s
-        for each statement execute function private.tally_%1$s_%2$s()',
-        spec.table_name, op.name, op.referencing);
-    end loop;
-    recount := recount || format($f$
-      with changed as (select 1 as sign, r.tenant_id, %1$s from public.%2$I r where r.tenant_id = team), counted as (%3$s)
-      insert into public.tallies (tenant_id, kind, ref, key, n) select x.tenant_id, x.kind, x.ref, x.key, x.n from counted x
-        where x.n <> 0;$f$,
-      'r.' || replace(spec.columns, ', ', ', r.'), spec.table_name, spec.counted);
-  end loop;
-
-  -- Counts a tenant's rows anew; writers wait meanwhile. For rows written with triggers off, and should a count ever be doubted.
-  execute format($f$
-    create or replace function private.recount(team uuid) returns void language plpgsql volatile set search_path = '' as $t$
-    begin
-      lock table public.messages, public.enrollments, public.contacts, public.list_contacts in share row exclusive mode;
-      delete from public.tally_deltas d where d.tenant_id = team;
-      delete from public.tallies a where a.tenant_id = team;
-      %s
-    end $t$$f$, recount);
-end $generate$;
-
 -- object view analytics.contacts sha256:d29d5f905df5e812
 -- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
 -- views and no others: bodies and headers of messages stay with the team.
@@ -2135,15 +2294,17 @@ grant select on analytics.campaigns to overture_analyst;
 grant select (tenant_id, id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
   on public.campaigns to overture_analyst;
 
--- object view analytics.messages sha256:7b20444aaebf9fdf
+-- object view analytics.messages sha256:66dbf5307f3c3e2d
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
-    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at,
+      bounced_at, complained_at, unsubscribed_at,
       created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
-  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
+    replied_at, bounced_at,
     complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
 
 -- object view analytics.events sha256:56cbdcedebbb732a
@@ -2152,11 +2313,14 @@ create or replace view analytics.events with (security_invoker = true) as
 grant select on analytics.events to overture_analyst;
 grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) on public.message_events to overture_analyst;
 
--- object view analytics.daily sha256:ac89ce188ca46d8e
+-- object view analytics.daily sha256:681918bd8b3df175
+-- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
 create or replace view analytics.daily with (security_invoker = true) as
-  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
+    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
+  from public.counters where metric like 'daily\_%' and scope = 'campaign';
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
 -- object policy user_writes on public.audit_log sha256:c611a701248f2405
 drop policy if exists user_writes on public.audit_log;
@@ -2230,9 +2394,10 @@ create policy analyst_reads on public.messages for select to overture_analyst us
 drop policy if exists analyst_reads on public.message_events;
 create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.analytics_daily sha256:ac287d56f63b036e
-drop policy if exists analyst_reads on public.analytics_daily;
-create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+-- object policy analyst_reads on public.counters sha256:3b0e65a432932a28
+drop policy if exists analyst_reads on public.counters;
+create policy analyst_reads on public.counters for select to overture_analyst
+  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');
 
 -- object trigger touch on public.members sha256:9e0305f075d565dc
 create or replace trigger touch before update on public.members for each row execute function kernel.touch();
@@ -2261,10 +2426,58 @@ create or replace trigger keep_addresses_update after update on public.contacts 
 create or replace trigger touch before update on public.contacts for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
+-- object trigger count_insert on public.list_contacts sha256:cacdb6d07ec778c7
+create or replace trigger count_insert after insert on public.list_contacts referencing new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_update on public.list_contacts sha256:41de9cbad29e9602
+create or replace trigger count_update after update on public.list_contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_delete on public.list_contacts sha256:75d229800bdd6b97
+create or replace trigger count_delete after delete on public.list_contacts referencing old table as old_rows
+  for each statement execute function private.count_list_contacts();
+
+-- object trigger count_insert on public.contacts sha256:962bdd4c8911c0d5
+create or replace trigger count_insert after insert on public.contacts referencing new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_update on public.contacts sha256:0431bb910dd599af
+create or replace trigger count_update after update on public.contacts referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
+create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
+  for each statement execute function private.count_contact_tags();
+
+-- object trigger count_insert on public.messages sha256:b74a91eb81f84a31
+create or replace trigger count_insert after insert on public.messages referencing new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_update on public.messages sha256:13172e0b9ed4e678
+create or replace trigger count_update after update on public.messages referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_messages();
+
+-- object trigger count_delete on public.messages sha256:63979518337c173b
+create or replace trigger count_delete after delete on public.messages referencing old table as old_rows
+  for each statement execute function private.count_messages();
+
 -- object trigger touch on public.messages sha256:7aa3d01834fa7bea
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.messages for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
+
+-- object trigger count_insert on public.enrollments sha256:56a8cc88c3d6003a
+create or replace trigger count_insert after insert on public.enrollments referencing new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_update on public.enrollments sha256:a4f06539134a6b38
+create or replace trigger count_update after update on public.enrollments referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_enrollments();
+
+-- object trigger count_delete on public.enrollments sha256:792a9f6b3b983b31
+create or replace trigger count_delete after delete on public.enrollments referencing old table as old_rows
+  for each statement execute function private.count_enrollments();
 
 -- object trigger touch on public.enrollments sha256:6dc3e71267b23d96
 -- People on their way through sequences.
@@ -2272,14 +2485,6 @@ create or replace trigger touch before update on public.messages for each row
 -- A statement that changes thousands of rows sets updated_at itself, once; the trigger would ask for the time once a row.
 create or replace trigger touch before update on public.enrollments for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
-
--- object trigger count_inserted on public.messages sha256:d040ea0cd6b24d83
-create or replace trigger count_inserted after insert on public.messages referencing new table as new_rows
-  for each statement execute function private.count_messages();
-
--- object trigger count_updated on public.messages sha256:53a331753252987d
-create or replace trigger count_updated after update on public.messages referencing old table as old_rows new table as new_rows
-  for each statement execute function private.count_messages();
 
 reset check_function_bodies;
 -- end of generated

@@ -45,6 +45,11 @@ export async function bundle(entry: string, file: string): Promise<string[]> {
         resolveId: (source) =>
           isBuiltin(source) ? { id: source.replace(/^(?:node:)?/, "node:"), external: true } : null,
       },
+      {
+        name: "bintrees",
+        // It sets a variable that it declares nowhere and never reads, which a module's strict mode refuses.
+        transform: (code, id) => (id.endsWith("bintrees/lib/bintree.js") ? code.replace("ret = true;", "") : null),
+      },
     ],
     // Whatever cannot be resolved stays an import, which is reported below.
     logLevel: "silent",

@@ -7,6 +7,8 @@ import { cycleFaults } from "./cycles.ts";
 import { factFaults } from "./facts.ts";
 import { migrationFaults } from "./migration-blocks.ts";
 import { tableFaults } from "./mutations.ts";
+import { EXCEPTIONS } from "./ownership-exceptions.ts";
+import { madeIn, manifestOf, ownershipFaults } from "./ownership.ts";
 import { secretsIn } from "./secrets.ts";
 import { sinksIn, unusedExceptions } from "./sinks.ts";
 
@@ -141,6 +143,23 @@ function sqlHomes() {
   faults.push(...migrationFaults(root));
 }
 
+/** A module writes its own tables and reads those of the modules it needs. */
+function ownership() {
+  const manifests = tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"));
+  const made = tracked.filter((p) => /^migrations\/.*\.sql$/.test(p)).flatMap((p) => madeIn(read(p)));
+  const files = tracked
+    .filter((p) => /^modules\/\w+\/(sql\/.*\.sql|.*\.ts)$/.test(p) && !isTest(p))
+    .map((path) => ({ path, text: read(path) }));
+  faults.push(
+    ...ownershipFaults(
+      manifests.map((p) => manifestOf(p.split("/")[1]!, read(p))),
+      made,
+      files,
+      EXCEPTIONS,
+    ),
+  );
+}
+
 function dependencies() {
   const pkg = JSON.parse(read("package.json")) as {
     dependencies: Record<string, string>;
@@ -258,6 +277,7 @@ for (const rule of [
   sizes,
   migrations,
   sqlHomes,
+  ownership,
   dependencies,
   docs,
   marks,

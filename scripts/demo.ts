@@ -2,7 +2,7 @@ import { createReadStream, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
-import { DEMO_STEPS, demoPerson } from "../modules/demo/people.ts";
+import { demoPerson, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "../modules/demo/people.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
 
 /**
@@ -104,21 +104,27 @@ async function run(): Promise<boolean> {
   });
   token = session.access_token;
 
-  const key = crypto.randomUUID();
-  const connection = await api("POST", "/connections", {
-    provider: "postmark",
-    name: "Sandbox",
-    credentials: { server_token: key },
-    base_url: `${stack.env.OVERTURE_SANDBOX_URL}/postmark`,
-  });
-  await api("POST", `/connections/${connection.id}/register-webhook`);
-  await api("POST", `/connections/${connection.id}/check`);
-  await api("POST", `/connections/${connection.id}/activate`);
+  const mailKey = crypto.randomUUID();
+  const phones = sandboxTwilio();
+  const connect = async (provider: string, name: string, credentials: Record<string, string>) => {
+    const base_url = `${stack.env.OVERTURE_SANDBOX_URL}/${provider}`;
+    const { id } = await api("POST", "/connections", { provider, name, credentials, base_url });
+    await api("POST", `/connections/${id}/register-webhook`);
+    await api("POST", `/connections/${id}/check`);
+    await api("POST", `/connections/${id}/activate`);
+    return id as string;
+  };
   const sender = await api("POST", "/senders", {
-    connection_id: connection.id,
-    from_email: "sam@outreach.example",
-    from_name: "Sam",
-    daily_cap: 100_000,
+    connection_id: await connect("postmark", "Sandbox", { server_token: mailKey }),
+    address: "sam@outreach.example",
+    display_name: "Sam",
+    limits: [{ action: "email.send", per: "day", cap: 100_000 }],
+  });
+  const texter = await api("POST", "/senders", {
+    connection_id: await connect("twilio", "Sandbox phones", phones),
+    address: SANDBOX_NUMBER,
+    display_name: "Sam",
+    limits: [{ action: "sms.send", per: "day", cap: 100_000 }],
   });
   const list = await api("POST", "/lists", { name: "Audience" });
 
@@ -148,20 +154,43 @@ async function run(): Promise<boolean> {
   );
   if (job.status !== "done") throw new Error(`The import ended as ${job.status}: ${job.error}`);
 
+  // Text messages need consent; everybody in the file gave it.
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const page: { data: { id: string }[]; next_cursor: string | null } = await api(
+      "GET",
+      `/contacts?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`,
+    );
+    const contact_ids = page.data.map((c) => c.id);
+    if (contact_ids.length > 0) await api("POST", "/consents", { channel: "sms", contact_ids, source: "Demo file" });
+    cursor = page.next_cursor;
+  }
+
   const campaign = await api("POST", "/campaigns", {
     name: "Demo campaign",
-    sender_id: sender.id,
+    sender_ids: [sender.id, texter.id],
     list_id: list.id,
     settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: DEMO_STEPS.map((s) => ({ ...s, wait_hours: s.wait_hours === 0 ? 0 : 0.003 })),
+    steps: demoSteps(0.003, 0.003),
   });
   await api("POST", `/campaigns/${campaign.id}/start`);
 
-  // Done when nobody waits and the recipients have fallen silent for a while.
+  // A person works through the calls, so that the sequence comes to its end.
+  let called = 0;
+  const callEverybody = async () => {
+    const { data } = await api<{ data: { id: string }[] }>("GET", "/tasks?status=open&limit=100");
+    for (const { id } of data)
+      await api("POST", `/tasks/${id}/finish`, { outcome: called++ % 3 ? "no_answer" : "reached" });
+    return data.length;
+  };
+
+  // Done when nobody waits, no task is open and the recipients have fallen silent for a while.
   let quietSince = performance.now();
   let last = "";
   const stats = await poll(
-    () => api("GET", `/campaigns/${campaign.id}/stats`),
+    async () => {
+      if ((await callEverybody()) > 0) quietSince = performance.now();
+      return await api("GET", `/campaigns/${campaign.id}/stats`);
+    },
     (s) => {
       bar("Campaign", s.enrolled - s.pending, s.enrolled);
       const now = JSON.stringify([s.sent, s.delivered, s.opened, s.clicked, s.replied, s.bounced, s.unsubscribed]);
@@ -172,24 +201,31 @@ async function run(): Promise<boolean> {
   );
   say("");
 
-  // The referee: what the provider itself accepted.
-  const referee = (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${key}`)).json()) as {
-    accepted: number;
-    duplicates: number;
-  };
+  // The referees: what the providers themselves accepted.
+  const refereeOf = async (account: string) =>
+    (await (await fetch(`${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/stats?account=${account}`)).json()) as {
+      accepted: number;
+      duplicates: number;
+    };
+  const [mails, texts] = await Promise.all([refereeOf(mailKey), refereeOf(phones.account_sid)]);
+  const accepted = mails.accepted + texts.accepted;
+  const duplicates = mails.duplicates + texts.duplicates;
   const result = {
     imported: job.created + job.updated,
     rejected_rows: job.rejected,
     enrolled: stats.enrolled,
     sent: stats.sent,
+    emails: mails.accepted,
+    texts: texts.accepted,
+    calls: called,
     delivered: stats.delivered,
     opened: stats.opened,
     clicked: stats.clicked,
     replied: stats.replied,
     bounced: stats.bounced,
     unsubscribed: stats.unsubscribed,
-    duplicates_at_provider: referee.duplicates,
-    lost: Math.abs(stats.sent - (referee.accepted - referee.duplicates)) + stats.unknown,
+    duplicates_at_provider: duplicates,
+    lost: Math.abs(stats.sent - (accepted - duplicates)) + stats.unknown,
     elapsed_s: Math.round((performance.now() - started) / 100) / 10,
     peak_rss_mb: peak,
   };
@@ -213,8 +249,10 @@ async function poll<T>(load: () => Promise<T>, over: (value: T) => boolean, time
 function demoCsv(people: number): string {
   const quote = (v: string) => (/[",\n]/.test(v) ? `"${v.replaceAll('"', '""')}"` : v);
   const rows = Array.from({ length: people }, (_, n) => demoPerson(n)).map((p) =>
-    [p.email, p.first_name, p.last_name, p.title, p.company_name, p.company_domain, p.country].map(quote).join(","),
+    [p.email, p.phone ?? "", p.first_name, p.last_name, p.title, p.company_name, p.company_domain, p.country]
+      .map(quote)
+      .join(","),
   );
-  const bad = ["not-an-address,Bad,Row,,,,", `${demoPerson(0).email},Twice,Again,,,,`];
-  return ["Email,First name,Last name,Job title,Company,Website,Country", ...rows, ...bad].join("\n") + "\n";
+  const bad = ["not-an-address,,Bad,Row,,,,", `${demoPerson(0).email},,Twice,Again,,,,`];
+  return ["Email,Phone,First name,Last name,Job title,Company,Website,Country", ...rows, ...bad].join("\n") + "\n";
 }

@@ -46,6 +46,7 @@ import { create${item}, list${Many} } from "./${path}.ts";
 export const ${door} = defineModule({
   name: "${name}",
   needs: ["tenancy"],
+  owns: ["public.${name}"],
   permissions: { "${name}:read": "viewer", "${name}:write": "member" },
   operations: [list${Many}, create${item}],
 });

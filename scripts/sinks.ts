@@ -41,7 +41,7 @@ const SINKS: readonly Sink[] = [
     within: /^(modules|functions)\//,
     allowed: [
       [
-        /^modules\/campaigns\/audience\.ts$/,
+        /^modules\/campaigns\/audience\/audience\.ts$/,
         "column expressions of our own table of variables, and numbers we counted",
       ],
     ],
@@ -62,7 +62,12 @@ const SINKS: readonly Sink[] = [
     pattern: /createHash\(\s*["'](md5|sha1)["']|["']SHA-1["']/i,
     within: /^(modules|functions|web|supabase)\//,
     // A handshake of RFC 6455 would want SHA-1; the runtime does ours.
-    allowed: [],
+    allowed: [
+      [
+        /^modules\/providers\/sms\/twilio\/signature\.ts$/,
+        "Twilio signs with HMAC-SHA1, which needs no hash without collisions",
+      ],
+    ],
   },
   {
     what: "keeps something in the browser beyond the page",

@@ -10,18 +10,21 @@ async function campaign(tenant: TestTenant, name: string, status = "running", da
   const [connection] = await t.sql`
     insert into public.connections (tenant_id, provider, category, name, status, credentials) values (${tenant.id}, 'smtp', 'email', ${`C ${name}`}, 'active', 'v1.test') returning id`;
   const [sender] = await t.sql`
-    insert into public.senders (tenant_id, connection_id, from_email) values (${tenant.id}, ${connection!.id}, 'me@example.com') returning id`;
+    insert into public.senders (tenant_id, channel, connection_id, address) values (${tenant.id}, 'email', ${connection!.id}, 'me@example.com') returning id`;
   const [row] = await t.sql`
-    insert into public.campaigns (tenant_id, name, status, sender_id, connection_id, updated_at)
-    values (${tenant.id}, ${name}, ${status}, ${sender!.id}, ${connection!.id}, kernel.now() - make_interval(days => ${daysAgo})) returning id`;
+    insert into public.campaigns (tenant_id, name, status, updated_at)
+    values (${tenant.id}, ${name}, ${status}, kernel.now() - make_interval(days => ${daysAgo})) returning id`;
+  await t.sql`
+    insert into public.campaign_senders (tenant_id, campaign_id, sender_id, position, connection_id)
+    values (${tenant.id}, ${row!.id}, ${sender!.id}, 1, ${connection!.id})`;
   return { id: row!.id, connectionId: connection!.id, senderId: sender!.id };
 }
 
 /** `n` messages on their way out, sent `daysAgo`; returns their ids. */
 async function send(tenant: TestTenant, n: number, daysAgo = 0, campaignId: string | null = null): Promise<string[]> {
   const rows = await t.sql<{ id: string }[]>`
-    insert into public.messages (tenant_id, direction, status, from_email, to_email, subject, thread_id, campaign_id, sent_at)
-    select ${tenant.id}, 'out', 'sent', 'me@example.com', 'p' || i || '@example.com', 'Hello', kernel.uuid7(), ${campaignId},
+    insert into public.messages (tenant_id, direction, channel, action, status, from_address, to_address, subject, thread_id, campaign_id, sent_at)
+    select ${tenant.id}, 'out', 'email', 'email.send', 'sent', 'me@example.com', 'p' || i || '@example.com', 'Hello', kernel.uuid7(), ${campaignId},
       kernel.now() - make_interval(days => ${daysAgo})
     from generate_series(1, ${n}) i returning id`;
   return rows.map((r) => r.id);
@@ -31,7 +34,7 @@ const dashboard = async (tenant: TestTenant) => {
   expect([status, body.detail]).toEqual([200, undefined]);
   return body;
 };
-const fold = (sql = t.sql) => sql`select private.fold_analytics()`;
+const fold = (sql = t.sql) => sql`select kernel.fold_counters()`;
 
 describe("dashboard numbers", () => {
   test("are the same before and after folding, and equal a count over the messages", async () => {
@@ -55,7 +58,7 @@ describe("dashboard numbers", () => {
     expect(before.series).toHaveLength(14);
     expect(before.series.map((s: { sent: number }) => s.sent)).toEqual([0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 5, 0, 0, 10]);
     await fold();
-    expect(await t.sql`select 1 from public.analytics_deltas where tenant_id = ${tenant.id}`).toHaveLength(0);
+    expect(await t.sql`select 1 from public.counter_deltas where tenant_id = ${tenant.id}`).toHaveLength(0);
     expect(await dashboard(tenant)).toEqual(before);
     // Folding twice adds nothing twice.
     await fold();
@@ -81,8 +84,8 @@ describe("dashboard numbers", () => {
       Array.from({ length: 20 }, () =>
         tenant.run(async (ctx) => {
           await ctx.db`
-        insert into public.messages (tenant_id, direction, status, from_email, to_email, thread_id, sent_at)
-        select ${tenant.id}, 'out', 'sent', 'me@example.com', 'x@example.com', kernel.uuid7(), kernel.now() from generate_series(1, 7)`;
+        insert into public.messages (tenant_id, direction, channel, action, status, from_address, to_address, thread_id, sent_at)
+        select ${tenant.id}, 'out', 'email', 'email.send', 'sent', 'me@example.com', 'x@example.com', kernel.uuid7(), kernel.now() from generate_series(1, 7)`;
         }),
       ),
     );
@@ -114,10 +117,20 @@ test("attention names what wants a person, and nothing in a healthy team", async
   await campaign(tenant, "Just paused", "paused", 1);
   const [contact] =
     await t.sql`insert into public.contacts (tenant_id, email) values (${tenant.id}, 'blocked@example.com') returning id`;
-  await t.sql`insert into public.enrollments (tenant_id, campaign_id, contact_id, status) values (${tenant.id}, ${healthy.id}, ${contact!.id}, 'blocked')`;
+  await t.sql`
+    with version as (
+      insert into public.sequence_versions (tenant_id, campaign_id, number) values (${tenant.id}, ${healthy.id}, 1) returning id
+    ), step as (
+      insert into public.campaign_steps (tenant_id, campaign_id) values (${tenant.id}, ${healthy.id}) returning id
+    ), node as (
+      insert into public.sequence_nodes (tenant_id, version_id, step_id, kind, action, position)
+      select ${tenant.id}, v.id, s.id, 'email', 'email.send', 1 from version v, step s returning id, version_id
+    )
+    insert into public.enrollments (tenant_id, campaign_id, contact_id, status, version_id, node_id)
+    select ${tenant.id}, ${healthy.id}, ${contact!.id}, 'blocked', n.version_id, n.id from node n`;
   const ids = await send(tenant, 100, 0, healthy.id);
   await t.sql`update public.messages set bounced_at = kernel.now() where tenant_id = ${tenant.id} and id = any(${ids.slice(0, 8)})`;
-  await t.sql`update public.messages set status = 'unknown', sent_at = null where tenant_id = ${tenant.id} and id = ${ids[9]!}`;
+  await t.sql`update public.messages set status = 'unknown', sent_at = null where tenant_id = ${tenant.id} and id = ${ids[100]!}`;
 
   const items = (await dashboard(tenant)).attention as { kind: string; detail: string; href: string }[];
   expect(items.map((i) => i.kind)).toEqual([
@@ -189,10 +202,19 @@ describe("analysts", () => {
     await t.sql`insert into public.contacts (tenant_id, email) values (${mine.id}, 'mine@example.com'), (${theirs.id}, 'theirs@example.com')`;
     await send(mine, 3);
     await send(theirs, 5);
+    await t.sql`update public.contacts set tags = array['x'] where tenant_id = ${mine.id}`;
+    await fold();
+    const [{ today }] = await t.sql<[{ today: string }]>`select (kernel.now() at time zone 'UTC')::date::text as today`;
     await asLogin(async (sql, role) => {
       await t.sql`select kernel.add_analyst(${role}, ${mine.id})`;
       expect(await sql`select email from analytics.contacts`).toMatchObject([{ email: "mine@example.com" }]);
       expect(await sql`select 1 from analytics.messages`).toHaveLength(3);
+      expect(await sql`select day::text, kind, campaign_id, n::int from analytics.daily`).toEqual([
+        { day: today, kind: "sent", campaign_id: null, n: 3 },
+      ]);
+      // Of the counters the days alone.
+      expect(await sql`select metric from public.counters`).toEqual([{ metric: "daily_sent" }]);
+      await expect(sql`select 1 from public.counter_deltas`).rejects.toMatchObject({ code: "42501" });
       expect(await sql`select email from public.contacts`).toHaveLength(1);
       await expect(sql`select body_text from public.messages`).rejects.toMatchObject({ code: "42501" });
       await expect(sql`select 1 from public.connections`).rejects.toMatchObject({ code: "42501" });

@@ -20,6 +20,7 @@ const Counters = z.object({
   unsubscribed: count,
 });
 const SERIES = ["sent", "delivered", "opened", "replied", "bounced"] as const;
+const SHOWN = [...SERIES, "clicked", "unsubscribed"];
 
 export const dashboard = defineOperation({
   id: "analytics.dashboard",
@@ -43,7 +44,8 @@ export const dashboard = defineOperation({
   async handle(ctx) {
     const day = (back: number) => new Date(ctx.now.getTime() - back * DAY_MS).toISOString().slice(0, 10);
     const totals = await ctx.db<{ day: string; kind: string; n: number }[]>`
-      select day::text, kind, n from private.daily_totals(${day(DAYS - 1)}::date) where day <= ${day(0)}::date`;
+      select bucket as day, substr(metric, 7) as kind, n
+      from kernel.counts_since(${SHOWN.map((kind) => `daily_${kind}`)}::text[], 'campaign', ${day(DAYS - 1)}) where bucket <= ${day(0)}`;
     const [now] = await ctx.db<{ contacts: number; running: number }[]>`
       select private.estimate_contacts() as contacts,
         (select count(*) from public.campaigns where tenant_id = ${ctx.tenantId} and status = 'running') as running`;

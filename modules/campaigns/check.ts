@@ -3,10 +3,11 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
 import { reasonText } from "./reasons.ts";
-import { nodesOf } from "./sequence/store.ts";
-import { type StepOutput, toTree } from "./sequence/tree.ts";
+import { nodesOf } from "./sequence/nodes.ts";
+import { channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
 import { byId } from "./schemas.ts";
 
 /** The launch check: everything that would keep a campaign from reaching its people, before it starts. */
@@ -52,14 +53,15 @@ type SenderRow = {
 
 export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Report> {
   const nodes = campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [];
-  const steps = flatten(toTree(nodes, ctx.registry));
+  const tree = toTree(nodes, ctx.registry);
+  const steps = flatten(tree);
   const customKeys = await customKeysOf(ctx);
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
-  const checks: Check[] = [...stepChecks(ctx, steps, customKeys)];
+  const checks: Check[] = [...stepChecks(ctx, tree, customKeys)];
   for (const id of channels) checks.push(...senderChecks(ctx, id, senders.filter((s) => s.channel === id)));
 
-  const uses = steps.flatMap((s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys }) ?? []);
+  const uses = steps.flatMap((s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? []);
   const audience = await audienceReport(
     ctx,
     campaign,
@@ -75,7 +77,8 @@ const flatten = (steps: readonly StepOutput[]): StepOutput[] =>
   steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(flatten)]);
 const configOf = ({ id: _, kind: __, position: ___, branches: ____, ...config }: StepOutput) => config;
 
-function stepChecks(ctx: Ctx, steps: StepOutput[], customKeys: ReadonlySet<string>): Check[] {
+function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string>): Check[] {
+  const steps = flatten(tree);
   const sends = steps.filter((s) => ctx.registry.steps.get(s.kind)?.action);
   if (steps.length === 0 || (sends.length === 0 && !steps.some((s) => s.kind === "task")))
     return [
@@ -87,20 +90,22 @@ function stepChecks(ctx: Ctx, steps: StepOutput[], customKeys: ReadonlySet<strin
       },
     ];
   const found: Check[] = [];
-  const seen = new Set<string>();
+  const before = messagesBefore(tree, (step) => {
+    const def = ctx.registry.steps.get(step.kind);
+    const ways = def?.branches(configOf(step) as never) ?? ["next"];
+    return { channel: def ? channelOf(def) : null, ways: ways.map((way) => step.branches?.[way] ?? []) };
+  });
   for (const step of steps) {
     const def = ctx.registry.steps.get(step.kind);
     if (!def) {
       found.push({ id: "step_kind", level: "error", detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`, fix: "Remove the step." });
       continue;
     }
-    const channel = def.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
-    const first = channel ? !seen.has(channel.id) : false;
-    if (channel) seen.add(channel.id);
-    const faults = channel
-      ? channel.compile(configOf(step) as never, { customKeys, first }).faults
-      : (def.check?.(configOf(step) as never, { customKeys }) ?? []);
-    for (const f of faults)
+    const faults = (first: boolean) => def.check?.(configOf(step) as never, { customKeys, first }) ?? [];
+    const sure = faults(before.get(step) === "none");
+    // Only on some ways the first: who comes another way, or whose earlier message was left out, is not stopped by it.
+    const possible = before.get(step) === "some" ? faults(true).filter((f) => sure.every((s) => s.id !== f.id)) : [];
+    for (const f of [...sure, ...possible.map((f) => ({ ...f, level: "warning" as const }))])
       found.push({
         id: f.id,
         level: f.level,

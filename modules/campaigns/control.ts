@@ -102,7 +102,7 @@ export const resumeCampaign = defineOperation({
       checks: checks.filter((c) => c.id !== "audience"),
       audience: { count: 0, left_out: {}, missing_variables: [] },
     });
-    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: id, message_ids: [] });
+    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: id, message_ids: [], deferred_as: "outside_window" });
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return await loadCampaign(ctx, id);
   },

@@ -1,7 +1,7 @@
 import type { Ctx } from "../kernel/context.ts";
 import { ACTIVE_STATUS, type ENROLLMENT_STATUS } from "./schemas.ts";
 
-/** What became of a campaign's people and messages, from the running tallies: as cheap for a million as for ten. */
+/** What became of a campaign's people and messages, from the counters: as cheap for a million as for ten. */
 
 export const OUTCOMES = [
   "sent",
@@ -16,6 +16,7 @@ export const OUTCOMES = [
   "unknown",
   "queued",
 ] as const;
+const METRICS = ["enrollments", ...OUTCOMES.map((outcome) => `step_${outcome}`)];
 export type Outcomes = Record<(typeof OUTCOMES)[number], number>;
 
 export type StepCounts = Outcomes & { step_id: string | null };
@@ -25,7 +26,7 @@ export type CampaignCounts = {
   enrolled: number;
   /** Still on their way. */
   pending: number;
-  /** One per step, removed steps included. */
+  /** One per step that has messages, removed steps included. */
   steps: StepCounts[];
   messages: Outcomes;
 };
@@ -41,23 +42,23 @@ export async function campaignCounts(ctx: Ctx, ids: readonly string[]): Promise<
   const all = new Map<string, CampaignCounts>(
     ids.map((id) => [id, { people: {}, enrolled: 0, pending: 0, steps: [], messages: noOutcomes() }]),
   );
-  const rows = await ctx.db<{ kind: "people" | "step"; ref: string; key: string; n: number }[]>`
-    select kind, ref, key, n from private.tally(array['people', 'step'], ${[...ids]}::uuid[])`;
+  const rows = await ctx.db<{ metric: string; scope_id: string; bucket: string; n: number }[]>`
+    select metric, scope_id, bucket, n from kernel.counts(${METRICS}::text[], 'campaign', ${[...ids]}::uuid[])`;
   const steps = new Map<string, StepCounts>();
-  for (const { kind, ref, key, n } of rows) {
-    const counts = all.get(ref)!;
-    if (kind === "people") {
-      const status = key as (typeof ENROLLMENT_STATUS)[number];
+  for (const { metric, scope_id, bucket, n } of rows) {
+    const counts = all.get(scope_id)!;
+    if (metric === "enrollments") {
+      const status = bucket as (typeof ENROLLMENT_STATUS)[number];
       counts.people[status] = n;
       if (status !== "left_out") counts.enrolled += n;
       if ((ACTIVE_STATUS as readonly string[]).includes(status)) counts.pending += n;
       continue;
     }
-    const [step, outcome] = key.split("/") as [string, keyof Outcomes];
-    const name = `${ref}/${step}`;
+    const outcome = metric.slice("step_".length) as keyof Outcomes;
+    const name = `${scope_id}/${bucket}`;
     let of = steps.get(name);
     if (!of) {
-      of = { ...noOutcomes(), step_id: step === "" ? null : step };
+      of = { ...noOutcomes(), step_id: bucket === "" ? null : bucket };
       steps.set(name, of);
       counts.steps.push(of);
     }

@@ -39,10 +39,11 @@ export const messageHearing = hear(facts, {
       ctx,
       of("message.sent").map((m) => ({ step_run_id: m.step_run_id, branch: "next", outcome: "sent", at: m.at })),
     );
+    // An answer says more than what became of a message meanwhile.
+    await replied(ctx, of("message.received"));
     await stopped(ctx, of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })));
     await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
     await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
-    await replied(ctx, of("message.received"));
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
@@ -59,7 +60,9 @@ async function advance(ctx: Ctx, settled: readonly Settled[]): Promise<void> {
 /** Reasons that already ended the sequence, or will: nothing follows from the message. */
 const ENDED = new Set(["sequence_ended", "campaign_stopped", "contact_removed", "stopped_by_person"]);
 /** How a sequence ends by the reason that stopped its message. */
-const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "unsubscribed", no_consent: "suppressed", replied: "replied" };
+const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "unsubscribed", no_consent: "suppressed", replied: "replied", colleague_replied: "stopped" };
+/** Reasons that end the whole sequence, whatever other channels it has. */
+const ANSWERED = new Set(["replied", "colleague_replied"]);
 
 /**
  * Messages that did not leave. Where the sequence has steps on another channel, the person goes on without this one; else it ends with
@@ -67,31 +70,57 @@ const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "u
  */
 async function stopped(
   ctx: Ctx,
-  messages: readonly { step_run_id: string | null; enrollment_id: string | null; channel: string; outcome: string; at: string }[],
+  messages: readonly {
+    step_run_id: string | null;
+    enrollment_id: string | null;
+    channel: string;
+    outcome: string;
+    at: string;
+  }[],
 ): Promise<void> {
-  const open = messages.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome));
-  if (open.length === 0) return;
+  const ours = messages.filter((m) => m.step_run_id !== null);
+  if (ours.length === 0) return;
+  // Of a run that is over, or of a step they were moved away from, a message says nothing about where they are now.
+  const here = new Set(
+    (
+      await ctx.db<{ id: string }[]>`
+        select r.id from public.step_runs r
+        join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit and e.node_id = r.node_id
+        where r.tenant_id = (select kernel.tenant()) and r.id = any(${ours.map((m) => m.step_run_id!)}::uuid[])`
+    ).map((r) => r.id),
+  );
+  const open = ours.filter((m) => m.enrollment_id !== null && !ENDED.has(m.outcome) && here.has(m.step_run_id!));
   const others = await withOtherChannels(
     ctx,
     open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
   );
-  const goesOn = (m: (typeof open)[number]) => m.outcome !== "replied" && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
+  const goesOn = (m: (typeof open)[number]) => !ANSWERED.has(m.outcome) && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
   for (const [outcome, group] of Map.groupBy(
     open.filter((m) => !goesOn(m)),
     (m) => m.outcome,
   ))
-    await end(ctx, group.map((m) => m.enrollment_id!), STATUS[outcome] ?? "failed", outcome, "claim");
+    await end(
+      ctx,
+      group.map((m) => m.enrollment_id!),
+      STATUS[outcome] ?? "failed",
+      outcome,
+      "claim",
+    );
   await advance(
     ctx,
     open.filter(goesOn).map((m) => ({ step_run_id: m.step_run_id, branch: null, outcome: m.outcome, at: m.at })),
   );
+  await ctx.db`select private.close_runs(${ctx.db.json(ours.map(({ step_run_id, outcome, at }) => ({ step_run_id, outcome, at })) as never)})`;
 }
 
 const end = (ctx: Ctx, ids: string[], status: string, reason: string, source: string) =>
   ctx.db`select private.end_enrollments(${ids}::uuid[], ${status}, ${reason}, ${source})`;
 
 /** Of these, the enrollments whose version also sends on another channel. */
-async function withOtherChannels(ctx: Ctx, items: readonly { enrollment_id: string; channel: string }[]): Promise<Set<string>> {
+async function withOtherChannels(
+  ctx: Ctx,
+  items: readonly { enrollment_id: string; channel: string }[],
+): Promise<Set<string>> {
   if (items.length === 0) return new Set();
   const rows = await ctx.db<{ id: string }[]>`
     select distinct e.id
@@ -103,8 +132,13 @@ async function withOtherChannels(ctx: Ctx, items: readonly { enrollment_id: stri
 }
 
 /** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. */
-async function bounced(ctx: Ctx, messages: readonly { enrollment_id: string | null; channel: string }[]): Promise<void> {
-  const items = messages.flatMap((m) => (m.enrollment_id ? [{ enrollment_id: m.enrollment_id, channel: m.channel }] : []));
+async function bounced(
+  ctx: Ctx,
+  messages: readonly { enrollment_id: string | null; channel: string }[],
+): Promise<void> {
+  const items = messages.flatMap((m) =>
+    m.enrollment_id ? [{ enrollment_id: m.enrollment_id, channel: m.channel }] : [],
+  );
   const others = await withOtherChannels(ctx, items);
   const over = items.filter((i) => !others.has(i.enrollment_id)).map((i) => i.enrollment_id);
   if (over.length > 0) await end(ctx, over, "bounced", "bounced", "event");
@@ -198,6 +232,12 @@ async function endOnChannel(
     (i) => `${i.status}/${i.reason}`,
   )) {
     const [status, reason] = key.split("/") as [string, string];
-    await end(ctx, group.map((i) => i.enrollment_id), status, reason, "event");
+    await end(
+      ctx,
+      group.map((i) => i.enrollment_id),
+      status,
+      reason,
+      "event",
+    );
   }
 }

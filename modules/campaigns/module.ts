@@ -1,7 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
-import { email } from "../channels/email/channel.ts";
-import { sms } from "../channels/sms/channel.ts";
 import { campaignsEnroll } from "./audience/enroll.ts";
 import { addLeads, listLeads, retryBlocked, stopLead } from "./audience/leads.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -27,6 +25,23 @@ import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampai
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "channels", "compliance", "providers", "messaging"],
+  owns: [
+    "campaigns_enroll",
+    "campaigns_message_facts",
+    "campaigns_move",
+    "campaigns_plan",
+    "campaigns_retry",
+    "campaigns_stop",
+    "public.campaign_senders",
+    "public.campaign_steps",
+    "public.campaigns",
+    "public.enrollments",
+    "public.sequence_edges",
+    "public.sequence_nodes",
+    "public.sequence_versions",
+    "public.step_runs",
+    "public.tasks",
+  ],
   permissions: {
     "campaigns:read": "viewer",
     "campaigns:write": "member",
@@ -35,14 +50,8 @@ export const campaigns = defineModule({
     "tasks:write": "member",
   },
   guards: ["campaign", "reply"],
-  steps: [
-    messageStep(email, "email.send", "E-mail"),
-    messageStep(sms, "sms.send", "SMS"),
-    waitStep,
-    conditionStep,
-    taskStep,
-    endStep,
-  ],
+  actionStep: messageStep,
+  steps: [waitStep, conditionStep, taskStep, endStep],
   hears: [messageHearing],
   operations: [
     listCampaigns,
@@ -89,6 +98,14 @@ export const campaigns = defineModule({
   catalogue: campaignsWords,
   pages: [
     { path: "/campaigns", label: "Campaigns", icon: "send", shortcut: "a", group: "work", position: 40 },
-    { path: "/tasks", label: "Tasks", icon: "list-checks", shortcut: "t", group: "work", position: 45, permission: "tasks:read" },
+    {
+      path: "/tasks",
+      label: "Tasks",
+      icon: "list-checks",
+      shortcut: "t",
+      group: "work",
+      position: 45,
+      permission: "tasks:read",
+    },
   ],
 });

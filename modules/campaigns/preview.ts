@@ -4,8 +4,9 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
-import { type CampaignRow, campaignRow, customKeysOf } from "./read.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { customKeysOf } from "./custom-keys.ts";
+import { type CampaignRow, campaignRow } from "./read.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { type StepInput, StepsInput, toTree } from "./sequence/tree.ts";
 
 type PersonRow = MergeRow & { id: string };

@@ -10,7 +10,7 @@ import {
   CAMPAIGN_STATUS,
   CampaignSchema,
   type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { toTree } from "./sequence/tree.ts";
 
 export type CampaignRow = {
@@ -41,12 +41,6 @@ export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share
   if (!row) throw noCampaign();
   return row;
 }
-
-/** Keys of the team's custom fields, which templates may name. */
-export const customKeysOf = async (ctx: Ctx): Promise<Set<string>> => {
-  const rows = await ctx.db<{ key: string }[]>`select key from public.custom_fields where tenant_id = ${ctx.tenantId}`;
-  return new Set(rows.map((r) => r.key));
-};
 
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 

@@ -20,7 +20,7 @@ export const ENROLLMENT_STATUS = [
   "left_out",
 ] as const;
 /** What somebody who is active can wait for. */
-export const WAITS_FOR = ["time", "sender_limit", "window", "campaign", "message", "approval", "task", "value"] as const;
+export const WAITS_FOR = ["time", "sender_limit", "sender", "window", "campaign", "message", "approval", "task", "value"] as const;
 /** On their way through the sequence. */
 export const ACTIVE_STATUS = ["waiting", "sending", "task", "blocked"] as const;
 

@@ -6,7 +6,7 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
-import { nodesOf } from "./sequence/store.ts";
+import { nodesOf } from "./sequence/nodes.ts";
 import { type StepOutput, toTree } from "./sequence/tree.ts";
 
 const counters = {
@@ -48,8 +48,12 @@ const StatsSchema = z.object({
 });
 
 const SERIES = Object.keys(counters) as (keyof typeof counters)[];
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
+type Unit = "hour" | "day";
+const LENGTH_MS = { hour: 3_600_000, day: 86_400_000 };
+const SLOTS = { hour: 24, day: 14 };
+const prefix = (unit: Unit) => (unit === "hour" ? "hourly_" : "daily_");
+/** The bucket of the counters that a moment lies in: 2026-11-30T08 or 2026-11-30, in UTC. */
+const bucketOf = (unit: Unit, at: number) => new Date(at).toISOString().slice(0, unit === "hour" ? 13 : 10);
 
 export const campaignStats = defineOperation({
   id: "campaigns.stats",
@@ -74,12 +78,10 @@ export const campaignStats = defineOperation({
     const { audience, exact } = await audienceSize(ctx, campaign, counts.enrolled);
     const steps = flat(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry));
     const unit = hourly ? ("hour" as const) : ("day" as const);
-    const facts = hourly
-      ? await db<{ at: number; kind: string; n: number }[]>`
-          select split_part(key, '@', 2)::bigint * 1000 as at, split_part(key, '@', 1) as kind, n from private.tally(array['hour'], array[${id}]::uuid[])`
-      : await db<{ at: number; kind: string; n: number }[]>`
-          select (extract(epoch from day) * 1000)::bigint as at, kind, n
-          from private.daily_totals_of(${id}, ${new Date(ctx.now.getTime() - 13 * DAY_MS).toISOString().slice(0, 10)}::date)`;
+    const facts = await db<{ bucket: string; kind: string; n: number }[]>`
+      select bucket, substr(metric, ${prefix(unit).length + 1}::int) as kind, n
+      from kernel.counts(${SERIES.map((kind) => prefix(unit) + kind)}::text[], 'campaign', array[${id}]::uuid[],
+        ${bucketOf(unit, ctx.now.getTime() - (SLOTS[unit] - 1) * LENGTH_MS[unit])})`;
     return {
       audience,
       audience_exact: exact,
@@ -103,14 +105,14 @@ const labelOf = (step: StepOutput): string =>
   [step.subject, step.title, step.goal, step.body].find((t): t is string => typeof t === "string" && t.trim() !== "")?.slice(0, 80) ?? step.kind;
 
 /** Steps that sent nothing too, and at the end those that the present version does not have any more. */
-function perStep(steps: readonly StepOutput[], told: readonly StepCounts[]) {
+function perStep(steps: readonly StepOutput[], counted: readonly StepCounts[]) {
   const rows = new Map(
     steps.map((s) => [
       s.id as string | null,
       { step_id: s.id as string | null, kind: s.kind as string | null, position: s.position, label: labelOf(s), ...noOutcomes() },
     ]),
   );
-  for (const { step_id, ...outcomes } of told) {
+  for (const { step_id, ...outcomes } of counted) {
     let row = rows.get(step_id);
     if (!row) rows.set(step_id, (row = { step_id, kind: null, position: rows.size + 1, label: "(removed)", ...noOutcomes() }));
     addOutcomes(row, outcomes);
@@ -119,13 +121,13 @@ function perStep(steps: readonly StepOutput[], told: readonly StepCounts[]) {
 }
 
 /** The last 24 hours or 14 days, whether or not anything happened in them. */
-function seriesOf(facts: readonly { at: number; kind: string; n: number }[], now: Date, unit: "hour" | "day") {
-  const [length, slots] = unit === "hour" ? [HOUR_MS, 24] : [DAY_MS, 14];
+function seriesOf(facts: readonly { bucket: string; kind: string; n: number }[], now: Date, unit: Unit) {
+  const length = LENGTH_MS[unit];
   const last = Math.floor(now.getTime() / length) * length;
-  const of = new Map(facts.map((f) => [`${f.kind} ${f.at}`, f.n]));
-  return Array.from({ length: slots }, (_, i) => {
-    const at = last - (slots - 1 - i) * length;
-    const n = (kind: string) => of.get(`${kind} ${at}`) ?? 0;
+  const of = new Map(facts.map((f) => [`${f.kind} ${f.bucket}`, f.n]));
+  return Array.from({ length: SLOTS[unit] }, (_, i) => {
+    const at = last - (SLOTS[unit] - 1 - i) * length;
+    const n = (kind: string) => of.get(`${kind} ${bucketOf(unit, at)}`) ?? 0;
     return {
       at: new Date(at).toISOString(),
       ...(Object.fromEntries(SERIES.map((kind) => [kind, n(kind)])) as Record<keyof typeof counters, number>),
@@ -164,7 +166,7 @@ type Size = [size: { n: number; most: number }, isMember: Fragment];
 async function sizeOfList({ db }: Ctx, listId: string): Promise<Size> {
   const [row] = await db<
     { n: number }[]
-  >`select coalesce(sum(n), 0)::int as n from private.tally(array['list'], array[${listId}]::uuid[])`;
+  >`select coalesce(sum(n), 0)::int as n from kernel.counts(array['list_contacts'], 'list', array[${listId}]::uuid[])`;
   const isMember = db`exists (select from public.list_contacts lc where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${listId} and lc.contact_id = c.id)`;
   return [{ n: row!.n, most: Number.POSITIVE_INFINITY }, isMember];
 }

@@ -54,6 +54,7 @@ export const campaignsWords: Catalogue = {
   "enrollment.waits_for": entriesOf(WAITS_FOR, {
     time: "The next step",
     sender_limit: "Room at the sender",
+    sender: "A sender that can send",
     window: "The sending window",
     campaign: "The campaign to resume",
     message: "The message to be sent",

@@ -2,7 +2,10 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { messagingRelease } from "../messaging/release.ts";
 import { requireAudience } from "./audience/audience.ts";
+import { campaignsRetry } from "./audience/retry.ts";
+import { campaignsPlan } from "./plan/plan.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
 import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
 import { beginMoving } from "./sequence/move.ts";
@@ -32,6 +35,8 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
       insert into public.campaign_senders as cs (tenant_id, campaign_id, sender_id, position)
       select ${tenantId}::uuid, ${campaignId}::uuid, s.id, s.n from unnest(${ids}::uuid[]) with ordinality s (id, n)
       on conflict (tenant_id, campaign_id, sender_id) do update set position = excluded.position where cs.position <> excluded.position`;
+  // Who was blocked because nobody could send tries again.
+  if (began) await ctx.enqueue(campaignsRetry, { tenant_id: tenantId, campaign_id: campaignId });
 }
 
 export const People = z
@@ -101,6 +106,12 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
       segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings)}
     where tenant_id = ${ctx.tenantId} and id = ${before.id}`;
+  // What waits for the window asks again, and whoever is due.
+  const hoursOf = (s: CampaignRow["settings"]) => JSON.stringify([s.time_zone, s.window, s.skip_dates]);
+  if (before.status !== "draft" && hoursOf(before.settings) !== hoursOf(after.settings)) {
+    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: before.id, message_ids: [], deferred_as: "outside_window" });
+    await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+  }
   if (change.sender_ids) await putSenders(ctx, before.id, change.sender_ids, before.status !== "draft");
 }
 

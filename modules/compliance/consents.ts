@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { invalidField } from "../kernel/errors.ts";
+import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 
 /** Consent per contact and channel: needed where a channel demands it, and withdrawn when the person opts out. */
@@ -32,6 +32,8 @@ export const listConsents = defineOperation({
   input: z.object({ id: z.uuid() }),
   output: z.object({ data: z.array(Consent) }),
   async handle(ctx, { id }) {
+    const [known] = await ctx.db`select from public.contacts where tenant_id = ${ctx.tenantId} and id = ${id}`;
+    if (!known) throw new AppError("not_found", "There is no such contact.");
     const rows = await ctx.db<(Omit<z.output<typeof Consent>, "at"> & { at: Date })[]>`
       select channel, state, source, at from public.consents where tenant_id = ${ctx.tenantId} and contact_id = ${id} order by channel`;
     return { data: rows.map((r) => ({ ...r, at: r.at.toISOString() })) };
@@ -58,7 +60,9 @@ export const putConsents = defineOperation({
     const known = await ctx.db<{ id: string }[]>`
       select id from public.contacts where tenant_id = ${ctx.tenantId} and id = any(${contact_ids}::uuid[])`;
     const ids = known.map((k) => k.id);
-    const [row] = await ctx.db<{ n: number }[]>`select private.set_consent(${channel}, ${ids}::uuid[], ${state}, ${source}) as n`;
+    const [row] = await ctx.db<
+      { n: number }[]
+    >`select private.set_consent(${channel}, ${ids}::uuid[], ${state}, ${source}) as n`;
     ctx.audit({ channel, state, source, contacts: ids.length });
     return { changed: row!.n, unknown: new Set(contact_ids).size - ids.length };
   },

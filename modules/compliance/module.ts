@@ -8,6 +8,7 @@ import { complianceWords } from "./words.ts";
 export const compliance = defineModule({
   name: "compliance",
   needs: ["contacts", "channels"],
+  owns: ["public.consents", "public.suppressions"],
   permissions: { "compliance:read": "viewer", "compliance:write": "member" },
   emits: complianceFacts,
   guards: ["suppression", "consent"],

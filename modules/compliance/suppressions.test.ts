@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { settlePlans } from "../../tests/support/campaigns.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { sentMessage } from "../../tests/support/sent-message.ts";
 
@@ -14,6 +15,7 @@ async function withMessage() {
   return { t, m: await sentMessage(k, t, made.body.id) };
 }
 const stateOf = async (t: TestTenant, enrollmentId: string, contactId: string) => {
+  await settlePlans(k, t);
   const [row] = await k.sql`
     select e.status as enrollment, c.status as contact from public.enrollments e, public.contacts c
     where e.tenant_id = ${t.id} and e.id = ${enrollmentId} and c.tenant_id = ${t.id} and c.id = ${contactId}`;
@@ -52,6 +54,18 @@ describe("suppressions", () => {
     const [entry] =
       await k.sql`select detail from public.audit_log where tenant_id = ${t.id} and action = 'suppressions.delete'`;
     expect(entry!.detail).toMatchObject({ address: m.email.replace(/^(.).*@/, "$1***@"), reason: "unsubscribe" });
+    expect((await t.api("GET", `/contacts/${m.contactId}/consents`)).body.data).toEqual([]);
+  });
+
+  test("removing one lifts no withdrawal that has another cause", async () => {
+    const { t, m } = await withMessage();
+    const { body } = await t.api("POST", "/suppressions", { address: m.email, reason: "bounce" });
+    const withdrawal = { channel: "email", contact_ids: [m.contactId], state: "withdrawn", source: "phone call" };
+    expect((await t.api("POST", "/consents", withdrawal)).body.changed).toBe(1);
+    expect((await t.api("DELETE", `/suppressions/${body.id}`)).status).toBe(204);
+    expect((await t.api("GET", `/contacts/${m.contactId}/consents`)).body.data).toMatchObject([
+      { state: "withdrawn", source: "phone call" },
+    ]);
   });
 
   test("bulk answers per address: added, existing, rejected, and a repeated one counts once", async () => {

@@ -97,7 +97,8 @@ export const addSuppression = defineOperation({
   async handle(ctx, { channel, address, reason }) {
     const found = requireChannel(ctx, channel);
     const wanted = found.address.normalise(address);
-    if (wanted === null) throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
+    if (wanted === null)
+      throw invalidField("/address", `is not a valid ${found.address.label}, such as ${found.address.example}`);
     const row = (await suppress(ctx, channel, [wanted], reason)).get(wanted)!;
     ctx.audit({ address: wanted, channel, reason, fresh: row.fresh }, row.id);
     const { fresh: _, ...kept } = row;
@@ -161,8 +162,10 @@ export const deleteSuppression = defineOperation({
     const [row] = await ctx.db<{ channel: string; address: string; reason: string }[]>`
       delete from public.suppressions where tenant_id = ${ctx.tenantId} and id = ${id} returning channel, address, reason`;
     if (!row) throw new AppError("not_found", "There is no such suppression.");
-    // Whoever opted out with this address may be written to again as well; consent that the channel demands is not made up.
-    await ctx.db`
+    // Whoever opted out with this address may be written to again as well; consent that the channel demands is not made up. What was
+    // withdrawn for another reason than this row's stays withdrawn.
+    if (row.reason === "unsubscribe" || row.reason === "complaint")
+      await ctx.db`
       delete from public.consents g using public.contact_addresses a
       where g.tenant_id = ${ctx.tenantId} and g.channel = ${row.channel} and g.state = 'withdrawn'
         and a.tenant_id = g.tenant_id and a.contact_id = g.contact_id and a.channel = g.channel and a.address = ${row.address}`;

@@ -128,11 +128,11 @@ describe("one person", () => {
     const team = await t.tenant();
     const { body } = await team.api("POST", "/contacts", { email: "a@b.co" });
     await t.sql`
-      insert into public.messages (tenant_id, direction, contact_id, status, from_email, to_email, subject, rfc_message_id, thread_id)
-      values (${team.id}, 'in', ${body.id}, 'received', 'a@b.co', 'us@example.com', 'Hi', ${`<${body.id}@x>`}, gen_random_uuid())`;
+      insert into public.messages (tenant_id, direction, channel, action, contact_id, status, from_address, to_address, subject, thread_id)
+      values (${team.id}, 'in', 'email', 'email.receive', ${body.id}, 'received', 'a@b.co', 'us@example.com', 'Hi', gen_random_uuid())`;
     expect((await team.api("DELETE", `/contacts/${body.id}`)).status).toBe(204);
-    const rows = await t.sql`select contact_id, to_email from public.messages where tenant_id = ${team.id}`;
-    expect(rows.map((r) => ({ ...r }))).toEqual([{ contact_id: null, to_email: "us@example.com" }]);
+    const rows = await t.sql`select contact_id, to_address from public.messages where tenant_id = ${team.id}`;
+    expect(rows.map((r) => ({ ...r }))).toEqual([{ contact_id: null, to_address: "us@example.com" }]);
   });
 
   it("shows the timeline newest first, in pages", async () => {

@@ -50,7 +50,7 @@ const timeline = (items: readonly Item[]) =>
   items.flatMap((item) => {
     switch (item.fact) {
       case "message.sent":
-        return [entry(item.payload, "sent", "out", null)];
+        return [entry(item.payload, "sent", "out", item.payload.title ?? "")];
       case "message.opened":
       case "message.clicked":
       case "message.bounced":
@@ -69,9 +69,10 @@ const entry = (
   what: string,
   direction: "in" | "out",
   content: string | null,
-) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content });
+) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content: content ?? "" });
 
-const markAddress = (ctx: Ctx, channel: string, address: string, reason: string) =>
-  reason === "bounce"
-    ? ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`
-    : ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
+/** Of an opt-out or a complaint `contact.opted_out` tells, person by person. */
+async function markAddress(ctx: Ctx, channel: string, address: string, reason: string): Promise<void> {
+  if (reason === "bounce") await ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`;
+  if (reason === "manual") await ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
+}

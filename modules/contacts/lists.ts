@@ -27,7 +27,7 @@ const columns = (ctx: Ctx) => ctx.db`
 async function read(ctx: Ctx, listId: string): Promise<ListRow> {
   const [row] = await ctx.db<
     ListRow[]
-  >`select ${columns(ctx)} from public.lists l left join private.tally(array['list'], array[${listId}::uuid]) t on t.ref = l.id
+  >`select ${columns(ctx)} from public.lists l left join kernel.counts(array['list_contacts'], 'list', array[${listId}::uuid]) t on t.scope_id = l.id
     where l.tenant_id = (select kernel.tenant()) and l.id = ${listId}`;
   if (!row) throw new AppError("not_found", "There is no such list.");
   return { ...row };
@@ -59,7 +59,7 @@ export const listLists = defineOperation({
           ${after ? db`and (x.created_at, x.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
         order by x.created_at desc, x.id desc limit ${input.limit + 1})
       select ${columns(ctx)}, l.created_at::text as sort_key
-      from page l left join private.tally(array['list'], array(select id from page)) t on t.ref = l.id
+      from page l left join kernel.counts(array['list_contacts'], 'list', array(select id from page)) t on t.scope_id = l.id
       order by l.created_at desc, l.id desc`;
     return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
   },

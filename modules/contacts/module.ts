@@ -28,6 +28,21 @@ import { listTags } from "./tags.ts";
 export const contacts = defineModule({
   name: "contacts",
   needs: ["tenancy"],
+  owns: [
+    "contacts_import",
+    "contacts_message_facts",
+    "public.companies",
+    "public.contact_addresses",
+    "public.contacts",
+    "public.custom_fields",
+    "public.import_chunks",
+    "public.import_errors",
+    "public.imports",
+    "public.interactions",
+    "public.list_contacts",
+    "public.lists",
+    "public.segments",
+  ],
   permissions: { "contacts:read": "viewer", "contacts:write": "member", "contacts:delete": "member" },
   // Fixed paths stand before {id}: routers take the first that fits.
   operations: [

@@ -16,7 +16,7 @@ it("lists, segments, tags, senders, connections and members are found by part of
   }
   const namesIn = async (path: string, search: string) =>
     ((await team.api("GET", `${path}?search=${encodeURIComponent(search)}`)).body.data as Record<string, string>[]).map(
-      (row) => row.name ?? row.tag ?? row.from_email,
+      (row) => row.name ?? row.tag ?? row.address,
     );
   expect(await namesIn("/lists", "UMN f")).toEqual(["Autumn Fair"]);
   expect(await namesIn("/lists", "%")).toEqual(["100%_sure"]);
@@ -24,7 +24,7 @@ it("lists, segments, tags, senders, connections and members are found by part of
   expect(await namesIn("/segments", "cfo")).toEqual(["German CFOs"]);
   expect(await namesIn("/tags", "VIP")).toEqual(["vip-2026"]);
   const [sender] = (await team.api("GET", "/senders")).body.data;
-  expect(await namesIn("/senders", sender.from_email.slice(1, 8).toUpperCase())).toEqual([sender.from_email]);
+  expect(await namesIn("/senders", sender.address.slice(1, 8).toUpperCase())).toEqual([sender.address]);
   const [connection] = (await team.api("GET", "/connections")).body.data;
   expect(await namesIn("/connections", connection.name.slice(1).toUpperCase())).toEqual([connection.name]);
   const [member] = (await team.api("GET", "/members")).body.data;
@@ -38,7 +38,7 @@ it("the search goes on over pages, past any first hundred", async () => {
     select ${team.id}::uuid, case when n % 2 = 0 then 'Even ' else 'Odd ' end || n from generate_series(1, 300) n`;
   const seen = new Set<string>();
   for (let cursor: string | null = ""; cursor !== null;) {
-    const { body } = await team.api("GET", `/lists?search=even&limit=100${cursor ? `&cursor=${cursor}` : ""}`);
+    const { body }: Awaited<ReturnType<typeof team.api>> = await team.api("GET", `/lists?search=even&limit=100${cursor ? `&cursor=${cursor}` : ""}`);
     for (const row of body.data as { name: string }[]) seen.add(row.name);
     cursor = body.next_cursor;
   }

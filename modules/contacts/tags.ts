@@ -3,9 +3,6 @@ import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { Tag } from "./schemas.ts";
 
-/** Tags have no id: their tallies stand under zeros. */
-const NO_REF = "00000000-0000-0000-0000-000000000000";
-
 /** Tags exist by being used; a tag that nobody has is gone. */
 export const listTags = defineOperation({
   id: "tags.list",
@@ -19,12 +16,12 @@ export const listTags = defineOperation({
     const { db } = ctx;
     const after = decodeCursor(input.cursor, z.tuple([z.string().max(200)]));
     const rows = await db<{ tag: string; contact_count: number }[]>`
-      select t.key as tag, t.n as contact_count
-      from private.tally(array['tag'], array[${NO_REF}]::uuid[]) t
+      select t.bucket as tag, t.n as contact_count
+      from kernel.counts(array['tagged_contacts'], 'tenant', array[${ctx.tenantId}]::uuid[]) t
       where t.n > 0
-        ${input.search ? db`and position(lower(${input.search}::text) in lower(t.key)) > 0` : db``}
-        ${after ? db`and t.key > ${after[0]}::text` : db``}
-      order by t.key
+        ${input.search ? db`and position(lower(${input.search}::text) in lower(t.bucket)) > 0` : db``}
+        ${after ? db`and t.bucket > ${after[0]}::text` : db``}
+      order by t.bucket
       limit ${input.limit + 1}`;
     return toPage(
       rows,

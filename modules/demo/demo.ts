@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { createCampaign } from "../campaigns/write.ts";
 import { startCampaign } from "../campaigns/control.ts";
+import { putConsents } from "../compliance/consents.ts";
 import { bulkContacts } from "../contacts/contacts.ts";
 import { createList } from "../contacts/lists.ts";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
@@ -13,7 +14,7 @@ import { activateConnection, createConnection } from "../providers/connections.t
 import { createSender } from "../providers/senders.ts";
 import { requireFounder } from "../tenancy/tenants.ts";
 import { sandboxConfig } from "./config.ts";
-import { DEMO_STEPS, demoPeople } from "./people.ts";
+import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
 
@@ -39,32 +40,43 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
   const sandbox = ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL;
   if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
 
-  const connectionId = await ctx.tx(async (tx) => {
-    const [existing] = await tx.db<
-      { id: string }[]
-    >`select id from public.connections where tenant_id = ${tx.tenantId} limit 1`;
-    if (existing) return existing.id;
-    const made = await invoke(createConnection, tx, {
-      provider: "postmark",
-      name: "Sandbox",
-      credentials: { server_token: crypto.randomUUID() },
-      base_url: `${sandbox}/postmark`,
-    });
-    return made.id;
+  const accounts = [
+    { provider: "postmark", name: "Sandbox", credentials: { server_token: crypto.randomUUID() } },
+    { provider: "twilio", name: "Sandbox phones", credentials: sandboxTwilio() },
+  ];
+  const connectionIds = await ctx.tx(async (tx) => {
+    const existing = await tx.db<{ id: string; provider: string }[]>`
+      select id, provider from public.connections where tenant_id = ${tx.tenantId}`;
+    const ids: string[] = [];
+    for (const account of accounts) {
+      const base_url = `${sandbox}/${account.provider}`;
+      const id = existing.find((e) => e.provider === account.provider)?.id;
+      ids.push(id ?? (await invoke(createConnection, tx, { ...account, base_url })).id);
+    }
+    return ids;
   });
-  await invokeManual(registerWebhook, ctx, { id: connectionId });
-  await invokeManual(checkConnection, ctx, { id: connectionId });
+  for (const id of connectionIds) {
+    await invokeManual(registerWebhook, ctx, { id });
+    await invokeManual(checkConnection, ctx, { id });
+  }
 
   await ctx.tx(async (tx) => {
     const [existing] = await tx.db`select 1 from public.campaigns where tenant_id = ${tx.tenantId} limit 1`;
     if (existing) return;
-    await tx.db`select 1 from public.connections where tenant_id = ${tx.tenantId} and id = ${connectionId} for update`;
-    await invoke(activateConnection, tx, { id: connectionId });
+    await tx.db`select 1 from public.connections where tenant_id = ${tx.tenantId} order by id for update`;
+    for (const id of connectionIds) await invoke(activateConnection, tx, { id });
+    const [mail, phone] = connectionIds as [string, string];
     const sender = await invoke(createSender, tx, {
-      connection_id: connectionId,
+      connection_id: mail,
       address: "sam@outreach.example",
       display_name: "Sam from Outreach",
       limits: [{ action: "email.send", per: "day", cap: 5000 }],
+    });
+    const texter = await invoke(createSender, tx, {
+      connection_id: phone,
+      address: SANDBOX_NUMBER,
+      display_name: "Sam",
+      limits: [{ action: "sms.send", per: "day", cap: 5000 }],
     });
     const list = await invoke(createList, tx, {
       name: "Demo audience",
@@ -72,7 +84,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     });
     const people = demoPeople(PEOPLE);
     for (let at = 0; at < people.length; at += BATCH) {
-      await invoke(bulkContacts, tx, {
+      const { data } = await invoke(bulkContacts, tx, {
         on_duplicate: "skip",
         contacts: people.slice(at, at + BATCH).map((p) => ({
           ...p,
@@ -82,13 +94,18 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
           lawful_basis: "consent",
         })),
       });
+      await invoke(putConsents, tx, {
+        channel: "sms",
+        contact_ids: data.flatMap((d) => d.id ?? []),
+        source: "Demo data",
+      });
     }
     const campaign = await invoke(createCampaign, tx, {
       name: "Spring introductions",
-      sender_ids: [sender.id],
+      sender_ids: [sender.id, texter.id],
       list_id: list.id,
       settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
-      steps: [...DEMO_STEPS],
+      steps: demoSteps(0.01, 0.02),
     });
     await invoke(startCampaign, tx, { id: campaign.id });
   });

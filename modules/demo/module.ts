@@ -5,7 +5,8 @@ import { sandboxDemo, startDemo } from "./demo.ts";
 /** Demo: a team that sends to invented people through the sandbox, so that a newcomer sees the product move. Owns no table. */
 export const demo = defineModule({
   name: "demo",
-  needs: ["tenancy", "contacts", "providers", "campaigns"],
+  owns: ["sandbox_demo"],
+  needs: ["tenancy", "contacts", "compliance", "providers", "campaigns"],
   operations: [startDemo],
   consumers: [sandboxDemo],
   config: sandboxConfig,

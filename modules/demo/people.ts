@@ -84,6 +84,8 @@ const COUNTRIES = ["SE", "DE", "FR", "PT", "NO", "ES", "IT", "NL", "PL", "JP"];
 
 export type DemoPerson = {
   email: string;
+  /** Null past the end of the numbers that are reserved for fiction. */
+  phone: string | null;
   first_name: string;
   last_name: string;
   title: string;
@@ -99,6 +101,9 @@ const ascii = (text: string) =>
     .toLowerCase();
 const slug = (text: string) => text.toLowerCase().replace(/[^a-z]+/g, "-");
 
+/** Area codes of North America; each has a hundred numbers for fiction, 555-0100 to 555-0199. */
+const FICTION_AREAS = 700;
+
 /** Person number `n` of a crowd; the same number gives the same person. */
 export function demoPerson(n: number): DemoPerson {
   const first = FIRST[n % FIRST.length]!;
@@ -107,6 +112,7 @@ export function demoPerson(n: number): DemoPerson {
   const domain = `${slug(company)}.example`;
   return {
     email: `${ascii(first)}.${ascii(last)}${n}@${domain}`,
+    phone: n < FICTION_AREAS * 100 ? `+1${201 + Math.floor(n / 100)}55501${String(n % 100).padStart(2, "0")}` : null,
     first_name: first,
     last_name: last,
     title: TITLES[(n * 3) % TITLES.length]!,
@@ -118,24 +124,50 @@ export function demoPerson(n: number): DemoPerson {
 
 export const demoPeople = (count: number): DemoPerson[] => Array.from({ length: count }, (_, n) => demoPerson(n));
 
-/** The demo's sequence: a first mail and two follow-ups that thread under it. Waits are short, because nobody waits for a demo. */
-export const DEMO_STEPS = [
+/**
+ * The demo's sequence: a first mail; who opens it gets a text message and then a call by a person, the others one more mail. Waits in
+ * hours, and short, because nobody waits for a demo.
+ */
+export const demoSteps = (first: number, second: number) => [
   {
     kind: "email",
-    wait_hours: 0,
     subject: "{{firstName|Hello}}, a question about {{companyName|your team}}",
     body: "Hi {{firstName|there}},\n\nI saw that {{companyName|your company}} is growing and wondered how you, as {{title|a leader}}, plan the next quarter.\n\nWe wrote down [what worked for teams like yours](https://example.com/guide). Would ten minutes next week make sense?\n\nBest,\n{{senderName}}",
   },
+  { kind: "wait", hours: first },
   {
-    kind: "email",
-    wait_hours: 0.01,
-    subject: "",
-    body: "Hi {{firstName|there}},\n\njust in case my note got buried: the [short version](https://example.com/short) takes two minutes.\n\nBest,\n{{senderName}}",
+    kind: "condition",
+    match: "any",
+    rules: [{ if: "opened" }],
+    branches: {
+      yes: [
+        {
+          kind: "sms",
+          body: "Hi {{firstName|there}}, {{senderName}} here: did my note about {{companyName|your team}} reach you? Reply STOP to opt out.",
+        },
+        { kind: "wait", hours: second },
+        {
+          kind: "task",
+          title: "Call them",
+          note: "They opened the mail and got a text message. Ask how they plan the next quarter.",
+          outcomes: ["reached", "no_answer"],
+        },
+      ],
+      no: [
+        {
+          kind: "email",
+          subject: "",
+          body: "Hi {{firstName|there}},\n\njust in case my note got buried: the [short version](https://example.com/short) takes two minutes.\n\nBest,\n{{senderName}}",
+        },
+      ],
+    },
   },
-  {
-    kind: "email",
-    wait_hours: 0.02,
-    subject: "",
-    body: "Hi {{firstName|there}},\n\nI will not keep writing. If the timing is better later, a one-line reply is enough.\n\nAll the best,\n{{senderName}}",
-  },
-] as const;
+];
+
+/** An account at the sandbox's Twilio; there its token is its digits in reverse. */
+export function sandboxTwilio(): { account_sid: string; auth_token: string } {
+  const digits = crypto.randomUUID().replaceAll("-", "");
+  return { account_sid: `AC${digits}`, auth_token: [...digits].reverse().join("") };
+}
+/** The number that every account there owns. */
+export const SANDBOX_NUMBER = "+15005550006";

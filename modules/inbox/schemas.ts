@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { THREAD_STATUS } from "../messaging/threads.ts";
 
 /** What providers and recipients report about a message. */
 export const EVENT_KINDS = [
@@ -51,7 +52,10 @@ export const MessageSchema = z
     attempts: z.number().int(),
     provider_message_id: z.string().nullable(),
     error: z.string().nullable(),
-    error_code: z.string().nullable().describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
+    error_code: z
+      .string()
+      .nullable()
+      .describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
     due_at: at,
     sent_at: at,
     delivered_at: at,
@@ -95,8 +99,6 @@ export const MessageDetailSchema = MessageSchema.extend({
     }),
   ),
 }).meta({ id: "MessageDetail" });
-
-export const THREAD_STATUS = ["open", "closed"] as const;
 
 export const ThreadSchema = z
   .object({

@@ -3,7 +3,8 @@ import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/c
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { columns, joins, type Row, timeAndId, toMessage } from "./messages.ts";
-import { MessageSchema, THREAD_STATUS, ThreadSchema } from "./schemas.ts";
+import { THREAD_STATUS } from "../messaging/threads.ts";
+import { MessageSchema, ThreadSchema } from "./schemas.ts";
 
 /** Conversations: what people answered, on every channel. */
 
@@ -17,7 +18,10 @@ export const listThreads = defineOperation({
     ...pageParams,
     channel: z.string().max(40).optional(),
     status: z.enum(THREAD_STATUS).optional(),
-    include_auto_replies: z.stringbool().default(true).describe("Whether conversations in which only machines answered are listed."),
+    include_auto_replies: z
+      .stringbool()
+      .default(true)
+      .describe("Whether conversations in which only machines answered are listed."),
   }),
   output: pageOf(ThreadSchema),
   async handle(ctx, input) {
@@ -69,35 +73,5 @@ export const getThread = defineOperation({
       where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
     if (rows.length === 0) throw new AppError("not_found", "There is no such conversation.");
     return { id: input.id, messages: rows.map(toMessage) as never };
-  },
-});
-
-export const updateThread = defineOperation({
-  id: "threads.update",
-  method: "PATCH",
-  path: "/threads/{id}",
-  summary: "Close or reopen a conversation, or give it to somebody",
-  permission: "messages:write",
-  input: z.object({
-    id: z.uuid(),
-    status: z.enum(THREAD_STATUS).optional(),
-    assignee_id: z.uuid().nullable().optional().describe("A member's user id."),
-  }),
-  output: z.object({ id: z.uuid(), status: z.enum(THREAD_STATUS), assignee_id: z.uuid().nullable() }),
-  async handle(ctx, { id, status, assignee_id }) {
-    const { db } = ctx;
-    if (assignee_id) {
-      const [member] = await db`select from public.members where tenant_id = ${ctx.tenantId} and user_id = ${assignee_id}`;
-      if (!member)
-        throw new AppError("invalid", "There is no such member.", {
-          errors: [{ pointer: "/assignee_id", detail: "is no member of the workspace" }],
-        });
-    }
-    const [row] = await db<{ id: string; status: (typeof THREAD_STATUS)[number]; assignee_id: string | null }[]>`
-      update public.threads set status = coalesce(${status ?? null}, status),
-        assignee_id = ${assignee_id === undefined ? db`assignee_id` : assignee_id}
-      where tenant_id = ${ctx.tenantId} and id = ${id} returning id, status, assignee_id`;
-    if (!row) throw new AppError("not_found", "There is no such conversation.");
-    return row;
   },
 });

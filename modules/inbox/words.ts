@@ -1,5 +1,6 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
-import { ATTEMPT_OUTCOMES, EVENT_KINDS, MESSAGE_STATUS, THREAD_STATUS } from "./schemas.ts";
+import { THREAD_STATUS } from "../messaging/threads.ts";
+import { ATTEMPT_OUTCOMES, EVENT_KINDS, MESSAGE_STATUS } from "./schemas.ts";
 
 const events = entriesOf(EVENT_KINDS, {
   sent: { label: "Sent", tone: "info" },

@@ -16,6 +16,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** Modules whose tables or operations this one uses; they must be switched on too. */
   needs: readonly string[];
+  /** Tables (`public.contacts`) and queues that this module alone writes; others that need it may read them. */
+  owns?: readonly string[];
   /** Permission → least role that has it. `x:read` permissions are what read-scoped API keys get. */
   permissions?: Readonly<Record<`${string}:${string}`, Role>>;
   operations?: readonly AnyOperation[];
@@ -24,6 +26,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   channels?: readonly AnyChannel[];
   /** Kinds of steps that sequences can have. */
   steps?: readonly AnyStep[];
+  /** The kinds of step for one action of a channel, whichever module brings the channel. */
+  actionStep?(channel: AnyChannel, action: string): AnyStep;
   /** Names of its guard functions, `private.guard_<name>`: what may stop a message that is due. */
   guards?: readonly string[];
   /** Facts this module tells, from TypeScript (`ctx.emit`) or SQL (`kernel.emit`). Defined in its facts.ts, which any module may import. */

@@ -51,7 +51,8 @@ type EventBase = {
 /** What a webhook says happened, in one vocabulary for all channels. */
 export type ProviderEvent =
   | (EventBase & {
-      kind: "delivered" | "deferred" | "opened" | "clicked" | "complained" | "unsubscribed";
+      /** sent: the provider says that it has the message, which settles a send whose answer was lost. */
+      kind: "sent" | "delivered" | "deferred" | "opened" | "clicked" | "complained" | "unsubscribed";
       url?: string;
       user_agent?: string;
       ip?: string;

@@ -58,7 +58,11 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   const facts = new Map(emitted.map((f) => [f.name, f]));
   const schedules = modules.flatMap((m) => m.schedules ?? []);
   const channels = modules.flatMap((m) => m.channels ?? []);
-  const steps = modules.flatMap((m) => m.steps ?? []);
+  const actions = channels.flatMap((c) => Object.keys(c.actions).map((action) => [c, action] as const));
+  const steps = modules.flatMap((m) => [
+    ...(m.actionStep ? actions.map(([channel, action]) => m.actionStep!(channel, action)) : []),
+    ...(m.steps ?? []),
+  ]);
   const guards = modules.flatMap((m) => m.guards ?? []);
   const categories = [...channels.map((c) => c.id), ...modules.flatMap((m) => m.categories ?? [])];
   const providers = modules.flatMap((m) => m.providers ?? []);

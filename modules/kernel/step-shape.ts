@@ -43,7 +43,11 @@ export type StepResult =
   | { do: "end"; status: "finished" | "stopped"; reason: string | null };
 
 /** What the checks of a step may know of the campaign. */
-export type StepEnv = { customKeys: ReadonlySet<string> };
+export type StepEnv = {
+  customKeys: ReadonlySet<string>;
+  /** Whether no message on the step's channel can come before it, whichever way a person takes. */
+  first: boolean;
+};
 
 /** `X` is the context that planning gets: kept open here, so that the context itself can list the steps. */
 export type StepShape<C extends z.ZodObject, X> = {

@@ -185,15 +185,5 @@ async function suppressReported(ctx: Ctx, items: Keyed[]): Promise<void> {
 
 async function record(ctx: Ctx, finished: Finished[], waiting: string[]): Promise<void> {
   if (finished.length === 0 && waiting.length === 0) return;
-  await ctx.db`
-    update public.webhook_deliveries d set
-      processed_at = case when f.waits then null else kernel.now() end,
-      attempts = d.attempts + case when f.waits then 1 else 0 end,
-      error = f.error
-    from (
-      select x.id, x.error, false as waits from jsonb_to_recordset(${ctx.db.json(finished)}) as x(id uuid, error text)
-      union all
-      select w, 'Waits for the message it speaks of.', true from unnest(${waiting}::uuid[]) w
-    ) f
-    where d.tenant_id = ${ctx.tenantId} and d.id = f.id`;
+  await ctx.db`select private.finish_deliveries(${ctx.db.json(finished)}, ${waiting}::uuid[])`;
 }

@@ -15,7 +15,12 @@ const about = {
   /** The moment it happened, as Postgres prints it. */
   at: z.string(),
 };
-const settled = z.object({ ...about, code: z.string().nullable() });
+const settled = z.object({
+  ...about,
+  code: z.string().nullable(),
+  /** The subject, or how the text begins. Of what was cancelled nobody is told it. */
+  title: z.string().optional(),
+});
 const reported = z.object({
   ...about,
   /** Of a bounce or failure: permanent, transient or block. */

@@ -9,15 +9,26 @@ import { openConnection } from "../providers/connections.ts";
  * Stores a received message in its conversation, read by its channel. A person's answer stops the sequence, a machine's does not; an
  * opt-out word holds at once. Once per message, however often it is told.
  */
-export async function receive(ctx: Ctx, connectionId: string, channelId: string, message: InboundMessage): Promise<void> {
+export async function receive(
+  ctx: Ctx,
+  connectionId: string,
+  channelId: string,
+  message: InboundMessage,
+): Promise<void> {
   const channel = ctx.registry.channels.get(channelId);
   if (!channel) throw new AppError("invalid", `No module brings the channel ${channelId}.`);
   const read = channel.readInbound(message);
   if (read.from_address === "" || read.provider_inbound_id === "") {
-    ctx.log.warn("a received message names no sender", { connection: connectionId, inbound_id: read.provider_inbound_id });
+    ctx.log.warn("a received message names no sender", {
+      connection: connectionId,
+      inbound_id: read.provider_inbound_id,
+    });
     return;
   }
-  const stored = read.email && read.full_text ? { ...read, email: { ...read.email, headers: { ...read.email.headers, full_text: read.full_text } } } : read;
+  const stored =
+    read.email && read.full_text
+      ? { ...read, email: { ...read.email, headers: { ...read.email.headers, full_text: read.full_text } } }
+      : read;
   await ctx.db`select private.receive_message(${connectionId}, ${channelId}, ${ctx.db.json(stored as never)})`;
 }
 

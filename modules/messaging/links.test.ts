@@ -19,8 +19,8 @@ async function sent(team: TestTenant, to = `person-${uuid7()}@example.com`) {
   const contact = uuid7();
   await t.sql`insert into public.contacts (tenant_id, id, email) values (${team.id}, ${contact}, ${to})`;
   await t.sql`
-    insert into public.messages (tenant_id, id, direction, status, contact_id, from_email, to_email, subject, thread_id, sent_at)
-    values (${team.id}, ${id}, 'out', 'sent', ${contact}, 'me@example.com', ${to}, 'Hello', ${id}, now())`;
+    insert into public.messages (tenant_id, id, direction, channel, action, status, contact_id, from_address, to_address, subject, thread_id, sent_at)
+    values (${team.id}, ${id}, 'out', 'email', 'email.send', 'sent', ${contact}, 'me@example.com', ${to}, 'Hello', ${id}, now())`;
   await t.sql`insert into public.tracked_links (tenant_id, message_id, number, url) values (${team.id}, ${id}, 1, 'https://example.com/a?b=1&c=2')`;
   const token = (purpose: "open" | "click" | "unsubscribe", number = 0) =>
     linkToken(t.kernel.vault, purpose, { tenantId: team.id, messageId: id, number });
@@ -151,18 +151,24 @@ describe("tokens", () => {
 });
 
 describe("what is sent", () => {
-  const prepare = (settings: { track_opens?: boolean; track_clicks?: boolean }) =>
-    prepareBody({
-      config: t.kernel.config,
-      vault: t.kernel.vault,
+  const prepared = async (options: { track_opens?: boolean; track_clicks?: boolean }) => {
+    const draft = {
+      html: '<p>See <a href="https://example.com/?a=1&amp;b=2">this</a> and <a href="mailto:x@example.com">me</a></p>',
+      in_reply_to: null,
+      headers: {},
+    };
+    const message = await prepare({
+      services: { config: t.kernel.config, vault: t.kernel.vault },
       tenantId: uuid7(),
       messageId: uuid7(),
-      settings,
-      html: '<p>See <a href="https://example.com/?a=1&amp;b=2">this</a> and <a href="mailto:x@example.com">me</a></p>',
-      text: "See https://example.com/?a=1&b=2",
+      from: { address: "sam@us.test", name: "Sam", profile: {} },
+      rendered: { missing: [], faults: [], subject: "Hello", text: "See https://example.com/?a=1&b=2", draft },
+      options,
     });
+    return { ...message.email!, html: message.email!.html!, text: message.text, links: message.links };
+  };
   test("always carries one-click unsubscribe headers and a line in both parts", async () => {
-    const mail = await prepare({});
+    const mail = await prepared({});
     expect(mail.headers["List-Unsubscribe"]).toMatch(/^<https?:\/\/[^>]+\/links\/u\/[\w-]{88}>$/);
     expect(mail.headers["List-Unsubscribe-Post"]).toBe("List-Unsubscribe=One-Click");
     const url = mail.headers["List-Unsubscribe"]!.slice(1, -1);
@@ -170,13 +176,13 @@ describe("what is sent", () => {
     expect(mail.text).toContain(url);
   });
   test("without tracking there is no pixel and no rewritten link", async () => {
-    const mail = await prepare({ track_opens: false, track_clicks: false });
+    const mail = await prepared({ track_opens: false, track_clicks: false });
     expect(mail.html).not.toContain("/links/o/");
     expect(mail.html).toContain('href="https://example.com/?a=1&amp;b=2"');
     expect(mail.links).toEqual([]);
   });
   test("with tracking web links are rewritten, others stay, and the target is kept unescaped", async () => {
-    const mail = await prepare({ track_opens: true, track_clicks: true });
+    const mail = await prepared({ track_opens: true, track_clicks: true });
     expect(mail.links).toEqual([{ number: 1, url: "https://example.com/?a=1&b=2" }]);
     expect(mail.html).toContain("/links/c/");
     expect(mail.html).toContain("/links/o/");

@@ -6,11 +6,27 @@ import { fetchInbound } from "./inbound.ts";
 import { messagingReconcile } from "./reconcile.ts";
 import { messagingRelease } from "./release.ts";
 import { messagingSend } from "./send.ts";
+import { updateThread } from "./threads.ts";
 
 /** Messaging: the ledger of every message on every channel, sending, and what providers and recipients report. */
 export const messaging = defineModule({
   name: "messaging",
   needs: ["channels", "contacts", "providers", "compliance"],
+  owns: [
+    "messaging_reconcile",
+    "messaging_release",
+    "messaging_send",
+    "providers_inbound",
+    "public.attempts",
+    "public.email_details",
+    "public.message_events",
+    "public.messages",
+    "public.threads",
+    "public.tracked_links",
+    "webhooks_in",
+  ],
+  permissions: { "messages:read": "viewer", "messages:write": "member" },
+  operations: [updateThread],
   emits: messageFacts,
   guards: ["approval"],
   consumers: [messagingSend, messagingReconcile, messagingRelease, webhooksIn, fetchInbound],

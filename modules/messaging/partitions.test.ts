@@ -8,8 +8,8 @@ const t = testKernel();
 async function message(tenant: TestTenant): Promise<string> {
   const id = uuid7();
   await t.sql`
-    insert into public.messages (tenant_id, id, direction, status, from_email, to_email, thread_id, sent_at)
-    values (${tenant.id}, ${id}, 'out', 'sent', 'sam@us.test', ${`p-${id}@x.test`}, ${id}, kernel.now())`;
+    insert into public.messages (tenant_id, id, direction, channel, action, status, from_address, to_address, thread_id, sent_at)
+    values (${tenant.id}, ${id}, 'out', 'email', 'email.send', 'sent', 'sam@us.test', ${`p-${id}@x.test`}, ${id}, kernel.now())`;
   return id;
 }
 

@@ -47,7 +47,9 @@ export async function queueMessages(ctx: Ctx, messages: readonly QueuedMessage[]
     from jsonb_to_recordset(${db.json(rows as never)}) as m(id uuid, channel text, action text, contact_id uuid, campaign_id uuid, enrollment_id uuid,
       step_id uuid, step_run_id uuid, sender_id uuid, connection_id uuid, approval text, requires_consent boolean, due_at timestamptz,
       from_address text, from_name text, to_address text, subject text, body_text text, content jsonb, thread_id uuid)`;
-  const emails = messages.flatMap(({ id, prepared }) => (prepared.email ? [{ message_id: id, ...prepared.email }] : []));
+  const emails = messages.flatMap(({ id, prepared }) =>
+    prepared.email ? [{ message_id: id, ...prepared.email }] : [],
+  );
   if (emails.length > 0)
     await db`
       insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, reply_to, headers, html)

@@ -144,15 +144,21 @@ function ratePerSecond({ send, connection }: Opened): number {
   return Number.isFinite(own) && own > 0 ? own : send.per_second;
 }
 
-/** Takes due messages, each with what its channel keeps of it. */
-const claim = async (tx: Ctx, size: number, lease: number, connectionId: string): Promise<Claimed[]> => [
-  ...(await tx.db<Claimed[]>`
-    select m.id, m.action, m.attempts, m.from_address, m.from_name, m.to_address, m.subject, m.body_text, m.content,
-      case when d.message_id is not null then jsonb_build_object('rfc_message_id', d.rfc_message_id, 'in_reply_to', d.in_reply_to, 'reply_to', d.reply_to,
-        'headers', d.headers, 'html', d.html) end as email
-    from private.claim_messages(${size}, ${lease}, ${connectionId}) m
-    left join public.email_details d on d.tenant_id = m.tenant_id and d.message_id = m.id`),
-];
+/**
+ * Takes due messages, each with what its channel keeps of it. That is read by a statement of its own: the claim sees messages that were
+ * written after the statement around it began, and their details would be missing there.
+ */
+const claim = async (tx: Ctx, size: number, lease: number, connectionId: string): Promise<Claimed[]> => {
+  const claimed = await tx.db<Omit<Claimed, "email">[]>`
+    select m.id, m.action, m.attempts, m.from_address, m.from_name, m.to_address, m.subject, m.body_text, m.content
+    from private.claim_messages(${size}, ${lease}, ${connectionId}) m`;
+  if (claimed.length === 0) return [];
+  const details = await tx.db<(EmailDetails & { message_id: string })[]>`
+    select d.message_id, d.rfc_message_id, d.in_reply_to, d.reply_to, d.headers, d.html from public.email_details d
+    where d.tenant_id = (select kernel.tenant()) and d.message_id = any(${claimed.map((m) => m.id)}::uuid[])`;
+  const emails = new Map(details.map(({ message_id, ...email }) => [message_id, email]));
+  return claimed.map((m) => ({ ...m, email: emails.get(m.id) ?? null }));
+};
 
 /** Calls the provider. Whatever goes wrong in here is an outcome: an exception must not hide that a call was made. */
 async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {

@@ -16,8 +16,8 @@ async function claimed(team: TestTenant, count: number, begun = "0 seconds") {
   await t.sql`update public.connections set status = 'active' where id = ${connection}`;
   const ids = Array.from({ length: count }, () => uuid7());
   await t.sql`
-    insert into public.messages (tenant_id, id, direction, status, lease_until, attempts, connection_id, from_email, to_email, subject, thread_id)
-    select ${team.id}::uuid, x, 'out', 'sending', now() + interval '1 hour', 1, ${connection}::uuid, 'me@example.com', 'you-' || x || '@example.com', 'Hi', x
+    insert into public.messages (tenant_id, id, direction, channel, action, status, lease_until, attempts, connection_id, from_address, to_address, subject, thread_id)
+    select ${team.id}::uuid, x, 'out', 'email', 'email.send', 'sending', now() + interval '1 hour', 1, ${connection}::uuid, 'me@example.com', 'you-' || x || '@example.com', 'Hi', x
     from unnest(${ids}::uuid[]) x`;
   await t.sql`
     insert into public.attempts (tenant_id, message_id, number, started_at)

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { giveSender, settlePlans, startedCampaign } from "../../tests/support/campaigns.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 
 // Alerts are evaluated for all teams at once, as the schedule does it; each test looks at its own team.
@@ -60,16 +61,16 @@ const die = async (tenant: TestTenant) => {
 
 /** A campaign that runs, with somebody to write to since long. */
 async function runningCampaign(tenant: TestTenant) {
-  const [c] = await t.sql`insert into public.connections (tenant_id, provider, category, name, credentials, status)
-    values (${tenant.id}, 'resend', 'email', ${crypto.randomUUID()}, 'v1.unused', 'active') returning id`;
-  const [s] =
-    await t.sql`insert into public.senders (tenant_id, connection_id, from_email) values (${tenant.id}, ${c!.id}, 'sam@us.test') returning id`;
-  const [k] =
-    await t.sql`insert into public.campaigns (tenant_id, name, sender_id, status) values (${tenant.id}, 'Spring', ${s!.id}, 'running') returning id`;
-  const [p] =
-    await t.sql`insert into public.contacts (tenant_id, email) values (${tenant.id}, ${`p-${crypto.randomUUID()}@x.test`}) returning id`;
-  await t.sql`insert into public.enrollments (tenant_id, campaign_id, contact_id, next_at) values (${tenant.id}, ${k!.id}, ${p!.id}, now() - interval '1 hour')`;
-  return { campaign: k!.id as string, sender: s!.id as string, connection: c!.id as string, contact: p!.id as string };
+  const started = await startedCampaign(t, tenant, [{ email: `p-${crypto.randomUUID()}@x.test` }]);
+  await settlePlans(t, tenant);
+  // Nothing was ever sent, although it is due since an hour.
+  await t.sql`update public.messages set due_at = now() - interval '1 hour' where tenant_id = ${tenant.id} and status = 'queued'`;
+  return {
+    campaign: started.id,
+    sender: started.senderId,
+    connection: started.connectionId,
+    contact: started.contactIds[0]!,
+  };
 }
 
 test("dead letters open one alert, which stays one, closes by itself once they are gone, and is kept", async () => {
@@ -147,6 +148,36 @@ test("a running campaign with work due that sends nothing is stalled after a qua
   );
 });
 
+test("a step that sends nothing counts too, and a sender that is used up hides no other one", async () => {
+  const team = await t.tenant();
+  const waits = await runningCampaign(team);
+  const due = (kind: string) => t.sql`
+    update public.enrollments e set status = 'waiting', next_at = now() - interval '1 hour', sender_id = null, node_id = n.id, action = n.action
+    from public.sequence_nodes n where e.campaign_id = ${waits.campaign} and n.version_id = e.version_id and n.position = (
+      select min(o.position) from public.sequence_nodes o where o.version_id = e.version_id and o.kind = ${kind})`;
+  const stalled = async () => {
+    await t.sql`delete from public.alerts where tenant_id = ${team.id}`;
+    await evaluate();
+    return (
+      (await t.sql`select kind from public.alerts where tenant_id = ${team.id} and kind = 'campaign_stalled'`)
+        .length === 1
+    );
+  };
+  await t.sql`delete from public.messages where campaign_id = ${waits.campaign}`;
+  expect(await stalled()).toBe(false);
+  await due("wait");
+  expect(await stalled()).toBe(true);
+  await t.sql`update public.sender_limits set cap = 0 where sender_id = ${waits.sender}`;
+  expect(await stalled()).toBe(true);
+  await due("email");
+  expect(await stalled()).toBe(false);
+  const other = await giveSender(t, team);
+  await t.sql`insert into public.campaign_senders (tenant_id, campaign_id, sender_id, position, connection_id) values (${team.id}, ${waits.campaign}, ${other.senderId}, 2, ${other.connectionId})`;
+  expect(await stalled()).toBe(true);
+  await t.sql`update public.enrollments set sender_id = ${waits.sender} where campaign_id = ${waits.campaign}`;
+  expect(await stalled()).toBe(false);
+});
+
 test.each([
   [
     "outside its window",
@@ -165,19 +196,21 @@ test.each([
   [
     "whose sender has spent the day's cap",
     (c: Made) =>
-      t.sql`insert into public.sender_usage (tenant_id, sender_id, day, reserved) select tenant_id, id, (kernel.now() at time zone time_zone)::date, daily_cap from public.senders where id = ${c.sender}`,
+      t.sql`insert into public.sender_usage (tenant_id, sender_id, action, hour, day, day_reserved, week)
+        select l.tenant_id, l.sender_id, l.action, date_trunc('hour', kernel.now()), (kernel.now() at time zone s.time_zone)::date, l.cap, '2026-01-05'
+        from public.sender_limits l join public.senders s on s.id = l.sender_id where l.sender_id = ${c.sender}`,
   ],
   [
     "that sent something a moment ago",
     (
       c: Made,
-    ) => t.sql`insert into public.messages (tenant_id, direction, status, from_email, to_email, thread_id, contact_id, campaign_id, sent_at)
-    select tenant_id, 'out', 'sent', 'sam@us.test', email, kernel.uuid7(), id, ${c.campaign}, kernel.now() from public.contacts where id = ${c.contact}`,
+    ) => t.sql`insert into public.messages (tenant_id, direction, channel, action, status, from_address, to_address, thread_id, contact_id, campaign_id, sent_at)
+    select tenant_id, 'out', 'email', 'email.send', 'sent', 'sam@us.test', email, kernel.uuid7(), id, ${c.campaign}, kernel.now() from public.contacts where id = ${c.contact}`,
   ],
   [
     "with nothing due",
     (c: Made) =>
-      t.sql`update public.enrollments set next_at = now() + interval '1 day' where campaign_id = ${c.campaign}`,
+      t.sql`update public.messages set due_at = now() + interval '1 day' where campaign_id = ${c.campaign} and status = 'queued'`,
   ],
 ])("a campaign %s is not stalled", async (_, change) => {
   const team = await t.tenant();

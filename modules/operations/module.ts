@@ -12,6 +12,7 @@ import { operationsWords } from "./words.ts";
 export const operations = defineModule({
   name: "operations",
   needs: [],
+  owns: ["operations_notify", "public.alerts"],
   permissions: { "operations:read": "member", "operations:write": "admin" },
   operations: [
     listQueues,

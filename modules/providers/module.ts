@@ -20,6 +20,14 @@ import { providersWords } from "./words.ts";
 export const providers = defineModule({
   name: "providers",
   needs: ["tenancy", "channels"],
+  owns: [
+    "providers_rotate",
+    "public.connections",
+    "public.sender_limits",
+    "public.sender_usage",
+    "public.senders",
+    "public.webhook_deliveries",
+  ],
   permissions: {
     "providers:read": "viewer",
     "providers:write": "admin",

@@ -25,9 +25,14 @@ const Limits = z
     }),
   )
   .max(30)
-  .refine((limits) => new Set(limits.map((l) => `${l.action}/${l.per}`)).size === limits.length, "has two limits for one action and period");
+  .refine(
+    (limits) => new Set(limits.map((l) => `${l.action}/${l.per}`)).size === limits.length,
+    "has two limits for one action and period",
+  );
 type Limits = z.output<typeof Limits>;
-const Profile = z.record(z.string(), z.unknown()).describe("What the channel wants besides, such as an e-mail sender's reply_to.");
+const Profile = z
+  .record(z.string(), z.unknown())
+  .describe("What the channel wants besides, such as an e-mail sender's reply_to.");
 const TimeZone = z
   .string()
   .max(64)
@@ -66,14 +71,20 @@ const withUsage = (db: Tx, tenantId: string, where: ReturnType<Tx>) => db<Sender
   where s.tenant_id = ${tenantId} and ${where}`;
 
 /** A sender's fields as its channel reads them. Throws with the field that does not fit. */
-function fit(channel: AnyChannel, input: { address?: string | undefined; profile?: Record<string, unknown> | undefined; limits?: Limits | undefined }) {
+function fit(
+  channel: AnyChannel,
+  input: { address?: string | undefined; profile?: Record<string, unknown> | undefined; limits?: Limits | undefined },
+) {
   const address = input.address === undefined ? undefined : channel.sender.normalise(input.address);
   if (address === null)
     throw invalidField("/address", `is not a valid ${channel.sender.label}`, `For example ${channel.sender.example}.`);
   const profile = input.profile === undefined ? undefined : channel.sender.profile.strict().safeParse(input.profile);
   if (profile && !profile.success)
     throw new AppError("invalid", "The profile does not fit.", {
-      errors: profile.error.issues.map((i) => ({ pointer: ["/profile", ...i.path.map(String)].join("/"), detail: i.message })),
+      errors: profile.error.issues.map((i) => ({
+        pointer: ["/profile", ...i.path.map(String)].join("/"),
+        detail: i.message,
+      })),
     });
   const strange = (input.limits ?? []).findIndex((l) => !(l.action in channel.actions));
   if (strange >= 0)
@@ -108,7 +119,12 @@ export const listSenders = defineOperation({
   path: "/senders",
   summary: "Senders, newest first, with the use of their limits",
   permission: "senders:read",
-  input: z.object({ ...pageParams, ...searchParam, connection_id: z.uuid().optional(), channel: z.string().max(40).optional() }),
+  input: z.object({
+    ...pageParams,
+    ...searchParam,
+    connection_id: z.uuid().optional(),
+    channel: z.string().max(40).optional(),
+  }),
   output: pageOf(SenderSchema),
   async handle(ctx, { limit, cursor, search, connection_id, channel }) {
     const { db } = ctx;
@@ -201,7 +217,9 @@ export const updateSender = defineOperation({
     const channel = ctx.registry.channels.get(before.channel);
     const fitted = channel ? fit(channel, { profile, limits }) : { profile, limits };
     const given = Object.fromEntries(
-      Object.entries({ ...changes, ...(fitted.profile ? { profile: fitted.profile } : {}) }).filter(([, value]) => value !== undefined),
+      Object.entries({ ...changes, ...(fitted.profile ? { profile: fitted.profile } : {}) }).filter(
+        ([, value]) => value !== undefined,
+      ),
     );
     if (Object.keys(given).length > 0)
       await ctx.db`update public.senders set ${ctx.db(given as Record<string, never>)} where tenant_id = ${ctx.tenantId} and id = ${id}`;

@@ -111,12 +111,13 @@ const deliveries = (connection = postmark) => k.sql<
 async function settle(): Promise<void> {
   await until(
     async () => {
-      await k.drain("webhooks_in", "providers_inbound");
+      await k.drain("webhooks_in", "providers_inbound", "campaigns_message_facts");
       const [row] = await k.sql<{ n: number }[]>`
         with due as (
           update pgmq.q_webhooks_in set vt = now() where message ->> 'tenant_id' = ${t.id} and read_ct > 0 and vt > now() + interval '200 milliseconds' returning 1
         ) select (select count(*)::int from pgmq.q_webhooks_in where message ->> 'tenant_id' = ${t.id})
-              + (select count(*)::int from pgmq.q_providers_inbound where message ->> 'tenant_id' = ${t.id}) + (select count(*)::int * 0 from due) as n`;
+              + (select count(*)::int from pgmq.q_providers_inbound where message ->> 'tenant_id' = ${t.id})
+              + (select count(*)::int from pgmq.q_campaigns_message_facts where message ->> 'tenant_id' = ${t.id}) + (select count(*)::int * 0 from due) as n`;
       return row!.n === 0;
     },
     { what: "the queues to settle" },
@@ -369,7 +370,8 @@ describe("events", () => {
 
 describe("replies", () => {
   const inbox = (m: SentMessage) => k.sql`
-    select i.* from public.messages i join public.messages o on o.tenant_id = i.tenant_id and o.thread_id = i.thread_id
+    select i.*, d.in_reply_to, d.headers from public.messages i join public.messages o on o.tenant_id = i.tenant_id and o.thread_id = i.thread_id
+    left join public.email_details d on d.tenant_id = i.tenant_id and d.message_id = i.id
     where o.id = ${m.id} and i.direction = 'in'`;
 
   test("an answer joins the thread, is cut to what is new, and stops the sequence", async () => {

@@ -1,8 +1,19 @@
 import type { Clock } from "./clock.ts";
 import { type Fault, type Faults, SEND_FAULTS } from "./faults.ts";
 import type { Hooks } from "./hooks.ts";
-import type { Store } from "./store.ts";
-import type { World } from "./world.ts";
+import type { Account, Inbound, Message, Store } from "./store.ts";
+
+/** The recipients' side: who acts on what arrives. */
+export type World = {
+  /** Lets the recipients act on a message. */
+  play(message: Message): void;
+  /** Continues what a restart interrupted. */
+  resume(): void;
+  /** Takes a message that somebody writes to an account, and reports it. */
+  receive(account: Account, message: Inbound): void;
+  /** Forgets whom an account (none: any) has written to before. */
+  forget(account?: string): void;
+};
 
 /** What every emulation works with. */
 export type Sandbox = { store: Store; clock: Clock; faults: Faults; hooks: Hooks; world: World };

@@ -4,7 +4,6 @@ import { equalSecrets } from "../kernel/secrets/signatures.ts";
 import type { Sandbox } from "./context.ts";
 import type { Emulation } from "./emulation.ts";
 import { Fault } from "./faults.ts";
-import { characterOf } from "./personas.ts";
 import { matches } from "./store.ts";
 import type { Account, Message } from "./store.ts";
 
@@ -12,9 +11,9 @@ import type { Account, Message } from "./store.ts";
 
 const Deliver = z.strictObject({
   account: z.string(),
-  from: z.email(),
+  from: z.string().min(1).max(320),
   from_name: z.string().default(""),
-  to: z.email(),
+  to: z.string().min(1).max(320),
   subject: z.string().default(""),
   text: z.string().default(""),
   html: z.string().nullable().default(null),
@@ -73,10 +72,10 @@ export function controlApi(
   });
 
   app.get("/personas", (c) => {
-    const address = z.email().safeParse(c.req.query("address"));
-    return address.success
-      ? c.json(characterOf(address.data))
-      : c.json({ error: "Give ?address=somebody@example.com." }, 422);
+    const address = c.req.query("address");
+    const cast = [...emulations.values()].find(({ people }) => people.address.safeParse(address).success)?.people;
+    if (cast) return c.json(cast.characterOf(address!));
+    return c.json({ error: "Give ?address=somebody@example.com or ?address=%2B447700900010." }, 422);
   });
 
   app.get("/faults", (c) => c.json({ faults: faults.list() }));
@@ -111,8 +110,12 @@ export function controlApi(
     const account = find(mail.account);
     if (!account)
       return c.json({ error: `No account ${mail.account} has been seen yet: make one call with its key first.` }, 404);
-    if (!emulations.get(account.provider)?.inbound)
-      return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
+    const emulation = emulations.get(account.provider);
+    if (!emulation?.inbound) return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
+    for (const field of ["from", "to"] as const) {
+      const address = emulation.people.address.safeParse(mail[field]);
+      if (!address.success) return c.json({ error: `${field}: ${z.prettifyError(address.error)}` }, 422);
+    }
     const id = crypto.randomUUID();
     const rfc = mail.headers["Message-ID"] ?? `<${id}@${mail.from.slice(mail.from.lastIndexOf("@") + 1)}>`;
     world.receive(account, {

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
+import type { Cast } from "./cast.ts";
 import { type Sandbox, underFault } from "./context.ts";
-import type { Account, Inbound, Message, SandboxChannel } from "./store.ts";
+import type { Account, Inbound, Message } from "./store.ts";
 
 /**
  * A provider's twin: what it accepts, how it refuses and what it reports, as data and small functions. The sandbox adds the rest:
@@ -11,8 +12,8 @@ import type { Account, Inbound, Message, SandboxChannel } from "./store.ts";
 export type Emulation = {
   /** The provider's id. Its paths begin with it (`/resend/…`), and so do the names of its accounts (`resend:<key>`). */
   id: string;
-  /** Whose people play the recipients. */
-  channel: SandboxChannel;
+  /** Who plays the recipients. */
+  people: Cast;
   /** Credentials of a fresh account, by the adapter's own names; `key` is how the account is called here. */
   example(): { credentials: Record<string, string>; settings?: Record<string, unknown>; key: string };
   /** Its API over HTTP … */

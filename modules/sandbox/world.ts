@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
+import type { World } from "./context.ts";
 import type { Emulation, EventKind, WebhookCall } from "./emulation.ts";
 import type { Hooks } from "./hooks.ts";
-import { characterOf, OUT_OF_OFFICE, planOf, replyText } from "./personas.ts";
 import type { Act } from "./personas.ts";
 import type { Reach } from "./reach.ts";
 import { matches } from "./store.ts";
@@ -56,7 +56,7 @@ export function createWorld(parts: {
   reach: Reach;
   hooks: Hooks;
   emulations: ReadonlyMap<string, Emulation>;
-}) {
+}): World {
   const { store, clock, reach, hooks, emulations } = parts;
 
   function tell(account: Account, calls: WebhookCall[] | undefined) {
@@ -79,49 +79,17 @@ export function createWorld(parts: {
     }
   }
 
+  const castOf = (account: Account) => emulations.get(account.provider)?.people;
+
   function answer(message: Message, account: Account, to: string, automatic: boolean) {
-    const id = crypto.randomUUID();
-    const own = message.to.find((t) => t.address === to);
-    const references = [header(message, "References"), message.rfc_message_id].filter(Boolean).join(" ");
-    const date = new Date();
-    const text = automatic
-      ? OUT_OF_OFFICE
-      : `${replyText(to)}\n\nOn ${date.toUTCString()}, ${message.from.name || message.from.address} wrote:\n${(
-          message.text || ""
-        )
-          .split("\n")
-          .map((line) => `> ${line}`)
-          .join("\n")}\n`;
-    const rfc = `<${id}@${to.slice(to.lastIndexOf("@") + 1)}>`;
+    const cast = castOf(account);
+    if (!cast) return;
     receive(account, {
-      id,
+      ...cast.answer(message, to, automatic),
       account: account.id,
-      received_at: date.toISOString(),
-      from: { address: to, name: own?.name ?? "" },
-      to: [message.reply_to ?? message.from.address],
-      subject: automatic
-        ? `Automatic reply: ${message.subject}`
-        : /^re:/i.test(message.subject)
-          ? message.subject
-          : `Re: ${message.subject}`,
-      text,
-      html: null,
-      headers: [
-        ["Message-ID", rfc],
-        ["In-Reply-To", message.rfc_message_id],
-        ["References", references],
-        ["Date", date.toUTCString()],
-        ...(automatic
-          ? ([
-              ["Auto-Submitted", "auto-replied"],
-              ["X-Auto-Response-Suppress", "All"],
-              ["Precedence", "auto_reply"],
-            ] as [string, string][])
-          : []),
-      ],
-      rfc_message_id: rfc,
+      received_at: new Date().toISOString(),
     });
-    store.log(message, automatic ? "autoreply" : "reply", characterOf(to).tone);
+    store.log(message, automatic ? "autoreply" : "reply", cast.characterOf(to).tone);
   }
 
   function receive(account: Account, mail: Inbound) {
@@ -185,14 +153,15 @@ export function createWorld(parts: {
 
   function play(message: Message) {
     const account = store.accounts.get(message.account);
-    if (!account) return;
+    const cast = account && castOf(account);
+    if (!cast) return;
     const age = (Date.now() - Date.parse(message.accepted_at)) / 1000;
     message.to.forEach(({ address }, index) => {
       const pair = `${message.account}|${address.toLowerCase()}`;
       const first = !met.has(pair);
       met.add(pair);
       // What has bounced or complained before is not tried again.
-      const plan = account.suppressed.includes(address.toLowerCase()) && !first ? null : planOf(address, first);
+      const plan = account.suppressed.includes(address.toLowerCase()) && !first ? null : cast.planOf(address, first);
       if (!plan) return report(message, "suppressed", address, account);
       plan.forEach(({ act, after }, step) => {
         const key = `${message.id}/${index}/${step}`;
@@ -208,14 +177,12 @@ export function createWorld(parts: {
 
   return {
     play,
-    /** Continues what a restart interrupted. */
     resume() {
       for (const message of store.messages.values()) play(message);
     },
     receive,
-    forget(account?: string) {
+    forget(account) {
       for (const pair of met) if (!account || matches(pair.slice(0, pair.lastIndexOf("|")), account)) met.delete(pair);
     },
   };
 }
-export type World = ReturnType<typeof createWorld>;

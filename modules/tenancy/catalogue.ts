@@ -20,7 +20,13 @@ const Answer = z.object({
 // It depends on nothing but which modules are on, so one body serves until the process ends.
 const bodies = new WeakMap<Offered, Promise<{ body: string; etag: string }>>();
 
-async function render({ pages, catalogue, permissions, steps, channels }: Offered): Promise<{ body: string; etag: string }> {
+async function render({
+  pages,
+  catalogue,
+  permissions,
+  steps,
+  channels,
+}: Offered): Promise<{ body: string; etag: string }> {
   const answer = Answer.parse({
     pages,
     lists: catalogue,
@@ -35,7 +41,8 @@ async function render({ pages, catalogue, permissions, steps, channels }: Offere
 }
 
 /** What may be sent, as JSON Schema; what JSON Schema cannot say is left open. */
-const formOf = (schema: z.ZodObject) => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
+const formOf = (schema: z.ZodObject) =>
+  z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
 
 /** Whether an If-None-Match header names this tag. Proxies that compress make a tag weak; its text stays the same. */
 const names = (header: string | null, etag: string): boolean =>

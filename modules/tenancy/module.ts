@@ -17,6 +17,7 @@ export const tenancy = defineModule({
   name: "tenancy",
   config: tenancyConfig,
   needs: [],
+  owns: ["public.api_keys", "public.invitations", "public.members", "public.tenants"],
   permissions: {
     "tenant:read": "viewer",
     "tenant:write": "admin",

@@ -54,8 +54,9 @@ test("in the claim: nothing was taken, nothing called, no place of the day lost"
   const m = await ready();
   const [sender] = await sql<{ id: string }[]>`select id from public.senders where tenant_id = ${m.tenant.id}`;
   await sql`
-    insert into public.sender_usage (tenant_id, sender_id, day, reserved, granted)
-    values (${m.tenant.id}, ${sender!.id}, (kernel.now() at time zone 'UTC')::date, 0, 0)`;
+    insert into public.sender_usage (tenant_id, sender_id, action, hour, day, week)
+    select ${m.tenant.id}, ${sender!.id}, 'email.send', date_trunc('hour', t.at), (t.at at time zone 'UTC')::date,
+      date_trunc('week', t.at at time zone 'UTC')::date from (select kernel.now() as at) t`;
   await sql.begin(async (tx) => {
     await tx`select 1 from public.sender_usage where sender_id = ${sender!.id} for update`;
     expect(await cut("claim_messages", send())).toBeGreaterThan(0);
@@ -63,9 +64,9 @@ test("in the claim: nothing was taken, nothing called, no place of the day lost"
   expect(await world.states(m)).toEqual({ queued: m.size });
   expect(await world.accepted(m.account)).toBe(0);
   const [usage] =
-    await sql`select reserved, (select count(*)::int from public.attempts where tenant_id = ${m.tenant.id}) as attempts
+    await sql`select hour_reserved, day_reserved, week_reserved, (select count(*)::int from public.attempts where tenant_id = ${m.tenant.id}) as attempts
     from public.sender_usage where sender_id = ${sender!.id}`;
-  expect(usage).toEqual({ reserved: 0, attempts: 0 });
+  expect(usage).toEqual({ hour_reserved: 0, day_reserved: 0, week_reserved: 0, attempts: 0 });
   await finish(m);
 });
 
@@ -132,10 +133,10 @@ test(
     await sql`
     with c as (insert into public.connections (tenant_id, id, provider, category, name, status, credentials, webhook_registered)
       values (${tenant}, '00000000-0000-7000-8000-000000000000', 'smtp', 'email', 'Mail', 'active', 'v1.unused', true) returning id)
-    insert into public.messages (tenant_id, direction, connection_id, status, attempts, from_email, to_email, thread_id, updated_at)
-    select ${tenant}, 'out', c.id, 'unknown', 1, 'a@us.example', 'p' || n || '@example.com', gen_random_uuid(), kernel.now() - interval '1 hour'
+    insert into public.messages (tenant_id, direction, channel, action, connection_id, status, attempts, from_address, to_address, thread_id, updated_at)
+    select ${tenant}, 'out', 'email', 'email.send', c.id, 'unknown', 1, 'a@us.example', 'p' || n || '@example.com', gen_random_uuid(), kernel.now() - interval '1 hour'
     from c, generate_series(1, 60) n`;
-    await sql`insert into public.attempts (tenant_id, message_id, number, outcome) select tenant_id, id, 1, 'unknown' from public.messages where tenant_id = ${tenant} and step is null`;
+    await sql`insert into public.attempts (tenant_id, message_id, number, outcome) select tenant_id, id, 1, 'unknown' from public.messages where tenant_id = ${tenant} and step_run_id is null`;
     await world.timePasses(m);
     await world.tick();
     await world.drain("messaging_reconcile");

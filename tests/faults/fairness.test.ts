@@ -21,11 +21,11 @@ test(
     await admin.begin(async (tx) => {
       await tx`set local session_replication_role = replica`;
       await tx`
-        insert into public.messages (tenant_id, id, direction, sender_id, connection_id, status, due_at, from_email, to_email, subject, body_text,
-          thread_id, rfc_message_id, created_at, updated_at)
-        select m.tenant_id, ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'out', m.sender_id, m.connection_id, 'queued',
-          now() - interval '1 hour' + n * interval '1 ms', m.from_email, 'silent+' || n || '@example.com', 'Hello', 'Hello there',
-          m.thread_id, '<' || n || '@us.example>', now(), now()
+        insert into public.messages (tenant_id, id, direction, channel, action, sender_id, connection_id, status, due_at, from_address, to_address,
+          subject, body_text, thread_id, created_at, updated_at)
+        select m.tenant_id, ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'out', m.channel, m.action, m.sender_id, m.connection_id,
+          'queued', now() - interval '1 hour' + n * interval '1 ms', m.from_address, 'silent+' || n || '@example.com', 'Hello', 'Hello there',
+          m.thread_id, now(), now()
         from public.messages m, generate_series(1, ${BACKLOG}::int) n where m.tenant_id = ${big.tenant.id}`;
     });
     await admin`analyze public.messages`;

@@ -18,10 +18,10 @@ async function planned(size: number, dailyCap?: number) {
   return { tenant, campaign, emails: persons.map((p) => p.email) };
 }
 
-type Taken = { id: string; to_email: string; attempts: number };
+type Taken = { id: string; to_address: string; attempts: number };
 const claim = (tenant: TestTenant, connectionId: string, n: number) =>
   tenant.run(async (ctx) => [
-    ...(await ctx.db<Taken[]>`select id, to_email, attempts from private.claim_messages(${n}, 120, ${connectionId})`),
+    ...(await ctx.db<Taken[]>`select id, to_address, attempts from private.claim_messages(${n}, 120, ${connectionId})`),
   ]);
 const settle = (tenant: TestTenant, outcomes: Record<string, unknown>[]) =>
   tenant.run(
@@ -29,23 +29,28 @@ const settle = (tenant: TestTenant, outcomes: Record<string, unknown>[]) =>
       (await ctx.db<{ n: number }[]>`select private.settle_messages(${ctx.db.json(outcomes as never)}) as n`)[0]!.n,
   );
 const suppress = (tenant: TestTenant, emails: string[]) =>
-  tenant.run((ctx) => ctx.db`select private.suppress(${emails}::text[], 'manual', 'suppressed', 'test')`);
+  tenant.run((ctx) => ctx.db`select private.suppress('email', ${emails}::text[], 'manual', 'test')`);
+/** Takes what a guard stops off the queue, as the sender does when it finds nothing to claim. */
+const sweep = (tenant: TestTenant) =>
+  tenant.run(async (ctx) => (await ctx.db<{ n: number }[]>`select private.apply_guards() as n`)[0]!.n);
+const setCap = (senderId: string, cap: number) =>
+  t.sql`update public.sender_limits set cap = ${cap} where sender_id = ${senderId} and action = 'email.send' and per = 'day'`;
 const byId = async (id: string) =>
   (await t.sql`select status, attempts, error_code from public.messages where id = ${id}`)[0]!;
 const reserved = async (senderId: string) =>
   (
     await t.sql<
       { n: number }[]
-    >`select coalesce(sum(reserved), 0)::int as n from public.sender_usage where sender_id = ${senderId}`
+    >`select coalesce(sum(day_reserved), 0)::int as n from public.sender_usage where sender_id = ${senderId}`
   )[0]!.n;
 
 test("eight claimers at once take every message once, and never more than the day's cap", async () => {
   const { tenant, campaign } = await planned(120, 50);
   // The planner holds back what cannot leave today; here all of it is due, so that only the claim stands in between.
-  await t.sql`update public.senders set daily_cap = 1000 where id = ${campaign.senderId}`;
+  await setCap(campaign.senderId, 1000);
   await t.sql`select private.wake_planning()`;
   await settlePlans(t, tenant);
-  await t.sql`update public.senders set daily_cap = 50 where id = ${campaign.senderId}`;
+  await setCap(campaign.senderId, 50);
   expect(await messagesOf(t, campaign.id)).toHaveLength(120);
   const taken = (
     await Promise.all(
@@ -69,7 +74,7 @@ test("eight claimers at once take every message once, and never more than the da
       .map((m, i) => ({ id: m.id, attempt: 1, outcome: outcomes[i % 4], code: "x", detail: "x", after_seconds: 3600 })),
   );
   expect(await reserved(campaign.senderId)).toBe(20);
-  await t.sql`update public.connections set status = 'active', open_until = null where id = ${campaign.connectionId}`;
+  await t.sql`update public.connections set status = 'active', circuit_open_until = null where id = ${campaign.connectionId}`;
   const more = await claim(tenant, campaign.connectionId, 200);
   expect(more).toHaveLength(30);
   // The same answer twice gives nothing back twice.
@@ -116,7 +121,9 @@ test("suppression and claim in every order: none is claimed after the suppressio
   const claimer = async () => {
     while (!over.signal.aborted) {
       const began = performance.now();
-      for (const m of await claim(tenant, campaign.connectionId, 3)) claimedFrom.set(m.to_email, began);
+      const mine = await claim(tenant, campaign.connectionId, 3);
+      for (const m of mine) claimedFrom.set(m.to_address, began);
+      if (mine.length === 0) await sweep(tenant);
     }
   };
   const claimers = Promise.all([claimer(), claimer(), claimer()]);
@@ -132,19 +139,19 @@ test("suppression and claim in every order: none is claimed after the suppressio
   expect(shuffled.some((e) => claimedFrom.has(e))).toBe(true);
   expect(shuffled.some((e) => !claimedFrom.has(e))).toBe(true);
   const rows = await messagesOf(t, campaign.id);
-  for (const m of rows) expect(m.status, m.to_email).toBe(claimedFrom.has(m.to_email) ? "sending" : "cancelled");
+  for (const m of rows) expect(m.status, m.to_address).toBe(claimedFrom.has(m.to_address) ? "sending" : "cancelled");
 });
 
 test("an address suppressed while its message was being written is refused by the claim itself", async () => {
   const { tenant, campaign, emails } = await planned(3);
   // As when the planner had not seen the suppression yet: the row is there, and the message still queued.
-  await t.sql`insert into public.suppressions (tenant_id, address, reason) values (${tenant.id}, ${emails[0]!}, 'manual')`;
+  await t.sql`insert into public.suppressions (tenant_id, channel, address, reason) values (${tenant.id}, 'email', ${emails[0]!}, 'manual')`;
   const taken = await claim(tenant, campaign.connectionId, 10);
-  expect(taken.map((m) => m.to_email).toSorted()).toEqual(emails.slice(1).toSorted());
-  await tenant.run((ctx) => ctx.db`select private.cancel_unsendable()`);
-  expect((await messagesOf(t, campaign.id)).find((m) => m.to_email === emails[0])).toMatchObject({
+  expect(taken.map((m) => m.to_address).toSorted()).toEqual(emails.slice(1).toSorted());
+  expect(await sweep(tenant)).toBe(1);
+  expect((await messagesOf(t, campaign.id)).find((m) => m.to_address === emails[0])).toMatchObject({
     status: "cancelled",
-    error: "The address is suppressed.",
+    error_code: "suppressed",
   });
 });
 
@@ -159,14 +166,50 @@ test("a claim waits for nobody: a message another transaction holds is left to i
   });
 });
 
-test("one message per person and step: the ledger refuses a second, whoever writes it", async () => {
+test("one message per run of a step: the ledger refuses a second, whoever writes it", async () => {
   const { campaign } = await planned(1);
   const again = t.sql`
-    insert into public.messages (tenant_id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, status, due_at,
-      from_email, to_email, thread_id)
-    select tenant_id, direction, contact_id, campaign_id, enrollment_id, step_id, step, sender_id, connection_id, 'queued', kernel.now(),
-      from_email, to_email, thread_id from public.messages where campaign_id = ${campaign.id}`;
+    insert into public.messages (tenant_id, direction, channel, action, contact_id, campaign_id, enrollment_id, step_id, step_run_id, sender_id,
+      connection_id, status, due_at, from_address, to_address, thread_id)
+    select tenant_id, direction, channel, action, contact_id, campaign_id, enrollment_id, step_id, step_run_id, sender_id,
+      connection_id, 'queued', kernel.now(), from_address, to_address, thread_id from public.messages where campaign_id = ${campaign.id}`;
   await expect(again).rejects.toThrow(/messages_once/);
+});
+
+test("a step happens once in each run of a person's sequence: a second one is refused, whoever plans it", async () => {
+  const { campaign } = await planned(1);
+  const again = t.sql`
+    insert into public.step_runs (tenant_id, enrollment_id, node_id, step_id, visit, state)
+    select r.tenant_id, r.enrollment_id, r.node_id, r.step_id, r.visit, 'open' from public.step_runs r
+    join public.enrollments e on e.tenant_id = r.tenant_id and e.id = r.enrollment_id where e.campaign_id = ${campaign.id}`;
+  await expect(again).rejects.toThrow(/step_runs_once/);
+});
+
+test("nobody is active in two exclusive campaigns at once, however many take them in at the same moment", async () => {
+  const { tenant, campaign } = await planned(1);
+  const others = await Promise.all(
+    Array.from({ length: 4 }, (_, i) =>
+      tenant.api("POST", "/campaigns", {
+        name: `Other ${i}`,
+        sender_ids: [campaign.senderId],
+        list_id: campaign.listId,
+        steps: [{ kind: "email", subject: "Hello", body: "Dear" }],
+      }),
+    ),
+  );
+  await t.sql`update public.enrollments set status = 'stopped', finished_at = kernel.now() where campaign_id = ${campaign.id}`;
+  const started = await Promise.all(others.map((o) => tenant.api("POST", `/campaigns/${o.body.id}/start`)));
+  expect(started.map((a) => a.status)).toEqual([200, 200, 200, 200]);
+  await Promise.all(Array.from({ length: 4 }, () => t.drain("campaigns_enroll")));
+  await settlePlans(t, tenant);
+  const rows = await t.sql<{ status: string; reason: string | null }[]>`
+    select status, reason from public.enrollments where tenant_id = ${tenant.id} and campaign_id <> ${campaign.id} order by status`;
+  expect(rows.filter((r) => ["waiting", "sending", "task", "blocked"].includes(r.status))).toHaveLength(1);
+  expect(rows.filter((r) => r.status === "left_out")).toHaveLength(3);
+  await expect(
+    t.sql`update public.enrollments set status = 'waiting', next_at = kernel.now(), finished_at = null, exclusive = true, reason = null
+      where tenant_id = ${tenant.id} and status = 'left_out'`,
+  ).rejects.toThrow(/enrollments_exclusive/);
 });
 
 test("a settled message stays as it is, and a lapsed attempt's answer does not touch the attempt after it", async () => {
@@ -211,7 +254,7 @@ test("asked again with the same key only while the provider remembers it; then a
   expect(await again()).toBe(2);
   // Their places are free again, so that the cap of two does not stop them; and no cap, pause or window lengthens a memory.
   expect(await reserved(campaign.senderId)).toBe(0);
-  await t.sql`update public.messages set ask_until = ask_until - interval '2 hours' where id = ${a!.id}`;
+  await t.sql`update public.messages set idempotency_expires_at = idempotency_expires_at - interval '2 hours' where id = ${a!.id}`;
   expect((await claim(tenant, campaign.connectionId, 10)).map((m) => m.id)).toEqual([b!.id]);
   await t.sql`select private.expire_leases()`;
   expect(await byId(a!.id)).toMatchObject({ status: "unknown", error_code: "key_expired" });

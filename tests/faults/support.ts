@@ -60,6 +60,9 @@ export type World = TestKernel & {
   settle(mailing: Mailing): Promise<void>;
 };
 
+/** What messages do is heard on these; people and their timeline change after it. */
+const FACT_QUEUES = ["campaigns_message_facts", "contacts_message_facts"];
+
 type MailingOptions = { webhooks?: boolean; perSecond?: number; dailyCap?: number; start?: boolean; people?: string };
 
 export type WorldOptions = {
@@ -165,9 +168,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await sql`update public.connections set settings = settings || ${sql.json({ per_second: perSecond })} where id = ${connection.id}`;
       const sender = await api("POST", "/senders", {
         connection_id: connection.id,
-        from_email: `sam@${uuid7()}.example`,
-        from_name: "Sam",
-        daily_cap: dailyCap,
+        address: `sam@${uuid7()}.example`,
+        display_name: "Sam",
+        limits: [{ action: "email.send", per: "day", cap: dailyCap }],
       });
       const list = await giveList(
         t,
@@ -176,10 +179,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       );
       const campaign = await api("POST", "/campaigns", {
         name: "Faults",
-        sender_id: sender.id,
+        sender_ids: [sender.id],
         list_id: list.listId,
         settings: { time_zone: "UTC", track_opens: false, track_clicks: false },
-        steps: [{ subject: "Hello", body: "Hello there, this is one message." }],
+        steps: [{ kind: "email", subject: "Hello", body: "Hello there, this is one message." }],
       });
       if (start) await api("POST", `/campaigns/${campaign.id}/start`);
       return { tenant, id: campaign.id, connectionId: connection.id, account, size, steps: campaign.steps };
@@ -201,11 +204,17 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await sql`update public.messages set lease_until = kernel.slow_clock() - interval '1 second' where tenant_id = ${tenant.id} and status = 'sending'`;
       await older(sql`tenant_id = ${tenant.id}`);
       // What a dead worker had read from a queue is visible again after a minute or two.
-      for (const queue of ["campaigns_enroll", "campaigns_plan", "messaging_send", "messaging_reconcile"]) {
+      for (const queue of [
+        "campaigns_enroll",
+        "campaigns_plan",
+        "messaging_send",
+        "messaging_reconcile",
+        ...FACT_QUEUES,
+      ]) {
         await sql`update ${sql(`pgmq.q_${queue}`)} set vt = clock_timestamp() where message ->> 'tenant_id' = ${tenant.id}`;
       }
       // The rest of a connection after a row of failures, and the wait of what is to be tried again.
-      await sql`update public.connections set open_until = null where tenant_id = ${tenant.id}`;
+      await sql`update public.connections set circuit_open_until = null where tenant_id = ${tenant.id}`;
       await sql`update public.messages set due_at = kernel.now() where tenant_id = ${tenant.id} and status = 'queued'`;
     },
     async settle(mailing) {
@@ -214,7 +223,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         async () => {
           if (turn++ % 10 === 0) {
             await older(sql`tenant_id = ${mailing.tenant.id} and outcome = 'unknown'`);
-            await sql`update public.connections set open_until = null where tenant_id = ${mailing.tenant.id}`;
+            await sql`update public.connections set circuit_open_until = null where tenant_id = ${mailing.tenant.id}`;
             await sql`update public.messages set due_at = kernel.now() where tenant_id = ${mailing.tenant.id} and status = 'queued'`;
           }
           await world.tick();
@@ -224,7 +233,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         },
         { what: "every message to reach a final state", timeoutMs: 90_000, everyMs: 100 },
       ).catch(async (error: Error) => {
-        throw new Error(`${error.message}; ${JSON.stringify(await world.states(mailing))}`);
+        const said = [...workers].flatMap((w) => w.log().split("\n")).filter((l) => /"level":"(warn|error)"/.test(l));
+        throw new Error(
+          `${error.message}; ${JSON.stringify(await world.states(mailing))}\n${said.slice(-20).join("\n")}`,
+        );
       });
     },
   };
@@ -247,6 +259,7 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
     by_recipient: mailing.size,
   });
   expect(await world.states(mailing)).toEqual({ sent: mailing.size });
+  await heard(world, mailing);
   const [ledger] = await sql`
     select count(*)::int as messages, count(distinct m.enrollment_id)::int as people,
       count(*) filter (where m.provider_message_id is null)::int as without_provider_id,
@@ -262,15 +275,36 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
     open_attempts: 0,
     interactions: mailing.size,
   });
-  const people =
-    await sql`select status, step, reason, count(*)::int as n from public.enrollments where campaign_id = ${mailing.id} group by 1, 2, 3`;
-  expect([...people]).toEqual([{ status: "finished", step: 1, reason: null, n: mailing.size }]);
+  const people = await sql`select e.status, n.kind, e.reason, count(*)::int as n from public.enrollments e
+      left join public.sequence_nodes n on n.tenant_id = e.tenant_id and n.id = e.node_id where e.campaign_id = ${mailing.id} group by 1, 2, 3`;
+  expect([...people]).toEqual([{ status: "finished", kind: "email", reason: null, n: mailing.size }]);
+  const runs =
+    await sql`select state, outcome, count(*)::int as n from public.step_runs where tenant_id = ${mailing.tenant.id} group by 1, 2`;
+  expect([...runs]).toEqual([{ state: "done", outcome: "sent", n: mailing.size }]);
   const campaign = await mailing.tenant.api("GET", `/campaigns/${mailing.id}`);
   expect(campaign.body).toMatchObject({ status: "running", steps: mailing.steps });
   const [dead] = await sql<
     { n: number }[]
   >`select count(*)::int as n from kernel.dead_letters where tenant_id = ${mailing.tenant.id}`;
   expect(dead!.n).toBe(0);
+}
+
+/** Waits until everything that was told of this team's messages is heard; in this process too, where no worker is left. */
+async function heard(world: World, { tenant }: Mailing): Promise<void> {
+  await until(
+    async () => {
+      await world.drain(...FACT_QUEUES);
+      const left = await Promise.all(
+        FACT_QUEUES.map(async (queue) => {
+          const [row] = await world.sql<{ n: number }[]>`
+            select count(*)::int as n from ${world.sql(`pgmq.q_${queue}`)} q where q.message ->> 'tenant_id' = ${tenant.id}`;
+          return row!.n;
+        }),
+      );
+      return left.every((n) => n === 0);
+    },
+    { what: "what was told of the messages to be heard", timeoutMs: 30_000 },
+  );
 }
 
 async function spawnWorker(env: Record<string, string>, folder: string): Promise<Worker> {

@@ -62,12 +62,12 @@ async function connectionTo(
 describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves through %s", (provider) => {
   test("has no header, recipient or markup that a name, a field, a subject or a sender smuggled in", async () => {
     const { id: connectionId } = await connectionTo(provider);
-    const sender = (from_name: string) =>
-      team.api("POST", "/senders", { connection_id: connectionId, from_email: `sam-${uuid7()}@us.example`, from_name });
+    const sender = (display_name: string) =>
+      team.api("POST", "/senders", { connection_id: connectionId, address: `sam-${uuid7()}@us.example`, display_name });
     // Two walls: the API's, and the table's own for whatever comes by another way.
     expect((await sender(`Sam${HEADER}`)).status).toBe(422);
-    const direct = t.sql`insert into public.senders (tenant_id, connection_id, from_email, from_name) values (${team.id}, ${connectionId}, 'x@us.example', ${`Sam${HEADER}`})`;
-    await expect(direct).rejects.toThrow(/from_name/);
+    const direct = t.sql`insert into public.senders (tenant_id, channel, connection_id, address, display_name) values (${team.id}, 'email', ${connectionId}, 'x@us.example', ${`Sam${HEADER}`})`;
+    await expect(direct).rejects.toThrow(/display_name/);
     const made = await sender(`Sam" <evil@evil.example>, "`);
     expect(made.status, JSON.stringify(made.body)).toBe(201);
     const senderId = made.body.id as string;
@@ -81,9 +81,9 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     const campaign = (body: string) =>
       team.api("POST", "/campaigns", {
         name: `C ${HTML}`,
-        sender_id: senderId,
+        sender_ids: [senderId],
         list_id: listId,
-        settings: { time_zone: "UTC", track_opens: true, track_clicks: true },
+        settings: { time_zone: "UTC", track_opens: true, track_clicks: true, exclusive: false },
         steps: [{ subject: `Hello {{lastName|x}} and {{jobTitle|y}}${HEADER}`, body }],
       });
     const text = "Dear {{firstName|you}} of {{companyName|z}}, {{lastName|x}}";
@@ -124,7 +124,7 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     expect((await team.api("POST", `/campaigns/${linked.body.id}/start`)).status).toBe(200);
     await settlePlans(t, team);
     expect(await enrollmentsOf(t, linked.body.id as string)).toMatchObject([
-      { status: "blocked", reason: expect.stringContaining("not a web address") },
+      { status: "blocked", reason: "missing_value", reason_detail: expect.stringContaining("not a web address") },
     ]);
     expect(await accepted(to)).toHaveLength(1);
   });
@@ -171,7 +171,7 @@ test("an answer full of markup is kept as text; its HTML is never given out", as
       await t.drain("webhooks_in", "providers_inbound");
       const rows = await t.sql<
         { id: string; subject: string; from_name: string }[]
-      >`select id, subject, from_name from public.messages where tenant_id = ${team.id} and direction = 'in' and from_email = ${`evil-${unique}@example.com`}`;
+      >`select id, subject, from_name from public.messages where tenant_id = ${team.id} and direction = 'in' and from_address = ${`evil-${unique}@example.com`}`;
       return rows.length > 0 ? rows : null;
     },
     { what: "the answer to arrive" },
@@ -189,8 +189,8 @@ test("the unsubscribe page shows a hostile team's name and address as text, runs
   const [messageId, contactId] = [uuid7(), uuid7()];
   const to = `"><script>alert(3)</script>-${messageId}@example.com`;
   await t.sql`insert into public.contacts (tenant_id, id, email) values (${team.id}, ${contactId}, ${to})`;
-  await t.sql`insert into public.messages (tenant_id, id, direction, status, contact_id, from_email, to_email, subject, thread_id, sent_at)
-    values (${team.id}, ${messageId}, 'out', 'sent', ${contactId}, 'me@us.example', ${to}, 'x', ${messageId}, now())`;
+  await t.sql`insert into public.messages (tenant_id, id, direction, channel, action, status, contact_id, from_address, to_address, subject, thread_id, sent_at)
+    values (${team.id}, ${messageId}, 'out', 'email', 'email.send', 'sent', ${contactId}, 'me@us.example', ${to}, 'x', ${messageId}, now())`;
   const token = await linkToken(t.kernel.vault, "unsubscribe", { tenantId: team.id, messageId, number: 0 });
   for (const method of ["GET", "POST"]) {
     const page = await links.request(`/links/u/${token}`, { method });

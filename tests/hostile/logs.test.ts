@@ -194,15 +194,15 @@ async function campaign(listId: string) {
   const sender = await good(
     api("POST", "/senders", {
       connection_id: connection.id,
-      from_email: "sam@us.example",
-      from_name: "Sam",
-      daily_cap: 500,
+      address: "sam@us.example",
+      display_name: "Sam",
+      limits: [{ action: "email.send", per: "day", cap: 500 }],
     }),
   );
   const written = await good(
     api("POST", "/campaigns", {
       name: "Day",
-      sender_id: sender.id,
+      sender_ids: [sender.id],
       list_id: listId,
       settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
       steps: [

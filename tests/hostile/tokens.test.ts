@@ -132,8 +132,8 @@ describe("tokens in links", () => {
   async function message(by: TestTenant) {
     const [id, contact] = [uuid7(), uuid7()];
     await t.sql`insert into public.contacts (tenant_id, id, email) values (${by.id}, ${contact}, ${`${contact}@example.com`})`;
-    await t.sql`insert into public.messages (tenant_id, id, direction, status, contact_id, from_email, to_email, subject, thread_id, sent_at)
-      values (${by.id}, ${id}, 'out', 'sent', ${contact}, 'me@us.example', ${`${contact}@example.com`}, 'x', ${id}, now())`;
+    await t.sql`insert into public.messages (tenant_id, id, direction, channel, action, status, contact_id, from_address, to_address, subject, thread_id, sent_at)
+      values (${by.id}, ${id}, 'out', 'email', 'email.send', 'sent', ${contact}, 'me@us.example', ${`${contact}@example.com`}, 'x', ${id}, now())`;
     await t.sql`insert into public.tracked_links (tenant_id, message_id, number, url) values (${by.id}, ${id}, 1, 'https://example.com/')`;
     return id;
   }

@@ -5,8 +5,8 @@ import type { TestKernel } from "../support/kernel.ts";
 
 /** The state of a tenant as one text: per table its rows' number and contents, and the messages on every queue. */
 export async function stateReader(t: TestKernel): Promise<(tenantId: string) => Promise<string>> {
-  // The rollups are derived, and a schedule folds one into the other at any time.
-  const tables = (await tenantTables(t.sql)).filter(({ name }) => !name.startsWith("analytics_"));
+  // The counters are derived, and a schedule folds the deltas into them at any time.
+  const tables = (await tenantTables(t.sql)).filter(({ name }) => !name.startsWith("counter"));
   const queues = await t.sql<{ queue_name: string }[]>`select queue_name from pgmq.list_queues()`;
   const parts = [
     ...tables.map(

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { testKernel } from "../support/kernel.ts";
-import { definers, invokers } from "./functions.ts";
+import { definers, inlined, invokers } from "./functions.ts";
 
 // The wall as the catalog shows it: read from pg_class, so that a table nobody thought of fails here.
 
 const t = testKernel();
+
+const UNDO = new Error("undone");
 
 /** The only table that is not keyed by tenant_id: it is the tenant. */
 const isTenants = (table: string) => table === "tenants";
@@ -171,9 +173,81 @@ describe("functions in kernel, private and public", () => {
     expect(actual).toEqual(invokers);
   });
 
-  test("every one pins an empty search_path, so that no caller's object is taken for ours", async () => {
+  test("every one pins an empty search_path, so that no caller's object is taken for ours; the inlined ones are exactly the listed", async () => {
     // What was parsed when it was written has its objects already.
     const open = (await functions()).filter((f) => !f.config?.includes('search_path=""') && (f.definer || !f.parsed));
-    expect(open.map((f) => f.name)).toEqual([]);
+    expect(open.map((f) => f.name).toSorted()).toEqual(inlined.toSorted());
+    expect(open.filter((f) => f.definer)).toEqual([]);
+  });
+
+  test("say only what the database understands: every body is parsed, and its tables and columns are there", async () => {
+    // Migrations write them unseen, because what a function names may come after it.
+    const rows = await t.sql<{ name: string; definition: string }[]>`
+      select p.oid::regprocedure::text as name, pg_get_functiondef(p.oid) as definition from pg_proc p join pg_language l on l.oid = p.prolang
+      where p.pronamespace::regnamespace::text in ('kernel', 'private', 'public', 'analytics') and l.lanname in ('sql', 'plpgsql') and p.prokind = 'f'`;
+    expect(rows.length).toBeGreaterThan(100);
+    const wrong: string[] = [];
+    for (const { name, definition } of rows) {
+      await t.sql
+        .begin(async (tx) => {
+          await tx`set local check_function_bodies = on`;
+          await tx.unsafe(definition);
+          throw UNDO;
+        })
+        .catch((error: unknown) => {
+          if (error !== UNDO) wrong.push(`${name}: ${(error as Error).message}`);
+        });
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("those without a search_path name every table and function by its schema, and do run inlined", async () => {
+    const rows = await t.sql<{ name: string; body: string; language: string; volatility: string }[]>`
+      select p.oid::regprocedure::text as name, p.prosrc as body, l.lanname as language, p.provolatile as volatility
+      from pg_proc p join pg_language l on l.oid = p.prolang where p.oid::regprocedure::text = any(${inlined})`;
+    expect(rows).toHaveLength(inlined.length);
+    for (const { name, body, language, volatility } of rows) {
+      expect([language, volatility], name).toEqual(["sql", "s"]);
+      // `extract(isodow from …)` names no table.
+      const code = body.replace(/--.*$/gm, "").replace(/\(isodow from /g, "(isodow, ");
+      // Not words of the language that look like calls, and no names of columns after `as`.
+      const calls = [...code.matchAll(/(?<![\w."]|\bas )(\w+)\s*\(/g)].map((m) => m[1]!.toLowerCase());
+      const words = [
+        "as",
+        "and",
+        "case",
+        "coalesce",
+        "else",
+        "exists",
+        "extract",
+        "from",
+        "in",
+        "join",
+        "lateral",
+        "not",
+        "nullif",
+        "or",
+        "row",
+        "select",
+        "then",
+        "values",
+        "when",
+        "where",
+      ];
+      expect(
+        calls.filter((c) => !words.includes(c)),
+        name,
+      ).toEqual([]);
+      const tables = [...code.matchAll(/\b(?:from|join)\s+(?!lateral\b)(\w[\w.]*)/g)].map((m) => m[1]!);
+      expect(
+        tables.filter((table) => !/^(public|private|kernel|pg_catalog)\./.test(table)),
+        name,
+      ).toEqual([]);
+    }
+    const [plan] =
+      await t.sql`explain (verbose, format json) select from public.messages m where not exists (select from private.guards(m))`;
+    expect(JSON.stringify(plan), "a guard that is called instead of inlined").not.toMatch(
+      /guards?(_\w+)?\(|in_window\(|"Function Name": ?"guard/,
+    );
   });
 });

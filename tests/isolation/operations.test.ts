@@ -38,7 +38,7 @@ const bodies: Record<string, unknown> = {
   "lists.add_contacts": { contact_ids: [uuid7()] },
   "imports.set_mapping": { mapping: { Email: "email" } },
   "campaigns.put": { name: "Taken over" },
-  "campaigns.steps.put": { steps: [{ subject: "Hello", body: "Dear" }] },
+  "campaigns.steps.put": { steps: [{ kind: "email", subject: "Hello", body: "Dear" }] },
   "campaigns.leads.add": { contact_ids: [uuid7()] },
   "messages.resolve": { outcome: "sent" },
   "members.update": { role: "viewer" },
@@ -178,11 +178,20 @@ describe("ids of another team", () => {
 
   test("in a body do not exist either", async () => {
     const own = await mine.api("POST", "/lists", { name: `Mine ${uuid7()}` });
+    const draft = await mine.api("POST", "/campaigns", { name: `Mine ${uuid7()}` });
     const attempts: [string, string, unknown][] = [
       ["POST", `/lists/${own.body.id}/contacts`, { contact_ids: [theirIds.contacts] }],
-      ["POST", "/senders", { connection_id: theirIds.connections, from_email: "spoof@us.test" }],
-      ["POST", "/campaigns", { name: "Spy", sender_id: theirIds.senders, list_id: theirIds.lists }],
+      ["POST", "/senders", { connection_id: theirIds.connections, address: "spoof@us.test" }],
+      ["POST", "/campaigns", { name: "Spy", sender_ids: [theirIds.senders], list_id: theirIds.lists }],
       ["POST", "/contacts", { email: "spy@x.test", company_id: theirIds.companies }],
+      ["POST", "/consents", { channel: "sms", contact_ids: [theirIds.contacts], source: "A guess" }],
+      ["POST", `/campaigns/${draft.body.id}/leads`, { contact_ids: [theirIds.contacts] }],
+      // A step of another team would bring its statistics along.
+      [
+        "PUT",
+        `/campaigns/${draft.body.id}/steps`,
+        { steps: [{ id: theirIds.campaign_steps, kind: "email", subject: "Hello", body: "Dear" }] },
+      ],
     ];
     for (const [method, path, body] of attempts) {
       const answer = await mine.api(method, path, body);
@@ -200,7 +209,14 @@ describe("ids of another team", () => {
       await t.sql`select from public.senders where tenant_id = ${mine.id} and connection_id = ${theirIds.connections!}`,
     ).toHaveLength(0);
     expect(
-      await t.sql`select from public.campaigns where tenant_id = ${mine.id} and (sender_id = ${theirIds.senders!} or list_id = ${theirIds.lists!})`,
+      await t.sql`select from public.campaigns where tenant_id = ${mine.id} and list_id = ${theirIds.lists!}`,
+    ).toHaveLength(0);
+    expect(
+      await t.sql`select from public.campaign_senders where tenant_id = ${mine.id} and sender_id = ${theirIds.senders!}`,
+    ).toHaveLength(0);
+    expect(await t.sql`select from public.consents where tenant_id = ${mine.id}`).toHaveLength(0);
+    expect(
+      await t.sql`select from public.enrollments where tenant_id = ${mine.id} and contact_id = ${theirIds.contacts!}`,
     ).toHaveLength(0);
     expect(
       await t.sql`select from public.contacts where tenant_id = ${mine.id} and company_id = ${theirIds.companies!}`,

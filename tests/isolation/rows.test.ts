@@ -92,8 +92,7 @@ beforeAll(async () => {
   // Other tests fold deltas of all teams at the same time; these are held until the end.
   holding = await t.sql.reserve();
   await holding`begin`;
-  for (const table of ["analytics_deltas", "tally_deltas"])
-    await holding`select from public.${t.sql(table)} where tenant_id in (${mine.id}, ${theirs.id}) for update`;
+  await holding`select from public.counter_deltas where tenant_id in (${mine.id}, ${theirs.id}) for update`;
   myViewer = (await mine.member("viewer")).userId;
   theirViewer = (await theirs.member("viewer")).userId;
 });

@@ -26,12 +26,18 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     "webhook_deliveries",
     "campaigns",
     "campaign_steps",
+    "sequence_versions",
+    "sequence_nodes",
     "enrollments",
+    "step_runs",
+    "tasks",
     "suppressions",
+    "consents",
     "messages",
     "threads",
+    "decisions",
   );
-  make("attempts", "message_events", "analytics_deltas", "tally_deltas", "alerts");
+  make("attempts", "message_events", "counter_deltas", "alerts");
   const mark = t.slice(-12);
   await sql.begin(async (tx) => {
     await tx`insert into public.audit_log (tenant_id, id, actor_kind, actor_id, action) values (${t}, ${id.audit_log!}, 'job', 'isolation', 'x.y')`;
@@ -48,24 +54,43 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.import_chunks (tenant_id, import_id, seq, bytes) values (${t}, ${id.imports!}, 0, 'x')`;
     await tx`insert into public.import_errors (tenant_id, import_id, row_number, raw, reason) values (${t}, ${id.imports!}, 1, '["x"]', 'bad')`;
     await tx`insert into public.connections (tenant_id, id, provider, category, name, credentials) values (${t}, ${id.connections!}, 'smtp', 'email', 'Mail', 'v1.unused')`;
-    await tx`insert into public.senders (tenant_id, id, connection_id, from_email) values (${t}, ${id.senders!}, ${id.connections!}, 'sam@us.test')`;
-    await tx`insert into public.sender_usage (tenant_id, sender_id, day) values (${t}, ${id.senders!}, '2026-01-01')`;
+    await tx`insert into public.senders (tenant_id, id, channel, connection_id, address) values (${t}, ${id.senders!}, 'email', ${id.connections!}, 'sam@us.test')`;
+    await tx`insert into public.sender_limits (tenant_id, sender_id, action, per, cap) values (${t}, ${id.senders!}, 'email.send', 'day', 50)`;
+    await tx`insert into public.sender_usage (tenant_id, sender_id, action, hour, day, week)
+      values (${t}, ${id.senders!}, 'email.send', '2026-01-01T09:00:00Z', '2026-01-01', '2025-12-29')`;
     await tx`insert into public.webhook_deliveries (tenant_id, id, connection_id, delivery_id, body) values (${t}, ${id.webhook_deliveries!}, ${id.connections!}, 'd1', 'x')`;
-    await tx`insert into public.campaigns (tenant_id, id, name, sender_id, list_id) values (${t}, ${id.campaigns!}, 'Spring', ${id.senders!}, ${id.lists!})`;
-    await tx`insert into public.campaign_steps (tenant_id, id, campaign_id, position, subject, body) values (${t}, ${id.campaign_steps!}, ${id.campaigns!}, 1, 'Hello', 'Dear')`;
-    await tx`insert into public.enrollments (tenant_id, id, campaign_id, contact_id, status) values (${t}, ${id.enrollments!}, ${id.campaigns!}, ${id.contacts!}, 'stopped')`;
+    await tx`insert into public.campaigns (tenant_id, id, name, list_id) values (${t}, ${id.campaigns!}, 'Spring', ${id.lists!})`;
+    await tx`insert into public.campaign_senders (tenant_id, campaign_id, sender_id, position) values (${t}, ${id.campaigns!}, ${id.senders!}, 1)`;
+    await tx`insert into public.campaign_steps (tenant_id, id, campaign_id) values (${t}, ${id.campaign_steps!}, ${id.campaigns!})`;
+    await tx`insert into public.sequence_versions (tenant_id, id, campaign_id, number, entry_node_id)
+      values (${t}, ${id.sequence_versions!}, ${id.campaigns!}, 1, ${id.sequence_nodes!})`;
+    await tx`insert into public.sequence_nodes (tenant_id, id, version_id, step_id, kind, action, config, position)
+      values (${t}, ${id.sequence_nodes!}, ${id.sequence_versions!}, ${id.campaign_steps!}, 'email', 'email.send', '{"subject":"Hello","body":"Dear"}', 1)`;
+    await tx`insert into public.sequence_edges (tenant_id, version_id, from_node, to_node)
+      values (${t}, ${id.sequence_versions!}, ${id.sequence_nodes!}, ${id.sequence_nodes!})`;
+    await tx`update public.campaigns set version_id = ${id.sequence_versions!} where tenant_id = ${t} and id = ${id.campaigns!}`;
+    await tx`insert into public.enrollments (tenant_id, id, campaign_id, contact_id, version_id, node_id, status)
+      values (${t}, ${id.enrollments!}, ${id.campaigns!}, ${id.contacts!}, ${id.sequence_versions!}, ${id.sequence_nodes!}, 'stopped')`;
+    await tx`insert into public.step_runs (tenant_id, id, enrollment_id, node_id, step_id, state)
+      values (${t}, ${id.step_runs!}, ${id.enrollments!}, ${id.sequence_nodes!}, ${id.campaign_steps!}, 'open')`;
+    await tx`insert into public.tasks (tenant_id, id, contact_id, campaign_id, enrollment_id, title)
+      values (${t}, ${id.tasks!}, ${id.contacts!}, ${id.campaigns!}, ${id.enrollments!}, 'Call Ada')`;
     await tx`insert into public.suppressions (tenant_id, id, address, reason) values (${t}, ${id.suppressions!}, 'no@x.test', 'manual')`;
-    await tx`insert into public.messages (tenant_id, id, direction, status, from_email, to_email, thread_id, contact_id)
-      values (${t}, ${id.messages!}, 'out', 'sent', 'sam@us.test', 'p@x.test', ${id.threads!}, ${id.contacts!})`;
+    await tx`insert into public.consents (tenant_id, id, contact_id, channel, state) values (${t}, ${id.consents!}, ${id.contacts!}, 'sms', 'granted')`;
+    await tx`insert into public.decisions (tenant_id, id, subject_id, source, verdict, reason)
+      values (${t}, ${id.decisions!}, ${id.enrollments!}, 'person', 'ended', 'stopped_by_person')`;
+    await tx`insert into public.threads (tenant_id, id, channel, contact_id, sender_id, external_key)
+      values (${t}, ${id.threads!}, 'email', ${id.contacts!}, ${id.senders!}, ${`p-${mark}@x.test`})`;
+    await tx`insert into public.messages (tenant_id, id, direction, channel, action, status, from_address, to_address, thread_id, contact_id)
+      values (${t}, ${id.messages!}, 'out', 'email', 'email.send', 'sent', 'sam@us.test', 'p@x.test', ${id.threads!}, ${id.contacts!})`;
+    await tx`insert into public.email_details (tenant_id, message_id, rfc_message_id, html) values (${t}, ${id.messages!}, ${`<${mark}@us.test>`}, '<p>Hello</p>')`;
     await tx`insert into public.attempts (tenant_id, id, message_id, number) values (${t}, ${id.attempts!}, ${id.messages!}, 1)`;
     await tx`insert into public.message_events (tenant_id, id, message_id, kind, event_key, at) values (${t}, ${id.message_events!}, ${id.messages!}, 'opened', 'e1', now())`;
     await tx`insert into public.tracked_links (tenant_id, message_id, number, url) values (${t}, ${id.messages!}, 1, 'https://us.test')`;
     await tx`insert into public.alerts (tenant_id, id, kind, scope, severity, summary, value, threshold, status, opened_at, resolved_at)
       values (${t}, ${id.alerts!}, 'dead_letters', 'team', 'warning', 'One failed.', 1, 0, 'resolved', now(), now())`;
-    await tx`insert into public.analytics_daily (tenant_id, day, kind, n) values (${t}, '2026-01-01', 'sent', 1)`;
-    await tx`insert into public.tallies (tenant_id, kind, key, n) values (${t}, 'tag', 'vip', 1)`;
-    await tx`insert into public.tally_deltas (tenant_id, id, kind, ref, key, n) values (${t}, ${id.tally_deltas!}, 'list', ${id.lists!}, '', 1)`;
-    await tx`insert into public.analytics_deltas (tenant_id, id, day, kind, campaign_id, n) values (${t}, ${id.analytics_deltas!}, '2026-01-01', 'sent', ${id.campaigns!}, 1)`;
+    await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
+    await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });
   return id;
 }

@@ -2,6 +2,8 @@ import { type Mutation, of } from "./mutation.ts";
 
 const EMAIL = "modules/channels/email/template.test.ts";
 const SMS = "modules/channels/sms/sms.test.ts";
+const TWILIO = "modules/providers/sms/twilio/twilio.test.ts";
+const PHONE = "modules/sandbox/sms.test.ts";
 
 /** What each channel keeps when it reads what people wrote. */
 export const channels: readonly Mutation[] = [
@@ -79,6 +81,54 @@ export const channels: readonly Mutation[] = [
       replace: "",
       test: "modules/kernel/kernel.test.ts",
       name: "a channel has an id of its own, actions named after it, and limits that are numbers",
+    },
+    {
+      promise: "A callback is proven over its whole address and form",
+      file: "modules/providers/sms/twilio/signature.ts",
+      find: "  if (!good)\n",
+      replace: "  if (false)\n",
+      test: TWILIO,
+      name: "another message's id in the address is refused",
+    },
+    {
+      promise: "… each value of a repeated field once, in order",
+      file: "modules/providers/sms/twilio/signature.ts",
+      find: "[...new Set(form.getAll(name))].sort()",
+      replace: "form.getAll(name)",
+      test: TWILIO,
+      name: "a repeated field is signed once for each value, in order",
+    },
+    {
+      promise: "A text whose answer was lost is settled, never repeated",
+      file: "modules/providers/sms/twilio/events.ts",
+      find: "message_id: messageId,",
+      replace: "message_id: null,",
+      test: PHONE,
+      name: "a send whose answer was lost is settled by the callback that names it, never repeated",
+    },
+    {
+      promise: "A server error of Twilio's is never taken for a refusal",
+      file: "modules/providers/sms/twilio/adapter.ts",
+      find: "if (response.status >= 500 || response.status === 408)",
+      replace: "if (response.status === 408)",
+      test: TWILIO,
+      name: "no access is broken, too much a retry, and a server error is nobody's word",
+    },
+    {
+      promise: "Only a dead number condemns the number",
+      file: "modules/providers/sms/twilio/events.ts",
+      find: '  if (UNREACHABLE.has(code)) return { kind: "bounced", bounce: "transient" };',
+      replace: '  if (UNREACHABLE.has(code)) return { kind: "bounced", bounce: "permanent" };',
+      test: TWILIO,
+      name: "error %s is %s, %s: only a dead number condemns the number",
+    },
+    {
+      promise: "A number that serves another application stays as it is",
+      file: "modules/providers/sms/twilio/adapter.ts",
+      find: "if (!ours && !isFree(sms_url)) {",
+      replace: "if (false) {",
+      test: TWILIO,
+      name: "registering takes numbers that answer to nobody, and leaves another application's alone",
     },
   ]),
 ];

@@ -257,7 +257,7 @@ export const input: readonly Mutation[] = of("hostile input", [
 
   {
     promise: "SMTP goes by the same lookup",
-    file: "modules/providers/email/smtp.ts",
+    file: "modules/providers/email/smtp/adapter.ts",
     find: ", lookup: http.lookupFor(settings.port) });",
     replace: " });",
     test: hostile("ssrf"),
@@ -281,16 +281,16 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "A header is one line",
-    file: "modules/campaigns/schemas.ts",
-    find: "    .max(500)\n    .transform(oneLine)",
-    replace: "    .max(500)",
+    file: "modules/channels/email/template.ts",
+    find: ".max(SUBJECT_MAX).transform(onOneLine)",
+    replace: ".max(SUBJECT_MAX)",
     test: "modules/campaigns/campaigns.test.ts",
     name: "a subject cannot carry a header",
   },
   {
     promise: "… in a sender's name too, in the table itself",
     file: "migrations/20261130000500_providers.sql",
-    find: " and from_name !~ '[\\r\\n]'",
+    find: " and display_name !~ '[\\r\\n]'",
     replace: "",
     test: hostile("content"),
     name: PROCESSED,
@@ -306,7 +306,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   },
   {
     promise: "The HTML of received mail is never given out",
-    file: "modules/messaging/messages.ts",
+    file: "modules/inbox/messages.ts",
     find: 'row.direction === "out" ? row.body_html : null',
     replace: "row.body_html",
     test: hostile("content"),

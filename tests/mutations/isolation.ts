@@ -232,6 +232,14 @@ export const isolation: readonly Mutation[] = of("isolation", [
     name: ANALYST,
   },
   {
+    promise: "… and of the counters the days alone",
+    file: "modules/analytics/sql/analysts.sql",
+    find: "(tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\\_%')",
+    replace: "(tenant_id = (select kernel.analyst_tenant()))",
+    test: "modules/analytics/analytics.test.ts",
+    name: ANALYST,
+  },
+  {
     promise: "… and has nobody fetch an address for it",
     file: "supabase/embedded/platform/60-net.sql",
     find: "revoke usage on schema net from public;",

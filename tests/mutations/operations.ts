@@ -34,6 +34,14 @@ export const operations: readonly Mutation[] = of("operations", [
     name: "a campaign %s is not stalled",
   },
   {
+    promise: "… nor one whose senders have used up their limits",
+    file: "modules/operations/sql/alerts.sql",
+    find: "and l.action = a.action and l.cap <= case",
+    replace: "and l.action = a.action and false and l.cap <= case",
+    test: ALERTS,
+    name: "a step that sends nothing counts too, and a sender that is used up hides no other one",
+  },
+  {
     promise: "A burn that is over wakes nobody",
     file: "modules/operations/sql/alerts.sql",
     find: " and r.short_rate > b.share * r.factor",

@@ -3,9 +3,21 @@ import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
+import { people } from "./people.ts";
 import { sending } from "./sending.ts";
+import { sequences } from "./sequences.ts";
+import { whatIfs } from "./what-ifs.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
 export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
-export const mutations: readonly Mutation[] = [...isolation, ...input, ...sending, ...operations, ...channels];
+export const mutations: readonly Mutation[] = [
+  ...isolation,
+  ...input,
+  ...sending,
+  ...sequences,
+  ...operations,
+  ...channels,
+  ...people,
+  ...whatIfs,
+];

@@ -15,6 +15,10 @@ const ROLES = "public, anon, authenticated, service_role, overture_user, overtur
 const PROTECTED = ["member_reads", "user_reads", "user_inserts", "user_updates", "user_deletes", "job"];
 const STANDARD = ["touch", "broadcast_insert", "broadcast_update", "broadcast_delete"];
 
+/** Guards in one, as somebody might write it by hand: nothing stops a message. */
+const NO_GUARDS = `create or replace function private.guards(m public.messages) returns table (verdict text, reason text, until timestamptz)
+  language sql stable as 'select null::text, null::text, null::timestamptz where false'`;
+
 class Undo extends Error {}
 
 /** Each object with the version of its row in the catalog: writing it again makes a new one. */
@@ -44,7 +48,10 @@ async function drift(sql: Sql): Promise<string[]> {
       await tx.unsafe(`revoke all on all functions in schema kernel, private from ${ROLES};
         revoke all on all tables in schema analytics from ${ROLES};`);
       const revoked = await versions(one);
+      // The one function that no home holds: it is composed of the guards that the homes hold.
+      await tx.unsafe(NO_GUARDS);
       await tx.unsafe(homesScript(readHomes(ROOT)));
+      await tx`select kernel.compose_guards(kernel.all_guards())`;
       const after = new Set(await catalogOf(one));
       for (const line of before) if (!after.has(line)) found.push(`database: ${line}`);
       for (const line of after) if (!before.has(line)) found.push(`homes: ${line}`);
@@ -82,6 +89,7 @@ const CHANGES: [change: string, said: RegExp][] = [
     "create or replace view analytics.events with (security_invoker = true) as select id, message_id, kind, at, is_bot, detail, created_at from public.message_events where is_bot",
     /database: view analytics\.events/,
   ],
+  [NO_GUARDS, /database: function private\.guards/],
   ["grant insert on analytics.events to overture_analyst", /database: relation analytics\.events/],
 ];
 

@@ -28,7 +28,8 @@ export async function edgeNames(version: DenoVersion): Promise<Record<Kind, Name
       return JSON.parse(asked.output()) as Names;
     };
     const [userWorker, process] = await Promise.all([ask("userWorker"), ask("process")]);
-    // EdgeRuntime: a package asks with typeof first, which the rule below does not see.
+    // Packages ask for these with typeof first, which the rule below does not see.
+    for (const names of [userWorker, process]) names.globals.push("__filename", "window");
     process.globals.push("EdgeRuntime");
     return { userWorker, process, mainService: userWorker };
   } finally {

@@ -48,12 +48,14 @@ create policy analyst_reads on public.campaigns for select to overture_analyst u
 
 create or replace view analytics.messages with (security_invoker = true) as
   select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
-    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at, complained_at, unsubscribed_at,
+    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at,
+      bounced_at, complained_at, unsubscribed_at,
       created_at
   from public.messages;
 grant select on analytics.messages to overture_analyst;
 grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
-  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at, bounced_at,
+  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
+    replied_at, bounced_at,
     complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
 
 drop policy if exists analyst_reads on public.messages;
@@ -67,10 +69,14 @@ grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) o
 drop policy if exists analyst_reads on public.message_events;
 create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
 
+-- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
 create or replace view analytics.daily with (security_invoker = true) as
-  select day, kind, nullif(campaign_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n from public.analytics_daily;
+  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
+    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
+  from public.counters where metric like 'daily\_%' and scope = 'campaign';
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, day, kind, campaign_id, n) on public.analytics_daily to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
-drop policy if exists analyst_reads on public.analytics_daily;
-create policy analyst_reads on public.analytics_daily for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+drop policy if exists analyst_reads on public.counters;
+create policy analyst_reads on public.counters for select to overture_analyst
+  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');

@@ -87,7 +87,7 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
             when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
             when g.state = 'withdrawn' then 'opted_out'
             when a.state = 'invalid' then 'address_invalid'
-            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and g.state is distinct from 'granted' then 'no_consent' end as reason) r
+            when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and coalesce(g.state, '') <> 'granted' then 'no_consent' end as reason) r
         cross join lateral (select r.reason, array_position(array['no_address', 'address_invalid', 'suppressed', 'opted_out', 'no_consent'], r.reason) as rank) v)`;
 
 /** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */
@@ -109,7 +109,7 @@ export type Enrolled = {
  */
 export async function enrollBatch(
   ctx: Ctx,
-  campaign: { id: string; version_id: string | null; settings: { exclusive: boolean } },
+  campaign: { id: string; status: string; version_id: string | null; settings: { exclusive: boolean } },
   source: Source,
   cursor: string | null,
   restart = false,
@@ -122,8 +122,11 @@ export async function enrollBatch(
     select v.entry_node_id as node_id, n.action from public.sequence_versions v
     left join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.id = v.entry_node_id
     where v.tenant_id = (select kernel.tenant()) and v.id = ${campaign.version_id}::uuid`;
-  const start = { version_id: entry ? campaign.version_id : null, node_id: entry?.node_id ?? null, action: entry?.action ?? null };
-  const [row] = await db<{ seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null }[]>`
+  // A draft's version is replaced when it is edited: its people get their place when the planner first sees them.
+  const begun = entry && campaign.status !== "draft" ? entry : undefined;
+  const start = { version_id: begun ? campaign.version_id : null, node_id: begun?.node_id ?? null, action: begun?.action ?? null };
+  type Row = { seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null };
+  const take = async (tx: Ctx["db"]): Promise<Row[]> => await tx<Row[]>`
     with page as materialized (
       select c.id, ${unreachable(ctx, channels)} as reason
       from public.contacts c
@@ -178,6 +181,11 @@ export async function enrollBatch(
         select o.reason, count(*)::int as n from (select reason from left_out union all select reason from still_out) o group by 1) x), '{}') as left_out,
       (select q.id from page q order by q.id desc limit 1) as last
     from (select count(*) from told) t`;
+  // Two campaigns that begin somebody again at the same moment: the second sees the first, and leaves them out.
+  const [row] = (await db.savepoint((inner) => take(inner)).catch((error: unknown) => {
+    if ((error as { constraint_name?: string }).constraint_name !== "enrollments_exclusive") throw error;
+    return take(db);
+  })) as Row[];
   const { seen, last, ...counts } = row!;
   return { ...counts, seen, cursor: seen === ENROLL_BATCH ? last : null };
 }

@@ -39,6 +39,8 @@ type LeadRow = {
   /** When the sender's limit begins anew; null while there is room. */
   limit_until: Date | null;
   limit_sender: string | null;
+  /** They stand at a step that sends, and no sender of theirs can send. */
+  no_sender: boolean;
 };
 
 const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
@@ -47,22 +49,26 @@ const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
   campaign_paused: "campaign",
 };
 
+const NOT_RUNNING: Readonly<Record<string, string>> = { draft: "campaign_draft", paused: "campaign_paused" };
+
 /** What somebody who is active waits for, from when on it goes on, and the reason as a code. */
 function waiting(r: LeadRow, now: Date): { waits_for: z.input<typeof EnrollmentSchema>["waits_for"]; next_at: Date | null; code: string | null } {
   const as = (waits_for: z.input<typeof EnrollmentSchema>["waits_for"], next_at: Date | null, code: string | null) => ({ waits_for, next_at, code });
   if (r.status === "task") return as("task", null, null);
   if (r.status === "blocked") return as("value", null, r.reason);
   if (r.status !== "waiting" && r.status !== "sending") return as(null, null, r.reason);
-  if (r.campaign_status === "paused") return as("campaign", null, "campaign_paused");
+  if (r.campaign_status !== "running") return as("campaign", null, NOT_RUNNING[r.campaign_status] ?? "campaign_stopped");
   if (r.status === "sending") {
     if (r.message_status === "unknown") return as("message", null, "unknown_outcome");
     if (r.message_status === "held") return as(GUARDED[r.message_code ?? ""] ?? "message", null, r.message_code);
+    if (r.no_sender && r.message_status === "queued") return as("sender", null, "sender_inactive");
     if (r.limit_until && r.message_status === "queued") return as("sender_limit", r.limit_until, "sender_limit");
     return as(GUARDED[r.message_code ?? ""] ?? "message", r.message_due_at, r.message_code);
   }
   // Whoever is due waits for whatever keeps the planner from them.
   if (r.next_at && r.next_at.getTime() > now.getTime()) return as("time", r.next_at, null);
   if (r.opens_at) return as("window", r.opens_at, "outside_window");
+  if (r.no_sender) return as("sender", null, "sender_inactive");
   if (r.limit_until) return as("sender_limit", r.limit_until, "sender_limit");
   return as("time", r.next_at, null);
 }
@@ -122,7 +128,8 @@ async function loadLeads(
     )
     select p.*, v.kind as event_kind, v.at as event_at, n.step_id, n.kind as step_kind, sv.number as version, k.status as campaign_status,
       case when not private.in_window(k.settings, kernel.now()) then private.next_opening(k.settings, kernel.now()) end as opens_at,
-      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.opens_at as limit_until, room.address as limit_sender
+      msg.status as message_status, msg.due_at as message_due_at, msg.error_code as message_code, room.until as limit_until, room.address as limit_sender,
+      p.action is not null and room.address is null as no_sender
     from page p
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = p.campaign_id
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = p.node_id
@@ -132,12 +139,13 @@ async function loadLeads(
       where p.status = 'sending' and m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out'
       order by m.created_at desc limit 1) msg on true
     left join lateral (
-      -- The sender that has room first; of a person who knows one already, that one.
-      select r.opens_at, s.address from rooms r
+      -- The sender that has room first; of a person who knows one already, that one. A written message has its place in the queue.
+      select l.until, s.address from rooms r
+      cross join lateral (select case when p.status = 'sending' then r.opens_at else r.renews_at end as until) l
       join public.campaign_senders cs on cs.tenant_id = (select kernel.tenant()) and cs.campaign_id = p.campaign_id and cs.sender_id = r.sender_id
       join public.senders s on s.tenant_id = (select kernel.tenant()) and s.id = r.sender_id
       where r.action = p.action and (p.sender_id is null or r.sender_id = p.sender_id)
-      order by r.opens_at nulls first limit 1) room on true
+      order by l.until nulls first limit 1) room on true
     left join lateral (
       select ev.kind, ev.at from public.messages m
       join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot

@@ -3,7 +3,7 @@ import type { Ctx } from "../../kernel/context.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
 import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
 import type { AnyStep, StepResult, StepRun } from "../../kernel/step.ts";
-import { nodesOf } from "../sequence/store.ts";
+import { nodesOf } from "../sequence/nodes.ts";
 import { type Due, takeDue } from "./take.ts";
 import { type Change, writeChanges } from "./write.ts";
 
@@ -38,8 +38,8 @@ type Traveller = {
   node: Node | null;
   entered_at: Date;
   change: Change;
-  /** Steps they had in this run, by id: none happens twice. */
-  had: Set<string>;
+  /** What came of the steps they had in this run, by id: none happens twice. */
+  had: Map<string, string | null>;
   /** Whether a message left or a task was given in this run. */
   reached: boolean;
   moved: boolean;
@@ -56,9 +56,10 @@ async function planBatch(ctx: Ctx): Promise<void> {
       due: row,
       node: (nodeId && graph.nodes.get(nodeId)) || null,
       entered_at: row.node_id ? row.entered_at : ctx.now,
-      had: had.get(row.id)?.steps ?? new Set(),
+      had: had.get(row.id)?.steps ?? new Map(),
       reached: had.get(row.id)?.reached ?? false,
-      moved: false,
+      // Who stood nowhere comes to the first step now.
+      moved: row.node_id === null,
       change: { id: row.id, version_id: row.version_id ?? row.current_version, runs: [], decisions: [], tasks: [] },
     };
   });
@@ -77,7 +78,7 @@ async function planBatch(ctx: Ctx): Promise<void> {
       // After steps were moved, one that this person had may lie ahead again.
       for (const t of again) {
         t.change.decisions.push({ source: "plan", verdict: "skipped", reason: "had_already", detail: { step_id: t.node!.step_id } });
-        go(t, "next", ctx.now, graph, next);
+        go(t, wayBehind(t.node!, t.had.get(t.node!.step_id)!), ctx.now, graph, next);
       }
       if (fresh.length === 0) continue;
       if (!def) {
@@ -127,16 +128,22 @@ async function loadGraph(ctx: Ctx, due: readonly Due[]): Promise<Graph> {
   };
 }
 
-type Had = { steps: Set<string>; reached: boolean };
+/** The way out of a step that a person had before: by what came of it then, or else by the step's last way. */
+const wayBehind = (node: Node, outcome: string | null): string => {
+  const ways = node.def?.branches(node.config as never) ?? ["next"];
+  return outcome !== null && ways.includes(outcome) ? outcome : (ways.at(-1) ?? "next");
+};
+
+type Had = { steps: Map<string, string | null>; reached: boolean };
 
 async function stepsHad(ctx: Ctx, due: readonly Due[]): Promise<Map<string, Had>> {
-  const rows = await ctx.db<{ enrollment_id: string; steps: string[]; reached: boolean }[]>`
-    select r.enrollment_id, array_agg(r.step_id) as steps, bool_or(r.state in ('open', 'done') and (n.action is not null or n.kind = 'task')) as reached
+  const rows = await ctx.db<{ enrollment_id: string; steps: Record<string, string | null>; reached: boolean }[]>`
+    select r.enrollment_id, jsonb_object_agg(r.step_id, r.outcome) as steps, bool_or(r.state in ('open', 'done') and (n.action is not null or n.kind = 'task')) as reached
     from public.step_runs r
     join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = r.node_id
     where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(${due.map((d) => d.id)}::uuid[]) group by 1`;
-  return new Map(rows.map((r) => [r.enrollment_id, { steps: new Set(r.steps), reached: r.reached ?? false }]));
+  return new Map(rows.map((r) => [r.enrollment_id, { steps: new Map(Object.entries(r.steps)), reached: r.reached ?? false }]));
 }
 
 /** What the step wanted, done. */
@@ -204,7 +211,7 @@ function stay(t: Traveller, to: Place): void {
 function go(t: Traveller, branch: string, now: Date, graph: Graph, next: Traveller[], skipped?: string): void {
   const to = graph.edges.get(`${t.node!.id}/${branch}`);
   const node = to ? graph.nodes.get(to) : undefined;
-  t.had.add(t.node!.step_id);
+  t.had.set(t.node!.step_id, null);
   if (!node) return finish(t, skipped);
   // Time counts from when they were due, not from when somebody looked: a planner that is late shifts nobody's dates.
   t.entered_at = t.moved ? t.entered_at : t.due.node_id ? t.due.next_at : now;

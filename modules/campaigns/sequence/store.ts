@@ -1,19 +1,13 @@
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
-import { type CampaignRow, customKeysOf } from "../read.ts";
+import { customKeysOf } from "../custom-keys.ts";
+import { nodesOf } from "./nodes.ts";
 import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } from "./tree.ts";
 
-/** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
+type Campaign = { id: string; status: string; version_id: string | null };
 
-export const nodesOf = async (ctx: Ctx, versionIds: readonly string[]): Promise<(GraphNode & { version_id: string })[]> =>
-  versionIds.length === 0
-    ? []
-    : [
-        ...(await ctx.db<(GraphNode & { version_id: string })[]>`
-          select version_id, id, step_id, kind, action, config, parent_id, branch, position from public.sequence_nodes
-          where tenant_id = (select kernel.tenant()) and version_id = any(${[...versionIds]}::uuid[])`),
-      ];
+/** Versions of sequences in the database. A version is immutable; only a draft's, which nobody follows, is replaced. */
 
 /** Whether two graphs say the same: their steps, configurations and places. */
 const shape = (nodes: readonly GraphNode[]): string => {
@@ -36,7 +30,7 @@ const sorted = (value: unknown): unknown =>
  * Writes an author's steps as the campaign's sequence. Of a draft the version is replaced; of a campaign that began a new version is
  * made, which new people follow. Returns the version's id, or null where nothing changed. The caller holds the campaign's row.
  */
-export async function saveSteps(ctx: Ctx, campaign: CampaignRow, input: readonly StepInput[]): Promise<string | null> {
+export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly StepInput[]): Promise<string | null> {
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
   if (errors.length > 0)
@@ -128,6 +122,10 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
   const [version] = await db<{ entry_node_id: string | null }[]>`
     select entry_node_id from public.sequence_versions where tenant_id = ${tenantId} and id = ${fromVersion}`;
   const fresh = new Map(nodes.map((n) => [n.id, uuid7()]));
+  const steps = new Map(nodes.map((n) => [n.step_id, uuid7()]));
+  // A condition that asks about a step asks about its copy.
+  const copied = (config: Record<string, unknown>) =>
+    JSON.parse(JSON.stringify(config), (_, value: unknown) => (typeof value === "string" ? (steps.get(value) ?? value) : value)) as typeof config;
   const versionId = uuid7();
   await db`
     insert into public.sequence_versions (tenant_id, id, campaign_id, number, entry_node_id, created_by)

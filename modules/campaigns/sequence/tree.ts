@@ -52,9 +52,9 @@ export function* walk(steps: readonly ParsedStep[]): Generator<ParsedStep> {
 
 /** Reads an author's steps by their kinds. Every fault that forbids saving is listed with its place. */
 export function parseSteps(
-  registry: Ctx["registry"],
+  registry: Pick<Ctx["registry"], "steps">,
   input: readonly StepInput[],
-  env: StepEnv,
+  env: Pick<StepEnv, "customKeys">,
 ): { steps: ParsedStep[]; errors: FieldError[] } {
   const errors: FieldError[] = [];
   const ids = new Map<string, string>();
@@ -96,14 +96,53 @@ export function parseSteps(
           errors.push({ pointer: `${at}/branches`, detail: `Branches can be nested ${MAX_DEPTH} deep.` });
         else parsed.set(branch, read(steps, `${at}/branches/${branch}`, depth + 1));
       }
-      for (const fault of def.check?.(config.data as never, env) ?? [])
-        if (fault.level === "error") errors.push({ pointer: `${at}/${fault.field}`, detail: fault.detail });
       return [{ id, def, config: config.data as Record<string, unknown>, branches: parsed, pointer: at }];
     });
   const steps = read(input, "/steps", 1);
+  const before = messagesBefore(steps, (step) => ({
+    channel: channelOf(step.def),
+    ways: step.def.branches(step.config as never).map((way) => step.branches.get(way) ?? []),
+  }));
+  for (const step of walk(steps))
+    for (const fault of step.def.check?.(step.config as never, { ...env, first: before.get(step) === "none" }) ?? [])
+      if (fault.level === "error") errors.push({ pointer: `${step.pointer}/${fault.field}`, detail: fault.detail });
   if (count > MAX_STEPS)
     errors.push({ pointer: "/steps", detail: `A sequence has at most ${MAX_STEPS} steps, branches included.` });
   return { steps, errors };
+}
+
+/** The channel a kind of step sends on; null where it sends nothing. */
+export const channelOf = (def: AnyStep): string | null => def.action?.split(".")[0] ?? null;
+
+/**
+ * Of each step that sends: whether a message on its channel comes before it on none, some or all of the ways to it. Steps behind the end
+ * of every way are not in the answer: nobody comes there.
+ */
+export function messagesBefore<S>(
+  steps: readonly S[],
+  read: (step: S) => { channel: string | null; ways: readonly (readonly S[])[] },
+): Map<S, "none" | "some" | "all"> {
+  const found = new Map<S, "none" | "some" | "all">();
+  type Sent = { some: Set<string>; all: Set<string> };
+  /** What was sent after the list; null where nobody comes out of it. */
+  const follow = (list: readonly S[], sent: Sent): Sent | null => {
+    for (const step of list) {
+      const { channel, ways } = read(step);
+      if (channel !== null) {
+        found.set(step, sent.all.has(channel) ? "all" : sent.some.has(channel) ? "some" : "none");
+        sent = { some: new Set([...sent.some, channel]), all: new Set([...sent.all, channel]) };
+      }
+      const out = ways.flatMap((way) => follow(way, sent) ?? []);
+      if (out.length === 0) return null;
+      sent = {
+        some: new Set(out.flatMap((o) => [...o.some])),
+        all: new Set([...out[0]!.all].filter((ch) => out.every((o) => o.all.has(ch)))),
+      };
+    }
+    return sent;
+  };
+  follow(steps, { some: new Set(), all: new Set() });
+  return found;
 }
 
 export type GraphNode = {

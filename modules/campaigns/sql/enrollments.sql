@@ -4,6 +4,20 @@
 create or replace trigger touch before update on public.enrollments for each row
   when (new.updated_at is not distinct from old.updated_at) execute function kernel.touch();
 
+-- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
+-- kernel.tenant(), and to enrollments that are over.
+create or replace function private.cancel_runs(ended uuid[], why text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
+  from public.enrollments e
+  where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
+    and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
+    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
+    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false)
+$$;
+grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
+
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -17,20 +31,19 @@ begin
       and (e.status <> 'finished' or new_status in ('replied', 'bounced', 'unsubscribed'))
     order by e.id for update
   ), gone as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null, next_at = null,
+    update public.enrollments e set updated_at = (select kernel.now()), status = new_status, reason = why, reason_detail = null,
+      next_at = null,
       finished_at = (select kernel.now())
     from locked l where e.tenant_id = (select kernel.tenant()) and e.id = l.id returning e.id
   )
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
   perform private.cancel_messages(ended, null, null, why);
-  update public.step_runs r set state = 'cancelled', outcome = why, finished_at = (select kernel.now())
-  where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(ended) and r.state = 'open'
-    -- What is at a provider settles by itself.
-    and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant()) and m.step_run_id = r.id and m.status in ('sending', 'unknown'));
+  perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
-  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended', 'reason', why)))
+  perform kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', i, 'source', decided_by, 'verdict', 'ended',
+    'reason', why)))
   from pg_catalog.unnest(ended) i;
   return pg_catalog.cardinality(ended);
 end $$;
@@ -44,9 +57,9 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
   ), next as (
-    select r.enrollment_id, r.node_id, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
@@ -62,22 +75,34 @@ language sql volatile set search_path = '' as $$
       finished_at = case when n.to_node is null then (select kernel.now()) end,
       reason = null, reason_detail = null
     from next n
-    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id
+    where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
       and (e.status || '') in ('sending', 'task')
     returning 1
   )
   select pg_catalog.count(*)::int from moved
 $$;
-grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user, overture_worker;
+grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
+  overture_worker;
 
--- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to runs
--- whose task is finished.
+-- Closes step runs whose message will not leave, for people whom that moves nowhere: their sequence ended, or they stand elsewhere.
+-- settled: [{"step_run_id","outcome","at"}].
+create or replace function private.close_runs(settled jsonb) returns void
+language sql volatile set search_path = '' as $$
+  update public.step_runs r set state = 'cancelled', outcome = g.outcome, finished_at = g.at
+  from pg_catalog.jsonb_to_recordset(settled) as g(step_run_id uuid, outcome text, at timestamptz)
+  where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
+$$;
+grant execute on function private.close_runs(jsonb) to overture_worker;
+
+-- As private.advance_enrollments, for people who finish a task: they may not write step runs themselves. Bound to kernel.tenant(), and to
+-- runs whose task is finished.
 create or replace function private.finish_step(settled jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
   select private.advance_enrollments(pg_catalog.jsonb_agg(s.item))
   from pg_catalog.jsonb_array_elements(settled) s (item)
-  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done', 'skipped')
+  join public.tasks t on t.tenant_id = kernel.tenant() and t.step_run_id = (s.item ->> 'step_run_id')::uuid and t.status in ('done',
+    'skipped')
   having pg_catalog.count(*) > 0
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
@@ -86,13 +111,14 @@ grant execute on function private.finish_step(jsonb) to overture_user, overture_
 -- come before the others. Returns how many.
 create or replace function private.retry_blocked(campaign uuid) returns int
 language sql volatile set search_path = '' as $$
-  with some as (
+  with portion as (
     select e.id from public.enrollments e
     where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
     order by e.updated_at, e.id limit 1000 for update skip locked
   ), again as (
-    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null, reason_detail = null
-    from some s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
+    update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
+      reason_detail = null
+    from portion s where e.tenant_id = (select kernel.tenant()) and e.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from again
 $$;

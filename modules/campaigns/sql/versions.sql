@@ -1,8 +1,8 @@
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the run
--- of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at the
--- same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
+-- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
+-- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
 create or replace function private.move_enrollments(campaign uuid, to_version uuid, quantity int) returns int
 language plpgsql volatile set search_path = '' as $$
@@ -18,10 +18,8 @@ begin
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
 
   -- What was planned and never tried.
-  with gone as (
-    delete from public.messages m
-    where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(people) and m.direction = 'out' and m.status in ('queued', 'held') and m.attempts = 0
-    returning m.enrollment_id, m.step_run_id
+  with gone as materialized (
+    select t.enrollment_id, t.step_run_id from private.take_back_messages(people) t
   ), runs as (
     delete from public.step_runs r using gone g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id
   )
@@ -38,14 +36,16 @@ begin
     from stands s
     cross join lateral (
       select y.to_node from public.sequence_edges y
-      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc, y.branch limit 1) x
+      where y.tenant_id = (select kernel.tenant()) and y.from_node = s.at_node order by (y.branch = 'next') desc, (y.branch = 'no') desc,
+        y.branch limit 1) x
     join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
     where not exists (select from public.sequence_nodes t
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
     select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
-    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id
+    from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
+      and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
     select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
@@ -75,9 +75,14 @@ begin
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
+    returning t.step_run_id
+  ), closed as (
+    update public.step_runs r set state = 'cancelled', outcome = 'step_removed', finished_at = (select kernel.now()) from tasks t
+    where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'
   )
   select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', m.id, 'source', 'move', 'verdict', 'moved',
-    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id', to_version)))) into told
+    'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
+      to_version)))) into told
   from moved m;
   return pg_catalog.cardinality(people);
 end $$;

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
 import { FilterSchema, type Filter } from "../../contacts/filter.ts";
 import type { Ctx } from "../../kernel/context.ts";
-import { defineStep, type StepRun } from "../../kernel/step.ts";
+import { AppError } from "../../kernel/errors.ts";
+import { defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 
 const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as const;
 /** What a condition can ask. */
@@ -11,10 +12,10 @@ export const RULES = [...ABOUT_MESSAGES, "has_address", "in_segment", "matches"]
 const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
 
 const Rule = z.discriminatedUnion("if", [
-  z.object({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
-  z.object({ if: z.literal("has_address"), channel: z.string().max(40) }),
-  z.object({ if: z.literal("in_segment"), segment_id: z.uuid() }),
-  z.object({ if: z.literal("matches"), filter: FilterSchema }),
+  z.strictObject({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
+  z.strictObject({ if: z.literal("has_address"), channel: z.string().max(40) }),
+  z.strictObject({ if: z.literal("in_segment"), segment_id: z.uuid() }),
+  z.strictObject({ if: z.literal("matches"), filter: FilterSchema }),
 ]);
 type Rule = z.output<typeof Rule>;
 
@@ -29,23 +30,51 @@ export const conditionStep = defineStep({
     rules: z.array(Rule).min(1, "name at least one rule").max(10).meta({ title: "Rules", widget: "rules" }),
   }),
   branches: () => ["yes", "no"],
+  check: ({ rules }, { customKeys }) =>
+    rules.flatMap((rule, i) =>
+      rule.if === "matches"
+        ? unknownFields(rule.filter as Filter, customKeys).map((field) => ({
+            field: `rules/${i}/filter`,
+            level: "error" as const,
+            id: "unknown_field",
+            detail: `There is no custom field ${field}.`,
+          }))
+        : [],
+    ),
   async plan(runs, ctx) {
     // One configuration, one question for all its people.
-    const answers = new Map<string, boolean>();
+    const results = new Map<string, StepResult>();
     for (const group of byConfig(runs)) {
       const { match, rules } = group[0]!.config;
-      const verdicts = await Promise.all(rules.map((rule) => peopleFor(ctx, rule, group)));
-      for (const run of group) {
-        const yes = verdicts.map((people) => people.has(run.enrollment_id));
-        answers.set(run.enrollment_id, match === "all" ? yes.every(Boolean) : yes.some(Boolean));
+      try {
+        const verdicts = await Promise.all(rules.map((rule) => peopleFor(ctx, rule, group)));
+        for (const run of group) {
+          const holds = verdicts.map((people) => people.has(run.enrollment_id));
+          const way = (match === "all" ? holds.every(Boolean) : holds.some(Boolean)) ? "yes" : "no";
+          results.set(run.enrollment_id, { do: "next", branch: way, outcome: way });
+        }
+      } catch (error) {
+        // A filter may name a field that was removed since it was saved. It stops who stands at this step, and nobody else.
+        if (!(error instanceof AppError) || error.code !== "invalid") throw error;
+        const faults = error.errors?.map((e) => e.detail).join(" ") ?? error.message;
+        for (const run of group) results.set(run.enrollment_id, { do: "block", reason: "condition_fault", detail: faults.slice(0, 500) });
       }
     }
-    return runs.map((run) => {
-      const yes = answers.get(run.enrollment_id)!;
-      return { do: "next" as const, branch: yes ? "yes" : "no", outcome: yes ? "yes" : "no" };
-    });
+    return runs.map((run) => results.get(run.enrollment_id)!);
   },
 });
+
+/** Custom fields that a filter names and the team has not. */
+const unknownFields = (filter: Filter, known: ReadonlySet<string>): string[] =>
+  "all" in filter
+    ? filter.all.flatMap((f) => unknownFields(f, known))
+    : "any" in filter
+      ? filter.any.flatMap((f) => unknownFields(f, known))
+      : "not" in filter
+        ? unknownFields(filter.not, known)
+        : filter.field.startsWith("custom.") && !known.has(filter.field.slice("custom.".length))
+          ? [filter.field]
+          : [];
 
 type Runs = StepRun<z.output<(typeof conditionStep)["config"]>>[];
 

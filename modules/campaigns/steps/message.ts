@@ -5,19 +5,21 @@ import { uuid7 } from "../../kernel/database/ids.ts";
 import { type AnyStep, defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 import { type MergeRow, valuesOf } from "../../channels/variables.ts";
 import { queueMessages, type QueuedMessage } from "../../messaging/queue.ts";
-import { customKeysOf } from "../read.ts";
+import { customKeysOf } from "../custom-keys.ts";
 
-/** The step that sends one message on a channel: every channel brings one, with what the channel's authors write as its configuration. */
-export function messageStep(channel: AnyChannel, action: string, label: string): AnyStep {
+/** The step for one action of a channel, with what the channel's authors write as its configuration; plain sending has the channel's name. */
+export function messageStep(channel: AnyChannel, action: string): AnyStep {
+  const plain = action === `${channel.id}.send`;
+  const { label } = channel.actions[action]!;
   return defineStep<z.ZodObject>({
-    kind: action === `${channel.id}.send` ? channel.id : action.replace(".", "_"),
-    label,
-    description: channel.actions[action]!.label,
+    kind: plain ? channel.id : action.replace(".", "_"),
+    label: plain ? channel.label : label,
+    description: label,
     action,
     config: channel.template,
     branches: () => ["next"],
-    check: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).faults,
-    uses: (config, { customKeys }) => channel.compile(config as never, { customKeys, first: false }).uses,
+    check: (config, env) => channel.compile(config as never, env).faults,
+    uses: (config, env) => channel.compile(config as never, env).uses,
     plan: (runs, ctx) => planMessages(channel, action, runs, ctx),
   });
 }

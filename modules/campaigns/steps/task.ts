@@ -4,7 +4,7 @@ import { defineStep } from "../../kernel/step.ts";
 const Outcome = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,39}$/, "use lower case letters, digits and _, at most 40")
-  .refine((o) => o !== "next", "is taken");
+  .refine((o) => o !== "next" && o !== "skipped", "is taken: every task has it");
 
 /** A person does something (a call, a letter) and says what came of it; each outcome can have a branch. */
 export const taskStep = defineStep({
@@ -15,7 +15,13 @@ export const taskStep = defineStep({
   config: z.object({
     title: z.string().trim().min(1, "must not be empty").max(200).meta({ title: "What to do" }),
     note: z.string().max(10_000).default("").meta({ title: "Note", widget: "textarea" }),
-    outcomes: z.array(Outcome).max(10).default(["done"]).meta({ title: "Possible outcomes" }),
+    outcomes: z
+      .array(Outcome)
+      .min(1, "name at least one outcome")
+      .max(10)
+      .refine((all) => new Set(all).size === all.length, "must not name an outcome twice")
+      .default(["done"])
+      .meta({ title: "Possible outcomes" }),
     due_in_hours: z.number().min(0).max(8760).default(24).meta({ title: "Due after hours" }),
     assignee_id: z.uuid().nullable().default(null).meta({ title: "Assignee", widget: "member" }),
   }),

@@ -18,7 +18,7 @@ export const waitStep = defineStep({
         description: "Monday to Friday.",
       }),
       until: z
-        .object({ weekday: z.number().int().min(1).max(7).nullable().default(null), time: Clock })
+        .strictObject({ weekday: z.number().int().min(1).max(7).nullable().default(null), time: Clock })
         .optional()
         .meta({ title: "Until", description: "ISO weekday (1 is Monday; null: any day) and time, after the rest of the wait." }),
     }),

@@ -132,7 +132,7 @@ export const finishTask = defineOperation({
       update public.tasks set status = ${outcome === "skipped" ? "skipped" : "done"}, outcome = ${outcome}, result = ${result},
         finished_at = kernel.now(), finished_by = ${by}
       where tenant_id = ${ctx.tenantId} and id = ${id} and status = 'open' returning step_run_id`;
-    if (!row) throw new AppError("conflict", `The task is ${before.status} already.`);
+    if (!row) throw new AppError("conflict", `The task is ${(await loadTask(ctx, id)).status} already.`);
     if (row.step_run_id) {
       const settled = [{ step_run_id: row.step_run_id, branch: outcome, outcome, at: ctx.now.toISOString() }];
       await ctx.db`select private.finish_step(${ctx.db.json(settled)})`;

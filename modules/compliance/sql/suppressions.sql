@@ -22,9 +22,11 @@ create or replace function private.suppress(on_channel text, addresses text[], w
 language plpgsql volatile set search_path = '' as $$
 begin
   insert into public.suppressions (tenant_id, channel, address, reason, detail)
-  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d order by a
+  select kernel.tenant(), on_channel, a, why, note from (select distinct x as a from pg_catalog.unnest(addresses) x
+    where x <> '') d order by a
   on conflict (tenant_id, channel, address) do nothing;
-  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a, 'reason', why, 'note', note)))
+  perform kernel.emit('address.suppressed', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('channel', on_channel, 'address', a,
+    'reason', why, 'note', note)))
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
@@ -36,7 +38,8 @@ declare
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
+      where x is not null) d order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
@@ -57,15 +60,21 @@ begin
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
 end $$;
 
--- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead.
+-- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
+-- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   delete from public.suppressions x
-  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses) and x.reason in ('unsubscribe', 'complaint');
-  perform private.set_consent(on_channel, people, 'granted', note);
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses)
+    and x.reason in ('unsubscribe', 'complaint');
+  perform private.set_consent(on_channel, people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'granted', note);
 end $$;
 
-grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[], text, text),
-  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[], text)
+grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
+  text, text),
+  private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
+    text)
   to overture_user, overture_worker;

@@ -8,14 +8,16 @@ begin
   if tg_op = 'UPDATE' then
     -- Most updates (a moment of contact, a status) touch no address.
     if not exists (select from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
-      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number, w.linkedin_url)) then
+      where (c.email, c.phone, c.whatsapp_number, c.linkedin_url) is distinct from (w.email, w.phone, w.whatsapp_number,
+        w.linkedin_url)) then
       return null;
     end if;
     update public.contact_addresses a set is_primary = false
     from came c join went w on w.tenant_id = c.tenant_id and w.id = c.id
     cross join lateral (values ('email', c.email, w.email), ('sms', c.phone, w.phone), ('whatsapp', c.whatsapp_number, w.whatsapp_number),
       ('linkedin', c.linkedin_url, w.linkedin_url)) as v (channel, address, before)
-    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel and a.is_primary
+    where v.address is distinct from v.before and a.tenant_id = c.tenant_id and a.contact_id = c.id and a.channel = v.channel
+      and a.is_primary
       and a.address is distinct from v.address;
     insert into public.contact_addresses as a (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
@@ -28,7 +30,8 @@ begin
     insert into public.contact_addresses (tenant_id, contact_id, channel, address, source)
     select c.tenant_id, c.id, v.channel, v.address, 'contact'
     from came c
-    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin', c.linkedin_url)) as v (channel, address)
+    cross join lateral (values ('email', c.email), ('sms', c.phone), ('whatsapp', c.whatsapp_number), ('linkedin',
+      c.linkedin_url)) as v (channel, address)
     where v.address is not null
     on conflict (tenant_id, contact_id, channel, address) do nothing;
   end if;
@@ -51,7 +54,8 @@ language sql volatile set search_path = '' as $$
   select private.set_contact_status(array(
     select m.contact_id from marked m
     where not exists (select from public.contact_addresses o
-      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary and o.state <> 'invalid')), 'bounced')
+      where o.tenant_id = (select kernel.tenant()) and o.contact_id = m.contact_id and o.id <> m.id and o.is_primary
+        and o.state <> 'invalid')), 'bounced')
   where new_state = 'invalid'
 $$;
 grant execute on function private.mark_addresses(text, text[], text, text) to overture_user, overture_worker;

@@ -1,16 +1,16 @@
 -- The timeline and status of people, from what the other modules tell.
 
--- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel before
--- it: email_sent. Told twice, it stands there once.
+-- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
+-- before it: email_sent. Told twice, it stands there once.
 create or replace function private.note_messages(entries jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, nullif(m.subject, ''), pg_catalog.left(m.body_text, 200), ''), 'messages', e.message_id, e.at
-  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, direction text, content text)
+    coalesce(e.content, ''), 'messages', e.message_id, e.at
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text,
+    direction text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
-  left join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = e.message_id and e.content is null
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
@@ -41,7 +41,8 @@ language sql volatile set search_path = '' as $$
     select a.contact_id from public.contact_addresses a
     where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses) and a.is_primary
       and not exists (select from public.contact_addresses o
-        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary and o.state <> 'invalid')), 'suppressed')
+        where o.tenant_id = (select kernel.tenant()) and o.contact_id = a.contact_id and o.id <> a.id and o.is_primary
+          and o.state <> 'invalid')), 'suppressed')
 $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;

@@ -13,6 +13,19 @@ const own = [
     everySeconds: 60,
     sql: "select kernel.wake_functions()",
   }),
+  // Deltas are few and reading them is cheap; a minute keeps it so without waking the database all the time.
+  defineSchedule({
+    name: "kernel.fold_counters",
+    cron: "* * * * *",
+    everySeconds: 60,
+    sql: "select kernel.fold_counters()",
+  }),
+  defineSchedule({
+    name: "kernel.prune_counters",
+    cron: "17 * * * *",
+    everySeconds: 3600,
+    sql: "select kernel.prune_counters()",
+  }),
 ];
 
 /** Registers everything in one transaction, then runs `also` in it: a failed install changes nothing. */

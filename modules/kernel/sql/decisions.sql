@@ -1,11 +1,18 @@
--- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and approval.
--- items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
+-- Decisions: why something happened, was put off or did not happen, in one vocabulary for planning, claiming, routing, failover and
+-- approval. items: [{"subject_id","source","verdict","reason","until","detail"}] of the current tenant.
 create or replace function kernel.decide(items jsonb) returns int
 language sql volatile security definer set search_path = '' as $$
-  with written as (
-    insert into public.decisions (tenant_id, subject_id, source, verdict, reason, until, detail)
-    select kernel.tenant(), d.subject_id, d.source, d.verdict, d.reason, d.until, coalesce(d.detail, '{}')
-    from pg_catalog.jsonb_to_recordset(items) as d(subject_id uuid, source text, verdict text, reason text, until timestamptz, detail jsonb)
+  with ids as (
+    -- In the order of the items: decisions of one moment are told in the order in which they were made.
+    select u.id, pg_catalog.row_number() over (order by u.id) as n from (select kernel.uuid7() as id
+      from pg_catalog.jsonb_array_elements(items)) u
+  ), written as (
+    insert into public.decisions (tenant_id, id, subject_id, source, verdict, reason, until, detail)
+    select kernel.tenant(), i.id, d.subject_id, d.source, d.verdict, d.reason, d.until, coalesce(d.detail, '{}')
+    from rows from (pg_catalog.jsonb_to_recordset(items) as (subject_id uuid, source text, verdict text, reason text, until timestamptz,
+      detail jsonb))
+      with ordinality as d(subject_id, source, verdict, reason, until, detail, n)
+    join ids i on i.n = d.n
     where kernel.tenant() is not null
     returning 1
   )

@@ -17,7 +17,8 @@ grant execute on function kernel.idempotency_begin(text, text) to overture_user,
 
 
 
-create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int, response jsonb) returns void
+create or replace function kernel.idempotency_keep(scope text, key text, operation text, request_hash text, status int,
+  response jsonb) returns void
 language sql volatile security definer set search_path = '' as $$
   insert into kernel.idempotency as i (scope, key, operation, request_hash, status, response)
   values (scope, key, operation, request_hash, status, response)

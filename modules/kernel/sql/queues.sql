@@ -84,7 +84,8 @@ begin
   end if;
   -- Nearly always everything went well, and planning the long statement would cost as much as running it.
   if not exists (select from pg_catalog.jsonb_array_elements(outcomes) e where e ->> 'kind' is distinct from 'done') then
-    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
+    execute pg_catalog.format('delete from pgmq.%I q using rows from (pg_catalog.unnest($1), pg_catalog.unnest($2)) o (msg_id, read_ct) '
+      'where q.msg_id = o.msg_id and q.read_ct = o.read_ct', 'q_' || queue)
       using array(select (e ->> 'msg_id')::bigint from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n),
             array(select (e ->> 'read_ct')::int from pg_catalog.jsonb_array_elements(outcomes) with ordinality x (e, n) order by x.n);
     get diagnostics settled = row_count;
@@ -111,7 +112,8 @@ begin
     $q$, 'q_' || queue, queue) into settled using outcomes;
   end if;
   if settled <> wanted then
-    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted, queue using errcode = 'OV001';
+    raise exception '% of % messages of the queue % are not this reader''s any more', wanted - settled, wanted,
+      queue using errcode = 'OV001';
   end if;
 end $$;
 grant execute on function kernel.settle(text, jsonb) to overture_worker;

@@ -1,13 +1,14 @@
--- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left. Reserves
--- the places under the limits, writes the attempts and sets the lease before the provider is called.
--- Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md.
+-- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
+-- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
+-- while planning, for the reason given in docs/concepts/tenancy.md.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
     select s.id, s.time_zone from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
-      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection and c.status = 'active'
+      and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
+        and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
   ), candidates as (
     -- The first due ones of each sender. More than wanted, because other workers may hold some.
@@ -19,15 +20,19 @@ language sql volatile set search_path = '' as $$
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
-    select m.id, m.sender_id, m.action, m.due_at from public.messages m
+    select m.* from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select c.id from candidates c)) and m.status = 'queued'
       -- Once the provider has forgotten the key, asking again would send again.
       and (m.idempotency_expires_at is null or m.idempotency_expires_at > pg_catalog.clock_timestamp())
-      and not exists (select from private.guards(m))
     order by m.due_at, m.id limit quantity
     for update of m skip locked
+  ), free as materialized (
+    -- What no guard stops. Asked of the locked ones alone: a guard costs a few look-ups a message.
+    select l.id, l.sender_id, l.action, l.due_at from locked l
+    where not exists (select from private.guards(row(l.*)::public.messages))
   ), wanted as (
-    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth from locked l
+    select l.id, l.sender_id, l.action, pg_catalog.row_number() over (partition by l.sender_id, l.action order by l.due_at, l.id) as nth
+      from free l
   ), asked as materialized (
     select a.sender_id, a.action, a.n, pg_catalog.date_trunc('hour', t.at) as hour, (t.at at time zone s.time_zone)::date as day,
       -- Null where the period has no limit, which least() passes over.
@@ -41,7 +46,8 @@ language sql volatile set search_path = '' as $$
   ), reserved as (
     -- One row per sender and action: concurrent claims queue up on it, and each sees what the one before took. A window that is over
     -- begins again at zero.
-    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved, granted)
+    insert into public.sender_usage as u (tenant_id, sender_id, action, hour, hour_reserved, day, day_reserved, week, week_reserved,
+      granted)
     select kernel.tenant(), a.sender_id, a.action, a.hour, g.n, a.day, g.n, pg_catalog.date_trunc('week', a.day)::date, g.n, g.n
     from asked a cross join lateral (select least(a.n, a.per_hour, a.per_day, a.per_week) as n) g
     order by a.sender_id, a.action
@@ -50,7 +56,8 @@ language sql volatile set search_path = '' as $$
       select excluded.hour, b.hour + g.n, excluded.day, b.day + g.n, excluded.week, b.week + g.n, g.n
       from asked a
       cross join lateral (select case when u.hour = excluded.hour then u.hour_reserved else 0 end as hour,
-        case when u.day = excluded.day then u.day_reserved else 0 end as day, case when u.week = excluded.week then u.week_reserved else 0 end as week) b
+        case when u.day = excluded.day then u.day_reserved else 0 end as day,
+          case when u.week = excluded.week then u.week_reserved else 0 end as week) b
       cross join lateral (select greatest(0, least(a.n, a.per_hour - b.hour, a.per_day - b.day, a.per_week - b.week)) as n) g
       where a.sender_id = u.sender_id and a.action = u.action)
     returning u.sender_id, u.action, u.granted as n

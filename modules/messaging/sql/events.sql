@@ -7,7 +7,8 @@ language sql volatile set search_path = '' as $$
   -- Our own id first: it is known before the provider's id is, so a webhook may overtake the answer to the send.
   select coalesce(pg_catalog.array_agg(row(e.kind, e.event_key, e.provider_message_id, e.rfc_message_id, e.recipient, e.at, e.bounce,
     coalesce(e.is_bot, false), coalesce(e.detail, '{}'), coalesce(own.id, theirs.id), false)::private.incoming), '{}')
-  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text, recipient text,
+  from pg_catalog.jsonb_to_recordset(events) as e(kind text, event_key text, provider_message_id text, rfc_message_id text, message_id text,
+    recipient text,
     at timestamptz, bounce text, is_bot boolean, detail jsonb)
   -- Laterals with a limit: as a plain join, a batch of events made the planner read all messages of the connection.
   left join lateral (select m.id from public.messages m
@@ -23,7 +24,8 @@ create or replace function private.add_events(rows private.incoming[]) returns p
 language sql volatile set search_path = '' as $$
   with added as (
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, is_bot, detail)
-    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month', i.at at time zone 'UTC')::date,
+    select distinct on (i.event_key) kernel.tenant(), i.target, i.kind, i.event_key, i.at, pg_catalog.date_trunc('month',
+      i.at at time zone 'UTC')::date,
       (select kernel.now()), i.is_bot, i.detail
     from pg_catalog.unnest(rows) i where i.target is not null
       -- What carries the moment of its telling (a second unsubscribe) may come back in another month.
@@ -31,7 +33,8 @@ language sql volatile set search_path = '' as $$
     order by i.event_key
     on conflict (tenant_id, event_key, month) do nothing returning event_key
   )
-  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce, i.is_bot, i.detail, i.target,
+  select coalesce(pg_catalog.array_agg(row(i.kind, i.event_key, i.provider_message_id, i.rfc_message_id, i.recipient, i.at, i.bounce,
+    i.is_bot, i.detail, i.target,
     a.event_key is not null)::private.incoming), '{}')
   from pg_catalog.unnest(rows) i left join added a on a.event_key = i.event_key where i.target is not null
 $$;
@@ -41,7 +44,8 @@ create or replace function private.mark_messages(rows private.incoming[]) return
 language sql volatile set search_path = '' as $$
   update public.messages m set
     updated_at = (select kernel.now()),
-    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at, i.clicked),
+    delivered_at = coalesce(m.delivered_at, i.delivered), opened_at = coalesce(m.opened_at, i.opened), clicked_at = coalesce(m.clicked_at,
+      i.clicked),
     bounced_at = coalesce(m.bounced_at, i.bounced), complained_at = coalesce(m.complained_at, i.complained),
     unsubscribed_at = coalesce(m.unsubscribed_at, i.unsubscribed),
     error = coalesce(i.error, m.error)
@@ -58,7 +62,8 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and m.id = i.target;
 
   update public.email_details d set provider_rfc_id = i.rfc_message_id
-  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh and x.rfc_message_id is not null group by 1) i
+  from (select x.target, max(x.rfc_message_id) as rfc_message_id from pg_catalog.unnest(rows) x where x.fresh
+    and x.rfc_message_id is not null group by 1) i
   where d.tenant_id = (select kernel.tenant()) and d.message_id = i.target and d.provider_rfc_id is null
 $$;
 
@@ -78,11 +83,13 @@ begin
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
   -- Rare, and an update that finds nothing still costs all its triggers.
-  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target where m.status <> 'sent') then
+  if exists (select from pg_catalog.unnest(rows) x join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.target
+    where m.status <> 'sent') then
     with found as (
       update public.messages m set status = 'sent', lease_until = null, sent_at = coalesce(m.sent_at, i.at), due_at = null,
         provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), error = null, error_code = null
-      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null and x.kind <> 'failed' order by x.target, x.at) i
+      from (select distinct on (x.target) x.* from pg_catalog.unnest(rows) x where x.target is not null
+        and x.kind <> 'failed' order by x.target, x.at) i
       where m.tenant_id = (select kernel.tenant()) and m.id = i.target
         and (m.status = 'unknown' or (m.status in ('queued', 'held', 'cancelled') and m.attempts > 0))
       returning m.id
@@ -100,8 +107,10 @@ begin
 
   -- One fact a kind, for all messages of the batch. A provider that fails a message it had accepted says `failed`.
   for told in
-    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id', m.step_run_id,
-      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce', i.bounce,
+    select i.kind, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id, 'step_run_id',
+      m.step_run_id,
+      'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address, 'at', i.at, 'bounce',
+        i.bounce,
       'url', i.detail ->> 'url')) as items
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and not i.is_bot and i.kind in ('delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed', 'failed')
@@ -119,18 +128,21 @@ declare
   g record;
 begin
   for g in
-    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses, pg_catalog.array_agg(distinct m.contact_id) as people
+    select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
     where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
-      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint', 'The person reported the message as spam.');
+      when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
+        'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
     end case;
   end loop;
 end $$;
 
-grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]), private.mark_messages(private.incoming[]),
+grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]),
+  private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;

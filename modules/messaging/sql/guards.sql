@@ -40,13 +40,17 @@ begin
       due_at = case when s.verdict = 'defer' then s.until end,
       error_code = s.reason
     from stopped s where m.tenant_id = (select kernel.tenant()) and m.id = s.id
-    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason, s.verdict
+    returning m.id, m.status, m.due_at, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, s.reason,
+      s.verdict
   ), told as (
-    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source', 'claim',
-      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id)))) from moved v
+    select kernel.decide(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(v.enrollment_id, v.id), 'source',
+      'claim',
+      'verdict', v.verdict, 'reason', v.reason, 'until', v.due_at, 'detail', pg_catalog.jsonb_build_object('message_id', v.id))))
+        from moved v
     having pg_catalog.count(*) > 0
   )
-  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v where v.status = 'cancelled')
+  select (select pg_catalog.count(*) from moved), (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(v)) from moved v
+    where v.status = 'cancelled')
     from (select pg_catalog.count(*) from told) t
   into n, gone;
   if gone is not null then perform private.emit_cancelled(gone); end if;
@@ -56,7 +60,8 @@ end $$;
 -- Tells of cancelled messages: [{"id","enrollment_id","step_run_id","contact_id","campaign_id","channel","to_address","reason"}].
 create or replace function private.emit_cancelled(gone jsonb) returns void
 language sql volatile set search_path = '' as $$
-  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id', g ->> 'enrollment_id',
+  select kernel.emit('message.cancelled', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', g ->> 'id', 'enrollment_id',
+    g ->> 'enrollment_id',
     'step_run_id', g ->> 'step_run_id', 'contact_id', g ->> 'contact_id', 'campaign_id', g ->> 'campaign_id', 'channel', g ->> 'channel',
     'address', g ->> 'to_address', 'at', kernel.now(), 'code', g ->> 'reason')))
   from pg_catalog.jsonb_array_elements(gone) g
@@ -80,20 +85,40 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones. Returns how many.
-create or replace function private.release_messages(campaign uuid, ids uuid[], quantity int default 1000) returns int
+-- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
+-- known outside. Returns whose they were.
+create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
-  with some as (
+  delete from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
+    and m.status in ('queued', 'held') and m.attempts = 0
+  returning m.enrollment_id, m.step_run_id
+$$;
+grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
+
+-- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
+-- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
+create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
+  quantity int default 1000) returns int
+language sql volatile set search_path = '' as $$
+  with portion as (
     select m.id from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status = 'held' and (m.campaign_id = campaign or m.id = any(ids))
+      and not exists (select from private.guards(m) g where g.verdict = 'defer' and g.until is null)
+    order by m.id limit quantity for update skip locked
+  ), deferred as (
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign and m.status = 'queued' and m.error_code = because
+      and m.due_at > (select kernel.now()) and not exists (select from private.guards(m) g where g.verdict = 'defer')
     order by m.id limit quantity for update skip locked
   ), back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = (select kernel.now()), error_code = null
-    from some s where m.tenant_id = (select kernel.tenant()) and m.id = s.id returning 1
+    from (select id from portion union all select id from deferred) s where m.tenant_id = (select kernel.tenant())
+      and m.id = s.id returning 1
   )
   select pg_catalog.count(*)::int from back
 $$;
 
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;

@@ -19,11 +19,13 @@ begin
       where d.tenant_id = (select kernel.tenant()) and d.provider_rfc_id = any(refs)
       order by pg_catalog.array_position(refs, d.provider_rfc_id) limit 1;
     end if;
-    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id and m.direction = 'out';
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
+      and m.direction = 'out';
     if original.id is not null then return original; end if;
   end if;
   select m.* into original from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender and m.sent_at is not null
+  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
+    and m.sent_at is not null
   order by m.created_at desc limit 1;
   return original;
 end $$;
@@ -43,26 +45,32 @@ declare
   person uuid;
   new_id uuid := kernel.uuid7();
 begin
-  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel and s.address = sender) then return null; end if;
+  if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
+    and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender);
   if original.id is null then
     select t.* into thread from public.threads t
-    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel and t.external_key = sender order by t.last_message_at desc limit 1;
+    where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
+      and t.external_key = sender order by t.last_message_at desc limit 1;
   end if;
   person := coalesce(original.contact_id, thread.contact_id, (
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc, a.created_at limit 1));
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = sender order by a.is_primary desc,
+      a.created_at limit 1));
 
-  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id, status,
+  insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
+    status,
     from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
-  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id, connection, 'received',
+  values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
+    connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
-    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'), read -> 'email' ->> 'html');
+    values (me, new_id, read -> 'email' ->> 'rfc_message_id', refs[1], coalesce(read -> 'email' -> 'headers', '{}'),
+      read -> 'email' ->> 'html');
   end if;
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
@@ -70,7 +78,8 @@ begin
   on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe', 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
+      'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
@@ -85,7 +94,8 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
-    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel', on_channel,
+    'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
+      on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;

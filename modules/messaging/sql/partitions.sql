@@ -48,8 +48,10 @@ begin
     continue when pg_catalog.to_regclass('private.' || part) is not null;
     if made = 0 then perform private.lock_events(); end if;
     execute pg_catalog.format('create table private.%I (like public.message_events including all)', part);
-    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) insert into private.%I select m.* from moved m', wanted, part);
-    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted, (wanted + interval '1 month')::date);
+    execute pg_catalog.format('with moved as (delete from private.message_events_default d where d.month = %L returning d.*) '
+      'insert into private.%I select m.* from moved m', wanted, part);
+    execute pg_catalog.format('alter table public.message_events attach partition private.%I for values from (%L) to (%L)', part, wanted,
+      (wanted + interval '1 month')::date);
     execute pg_catalog.format('alter table private.%I enable row level security', part);
     execute pg_catalog.format('alter table private.%I force row level security', part);
     made := made + 1;

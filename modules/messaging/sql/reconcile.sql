@@ -37,7 +37,8 @@ begin
     update public.messages m set status = 'queued', due_at = kernel.now(), idempotency_expires_at = u.until
     from (select a.message_id, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => remembered_seconds)
             - max(greatest(pg_catalog.clock_timestamp() - a.started_at, kernel.fast_clock() - a.fast_at)) as until
-          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids) and a.outcome = 'unknown' group by 1) u
+          from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids)
+            and a.outcome = 'unknown' group by 1) u
     where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
     returning m.id, m.sender_id, m.action, m.attempts
   )
@@ -59,7 +60,8 @@ language sql volatile security definer set search_path = '' as $$
     with recursive t as (
       (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
       union all
-      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
+      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
+        and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
       from t where t.tenant_id is not null)
     select t.tenant_id from t where t.tenant_id is not null))
 $$;

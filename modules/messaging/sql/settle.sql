@@ -12,7 +12,8 @@ language sql volatile set search_path = '' as $$
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail, 1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail,
+    1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
@@ -20,7 +21,8 @@ language sql volatile set search_path = '' as $$
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
     l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
   from locked l
-  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
+  join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
+    code text, detail text,
     after_seconds double precision)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
@@ -47,7 +49,8 @@ language sql volatile set search_path = '' as $$
   -- A provider that chose the Message-ID itself says so in its answer.
   update public.email_details d set rfc_message_id = s.rfc_message_id
   from pg_catalog.unnest(rows) s
-  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct from s.rfc_message_id;
+  where s.rfc_message_id is not null and d.tenant_id = (select kernel.tenant()) and d.message_id = s.id and d.rfc_message_id is distinct
+    from s.rfc_message_id;
 
   update public.attempts a set finished_at = pg_catalog.clock_timestamp(), outcome = s.outcome, code = s.code, detail = s.detail
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
@@ -73,7 +76,8 @@ create or replace function private.tell_messages(fact text, ids uuid[]) returns 
 language sql volatile set search_path = '' as $$
   select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
+    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0
 $$;

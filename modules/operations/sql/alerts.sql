@@ -26,23 +26,45 @@ language sql stable security definer set search_path = '' as $$
   ), patience as (select private.alert_limit('campaign_stalled_minutes', 15) as minutes),
   running as (
     select k.tenant_id, k.id, k.name, pg_catalog.make_interval(secs => p.minutes * 60) as patience, p.minutes
-    from public.campaigns k cross join patience p
-    join public.senders s on s.tenant_id = k.tenant_id and s.id = k.sender_id and s.status = 'active'
-    join public.connections c on c.tenant_id = k.tenant_id and c.id = coalesce(k.connection_id, s.connection_id) and c.status = 'active'
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      -- A spent daily cap is no stall: it goes on tomorrow.
-      and not exists (select from public.sender_usage u where u.tenant_id = s.tenant_id and u.sender_id = s.id
-        and u.day = (kernel.now() at time zone s.time_zone)::date and u.reserved >= s.daily_cap)
+    from public.campaigns k cross join patience p where k.status = 'running' and private.in_window(k.settings, kernel.now())
+  ), writers as (
+    -- Who can send in them now, and what. A limit that is used up is no stall: it goes on when its period is over.
+    select r.tenant_id, r.id as campaign_id, s.id as sender_id, a.action
+    from running r
+    join public.campaign_senders w on w.tenant_id = r.tenant_id and w.campaign_id = r.id
+    join public.senders s on s.tenant_id = r.tenant_id and s.id = w.sender_id and s.status = 'active'
+    join public.connections c on c.tenant_id = r.tenant_id and c.id = coalesce(w.connection_id, s.connection_id) and c.status = 'active'
+    cross join lateral (select distinct n.action from public.sequence_versions v
+      join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.version_id = v.id
+      where v.tenant_id = r.tenant_id and v.campaign_id = r.id and pg_catalog.split_part(n.action, '.', 1) = s.channel) a
+    where not exists (select from public.sender_limits l
+      left join public.sender_usage u on u.tenant_id = l.tenant_id and u.sender_id = l.sender_id and u.action = l.action
+      cross join lateral (select kernel.now() at time zone s.time_zone as at) t
+      where l.tenant_id = r.tenant_id and l.sender_id = s.id and l.action = a.action and l.cap <= case
+        when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', kernel.now()) then u.hour_reserved
+        when l.per = 'day' and u.day = t.at::date then u.day_reserved
+        when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at)::date then u.week_reserved
+        else 0 end)
   )
   select r.tenant_id, 'campaign_stalled', r.id::text, 'team', 'critical',
     pg_catalog.format('%s is running and has work due, but nothing was sent for %s minutes.', r.name, r.minutes), '/campaigns/' || r.id,
       r.minutes, r.minutes,
     (r.minutes * 60)::int
   from running r
-  where (exists (select from public.messages m where m.tenant_id = r.tenant_id and m.campaign_id = r.id and m.status = 'queued'
-    and m.due_at < kernel.now() - interval '2 minutes')
-      or exists (select from public.enrollments e where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.status = 'waiting'
-        and e.next_at < kernel.now() - interval '2 minutes'))
+  -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through.
+  where (exists (select from writers w
+      join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
+        and m.campaign_id = r.id and m.status = 'queued' and m.due_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
+    or exists (select from public.enrollments e
+      where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
+      and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes')
+    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+        and e.sender_id is null and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
+    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+        and e.sender_id = w.sender_id and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id))
     and not exists (select from public.messages m where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience
       and m.campaign_id = r.id)
   union all

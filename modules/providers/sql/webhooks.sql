@@ -27,6 +27,22 @@ end $$;
 grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
 
 
+-- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
+create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.webhook_deliveries d set
+    processed_at = case when f.waits then null else kernel.now() end,
+    attempts = d.attempts + case when f.waits then 1 else 0 end,
+    error = f.error
+  from (
+    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
+    union all
+    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
+  ) f
+  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
+$$;
+grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
+
 -- In portions, so that a long backlog never becomes one long transaction.
 create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
 language sql volatile security definer set search_path = '' as $$

@@ -1,6 +1,7 @@
 import { addressParser } from "postal-mime";
 import { z } from "zod";
 import { type Call, defineEmulation, Refusal, route, sends, type WebhookCall } from "../../../sandbox/emulation.ts";
+import { mailboxes } from "../../../sandbox/mailboxes.ts";
 import { hash } from "../../../sandbox/personas.ts";
 import { type Account, type Address, type Hook, type Message, newHook, newMessage } from "../../../sandbox/store.ts";
 
@@ -268,7 +269,7 @@ function calls(message: Message, account: Account, type: string, payload: object
 
 export const emulation = defineEmulation({
   id: "postmark",
-  channel: "email",
+  people: mailboxes,
   example() {
     const key = crypto.randomUUID();
     return { credentials: { server_token: key }, key };

@@ -3,6 +3,7 @@ import { addressParser } from "postal-mime";
 import { z } from "zod";
 import { randomToken, signWebhook } from "../../../kernel/secrets/signatures.ts";
 import { type BodyFault, type Call, defineEmulation, type EventKind } from "../../../sandbox/emulation.ts";
+import { mailboxes } from "../../../sandbox/mailboxes.ts";
 import { Refusal, route, sends, type WebhookCall } from "../../../sandbox/emulation.ts";
 import { type Account, type Address, type Hook, type Inbound, type Message } from "../../../sandbox/store.ts";
 import { newHook, newMessage } from "../../../sandbox/store.ts";
@@ -196,7 +197,7 @@ function calls(account: Account, type: string, data: Record<string, unknown>, id
 
 export const emulation = defineEmulation({
   id: "resend",
-  channel: "email",
+  people: mailboxes,
   example() {
     const key = `re_${crypto.randomUUID().replaceAll("-", "")}`;
     return { credentials: { api_key: key }, key };

@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import PostalMime from "postal-mime";
 import { SMTPServer } from "smtp-server";
 import { type Sandbox, sleep } from "../../../sandbox/context.ts";
+import { mailboxes } from "../../../sandbox/mailboxes.ts";
 import { defineEmulation } from "../../../sandbox/emulation.ts";
 import { SEND_FAULTS } from "../../../sandbox/faults.ts";
 import { characterOf } from "../../../sandbox/personas.ts";
@@ -129,7 +130,7 @@ async function listen(sandbox: Sandbox, port: number): Promise<{ port: number; c
 
 export const emulation = defineEmulation({
   id: "smtp",
-  channel: "email",
+  people: mailboxes,
   example() {
     const username = `user-${crypto.randomUUID()}`;
     return { credentials: { username, password: "an app password" }, key: username };

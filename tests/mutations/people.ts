@@ -1,0 +1,73 @@
+import { of, type Mutation } from "./mutation.ts";
+
+const COMPLIANCE = "modules/compliance/sql/suppressions.sql";
+const CONSENTS = "modules/compliance/consents.test.ts";
+const SUPPRESSIONS = "modules/compliance/suppressions.test.ts";
+const ADDRESSES = "modules/contacts/addresses.test.ts";
+
+export const people: readonly Mutation[] = of("sending", [
+  {
+    promise: "Who opted out is not written to at another address either",
+    file: COMPLIANCE,
+    find: "and (c.state = 'withdrawn' or m.requires_consent and c.state is distinct from 'granted')",
+    replace: "and m.requires_consent and c.state is distinct from 'granted'",
+    test: CONSENTS,
+    name: "is the person's: a new address is not written to instead, whichever address the opt-out came from",
+  },
+  {
+    promise: "Opting in by a word lifts no bounce and nothing that the team decided",
+    file: COMPLIANCE,
+    find: "and x.reason in ('unsubscribe', 'complaint')",
+    replace: "",
+    test: CONSENTS,
+    name: "START does not revive a dead number nor lift what the team decided; a stranger's word is harmless",
+  },
+  {
+    promise: "Removing a suppression lifts no withdrawal that has another cause",
+    file: "modules/compliance/suppressions.ts",
+    find: 'if (row.reason === "unsubscribe" || row.reason === "complaint")',
+    replace: "if (row.reason)",
+    test: SUPPRESSIONS,
+    name: "removing one lifts no withdrawal that has another cause",
+  },
+  {
+    promise: "An opt-out stands in the contact as one",
+    file: "modules/contacts/hearing.ts",
+    find: 'if (reason === "manual")',
+    replace: 'if (reason !== "bounce")',
+    test: SUPPRESSIONS,
+    name: "adding one for %s ends the running sequence as %s",
+  },
+  {
+    promise: "A dead address is not a dead person",
+    file: "modules/contacts/sql/addresses.sql",
+    find: "o.id <> m.id and o.is_primary\n        and o.state <> 'invalid')), 'bounced')",
+    replace: "false)), 'bounced')",
+    test: ADDRESSES,
+    name: "a dead address is not a dead person: who can be reached on another channel stays so",
+  },
+  {
+    promise: "… and a former address stays the person's",
+    file: "modules/contacts/sql/addresses.sql",
+    find: "    update public.contact_addresses a set is_primary = false\n    from came c",
+    replace: "    delete from public.contact_addresses a\n    using came c",
+    test: ADDRESSES,
+    name: "follow the fields, one primary a channel; a former one is kept, and comes back as primary",
+  },
+  {
+    promise: "A stranger's mail walks through no history",
+    file: "migrations/20261130000600_messaging.sql",
+    find: "create index messages_by_address on public.messages (tenant_id, channel, to_address, created_at desc)",
+    replace: "create index messages_by_address on public.messages (tenant_id, channel, created_at desc)",
+    test: "modules/messaging/inbound.test.ts",
+    name: "a stranger's mail, with and without references, reads a few index pages, however much was sent",
+  },
+  {
+    promise: "A conversation that was closed opens when its person writes again",
+    file: "modules/messaging/sql/inbound.sql",
+    find: "set last_message_at = ts, status = 'open',",
+    replace: "set last_message_at = ts,",
+    test: "modules/inbox/threads.test.ts",
+    name: "is closed, and the next message that comes in opens it again; given to a member and to nobody else",
+  },
+]);
