@@ -53,7 +53,7 @@ type SenderRow = {
 
 export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Report> {
   const nodes = campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [];
-  const tree = toTree(nodes);
+  const tree = toTree(nodes, ctx.registry);
   const steps = flatten(tree);
   const customKeys = await customKeysOf(ctx);
   const senders = await sendersOf(ctx, campaign);

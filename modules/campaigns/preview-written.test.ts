@@ -30,7 +30,20 @@ it("steps that are not saved are previewed with their places; one that does not 
     { step_id: null, pointer: "/steps/1/branches/yes/1", kind: "sms", channel: "sms", measure: { segments: 2 } },
   ]);
   expect(answer.body.steps[0].text).toMatch(/^Hi Ada and more/);
+  // Branches come in the order of their kind, whatever the order they were written in: numbers mean the same everywhere.
+  const stored = await tenant.api("PATCH", `/campaigns/${made.body.id}`, {
+    steps: [
+      {
+        kind: "condition",
+        rules: [{ if: "opened" }],
+        branches: { no: [{ kind: "end" }], yes: [{ kind: "email", subject: "Saved", body: "Saved" }] },
+      },
+    ],
+  });
+  expect(stored.status, JSON.stringify(stored.body)).toBe(200);
+  const { yes, no } = stored.body.steps[0].branches;
+  expect([yes[0].position, no[0].position]).toEqual([2, 3]);
   // Nothing was saved by looking.
   const saved = await tenant.api("POST", `/campaigns/${made.body.id}/preview`, {});
-  expect(saved.body.steps).toMatchObject([{ pointer: "/steps/0", subject: "Saved" }]);
+  expect(saved.body.steps).toMatchObject([{ pointer: "/steps/0/branches/yes/0", subject: "Saved" }]);
 });

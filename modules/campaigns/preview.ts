@@ -91,7 +91,7 @@ export const previewCampaign = defineOperation({
       where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id} order by cs.position`;
     // The first subject of each channel: follow-ups answer in its thread.
     const threads = new Map<string, string>();
-    const tree: StepInput[] = written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : []);
+    const tree: StepInput[] = written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry);
     const steps = inOrder(tree, "/steps").flatMap(({ step, pointer }) => {
       const def = ctx.registry.steps.get(step.kind);
       const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
@@ -109,8 +109,7 @@ export const previewCampaign = defineOperation({
         showMissing: true,
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
-      // A channel of plain text drafts nothing besides.
-      const draft = rendered.draft as { html?: string } | null | undefined;
+      const draft = rendered.draft as { html?: string } | null;
       return [
         {
           step_id: step_id ?? null,

@@ -102,7 +102,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     audience: { list_id: r.list_id, segment_id: r.segment_id, name: r.audience_name },
     tier: r.tier,
     settings: SettingsSchema.parse(r.settings),
-    steps: toTree(nodes.get(r.version_id ?? "") ?? []),
+    steps: toTree(nodes.get(r.version_id ?? "") ?? [], ctx.registry),
     counts: countsOf(all.get(r.id)!),
     enrolling: r.enrolling > 0,
     started_at: iso(r.started_at),

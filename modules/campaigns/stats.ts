@@ -76,7 +76,7 @@ export const campaignStats = defineOperation({
       : campaign.started_at === null || ctx.now.getTime() - campaign.started_at.getTime() < 86_400_000;
     const counts = (await campaignCounts(ctx, [id])).get(id)!;
     const { audience, exact } = await audienceSize(ctx, campaign, counts.enrolled);
-    const steps = flat(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : []));
+    const steps = flat(toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry));
     const unit = hourly ? ("hour" as const) : ("day" as const);
     const facts = await db<{ bucket: string; kind: string; n: number }[]>`
       select bucket, substr(metric, ${prefix(unit).length + 1}::int) as kind, n

@@ -200,8 +200,8 @@ export type StepOutput = {
   [field: string]: unknown;
 };
 
-/** The author's tree of a version's nodes. */
-export function toTree(nodes: readonly GraphNode[]): StepOutput[] {
+/** The author's tree of a version's nodes, branches in the order of their kind's ways. */
+export function toTree(nodes: readonly GraphNode[], registry: Ctx["registry"]): StepOutput[] {
   const children = new Map<string, GraphNode[]>();
   for (const node of nodes) {
     const key = `${node.parent_id ?? ""}/${node.branch ?? ""}`;
@@ -213,7 +213,10 @@ export function toTree(nodes: readonly GraphNode[]): StepOutput[] {
       .sort((a, b) => a.position - b.position)
       .map((node) => {
         const step: StepOutput = { id: node.step_id, kind: node.kind, position: ++position, ...node.config };
-        const names = [...new Set(nodes.filter((n) => n.parent_id === node.id).map((n) => n.branch!))];
+        const filled = new Set(nodes.filter((n) => n.parent_id === node.id).map((n) => n.branch!));
+        // Those of a kind that is switched off come in any order.
+        const ways = registry.steps.get(node.kind)?.branches(node.config as never) ?? [];
+        const names = [...ways.filter((way) => filled.has(way)), ...[...filled].filter((way) => !ways.includes(way))];
         if (names.length > 0) step.branches = Object.fromEntries(names.map((name) => [name, below(node.id, name)]));
         return step;
       });

@@ -2263,7 +2263,7 @@ export interface components {
             /** @description The version of the sequence they follow. */
             version: number | null;
             /** @description What they wait for while they are active. */
-            waits_for: ("time" | "sender_limit" | "window" | "campaign" | "message" | "approval" | "task" | "value") | null;
+            waits_for: ("time" | "sender_limit" | "sender" | "window" | "campaign" | "message" | "approval" | "task" | "value") | null;
         };
         /** @description A group ({all}, {any}, {not}) or a condition {field, op, value}. At most 5 levels and 50 conditions. Fields: email, first_name, last_name, full_name, title, phone, whatsapp_number, linkedin_url, status, pipeline_stage, time_zone, locale, country, consent_source, lawful_basis, warmth_score, deal_value, created_at, updated_at, last_interaction_at, tag, list, company.name, company.domain, company.industry, company.size, company.country, custom.<key>. Text compares without regard to case; neq and not include empty values; within_days means within the last so many days. */
         Filter: {
