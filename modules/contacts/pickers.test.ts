@@ -38,8 +38,11 @@ it("the search goes on over pages, past any first hundred", async () => {
     select ${team.id}::uuid, case when n % 2 = 0 then 'Even ' else 'Odd ' end || n from generate_series(1, 300) n`;
   const seen = new Set<string>();
   for (let cursor: string | null = ""; cursor !== null;) {
-    const { body }: Awaited<ReturnType<typeof team.api>> = await team.api("GET", `/lists?search=even&limit=100${cursor ? `&cursor=${cursor}` : ""}`);
-    for (const row of body.data as { name: string }[]) seen.add(row.name);
+    const { body }: { body: { data: { name: string }[]; next_cursor: string | null } } = await team.api(
+      "GET",
+      `/lists?search=even&limit=100${cursor ? `&cursor=${cursor}` : ""}`,
+    );
+    for (const row of body.data) seen.add(row.name);
     cursor = body.next_cursor;
   }
   expect(seen.size).toBe(150);
