@@ -1,81 +1,59 @@
-import { of } from "./mutation.ts";
+import { of, type Mutation } from "./mutation.ts";
 
-const EDITS = "modules/campaigns/sequence/what-if.test.ts";
-const SENDING = "modules/campaigns/sequence/what-if-sending.test.ts";
-const TIME = "modules/campaigns/sequence/what-if-time.test.ts";
+const AUDIENCE = "modules/campaigns/audience/audience.test.ts";
+const CONDITION = "modules/campaigns/steps/condition.test.ts";
+const SENDERS = "modules/campaigns/plan/senders.test.ts";
+const TASKS = "modules/campaigns/tasks/tasks.test.ts";
+const PLAN = "modules/campaigns/plan/plan.test.ts";
 
-/** What keeps people from being moved, written to or left standing by what belongs to another run, step, version or campaign. */
-export const sequences = of("sending", [
+export const sequences: readonly Mutation[] = of("sending", [
   {
-    promise: "A message of an earlier run does not leave in a later one",
-    file: "modules/campaigns/sql/guards.sql",
-    find: " and r.visit = e.run and r.node_id = e.node_id",
-    replace: "",
-    test: EDITS,
-    name: "a message of the first run that the provider gives back does not leave in the second",
+    promise: "The first e-mail to a person has a subject, on every way",
+    file: "modules/campaigns/sequence/tree.ts",
+    find: 'first: before.get(step) === "none"',
+    replace: "first: false",
+    test: "modules/campaigns/sequence/tree.test.ts",
+    name: "wherever none can precede it on any way",
   },
   {
-    promise: "What becomes of a message of an earlier run moves nobody",
-    file: "modules/campaigns/sql/enrollments.sql",
-    find: " and e.run = n.visit",
-    replace: "",
-    test: EDITS,
-    name: "after they were stopped: nothing without restart; with it they begin anew, and what the first run left behind moves nobody",
+    promise: "A condition that cannot be evaluated stops those who stand there, and nobody else of the team",
+    file: "modules/campaigns/steps/condition.ts",
+    find: 'if (!(error instanceof AppError) || error.code !== "invalid") throw error;',
+    replace: "throw error;",
+    test: CONDITION,
+    name: "a condition on a field that was removed holds back who stands there, with the fault, and nobody else of the team",
   },
   {
-    promise: "People of a draft begin with the sequence as it is started",
-    file: "modules/campaigns/audience/audience.ts",
-    find: 'entry && campaign.status !== "draft" ? entry : undefined',
-    replace: "entry",
-    test: EDITS,
-    name: "while it was a draft: they follow the sequence as it was started, however often it was edited",
+    promise: "A person is active in one exclusive campaign, whoever takes them in at the same moment",
+    file: "migrations/20261130000800_campaigns.sql",
+    find: "create unique index enrollments_exclusive",
+    replace: "create index enrollments_exclusive",
+    test: AUDIENCE,
+    name: "two campaigns that take the same people in at the same moment: each person is in one of them, and left out of the other with the reason",
   },
   {
-    promise: "A task of a removed step leaves no open run behind",
-    file: "modules/campaigns/sql/versions.sql",
-    find: "where r.tenant_id = (select kernel.tenant()) and r.id = t.step_run_id and r.state = 'open'",
-    replace: "where false",
-    test: EDITS,
-    name: "a task deleted under them is cancelled with its run, and they go on",
+    promise: "A task is finished once",
+    file: "modules/campaigns/tasks/tasks.ts",
+    find: "and id = ${id} and status = 'open' returning step_run_id",
+    replace: "and id = ${id} returning step_run_id",
+    test: TASKS,
+    name: "two people who finish a task at once: one says what came of it, the other is told, and the sequence goes on once",
   },
   {
-    promise: "An answer says more than what became of a message meanwhile",
-    file: "modules/campaigns/hearing.ts",
-    find: '    await replied(ctx, of("message.received"));\n    await stopped(ctx, of("message.cancelled")',
-    replace: '    await stopped(ctx, of("message.cancelled")',
-    test: SENDING,
-    name: "ends the sequence; the message then comes back as ${outcome}, and nothing more leaves",
+    promise: "A person keeps the sender they know",
+    file: "modules/campaigns/steps/message.ts",
+    find: "return known ?? senders.reduce(",
+    replace: "return (known && undefined) ?? senders.reduce(",
+    test: SENDERS,
+    name: "several senders share the people evenly, and each person keeps theirs",
   },
   {
-    promise: "Nobody who answered gets another message, whatever happens at the same time",
-    file: "modules/campaigns/sql/guards.sql",
-    find: "    and (by.them\n",
-    replace: "    and (false and by.them\n",
-    test: "modules/campaigns/plan/property.test.ts",
-    name: "whatever happens on the way: no step twice, nothing after a stop, and everybody ends or waits for a reason",
-  },
-  {
-    promise: "Who is stopped by a colleague's answer is told so",
-    file: "modules/campaigns/sql/guards.sql",
-    find: "case when by.them then 'replied' else 'colleague_replied' end",
-    replace: "'replied'",
-    test: SENDING,
-    name: "moved to another company: a colleague's answer counts where they work now, and says whose it was",
-  },
-  {
-    promise: "Who waits for a sender that cannot send is told so",
-    file: "modules/campaigns/audience/leads.ts",
-    find: '  if (r.no_sender) return as("sender", null, "sender_inactive");\n  if (r.limit_until)',
-    replace: "  if (r.limit_until)",
-    test: SENDING,
-    name: "whose sender was paused waits for the sender, says so, and goes on with it",
-  },
-  {
-    promise: "A window that opens earlier lets go what waits for it",
-    file: "modules/messaging/sql/guards.sql",
-    find: "m.status = 'queued' and m.error_code = because",
-    replace: "false",
-    test: TIME,
-    name: "named while messages are planned: they wait for the day after, and leave when it is taken back",
+    promise:
+      "A step that a person had does not happen again when it is moved before them, and they take the way they took",
+    file: "modules/campaigns/plan/plan.ts",
+    find: "go(t, wayBehind(t.node!, t.had.get(t.node!.step_id)!), ctx.now, graph, next);",
+    replace: 'go(t, "next", ctx.now, graph, next);',
+    test: PLAN,
+    name: "a step that a person had and that lies ahead again does not happen twice, and they take the way they took",
   },
 ]);
