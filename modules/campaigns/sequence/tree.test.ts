@@ -147,7 +147,7 @@ it("what an author writes comes back as it was written, through the graph", () =
   const { steps, errors } = parse(written);
   expect(errors).toEqual([]);
   const { nodes, edges, entry } = toGraph(steps);
-  const tree = toTree(nodes);
+  const tree = toTree(nodes, registry);
   expect(parse(tree as StepInput[]).errors).toEqual([]);
   const shape = (list: readonly { kind: string; branches?: Record<string, never[]> }[]): unknown =>
     list.map((s) => [
