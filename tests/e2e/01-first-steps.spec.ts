@@ -33,10 +33,12 @@ test("the claim link makes the owner's account once, and the demo moves live wit
     const counters = page.getByRole("region", { name: "Counters" });
     await expect(counters).toBeVisible();
     // Every state the counters pass through, kept in the document itself: a reload would lose them.
-    await counters.evaluate((element) => {
-      const states: string[] = ((globalThis as any).states = [element.textContent]);
-      const note = () => element.textContent !== states.at(-1) && states.push(element.textContent!);
-      new MutationObserver(note).observe(element, { subtree: true, childList: true, characterData: true });
+    // The whole page is watched: the counters may be made anew when the team changes.
+    await page.evaluate(() => {
+      const read = () => document.querySelector("[aria-label=Counters]")?.textContent ?? "";
+      const states: string[] = ((globalThis as any).states = [read()]);
+      const note = () => read() !== states.at(-1) && states.push(read());
+      new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
     });
     await expect.poll(() => counter(page, "Contacts"), { timeout: 30_000 }).toBe(240);
     for (const label of ["Sent today", "Delivered", "Opened", "Replied"])

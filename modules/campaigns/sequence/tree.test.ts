@@ -1,9 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { AnyStep } from "../../kernel/step.ts";
+import { email } from "../../channels/email/channel.ts";
+import { sms as smsChannel } from "../../channels/sms/channel.ts";
 import { campaigns } from "../module.ts";
+import { messageStep } from "../steps/message.ts";
 import { MAX_STEPS, parseSteps, type StepInput, StepsInput, toGraph, toTree } from "./tree.ts";
 
-const registry = { steps: new Map((campaigns.steps ?? []).map((s) => [s.kind, s as AnyStep])) };
+const kinds = [
+  messageStep(email, "email.send"),
+  messageStep(smsChannel, "sms.send"),
+  ...(campaigns.steps ?? []),
+] as AnyStep[];
+const registry = { steps: new Map(kinds.map((s) => [s.kind, s])) };
 const parse = (input: unknown) => parseSteps(registry, StepsInput.parse(input), { customKeys: new Set(["plan"]) });
 const faults = (input: unknown) => parse(input).errors;
 const pointers = (input: unknown) => faults(input).map((e) => e.pointer);
@@ -147,7 +155,7 @@ it("what an author writes comes back as it was written, through the graph", () =
   const { steps, errors } = parse(written);
   expect(errors).toEqual([]);
   const { nodes, edges, entry } = toGraph(steps);
-  const tree = toTree(nodes);
+  const tree = toTree(nodes, registry);
   expect(parse(tree as StepInput[]).errors).toEqual([]);
   const shape = (list: readonly { kind: string; branches?: Record<string, never[]> }[]): unknown =>
     list.map((s) => [

@@ -201,7 +201,7 @@ export type StepOutput = {
 };
 
 /** The author's tree of a version's nodes, branches in the order of their kind's ways. */
-export function toTree(nodes: readonly GraphNode[], registry: Ctx["registry"]): StepOutput[] {
+export function toTree(nodes: readonly GraphNode[], registry: Pick<Ctx["registry"], "steps">): StepOutput[] {
   const children = new Map<string, GraphNode[]>();
   for (const node of nodes) {
     const key = `${node.parent_id ?? ""}/${node.branch ?? ""}`;
