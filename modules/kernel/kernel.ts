@@ -1,6 +1,5 @@
 import { type AuditNote, noteInto, writeAudit } from "./operations/audit.ts";
 import { type ConfigOf, loadConfig } from "./config.ts";
-import type { AnyFact } from "./queues/fact.ts";
 import { type Actor, type Ctx, type ManualCtx, scopeOf, type Services } from "./context.ts";
 import { type Database, openDatabase, type Tx } from "./database/db.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";

@@ -125,7 +125,7 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
   const steps = new Map(nodes.map((n) => [n.step_id, uuid7()]));
   // A condition that asks about a step asks about its copy.
   const copied = (config: Record<string, unknown>) =>
-    JSON.parse(JSON.stringify(config), (_, value: unknown) => (typeof value === "string" ? (steps.get(value) ?? value) : value)) as typeof config;
+    JSON.parse(JSON.stringify(config), (_key, value: unknown) => (typeof value === "string" ? (steps.get(value) ?? value) : value)) as typeof config;
   const versionId = uuid7();
   await db`
     insert into public.sequence_versions (tenant_id, id, campaign_id, number, entry_node_id, created_by)
@@ -134,7 +134,13 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
     ctx,
     toCampaign,
     versionId,
-    nodes.map((n) => ({ ...n, id: fresh.get(n.id)!, step_id: uuid7(), parent_id: n.parent_id && fresh.get(n.parent_id)! })),
+    nodes.map((n) => ({
+      ...n,
+      id: fresh.get(n.id)!,
+      step_id: steps.get(n.step_id)!,
+      config: copied(n.config),
+      parent_id: n.parent_id && fresh.get(n.parent_id)!,
+    })),
     edges.map((e) => ({ from_node: fresh.get(e.from_node)!, branch: e.branch, to_node: fresh.get(e.to_node)! })),
   );
   await db`update public.campaigns set version_id = ${versionId} where tenant_id = ${tenantId} and id = ${toCampaign}`;

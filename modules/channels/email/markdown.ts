@@ -1,7 +1,7 @@
 import { convert } from "html-to-text";
 import { Marked } from "marked";
 import type { Fault } from "../../kernel/channel.ts";
-import { CLOSE, MARKS, OPEN } from "../placeholders.ts";
+import { MARKS, OPEN } from "../placeholders.ts";
 
 /** The author's Markdown as HTML and as plain text. HTML within it is text. Variables are marks until the end (placeholders.ts). */
 
