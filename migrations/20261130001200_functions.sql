@@ -1781,18 +1781,13 @@ begin
   return n;
 end $$;
 
--- object function private.guard_campaign(public.messages) sha256:20ee4b9234cfefa3
+-- object function private.guard_campaign(public.messages) sha256:345c5d70cab026b0
 -- What stops a campaign's message that is due. See modules/messaging/sql/guards.sql for the shape.
 
 -- Only for people who are still in it and still stand at the message's step, in a campaign that runs, while its window is open. A message
 -- of a step they were moved away from, or of an earlier run, stays behind: its provider gave it back after they had gone on.
 create or replace function private.guard_campaign(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
-  -- Which campaigns are open is found out once a statement, not once a message.
-  with open as materialized (
-    select k.id from public.campaigns k
-    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
-  )
   select s.verdict, s.reason, s.until from (
     select
       case when s.here is not true or k.status not in ('running', 'paused') then 'cancel' else 'defer' end as verdict,
@@ -1802,14 +1797,17 @@ language sql stable as $$
         when k.status = 'paused' then 'campaign_paused'
         when k.status <> 'running' then 'campaign_stopped'
         else 'outside_window' end as reason,
-      case when k.status = 'running' and o.id is null then private.next_opening(k.settings, (select kernel.now())) end as until,
-      s.here and o.id is not null as free
+      case when k.status = 'running' and not s.open then private.next_opening(k.settings, (select kernel.now())) end as until,
+      s.here and s.open as free
     from (values (true)) as one (row)
     left join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
     left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
-    left join open o on o.id = e.campaign_id
     left join public.step_runs r on r.tenant_id = m.tenant_id and r.id = m.step_run_id
-    cross join lateral (select e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here) s
+    cross join lateral (select
+      e.status = 'sending' and r.state = 'open' and r.visit = e.run and r.node_id = e.node_id as here,
+      -- Which campaigns are open is found out once a statement, not once a message.
+      k.id = any(array(select o.id from public.campaigns o cross join (select kernel.now() as at offset 0) as now
+        where o.tenant_id = (select kernel.tenant()) and o.status = 'running' and private.in_window(o.settings, now.at))) as open) s
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 

@@ -215,6 +215,8 @@ describe("functions in kernel, private and public", () => {
       const words = [
         "as",
         "and",
+        "any",
+        "array",
         "case",
         "coalesce",
         "else",
