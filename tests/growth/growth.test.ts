@@ -139,11 +139,11 @@ describe("no whole-table scan in", () => {
       (o) => o.auth === "tenant" && isRead(o) && !/export|csv|check/.test(o.path),
     );
     const paths = reading.flatMap((o) => {
-      let path = o.path;
+      let path: `/${string}` = o.path;
       for (const param of pathParams(o.path)) {
         const table = o.path.split(`/{${param}}`)[0]!.split("/").pop()!;
         if (!ids[table]) return [];
-        path = path.replace(`{${param}}`, ids[table]!);
+        path = path.replace(`{${param}}`, ids[table]!) as `/${string}`;
       }
       return [path];
     });
