@@ -59,9 +59,18 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
   const checks: Check[] = [...stepChecks(ctx, tree, customKeys)];
-  for (const id of channels) checks.push(...senderChecks(ctx, id, senders.filter((s) => s.channel === id)));
+  for (const id of channels)
+    checks.push(
+      ...senderChecks(
+        ctx,
+        id,
+        senders.filter((s) => s.channel === id),
+      ),
+    );
 
-  const uses = steps.flatMap((s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? []);
+  const uses = steps.flatMap(
+    (s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? [],
+  );
   const audience = await audienceReport(
     ctx,
     campaign,
@@ -85,7 +94,10 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
       {
         id: "steps",
         level: "error",
-        detail: steps.length === 0 ? "The campaign has no steps." : "No step of the campaign sends a message or gives a task.",
+        detail:
+          steps.length === 0
+            ? "The campaign has no steps."
+            : "No step of the campaign sends a message or gives a task.",
         fix: "Add at least one message.",
       },
     ];
@@ -98,7 +110,12 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
   for (const step of steps) {
     const def = ctx.registry.steps.get(step.kind);
     if (!def) {
-      found.push({ id: "step_kind", level: "error", detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`, fix: "Remove the step." });
+      found.push({
+        id: "step_kind",
+        level: "error",
+        detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`,
+        fix: "Remove the step.",
+      });
       continue;
     }
     const faults = (first: boolean) => def.check?.(configOf(step) as never, { customKeys, first }) ?? [];
@@ -114,7 +131,11 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
       });
   }
   if (found.every((f) => f.level !== "error"))
-    found.push({ id: "steps", level: "ok", detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}, ${sends.length} of them ${sends.length === 1 ? "sends a message" : "send messages"}.` });
+    found.push({
+      id: "steps",
+      level: "ok",
+      detail: `${steps.length} ${steps.length === 1 ? "step" : "steps"}, ${sends.length} of them ${sends.length === 1 ? "sends a message" : "send messages"}.`,
+    });
   return found;
 }
 
@@ -138,15 +159,27 @@ const perDay = (sender: SenderRow): number | null => {
 function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[] {
   const label = ctx.registry.channels.get(channelId)?.label ?? channelId;
   if (senders.length === 0)
-    return [{ id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." }];
+    return [
+      { id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." },
+    ];
   const checks: Check[] = [];
   const usable = senders.filter((s) => s.status === "active" && s.connection_status === "active" && perDay(s) !== 0);
   const level = usable.length === 0 ? ("error" as const) : ("warning" as const);
   for (const sender of senders) {
     if (sender.status !== "active")
-      checks.push({ id: "sender", level, detail: `The sender ${sender.address} is ${sender.status}.`, fix: "Activate it, or choose another." });
+      checks.push({
+        id: "sender",
+        level,
+        detail: `The sender ${sender.address} is ${sender.status}.`,
+        fix: "Activate it, or choose another.",
+      });
     else if (perDay(sender) === 0)
-      checks.push({ id: "sender", level, detail: `The sender ${sender.address} may send 0 messages a day.`, fix: "Raise its limits." });
+      checks.push({
+        id: "sender",
+        level,
+        detail: `The sender ${sender.address} may send 0 messages a day.`,
+        fix: "Raise its limits.",
+      });
     else if (sender.connection_status !== "active")
       checks.push({
         id: "connection",
@@ -180,7 +213,11 @@ function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[
         fix: "Register its webhook under Connections.",
       });
     else
-      checks.push({ id: "webhook", level: "ok", detail: `${sender.connection_name} reports deliveries, bounces and replies.` });
+      checks.push({
+        id: "webhook",
+        level: "ok",
+        detail: `${sender.connection_name} reports deliveries, bounces and replies.`,
+      });
   }
   return checks;
 }
@@ -253,7 +290,13 @@ function paceChecks(
     if (people === 0 || caps.length === 0 || caps.includes(null)) continue;
     const cap = caps.reduce<number>((a, b) => a + b!, 0);
     if (cap < 1) continue;
-    const days = estimateDays({ people, steps, wait_hours: hours, daily_cap: cap, days_a_week: window?.days.length ?? 7 });
+    const days = estimateDays({
+      people,
+      steps,
+      wait_hours: hours,
+      daily_cap: cap,
+      days_a_week: window?.days.length ?? 7,
+    });
     checks.push({
       id: "pace",
       level: days > 90 ? "warning" : "ok",

@@ -102,7 +102,12 @@ export const resumeCampaign = defineOperation({
       checks: checks.filter((c) => c.id !== "audience"),
       audience: { count: 0, left_out: {}, missing_variables: [] },
     });
-    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: id, message_ids: [], deferred_as: "outside_window" });
+    await ctx.enqueue(messagingRelease, {
+      tenant_id: ctx.tenantId,
+      campaign_id: id,
+      message_ids: [],
+      deferred_as: "outside_window",
+    });
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return await loadCampaign(ctx, id);
   },
@@ -133,7 +138,8 @@ export const stopCampaign = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/stop",
   summary: "Stop for good",
-  description: "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
+  description:
+    "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
   permission: "campaigns:launch",
   input: byId,
   output: CampaignSchema,

@@ -41,8 +41,14 @@ export const messageHearing = hear(facts, {
     );
     // An answer says more than what became of a message meanwhile.
     await replied(ctx, of("message.received"));
-    await stopped(ctx, of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })));
-    await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
+    await stopped(
+      ctx,
+      of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
+    );
+    await stopped(
+      ctx,
+      of("message.failed").map((m) => ({ ...m, outcome: "refused" })),
+    );
     await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
@@ -60,7 +66,13 @@ async function advance(ctx: Ctx, settled: readonly Settled[]): Promise<void> {
 /** Reasons that already ended the sequence, or will: nothing follows from the message. */
 const ENDED = new Set(["sequence_ended", "campaign_stopped", "contact_removed", "stopped_by_person"]);
 /** How a sequence ends by the reason that stopped its message. */
-const STATUS: Record<string, string> = { suppressed: "suppressed", opted_out: "unsubscribed", no_consent: "suppressed", replied: "replied", colleague_replied: "stopped" };
+const STATUS: Record<string, string> = {
+  suppressed: "suppressed",
+  opted_out: "unsubscribed",
+  no_consent: "suppressed",
+  replied: "replied",
+  colleague_replied: "stopped",
+};
 /** Reasons that end the whole sequence, whatever other channels it has. */
 const ANSWERED = new Set(["replied", "colleague_replied"]);
 
@@ -94,7 +106,8 @@ async function stopped(
     ctx,
     open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
   );
-  const goesOn = (m: (typeof open)[number]) => !ANSWERED.has(m.outcome) && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
+  const goesOn = (m: (typeof open)[number]) =>
+    !ANSWERED.has(m.outcome) && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
   for (const [outcome, group] of Map.groupBy(
     open.filter((m) => !goesOn(m)),
     (m) => m.outcome,

@@ -6,7 +6,14 @@ import { campaignsRetry } from "./audience/retry.ts";
 import { whyLead } from "./audience/why.ts";
 import { campaignsWords } from "./words.ts";
 import { checkOperation } from "./check.ts";
-import { archiveCampaign, campaignsStop, pauseCampaign, resumeCampaign, startCampaign, stopCampaign } from "./control.ts";
+import {
+  archiveCampaign,
+  campaignsStop,
+  pauseCampaign,
+  resumeCampaign,
+  startCampaign,
+  stopCampaign,
+} from "./control.ts";
 import { messageHearing } from "./hearing.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { previewCampaign } from "./preview.ts";

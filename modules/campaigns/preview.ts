@@ -61,7 +61,9 @@ export const previewCampaign = defineOperation({
   input: z.object({
     id: z.uuid(),
     contact_id: z.uuid().optional(),
-    steps: StepsInput.optional().describe("Steps that are not saved; one that does not fit its kind yet is left out of the answer."),
+    steps: StepsInput.optional().describe(
+      "Steps that are not saved; one that does not fit its kind yet is left out of the answer.",
+    ),
   }),
   output: z.object({
     contact: z.object({ id: z.uuid(), email: z.string().nullable(), full_name: z.string() }).nullable(),
@@ -74,7 +76,9 @@ export const previewCampaign = defineOperation({
         subject: z.string(),
         html: z.string().nullable().describe("Null on channels of plain text."),
         text: z.string(),
-        measure: z.record(z.string(), z.union([z.string(), z.number()])).describe("Such as the number of SMS segments."),
+        measure: z
+          .record(z.string(), z.union([z.string(), z.number()]))
+          .describe("Such as the number of SMS segments."),
         missing: z
           .array(z.string())
           .describe("Variables without a value or fallback: this message would be held back."),
@@ -91,7 +95,8 @@ export const previewCampaign = defineOperation({
       where cs.tenant_id = ${ctx.tenantId} and cs.campaign_id = ${id} order by cs.position`;
     // The first subject of each channel: follow-ups answer in its thread.
     const threads = new Map<string, string>();
-    const tree: StepInput[] = written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry);
+    const tree: StepInput[] =
+      written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry);
     const steps = inOrder(tree, "/steps").flatMap(({ step, pointer }) => {
       const def = ctx.registry.steps.get(step.kind);
       const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
@@ -104,7 +109,11 @@ export const previewCampaign = defineOperation({
       const template = channel.compile(config as never, { customKeys, first: first === undefined });
       const sender = senders.find((s) => s.channel === channel.id);
       const rendered = channel.render(template as never, {
-        valueOf: valuesOf({ ...(person ?? NOBODY), sender_name: sender?.display_name ?? "", sender_address: sender?.address ?? "" }),
+        valueOf: valuesOf({
+          ...(person ?? NOBODY),
+          sender_name: sender?.display_name ?? "",
+          sender_address: sender?.address ?? "",
+        }),
         thread: { references: first === undefined ? [] : ["first"], subject: first ?? null },
         showMissing: true,
       });
@@ -133,5 +142,7 @@ export const previewCampaign = defineOperation({
 const inOrder = (steps: readonly StepInput[], pointer: string): { step: StepInput; pointer: string }[] =>
   steps.flatMap((step, i) => [
     { step, pointer: `${pointer}/${i}` },
-    ...Object.entries(step.branches ?? {}).flatMap(([branch, inner]) => inOrder(inner, `${pointer}/${i}/branches/${branch}`)),
+    ...Object.entries(step.branches ?? {}).flatMap(([branch, inner]) =>
+      inOrder(inner, `${pointer}/${i}/branches/${branch}`),
+    ),
   ]);

@@ -9,7 +9,10 @@ import {
   type Campaign,
   CAMPAIGN_STATUS,
   CampaignSchema,
-  type CampaignStatus, type Settings, SettingsSchema } from "./schemas.ts";
+  type CampaignStatus,
+  type Settings,
+  SettingsSchema,
+} from "./schemas.ts";
 import { nodesOf } from "./sequence/nodes.ts";
 import { toTree } from "./sequence/tree.ts";
 

@@ -20,7 +20,17 @@ export const ENROLLMENT_STATUS = [
   "left_out",
 ] as const;
 /** What somebody who is active can wait for. */
-export const WAITS_FOR = ["time", "sender_limit", "sender", "window", "campaign", "message", "approval", "task", "value"] as const;
+export const WAITS_FOR = [
+  "time",
+  "sender_limit",
+  "sender",
+  "window",
+  "campaign",
+  "message",
+  "approval",
+  "task",
+  "value",
+] as const;
 /** On their way through the sequence. */
 export const ACTIVE_STATUS = ["waiting", "sending", "task", "blocked"] as const;
 
@@ -64,10 +74,7 @@ export const SettingsSchema = z
     track_opens: z.boolean().default(true),
     track_clicks: z.boolean().default(true),
     stop_on_reply: z.boolean().default(true),
-    exclusive: z
-      .boolean()
-      .default(true)
-      .describe("Leaves out people who are active in another exclusive campaign."),
+    exclusive: z.boolean().default(true).describe("Leaves out people who are active in another exclusive campaign."),
   })
   .meta({ id: "CampaignSettings" });
 export type Settings = z.output<typeof SettingsSchema>;
@@ -112,7 +119,11 @@ export const CampaignSchema = z
         connection: z.object({ id: z.uuid(), name: z.string(), provider: z.string(), status: z.string() }),
       }),
     ),
-    version: z.number().int().nullable().describe("Which version of the sequence new people follow; null while nothing is written."),
+    version: z
+      .number()
+      .int()
+      .nullable()
+      .describe("Which version of the sequence new people follow; null while nothing is written."),
     audience: z.object({ list_id: z.uuid().nullable(), segment_id: z.uuid().nullable(), name: z.string().nullable() }),
     tier: z.string(),
     settings: SettingsSchema,
@@ -147,11 +158,11 @@ export const EnrollmentSchema = z
     step_id: z.uuid().nullable().describe("The step they stand at."),
     step_kind: z.string().nullable(),
     version: z.number().int().nullable().describe("The version of the sequence they follow."),
-    next_at: z.iso.datetime().nullable().describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
-    waits_for: z
-      .enum(WAITS_FOR)
+    next_at: z.iso
+      .datetime()
       .nullable()
-      .describe("What they wait for while they are active."),
+      .describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
+    waits_for: z.enum(WAITS_FOR).nullable().describe("What they wait for while they are active."),
     reason: z.string().nullable().describe("Why, as a sentence: what they wait for, or why it ended."),
     reason_code: z.string().nullable(),
     last_event: z.object({ kind: z.string(), at: z.iso.datetime() }).nullable(),

@@ -102,19 +102,28 @@ const flat = (steps: readonly StepOutput[]): StepOutput[] =>
 
 /** What people call a step by: its subject, title or first words. */
 const labelOf = (step: StepOutput): string =>
-  [step.subject, step.title, step.goal, step.body].find((t): t is string => typeof t === "string" && t.trim() !== "")?.slice(0, 80) ?? step.kind;
+  [step.subject, step.title, step.goal, step.body]
+    .find((t): t is string => typeof t === "string" && t.trim() !== "")
+    ?.slice(0, 80) ?? step.kind;
 
 /** Steps that sent nothing too, and at the end those that the present version does not have any more. */
 function perStep(steps: readonly StepOutput[], counted: readonly StepCounts[]) {
   const rows = new Map(
     steps.map((s) => [
       s.id as string | null,
-      { step_id: s.id as string | null, kind: s.kind as string | null, position: s.position, label: labelOf(s), ...noOutcomes() },
+      {
+        step_id: s.id as string | null,
+        kind: s.kind as string | null,
+        position: s.position,
+        label: labelOf(s),
+        ...noOutcomes(),
+      },
     ]),
   );
   for (const { step_id, ...outcomes } of counted) {
     let row = rows.get(step_id);
-    if (!row) rows.set(step_id, (row = { step_id, kind: null, position: rows.size + 1, label: "(removed)", ...noOutcomes() }));
+    if (!row)
+      rows.set(step_id, (row = { step_id, kind: null, position: rows.size + 1, label: "(removed)", ...noOutcomes() }));
     addOutcomes(row, outcomes);
   }
   return [...rows.values()];

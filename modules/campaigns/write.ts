@@ -16,20 +16,29 @@ import { type StepInput, StepsInput } from "./sequence/tree.ts";
 async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly string[], began = false): Promise<void> {
   const { db, tenantId } = ctx;
   const ids = [...new Set(senderIds)];
-  const known = await db<{ id: string }[]>`select id from public.senders where tenant_id = ${tenantId} and id = any(${ids}::uuid[])`;
+  const known = await db<
+    { id: string }[]
+  >`select id from public.senders where tenant_id = ${tenantId} and id = any(${ids}::uuid[])`;
   const errors = senderIds.flatMap((id, i) =>
     known.some((k) => k.id === id) ? [] : [{ pointer: `/sender_ids/${i}`, detail: "There is no such sender." }],
   );
   if (errors.length > 0)
-    throw new AppError("invalid", errors[0]!.detail, { errors, suggestion: "GET /senders lists them; add one under a connection first." });
+    throw new AppError("invalid", errors[0]!.detail, {
+      errors,
+      suggestion: "GET /senders lists them; add one under a connection first.",
+    });
   const gone = await db<{ address: string }[]>`
     delete from public.campaign_senders cs using public.senders s
     where cs.tenant_id = ${tenantId} and cs.campaign_id = ${campaignId} and cs.sender_id <> all(${ids}::uuid[]) and s.tenant_id = cs.tenant_id and s.id = cs.sender_id
     returning s.address`;
   if (began && gone.length > 0)
-    throw new AppError("conflict", `People of this campaign may know ${gone[0]!.address} already: a sender cannot be taken away once it has started.`, {
-      suggestion: "Pause the sender, or add others beside it.",
-    });
+    throw new AppError(
+      "conflict",
+      `People of this campaign may know ${gone[0]!.address} already: a sender cannot be taken away once it has started.`,
+      {
+        suggestion: "Pause the sender, or add others beside it.",
+      },
+    );
   if (ids.length > 0)
     await db`
       insert into public.campaign_senders as cs (tenant_id, campaign_id, sender_id, position)
@@ -46,7 +55,11 @@ export const People = z
 
 const full = {
   name: Name,
-  sender_ids: z.array(z.uuid()).max(100).default([]).describe("Who writes: at least one for each channel of the steps. Several share the people."),
+  sender_ids: z
+    .array(z.uuid())
+    .max(100)
+    .default([])
+    .describe("Who writes: at least one for each channel of the steps. Several share the people."),
   list_id: z.uuid().nullable().default(null).describe("Everybody on a list, or"),
   segment_id: z.uuid().nullable().default(null).describe("everybody in a saved segment when the campaign starts."),
   tier: Tier.default("standard"),
@@ -78,7 +91,9 @@ export const createCampaign = defineOperation({
   },
 });
 
-type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_id" | "settings">> & { sender_ids?: string[] | undefined };
+type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_id" | "settings">> & {
+  sender_ids?: string[] | undefined;
+};
 
 /** Writes what really changes, after asking whether it may. The caller holds the row. */
 async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<void> {
@@ -87,7 +102,8 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   const after = { ...before, ...change };
   if (change.list_id && change.segment_id === undefined) after.segment_id = null;
   if (change.segment_id && change.list_id === undefined) after.list_id = null;
-  const differs = (keys: (keyof Change & keyof CampaignRow)[]) => keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
+  const differs = (keys: (keyof Change & keyof CampaignRow)[]) =>
+    keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
   if (before.status === "archived")
     throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
   if (differs(["list_id", "segment_id"]) && before.status !== "draft") {
@@ -109,7 +125,12 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   // What waits for the window asks again, and whoever is due.
   const hoursOf = (s: CampaignRow["settings"]) => JSON.stringify([s.time_zone, s.window, s.skip_dates]);
   if (before.status !== "draft" && hoursOf(before.settings) !== hoursOf(after.settings)) {
-    await ctx.enqueue(messagingRelease, { tenant_id: ctx.tenantId, campaign_id: before.id, message_ids: [], deferred_as: "outside_window" });
+    await ctx.enqueue(messagingRelease, {
+      tenant_id: ctx.tenantId,
+      campaign_id: before.id,
+      message_ids: [],
+      deferred_as: "outside_window",
+    });
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
   }
   if (change.sender_ids) await putSenders(ctx, before.id, change.sender_ids, before.status !== "draft");
@@ -163,7 +184,12 @@ export const patchCampaign = defineOperation({
 });
 
 /** Saves the steps. Of a campaign that began, people on the way are moved to the new version or finish theirs. */
-export async function changeSteps(ctx: Ctx, campaign: CampaignRow, steps: StepInput[], people: z.output<typeof People>): Promise<void> {
+export async function changeSteps(
+  ctx: Ctx,
+  campaign: CampaignRow,
+  steps: StepInput[],
+  people: z.output<typeof People>,
+): Promise<void> {
   if (campaign.status === "stopped" || campaign.status === "done" || campaign.status === "archived")
     throw new AppError("conflict", `The campaign is ${campaign.status}: its steps cannot be changed.`, {
       suggestion: "Clone it and change the copy.",

@@ -59,13 +59,16 @@ export const customKeys: ReadonlySet<string> = new Set(["plan", "seats", "active
 
 /** A configuration and key ring as an installation has them. */
 export const services = {
-  config: loadConfig({
-    SUPABASE_URL: "https://overture.test",
-    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
-    SUPABASE_SECRET_KEY: "sb_secret_test",
-    OVERTURE_DB_URL: "postgres://overture_worker:x@127.0.0.1/postgres",
-    OVERTURE_KEYS: `k1:${btoa("\u0001".repeat(32))}`,
-  }, []).config,
+  config: loadConfig(
+    {
+      SUPABASE_URL: "https://overture.test",
+      SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
+      SUPABASE_SECRET_KEY: "sb_secret_test",
+      OVERTURE_DB_URL: "postgres://overture_worker:x@127.0.0.1/postgres",
+      OVERTURE_KEYS: `k1:${btoa("\u0001".repeat(32))}`,
+    },
+    [],
+  ).config,
   vault: createVault([{ id: "k1", secret: new Uint8Array(32).fill(1) }]),
 };
 

@@ -69,10 +69,19 @@ const entry = (
   what: string,
   direction: "in" | "out",
   content: string | null,
-) => ({ message_id: m.message_id, contact_id: m.contact_id, channel: m.channel, at: m.at, what, direction, content: content ?? "" });
+) => ({
+  message_id: m.message_id,
+  contact_id: m.contact_id,
+  channel: m.channel,
+  at: m.at,
+  what,
+  direction,
+  content: content ?? "",
+});
 
 /** Of an opt-out or a complaint `contact.opted_out` tells, person by person. */
 async function markAddress(ctx: Ctx, channel: string, address: string, reason: string): Promise<void> {
-  if (reason === "bounce") await ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`;
+  if (reason === "bounce")
+    await ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`;
   if (reason === "manual") await ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
 }

@@ -105,7 +105,9 @@ export const SenderSchema = z
     connection_id: z.uuid(),
     address: z.string().describe("In the channel's normal form: an e-mail address, a number, a messaging service."),
     display_name: z.string(),
-    profile: z.record(z.string(), z.unknown()).describe("What the channel wants besides, such as an e-mail sender's reply_to."),
+    profile: z
+      .record(z.string(), z.unknown())
+      .describe("What the channel wants besides, such as an e-mail sender's reply_to."),
     limits: z.array(
       z.object({
         action: z.string().describe("What is limited, such as `email.send`."),

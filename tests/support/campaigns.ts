@@ -140,7 +140,15 @@ export const enrollmentsOf = (t: TestKernel, campaignId: string) =>
     left join public.sequence_nodes n on n.tenant_id = e.tenant_id and n.id = e.node_id
     where e.campaign_id = ${campaignId} order by c.email`;
 
-const CAMPAIGN_QUEUES = ["campaigns_enroll", "campaigns_plan", "campaigns_message_facts", "campaigns_move", "campaigns_stop", "campaigns_retry", "messaging_release"];
+const CAMPAIGN_QUEUES = [
+  "campaigns_enroll",
+  "campaigns_plan",
+  "campaigns_message_facts",
+  "campaigns_move",
+  "campaigns_stop",
+  "campaigns_retry",
+  "messaging_release",
+];
 
 /** Takes in audiences, hears what happened and plans until nothing of this tenant waits. Other suites share the queues, so it polls. */
 export async function settlePlans(t: TestKernel, tenant: TestTenant): Promise<void> {

@@ -28,7 +28,9 @@ export async function sentMessage(
   const rfcMessageId = `<${unique}@sandbox.test>`;
   const providerMessageId = `prov-${unique}`;
   const sent = status === "sent";
-  const [row] = await sql<{ id: string; contact_id: string; enrollment_id: string; campaign_id: string; version_id: string }[]>`
+  const [row] = await sql<
+    { id: string; contact_id: string; enrollment_id: string; campaign_id: string; version_id: string }[]
+  >`
     with sender as (
       insert into public.senders (tenant_id, channel, connection_id, address) values (${tenant.id}, 'email', ${connectionId}, ${senderEmail}) returning id
     ), contact as (

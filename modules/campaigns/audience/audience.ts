@@ -124,9 +124,14 @@ export async function enrollBatch(
     where v.tenant_id = (select kernel.tenant()) and v.id = ${campaign.version_id}::uuid`;
   // A draft's version is replaced when it is edited: its people get their place when the planner first sees them.
   const begun = entry && campaign.status !== "draft" ? entry : undefined;
-  const start = { version_id: begun ? campaign.version_id : null, node_id: begun?.node_id ?? null, action: begun?.action ?? null };
+  const start = {
+    version_id: begun ? campaign.version_id : null,
+    node_id: begun?.node_id ?? null,
+    action: begun?.action ?? null,
+  };
   type Row = { seen: number; added: number; already_in: number; left_out: Record<string, number>; last: string | null };
-  const take = async (tx: Ctx["db"]): Promise<Row[]> => await tx<Row[]>`
+  const take = async (tx: Ctx["db"]): Promise<Row[]> =>
+    await tx<Row[]>`
     with page as materialized (
       select c.id, ${unreachable(ctx, channels)} as reason
       from public.contacts c
@@ -182,10 +187,12 @@ export async function enrollBatch(
       (select q.id from page q order by q.id desc limit 1) as last
     from (select count(*) from told) t`;
   // Two campaigns that begin somebody again at the same moment: the second sees the first, and leaves them out.
-  const [row] = (await db.savepoint((inner) => take(inner)).catch((error: unknown) => {
-    if ((error as { constraint_name?: string }).constraint_name !== "enrollments_exclusive") throw error;
-    return take(db);
-  })) as Row[];
+  const [row] = (await db
+    .savepoint((inner) => take(inner))
+    .catch((error: unknown) => {
+      if ((error as { constraint_name?: string }).constraint_name !== "enrollments_exclusive") throw error;
+      return take(db);
+    })) as Row[];
   const { seen, last, ...counts } = row!;
   return { ...counts, seen, cursor: seen === ENROLL_BATCH ? last : null };
 }

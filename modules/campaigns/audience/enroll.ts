@@ -31,7 +31,9 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
   batch: 5,
   async handle(ctx, { campaign_id, source, cursor, restart }) {
     // Locked, so that a stop waits for this batch and then ends it with the rest.
-    const [campaign] = await ctx.db<{ id: string; status: string; version_id: string | null; settings: { exclusive: boolean } }[]>`
+    const [campaign] = await ctx.db<
+      { id: string; status: string; version_id: string | null; settings: { exclusive: boolean } }[]
+    >`
       select id, status, version_id, settings from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
     if (!campaign || !["draft", "running", "paused"].includes(campaign.status)) {
       await endEnrolling(ctx, campaign_id);

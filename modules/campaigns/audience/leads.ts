@@ -52,12 +52,20 @@ const GUARDED: Readonly<Record<string, "approval" | "window" | "campaign">> = {
 const NOT_RUNNING: Readonly<Record<string, string>> = { draft: "campaign_draft", paused: "campaign_paused" };
 
 /** What somebody who is active waits for, from when on it goes on, and the reason as a code. */
-function waiting(r: LeadRow, now: Date): { waits_for: z.input<typeof EnrollmentSchema>["waits_for"]; next_at: Date | null; code: string | null } {
-  const as = (waits_for: z.input<typeof EnrollmentSchema>["waits_for"], next_at: Date | null, code: string | null) => ({ waits_for, next_at, code });
+function waiting(
+  r: LeadRow,
+  now: Date,
+): { waits_for: z.input<typeof EnrollmentSchema>["waits_for"]; next_at: Date | null; code: string | null } {
+  const as = (waits_for: z.input<typeof EnrollmentSchema>["waits_for"], next_at: Date | null, code: string | null) => ({
+    waits_for,
+    next_at,
+    code,
+  });
   if (r.status === "task") return as("task", null, null);
   if (r.status === "blocked") return as("value", null, r.reason);
   if (r.status !== "waiting" && r.status !== "sending") return as(null, null, r.reason);
-  if (r.campaign_status !== "running") return as("campaign", null, NOT_RUNNING[r.campaign_status] ?? "campaign_stopped");
+  if (r.campaign_status !== "running")
+    return as("campaign", null, NOT_RUNNING[r.campaign_status] ?? "campaign_stopped");
   if (r.status === "sending") {
     if (r.message_status === "unknown") return as("message", null, "unknown_outcome");
     if (r.message_status === "held") return as(GUARDED[r.message_code ?? ""] ?? "message", null, r.message_code);
@@ -78,7 +86,12 @@ const toLead =
   (r: LeadRow): z.input<typeof EnrollmentSchema> => {
     const { waits_for, next_at, code } = waiting(r, now);
     const text = reasonText(code);
-    const about = code === "sender_limit" && r.limit_sender ? ` (${r.limit_sender})` : r.reason_detail && code === r.reason ? ` ${r.reason_detail}` : "";
+    const about =
+      code === "sender_limit" && r.limit_sender
+        ? ` (${r.limit_sender})`
+        : r.reason_detail && code === r.reason
+          ? ` ${r.reason_detail}`
+          : "";
     return {
       id: r.id,
       contact: { id: r.contact_id, email: r.email, full_name: r.full_name },
@@ -174,7 +187,11 @@ async function loadLeads(
 }
 
 /** One person of a campaign as the API tells of them; null when they are not in it. */
-export async function loadLead(ctx: Ctx, campaignId: string, id: string): Promise<z.input<typeof EnrollmentSchema> | null> {
+export async function loadLead(
+  ctx: Ctx,
+  campaignId: string,
+  id: string,
+): Promise<z.input<typeof EnrollmentSchema> | null> {
   const [row] = await loadLeads(ctx, campaignId, { id, limit: 1 });
   return row ? toLead(ctx.now)(row) : null;
 }
@@ -281,7 +298,10 @@ export const retryBlocked = defineOperation({
   description: "After their missing values were filled in. Who still lacks one is blocked again.",
   permission: "campaigns:write",
   input: byId,
-  output: z.object({ retried: z.number().int(), more: z.boolean().describe("Whether the rest follows behind the answer.") }),
+  output: z.object({
+    retried: z.number().int(),
+    more: z.boolean().describe("Whether the rest follows behind the answer."),
+  }),
   async handle(ctx, { id }) {
     const campaign = await campaignRow(ctx, id, "share");
     if (campaign.status !== "running" && campaign.status !== "paused") {

@@ -31,7 +31,14 @@ export const campaignsPlan: AnyConsumer<Wake> = defineConsumer<Wake>({
   },
 });
 
-type Node = { id: string; step_id: string; def: AnyStep | undefined; kind: string; action: string | null; config: Record<string, unknown> };
+type Node = {
+  id: string;
+  step_id: string;
+  def: AnyStep | undefined;
+  kind: string;
+  action: string | null;
+  config: Record<string, unknown>;
+};
 /** A person on their way through this batch. */
 type Traveller = {
   due: Due;
@@ -74,10 +81,18 @@ async function planBatch(ctx: Ctx): Promise<void> {
         continue;
       }
       const def = group[0]!.node.def;
-      const [again, fresh] = [group.filter((t) => t.had.has(t.node!.step_id)), group.filter((t) => !t.had.has(t.node!.step_id))];
+      const [again, fresh] = [
+        group.filter((t) => t.had.has(t.node!.step_id)),
+        group.filter((t) => !t.had.has(t.node!.step_id)),
+      ];
       // After steps were moved, one that this person had may lie ahead again.
       for (const t of again) {
-        t.change.decisions.push({ source: "plan", verdict: "skipped", reason: "had_already", detail: { step_id: t.node!.step_id } });
+        t.change.decisions.push({
+          source: "plan",
+          verdict: "skipped",
+          reason: "had_already",
+          detail: { step_id: t.node!.step_id },
+        });
         go(t, wayBehind(t.node!, t.had.get(t.node!.step_id)!), ctx.now, graph, next);
       }
       if (fresh.length === 0) continue;
@@ -143,13 +158,27 @@ async function stepsHad(ctx: Ctx, due: readonly Due[]): Promise<Map<string, Had>
     join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = r.node_id
     where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = any(${due.map((d) => d.id)}::uuid[]) group by 1`;
-  return new Map(rows.map((r) => [r.enrollment_id, { steps: new Map(Object.entries(r.steps)), reached: r.reached ?? false }]));
+  return new Map(
+    rows.map((r) => [r.enrollment_id, { steps: new Map(Object.entries(r.steps)), reached: r.reached ?? false }]),
+  );
 }
 
 /** What the step wanted, done. */
 function apply(t: Traveller, run: StepRun, result: StepResult, now: Date, graph: Graph, next: Traveller[]): void {
-  const record = (state: Change["runs"][number]["state"], outcome: string | null, output: Record<string, unknown> = {}) =>
-    t.change.runs.push({ id: run.step_run_id, node_id: run.node_id, step_id: run.step_id, visit: run.run, state, outcome, output });
+  const record = (
+    state: Change["runs"][number]["state"],
+    outcome: string | null,
+    output: Record<string, unknown> = {},
+  ) =>
+    t.change.runs.push({
+      id: run.step_run_id,
+      node_id: run.node_id,
+      step_id: run.step_id,
+      visit: run.run,
+      state,
+      outcome,
+      output,
+    });
   switch (result.do) {
     case "next":
       record("done", result.outcome ?? null, result.output);
@@ -163,19 +192,36 @@ function apply(t: Traveller, run: StepRun, result: StepResult, now: Date, graph:
       return go(t, result.branch ?? "next", now, graph, next);
     case "skip":
       record("skipped", result.reason);
-      t.change.decisions.push({ source: "plan", verdict: "skipped", reason: result.reason, detail: { step_id: run.step_id } });
+      t.change.decisions.push({
+        source: "plan",
+        verdict: "skipped",
+        reason: result.reason,
+        detail: { step_id: run.step_id },
+      });
       return go(t, "next", now, graph, next, result.reason);
     case "wait":
       return stay(t, { status: "waiting", next_at: result.until, reason: null });
     case "hold":
       // Nothing changes but where they stand: due, until their sender has room.
-      return t.moved ? stay(t, { status: "waiting", next_at: now, reason: null, sender_id: result.sender_id }) : undefined;
+      return t.moved
+        ? stay(t, { status: "waiting", next_at: now, reason: null, sender_id: result.sender_id })
+        : undefined;
     case "block":
-      t.change.decisions.push({ source: "plan", verdict: "blocked", reason: result.reason, detail: { step_id: run.step_id, detail: result.detail } });
+      t.change.decisions.push({
+        source: "plan",
+        verdict: "blocked",
+        reason: result.reason,
+        detail: { step_id: run.step_id, detail: result.detail },
+      });
       return stay(t, { status: "blocked", reason: result.reason, reason_detail: result.detail });
     case "message":
       record("open", null, { message_id: result.message_id });
-      return stay(t, { status: "sending", reason: null, sender_id: result.sender_id, senders: { [result.channel]: result.sender_id } });
+      return stay(t, {
+        status: "sending",
+        reason: null,
+        sender_id: result.sender_id,
+        senders: { [result.channel]: result.sender_id },
+      });
     case "task":
       record("open", null);
       t.change.tasks.push({

@@ -44,7 +44,14 @@ export type Change = {
 export async function writeChanges(ctx: Ctx, changes: readonly Change[]): Promise<number> {
   if (changes.length === 0) return 0;
   const { db, tenantId } = ctx;
-  const people = changes.map(({ id, version_id, to }) => ({ id, version_id, reason_detail: null, sender_id: null, senders: {}, ...to! }));
+  const people = changes.map(({ id, version_id, to }) => ({
+    id,
+    version_id,
+    reason_detail: null,
+    sender_id: null,
+    senders: {},
+    ...to!,
+  }));
   await db`
     update public.enrollments e set updated_at = (select kernel.now()), status = o.status, version_id = o.version_id, node_id = o.node_id, action = o.action,
       entered_at = o.entered_at, next_at = o.next_at, reason = o.reason, reason_detail = o.reason_detail,

@@ -25,7 +25,9 @@ export const campaignsMove: AnyConsumer<Payload> = defineConsumer<Payload>({
         and status in ('running', 'paused') for share`;
     const current = campaign?.version_id === payload.version_id;
     const [row] = current
-      ? await ctx.db<{ n: number }[]>`select private.move_enrollments(${payload.campaign_id}, ${payload.version_id}, ${BATCH}) as n`
+      ? await ctx.db<
+          { n: number }[]
+        >`select private.move_enrollments(${payload.campaign_id}, ${payload.version_id}, ${BATCH}) as n`
       : [{ n: 0 }];
     if (row!.n > 0) {
       await ctx.enqueue(campaignsMove, payload);

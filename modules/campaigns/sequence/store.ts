@@ -23,7 +23,11 @@ const sorted = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(sorted)
     : typeof value === "object" && value !== null
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a.localeCompare(b)).map(([k, v]) => [k, sorted(v)]))
+      ? Object.fromEntries(
+          Object.entries(value)
+            .sort(([a], [b]) => a.localeCompare(b))
+            .map(([k, v]) => [k, sorted(v)]),
+        )
       : value;
 
 /**
@@ -34,7 +38,9 @@ export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly St
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
   if (errors.length > 0)
-    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, { errors });
+    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, {
+      errors,
+    });
   const began = campaign.status !== "draft";
   if (began && steps.length === 0)
     throw new AppError("invalid", "A campaign that has begun needs at least one step.", {
@@ -69,7 +75,8 @@ async function requireKnown(ctx: Ctx, campaignId: string, input: readonly StepIn
   const collect = (list: readonly StepInput[], pointer: string) =>
     list.forEach((step, i) => {
       if (step.id) given.push({ id: step.id, pointer: `${pointer}/${i}/id` });
-      for (const [branch, inner] of Object.entries(step.branches ?? {})) collect(inner, `${pointer}/${i}/branches/${branch}`);
+      for (const [branch, inner] of Object.entries(step.branches ?? {}))
+        collect(inner, `${pointer}/${i}/branches/${branch}`);
     });
   collect(input, "/steps");
   if (given.length === 0) return;
@@ -125,7 +132,9 @@ export async function copySequence(ctx: Ctx, fromVersion: string, toCampaign: st
   const steps = new Map(nodes.map((n) => [n.step_id, uuid7()]));
   // A condition that asks about a step asks about its copy.
   const copied = (config: Record<string, unknown>) =>
-    JSON.parse(JSON.stringify(config), (_key, value: unknown) => (typeof value === "string" ? (steps.get(value) ?? value) : value)) as typeof config;
+    JSON.parse(JSON.stringify(config), (_key, value: unknown) =>
+      typeof value === "string" ? (steps.get(value) ?? value) : value,
+    ) as typeof config;
   const versionId = uuid7();
   await db`
     insert into public.sequence_versions (tenant_id, id, campaign_id, number, entry_node_id, created_by)

@@ -22,8 +22,15 @@ export type StepInput = {
 
 export const StepInput: z.ZodType<StepInput> = z.lazy(() =>
   z.looseObject({
-    id: z.uuid().optional().describe("Keeps the step's identity, and so its statistics, when it is moved or rewritten."),
-    kind: z.string().max(40).default("email").describe("One of the kinds of GET /catalogue; its own fields stand beside it."),
+    id: z
+      .uuid()
+      .optional()
+      .describe("Keeps the step's identity, and so its statistics, when it is moved or rewritten."),
+    kind: z
+      .string()
+      .max(40)
+      .default("email")
+      .describe("One of the kinds of GET /catalogue; its own fields stand beside it."),
     branches: z
       .record(z.string().max(40), z.array(StepInput))
       .optional()
@@ -66,7 +73,10 @@ export function parseSteps(
       const { id, kind, branches, ...fields } = step;
       const def = registry.steps.get(kind);
       if (!def) {
-        errors.push({ pointer: `${at}/kind`, detail: `is no kind of step; use one of ${[...registry.steps.keys()].join(", ")}` });
+        errors.push({
+          pointer: `${at}/kind`,
+          detail: `is no kind of step; use one of ${[...registry.steps.keys()].join(", ")}`,
+        });
         return [];
       }
       if (id !== undefined) {
@@ -80,7 +90,10 @@ export function parseSteps(
         for (const issue of config.error.issues)
           errors.push({
             pointer: [at, ...issue.path.map(String)].join("/"),
-            detail: issue.code === "unrecognized_keys" ? `A step of kind ${kind} has no field ${issue.keys.join(", ")}.` : issue.message,
+            detail:
+              issue.code === "unrecognized_keys"
+                ? `A step of kind ${kind} has no field ${issue.keys.join(", ")}.`
+                : issue.message,
           });
         return [];
       }
@@ -158,11 +171,20 @@ export type GraphNode = {
 export type GraphEdge = { from_node: string; branch: string; to_node: string };
 
 /** The graph of a tree. Every step gets a node of its own; the steps without an id are new. */
-export function toGraph(steps: readonly ParsedStep[]): { nodes: GraphNode[]; edges: GraphEdge[]; entry: string | null } {
+export function toGraph(steps: readonly ParsedStep[]): {
+  nodes: GraphNode[];
+  edges: GraphEdge[];
+  entry: string | null;
+} {
   const nodes: GraphNode[] = [];
   const edges: GraphEdge[] = [];
   // From the last step back, so that each knows what follows it. Returns the list's first node.
-  const lower = (list: readonly ParsedStep[], after: string | null, parent: string | null, branch: string | null): string | null => {
+  const lower = (
+    list: readonly ParsedStep[],
+    after: string | null,
+    parent: string | null,
+    branch: string | null,
+  ): string | null => {
     let next = after;
     for (let i = list.length - 1; i >= 0; i--) {
       const step = list[i]!;

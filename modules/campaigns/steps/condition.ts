@@ -9,7 +9,14 @@ const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as 
 /** What a condition can ask. */
 export const RULES = [...ABOUT_MESSAGES, "has_address", "in_segment", "matches"] as const;
 
-const Within = z.number().int().min(1).max(365).nullable().default(null).meta({ title: "Within days", description: "Null: since they were added." });
+const Within = z
+  .number()
+  .int()
+  .min(1)
+  .max(365)
+  .nullable()
+  .default(null)
+  .meta({ title: "Within days", description: "Null: since they were added." });
 
 const Rule = z.discriminatedUnion("if", [
   z.strictObject({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
@@ -57,7 +64,8 @@ export const conditionStep = defineStep({
         // A filter may name a field that was removed since it was saved. It stops who stands at this step, and nobody else.
         if (!(error instanceof AppError) || error.code !== "invalid") throw error;
         const faults = error.errors?.map((e) => e.detail).join(" ") ?? error.message;
-        for (const run of group) results.set(run.enrollment_id, { do: "block", reason: "condition_fault", detail: faults.slice(0, 500) });
+        for (const run of group)
+          results.set(run.enrollment_id, { do: "block", reason: "condition_fault", detail: faults.slice(0, 500) });
       }
     }
     return runs.map((run) => results.get(run.enrollment_id)!);
@@ -102,11 +110,19 @@ async function peopleFor(ctx: Ctx, rule: Rule, runs: readonly Runs[number][]): P
         select filter from public.segments where tenant_id = ${ctx.tenantId} and id = ${rule.segment_id}`;
       // A segment that was deleted contains nobody.
       if (!segment) return new Set();
-      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: segment.filter, pointer: "/segment" }] })).filter(segment.filter as Filter));
+      rows = await matching(
+        (await prepare(db, ctx.tenantId, { filters: [{ filter: segment.filter, pointer: "/segment" }] })).filter(
+          segment.filter as Filter,
+        ),
+      );
       break;
     }
     case "matches":
-      rows = await matching((await prepare(db, ctx.tenantId, { filters: [{ filter: rule.filter, pointer: "/filter" }] })).filter(rule.filter as Filter));
+      rows = await matching(
+        (await prepare(db, ctx.tenantId, { filters: [{ filter: rule.filter, pointer: "/filter" }] })).filter(
+          rule.filter as Filter,
+        ),
+      );
       break;
     default:
       rows = await db<{ id: string }[]>`
@@ -114,7 +130,9 @@ async function peopleFor(ctx: Ctx, rule: Rule, runs: readonly Runs[number][]): P
         join public.enrollments e on e.tenant_id = m.tenant_id and e.id = m.enrollment_id
         where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(${ids}::uuid[]) and m.direction = 'out'
           and ${db(`m.${rule.if}_at`)} >= ${
-            rule.within_days === null ? db`e.started_at` : db`greatest(e.started_at, kernel.now() - make_interval(days => ${rule.within_days}))`
+            rule.within_days === null
+              ? db`e.started_at`
+              : db`greatest(e.started_at, kernel.now() - make_interval(days => ${rule.within_days}))`
           }
           ${rule.step_id ? db`and m.step_id = ${rule.step_id}` : db``}`;
   }

@@ -8,8 +8,14 @@ export const endStep = defineStep({
   description: "Ends the sequence here, optionally as a goal that was reached.",
   action: null,
   config: z.object({
-    goal: z.string().trim().max(80).default("").meta({ title: "Goal", description: "What was reached, for the statistics; empty: none." }),
+    goal: z
+      .string()
+      .trim()
+      .max(80)
+      .default("")
+      .meta({ title: "Goal", description: "What was reached, for the statistics; empty: none." }),
   }),
   branches: () => [],
-  plan: (runs) => Promise.resolve(runs.map(({ config }) => ({ do: "next" as const, outcome: config.goal ? "goal" : "end" }))),
+  plan: (runs) =>
+    Promise.resolve(runs.map(({ config }) => ({ do: "next" as const, outcome: config.goal ? "goal" : "end" }))),
 });

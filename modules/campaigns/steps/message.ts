@@ -84,7 +84,12 @@ async function planMessages(
         thread: { references: person.references, subject: person.thread_subject },
       });
       const blocked = blockedBy(rendered);
-      if (blocked) return { do: "block", reason: rendered.missing.length > 0 ? "missing_value" : "template_fault", detail: blocked.slice(0, 500) };
+      if (blocked)
+        return {
+          do: "block",
+          reason: rendered.missing.length > 0 ? "missing_value" : "template_fault",
+          detail: blocked.slice(0, 500),
+        };
       choice.pool.room--;
       const id = uuid7();
       const prepared = await channel.prepare({
@@ -130,7 +135,11 @@ function chooseSender(senders: Sender[], kept: string | null): Sender | "none" {
 }
 
 /** What the campaign chose of the channel's options; the tenant can switch one off for all its campaigns. */
-const optionsOf = (channel: AnyChannel, campaign: Record<string, unknown>, tenant: Record<string, unknown>): Record<string, unknown> =>
+const optionsOf = (
+  channel: AnyChannel,
+  campaign: Record<string, unknown>,
+  tenant: Record<string, unknown>,
+): Record<string, unknown> =>
   channel.options.parse(
     Object.fromEntries(
       Object.keys(channel.options.shape).flatMap((name) => {
@@ -141,7 +150,9 @@ const optionsOf = (channel: AnyChannel, campaign: Record<string, unknown>, tenan
   ) as Record<string, unknown>;
 
 const tenantSettings = async (ctx: Ctx): Promise<Record<string, unknown>> => {
-  const [row] = await ctx.db<{ settings: Record<string, unknown> }[]>`select settings from public.tenants where id = ${ctx.tenantId}`;
+  const [row] = await ctx.db<
+    { settings: Record<string, unknown> }[]
+  >`select settings from public.tenants where id = ${ctx.tenantId}`;
   return row?.settings ?? {};
 };
 

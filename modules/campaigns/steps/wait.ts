@@ -9,23 +9,32 @@ export const waitStep = defineStep({
   label: "Wait",
   description: "Waits for hours or days, or until a weekday and time.",
   action: null,
-  config: z
-    .object({
-      hours: z.number().min(0).max(8760).optional().meta({ title: "Hours" }),
-      days: z.number().int().min(0).max(365).optional().meta({ title: "Days" }),
-      business_days: z.number().int().min(0).max(260).optional().meta({
-        title: "Business days",
-        description: "Monday to Friday.",
-      }),
-      until: z
-        .strictObject({ weekday: z.number().int().min(1).max(7).nullable().default(null), time: Clock })
-        .optional()
-        .meta({ title: "Until", description: "ISO weekday (1 is Monday; null: any day) and time, after the rest of the wait." }),
+  config: z.object({
+    hours: z.number().min(0).max(8760).optional().meta({ title: "Hours" }),
+    days: z.number().int().min(0).max(365).optional().meta({ title: "Days" }),
+    business_days: z.number().int().min(0).max(260).optional().meta({
+      title: "Business days",
+      description: "Monday to Friday.",
     }),
+    until: z
+      .strictObject({ weekday: z.number().int().min(1).max(7).nullable().default(null), time: Clock })
+      .optional()
+      .meta({
+        title: "Until",
+        description: "ISO weekday (1 is Monday; null: any day) and time, after the rest of the wait.",
+      }),
+  }),
   branches: () => ["next"],
   check: (config) =>
     [config.hours, config.days, config.business_days, config.until].every((v) => v === undefined)
-      ? [{ field: "hours", level: "error", id: "wait_empty", detail: "Say how long to wait: hours, days, business_days or until." }]
+      ? [
+          {
+            field: "hours",
+            level: "error",
+            id: "wait_empty",
+            detail: "Say how long to wait: hours, days, business_days or until.",
+          },
+        ]
       : [],
   plan: (runs, ctx) =>
     Promise.resolve(
@@ -51,7 +60,7 @@ export function waitUntil(config: WaitConfig, from: Date, zone: string): Date {
   if (days > 0 || business > 0) {
     const local = localTime(at, zone);
     let day = addDays(local.day, days);
-    for (let left = business; left > 0; ) {
+    for (let left = business; left > 0;) {
       day = addDays(day, 1);
       if (weekdayOf(day) <= 5) left--;
     }

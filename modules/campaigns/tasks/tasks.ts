@@ -158,7 +158,8 @@ export const updateTask = defineOperation({
   async handle(ctx, { id, assignee_id, due_at }) {
     const { db } = ctx;
     if (assignee_id) {
-      const [member] = await db`select from public.members where tenant_id = ${ctx.tenantId} and user_id = ${assignee_id}`;
+      const [member] =
+        await db`select from public.members where tenant_id = ${ctx.tenantId} and user_id = ${assignee_id}`;
       if (!member)
         throw new AppError("invalid", "There is no such member.", {
           errors: [{ pointer: "/assignee_id", detail: "is no member of the workspace" }],

@@ -158,7 +158,11 @@ describe("resend", () => {
         text: () => text,
         json: () => JSON.parse(text) as unknown,
       });
-      const http: HttpClient = { ...createHttpClient({ allowPrivateHosts: [], userAgent: "test" }), json, request: json };
+      const http: HttpClient = {
+        ...createHttpClient({ allowPrivateHosts: [], userAgent: "test" }),
+        json,
+        request: json,
+      };
       const connection = { id: "c", credentials: { api_key: "re_x" }, settings: {}, base_url: null, webhook_url: null };
       return (await resend.send!.send([exampleEmail()], connection, http))[0];
     };
