@@ -2027,7 +2027,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
 $$;
 
--- object function private.team_findings() sha256:4a7175b3db669597
+-- object function private.team_findings() sha256:5622e38323e4925b
 -- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
 create or replace function private.team_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2066,22 +2066,25 @@ language sql stable security definer set search_path = '' as $$
       r.minutes, r.minutes,
     (r.minutes * 60)::int
   from running r
-  -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through.
-  where (exists (select from writers w
+  -- Asked by campaign, action and sender, as their indexes are sorted: who waits for another sender's limit is not read through. As values,
+  -- not as `exists`, which the planner may turn into a join that reads whole tables.
+  where (coalesce((select true from writers w
       join public.messages m on m.tenant_id = r.tenant_id and m.sender_id = w.sender_id and m.action = w.action
         and m.campaign_id = r.id and m.status = 'queued' and m.due_at < kernel.now() - interval '2 minutes'
-      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
-    or exists (select from public.enrollments e
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id limit 1), false)
+    or coalesce((select true from public.enrollments e
       where e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action is null and e.sender_id is null
-      and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes')
-    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+        and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes' limit 1), false)
+    or coalesce((select true from writers w
+      join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
         and e.sender_id is null and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
-      where w.tenant_id = r.tenant_id and w.campaign_id = r.id)
-    or exists (select from writers w join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id limit 1), false)
+    or coalesce((select true from writers w
+      join public.enrollments e on e.tenant_id = r.tenant_id and e.campaign_id = r.id and e.action = w.action
         and e.sender_id = w.sender_id and e.status = 'waiting' and e.next_at < kernel.now() - interval '2 minutes'
-      where w.tenant_id = r.tenant_id and w.campaign_id = r.id))
-    and not exists (select from public.messages m where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience
-      and m.campaign_id = r.id)
+      where w.tenant_id = r.tenant_id and w.campaign_id = r.id limit 1), false))
+    and not coalesce((select true from public.messages m
+      where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience and m.campaign_id = r.id limit 1), false)
   union all
   select d.tenant_id, 'dead_letters', d.queue, 'team', 'warning',
     pg_catalog.format('%s%s %s of %s failed for good.', case when c.n > 1000 then 'More than ' end, least(c.n, 1000),

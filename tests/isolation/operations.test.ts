@@ -88,6 +88,7 @@ describe("every operation", () => {
       "auth.refresh",
       "auth.register",
       "auth.signup",
+      "catalogue.get",
     ]);
   });
 
