@@ -141,6 +141,7 @@ export const stopCampaign = defineOperation({
   description:
     "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
   permission: "campaigns:launch",
+  destructive: true,
   input: byId,
   output: CampaignSchema,
   async handle(ctx, { id }) {

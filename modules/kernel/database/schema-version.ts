@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel.ts";
  * The newest migration marked `breaking: yes` that this code was written for; empty while there is none. Whoever adds such a
  * migration sets it here: older code then refuses to work on the new schema instead of writing wrong rows into it.
  */
-export const KNOWN_BREAKING_MIGRATION: string = "20261129140000";
+export const KNOWN_BREAKING_MIGRATION: string = "";
 
 /** Throws when the database has a breaking migration this code does not know. A database that does not answer is not judged. */
 export async function refuseNewerSchema(
