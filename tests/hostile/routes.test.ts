@@ -200,7 +200,12 @@ async function attack(op: AnyOperation): Promise<{ wrong: string[]; statuses: Re
     // Reading twice is what tells: an answer to a GET that went well needs no second look.
     if (status < 300 && op.method === "GET") continue;
     const after = await state(tenant.id);
-    if (status >= 400 && after !== before) fault(`${status}, yet written: ${difference(before, after)}`);
+    // An act that calls the outside stands in the audit log before it begins, and with its refusal afterwards.
+    const written =
+      op.transaction === "manual"
+        ? difference(before, after).replace(/^audit_log \S+$/, "")
+        : difference(before, after);
+    if (status >= 400 && written !== "") fault(`${status}, yet written: ${written}`);
     before = after;
   }
   return { wrong, statuses };

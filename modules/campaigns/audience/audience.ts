@@ -109,7 +109,7 @@ export type Enrolled = {
  */
 export async function enrollBatch(
   ctx: Ctx,
-  campaign: { id: string; status: string; version_id: string | null; settings: { exclusive: boolean } },
+  campaign: { id: string; status: string; version_id: string | null; settings: { exclusive?: boolean } },
   source: Source,
   cursor: string | null,
   restart = false,
@@ -117,7 +117,8 @@ export async function enrollBatch(
   const { db, tenantId } = ctx;
   const { people } = await audienceCondition(ctx, source);
   const channels = await channelsOf(ctx, campaign.version_id);
-  const exclusive = campaign.settings.exclusive;
+  // As the schema of the settings has it, for rows that say nothing.
+  const exclusive = campaign.settings.exclusive ?? true;
   const [entry] = await db<{ node_id: string | null; action: string | null }[]>`
     select v.entry_node_id as node_id, n.action from public.sequence_versions v
     left join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.id = v.entry_node_id
