@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
 
 const t = testKernel();
-const without = testKernel({ OVERTURE_MODULES_OFF: "sandbox,analytics,compliance" });
+const without = testKernel({ OVERTURE_MODULES_OFF: "demo,analytics,operations" });
 
 type Entry = { value: string; label: string; type?: string; tone?: string; traits?: string[] };
 type Body = {
@@ -22,6 +22,7 @@ describe("the catalogue", () => {
       "/companies",
       "/lists",
       "/campaigns",
+      "/tasks",
       "/inbox",
     ]);
     expect(lists["campaign.status"]).toContainEqual(
@@ -66,7 +67,7 @@ describe("the catalogue", () => {
     const { pages, lists, permissions } = (await without.call(null)("GET", "/catalogue")).body as Body;
     expect(pages.map((p) => p.path)).not.toContain("/");
     expect(pages.map((p) => p.path)).toContain("/campaigns");
-    expect(lists["suppression.reason"]).toBeUndefined();
+    expect(lists["alert.severity"]).toBeUndefined();
     expect(permissions.some((p) => p.permission === "analytics:read")).toBe(false);
   });
 
