@@ -27,8 +27,12 @@ test(
           'queued', now() - interval '1 hour' + n * interval '1 ms', m.from_address, 'silent+' || n || '@example.com', 'Hello', 'Hello there',
           m.thread_id, now(), now()
         from public.messages m, generate_series(1, ${BACKLOG}::int) n where m.tenant_id = ${big.tenant.id}`;
+      await tx`
+        insert into public.email_details (tenant_id, message_id, rfc_message_id)
+        select m.tenant_id, m.id, '<' || m.id || '@us.test>' from public.messages m where m.tenant_id = ${big.tenant.id}
+        on conflict do nothing`;
     });
-    await admin`analyze public.messages`;
+    await admin`analyze public.messages, public.email_details`;
     await admin.end();
     await sql`update public.messages set due_at = kernel.now() + interval '1 hour' where tenant_id = ${small.tenant.id}`;
     // More wake messages of the big one than the worker has hands.
