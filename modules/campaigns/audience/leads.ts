@@ -135,7 +135,10 @@ async function loadLeads(
     with rooms as materialized (select * from private.sender_rooms(${actions}::text[])), page as materialized (
       select e.id, e.contact_id, c.email, c.full_name, e.status, e.node_id, e.version_id, e.campaign_id, e.action, e.sender_id, e.next_at, e.reason,
         e.reason_detail, e.created_at, e.finished_at
-      from ${enrollments} e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
+      from ${enrollments} e
+      -- Each person by their key, whatever the statistics say of how few there may be: as a plain join the planner may look through the
+      -- index of the search once for every one of them.
+      cross join lateral (select c.* from public.contacts c where c.tenant_id = e.tenant_id and c.id = e.contact_id offset 0) c
       where true ${matching}
       order by e.id desc limit ${limit}
     )

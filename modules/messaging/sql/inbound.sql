@@ -3,7 +3,7 @@
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
 
 -- Which message of ours it answers. By reference, else by the other side's address: our last message to it. Both by index, so that a
--- stranger's message walks through nothing.
+-- stranger's message walks through nothing; reference by reference, because for a list of them the planner may read all e-mails instead.
 create or replace function private.answered_message(on_channel text, refs text[], sender text) returns public.messages
 language plpgsql stable set search_path = '' as $$
 declare
@@ -11,13 +11,15 @@ declare
   original public.messages;
 begin
   if pg_catalog.cardinality(refs) > 0 then
-    select d.message_id into found_id from public.email_details d
-    where d.tenant_id = (select kernel.tenant()) and d.rfc_message_id = any(refs)
-    order by pg_catalog.array_position(refs, d.rfc_message_id) limit 1;
+    select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
+    cross join lateral (select x.message_id from public.email_details x
+      where x.tenant_id = (select kernel.tenant()) and x.rfc_message_id = r.id limit 1) d
+    order by r.n limit 1;
     if found_id is null then
-      select d.message_id into found_id from public.email_details d
-      where d.tenant_id = (select kernel.tenant()) and d.provider_rfc_id = any(refs)
-      order by pg_catalog.array_position(refs, d.provider_rfc_id) limit 1;
+      select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
+      cross join lateral (select x.message_id from public.email_details x
+        where x.tenant_id = (select kernel.tenant()) and x.provider_rfc_id = r.id limit 1) d
+      order by r.n limit 1;
     end if;
     select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
       and m.direction = 'out';
