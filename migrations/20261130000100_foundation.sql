@@ -615,7 +615,7 @@ begin
 end $$;
 grant execute on function kernel.settle(text, jsonb) to overture_worker;
 
--- object function kernel.extend_visibility(text,int8[],int4[],timestamptz[],int4) sha256:2ee534dec739a157
+-- object function kernel.extend_visibility(text,int8[],int4[],timestamptz[],int4) sha256:cd7bf07a592da78d
 -- Keeps messages hidden while a slow handler still works on them. A message is named by its read and by `vt` as this reader last
 -- saw it: what was settled (a retry sets vt) or read again meanwhile stays as it is. Returns what is hidden now, with the new vt.
 -- A row that is locked is being settled or read: nobody waits for it here.
@@ -626,7 +626,7 @@ begin
   if not exists (select from kernel.queues q where q.name = queue) then
     raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
   end if;
-  return query execute pg_catalog.format($q$
+  for msg_id, vt in execute pg_catalog.format($q$
     with held as (
       select q.msg_id from rows from (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) o (msg_id, read_ct, vt)
       join pgmq.%1$I q on q.msg_id = o.msg_id and q.read_ct = o.read_ct and q.vt = o.vt
@@ -635,7 +635,9 @@ begin
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4)
     from held where m.msg_id = held.msg_id
     returning m.msg_id, m.vt
-  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds;
+  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds loop
+    return next;
+  end loop;
 end $$;
 grant execute on function kernel.extend_visibility(text, bigint[], int[], timestamptz[], int) to overture_worker;
 

@@ -1546,12 +1546,11 @@ language sql volatile set search_path = '' as $$
   having pg_catalog.count(*) > 0
 $$;
 
--- object function private.settle_messages(jsonb) sha256:bc910ab023bb5ddc
+-- object function private.settle_messages(jsonb) sha256:9bc9a2e00002ad97
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create or replace function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
 declare
-  ts timestamptz := kernel.now();
   rows private.settling[] := private.decide_outcomes(outcomes);
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
@@ -1887,7 +1886,7 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:bf546e6e9a17d5c6
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:0ab9b001008b567a
 -- Moving people to another version of their sequence.
 
 -- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
@@ -1974,7 +1973,7 @@ begin
     'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
       to_version)))) into told
   from moved m;
-  return pg_catalog.cardinality(people);
+  return coalesce(told, 0);
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;
 

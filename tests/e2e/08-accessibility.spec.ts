@@ -43,7 +43,7 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
       {
         kind: "condition",
         rules: [{ if: "opened" }, { if: "has_address", channel: "sms" }],
-        branches: { yes: [{ kind: "sms", body: "Hello" }], no: [{ kind: "end", goal: "Quiet" }] },
+        branches: { yes: [{ kind: "email", body: "Hello" }], no: [{ kind: "end", goal: "Quiet" }] },
       },
     ],
   });

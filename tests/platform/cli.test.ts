@@ -90,11 +90,6 @@ const accepted: { name: string; detail: RegExp; why: string }[] = [
     why: "they run with the caller's rights and name everything in full; a path would keep the claim's planner from writing them in",
   },
   { name: "unindexed_foreign_keys", detail: /`kernel\.analysts`/, why: "a handful of rows in the whole installation" },
-  {
-    name: "unindexed_foreign_keys",
-    detail: /`messages_tenant_id_sender_id_fkey`/,
-    why: "only deleting a sender looks for it, within one team's messages; an index would cost every send",
-  },
 ];
 
 describe("the Supabase CLI on an empty Postgres 17", () => {

@@ -84,6 +84,6 @@ begin
     'reason', case when m.hops = 0 then 'moved' else 'step_removed' end, 'detail', pg_catalog.jsonb_build_object('version_id',
       to_version)))) into told
   from moved m;
-  return pg_catalog.cardinality(people);
+  return coalesce(told, 0);
 end $$;
 grant execute on function private.move_enrollments(uuid, uuid, int) to overture_user, overture_worker;

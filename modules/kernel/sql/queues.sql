@@ -129,7 +129,7 @@ begin
   if not exists (select from kernel.queues q where q.name = queue) then
     raise exception 'no such queue: %', queue using errcode = 'invalid_parameter_value';
   end if;
-  return query execute pg_catalog.format($q$
+  for msg_id, vt in execute pg_catalog.format($q$
     with held as (
       select q.msg_id from rows from (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) o (msg_id, read_ct, vt)
       join pgmq.%1$I q on q.msg_id = o.msg_id and q.read_ct = o.read_ct and q.vt = o.vt
@@ -138,7 +138,9 @@ begin
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4)
     from held where m.msg_id = held.msg_id
     returning m.msg_id, m.vt
-  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds;
+  $q$, 'q_' || queue) using ids, reads, hidden_until, seconds loop
+    return next;
+  end loop;
 end $$;
 grant execute on function kernel.extend_visibility(text, bigint[], int[], timestamptz[], int) to overture_worker;
 

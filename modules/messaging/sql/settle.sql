@@ -86,7 +86,6 @@ $$;
 create or replace function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
 declare
-  ts timestamptz := kernel.now();
   rows private.settling[] := private.decide_outcomes(outcomes);
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
