@@ -87,8 +87,8 @@ test("an alert appears by itself, leads to its cause, and closes by itself; the 
     const { senderId } = await connectSandbox(account);
     const campaign = await account.api("POST", "/campaigns", {
       name: "Quiet",
-      sender_id: senderId,
-      steps: [{ kind: "email", wait_hours: 0, subject: "Hello", body: "Hi" }],
+      sender_ids: [senderId],
+      steps: [{ kind: "email", subject: "Hello", body: "Hi" }],
     });
     await sql`insert into public.alerts (tenant_id, kind, subject, scope, severity, summary, value, threshold, status, opened_at, href)
       values (${account.tenantId}, 'campaign_stalled', ${campaign.id}, 'team', 'critical', 'Quiet sends nothing.', 15, 15, 'open', now(), ${`/campaigns/${campaign.id}`})`;
