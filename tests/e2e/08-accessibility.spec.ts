@@ -15,7 +15,7 @@ async function faults(page: Page, rules?: string[]): Promise<string[]> {
 }
 
 test("the main pages have no serious accessibility faults, light and dark", async ({ page, account }) => {
-  test.setTimeout(150_000);
+  test.setTimeout(400_000);
   const list = await account.api("POST", "/lists", { name: "Leads" });
   const [id] = await addContacts(account, [
     {
