@@ -104,7 +104,11 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     await expect(page.locator("[role=status][aria-label^=Loading]")).toHaveCount(0);
     found.push(...(await faults(page)).map((f) => `light ${path}: ${f}`));
     // Only colours change with the scheme.
-    await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    await page.evaluate(async () => {
+      document.documentElement.dataset.theme = "dark";
+      // Two frames: what is looked at is what is painted.
+      for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
+    });
     found.push(...(await faults(page, ["color-contrast", "link-in-text-block"])).map((f) => `dark ${path}: ${f}`));
   }
   expect(found).toEqual([]);
