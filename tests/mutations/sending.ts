@@ -190,7 +190,7 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "Nobody who answered is written to, before anybody has heard of the answer",
     file: "modules/campaigns/sql/guards.sql",
-    find: "r.direction = 'in' and not r.is_auto_reply\n          and r.created_at >= e.started_at\n          and (r.campaign_id",
+    find: "r.direction = 'in' and r.is_answer\n          and r.created_at >= e.started_at\n          and (r.campaign_id",
     replace: "false and (r.campaign_id",
     test: GUARDS,
     name: "a person who answered",
