@@ -215,8 +215,8 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "A sender without room hides nobody else's messages",
     file: "modules/messaging/sql/claim.sql",
-    find: " and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)",
-    replace: "",
+    find: " and m.action <> all(s.spent)\n      order by",
+    replace: "\n      order by",
     test: LEDGER,
     name: "a sender without room left does not keep the others of its connection from being claimed, however much of its is due",
   },
