@@ -149,7 +149,8 @@ create table public.enrollments (
   foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete cascade,
   foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade,
   check ((status = 'waiting') = (next_at is not null)),
-  check (status not in ('waiting', 'sending', 'task', 'blocked') or node_id is not null or status = 'waiting')
+  check (status not in ('waiting', 'sending', 'task', 'blocked') or node_id is not null or status = 'waiting'),
+  check (action is not null or sender_id is null)
 );
 comment on table public.enrollments is 'One person in one campaign: where they are, what comes next, or why it ended.';
 -- The planner goes campaign by campaign, so that a paused one costs nothing, and by action and sender, so that people who wait

@@ -1746,17 +1746,45 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
 
--- object function private.wake_planning() sha256:f386db4d04bdcaf8
+-- object function private.anybody_due(uuid,uuid,timestamptz) sha256:6146ec8e6d377e50
 -- Schedules: run across tenants; they only mark and enqueue.
 
+-- Whether anybody of a campaign waits for something that is due. Asked action by action and sender by sender, as the index is sorted:
+-- people who wait for later are not read, however many there are.
+create or replace function private.anybody_due(team uuid, campaign uuid, moment timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  with actions as materialized (
+    select distinct n.action from public.sequence_versions v
+    join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.version_id = v.id
+    where v.tenant_id = team and v.campaign_id = campaign and n.action is not null
+  )
+  -- As values, not as `exists`, which the planner may turn into a join that reads whole tables.
+  select coalesce(
+    (select true from public.enrollments e
+      where e.tenant_id = team and e.campaign_id = campaign and e.action is null and e.sender_id is null and e.status = 'waiting'
+        and e.next_at <= moment limit 1),
+    (select true from actions a cross join lateral (
+      select from public.enrollments e
+      where e.tenant_id = team and e.campaign_id = campaign and e.action = a.action and e.sender_id is null and e.status = 'waiting'
+        and e.next_at <= moment limit 1) x limit 1),
+    (select true from actions a
+      join public.campaign_senders s on s.tenant_id = team and s.campaign_id = campaign
+      cross join lateral (
+        select from public.enrollments e
+        where e.tenant_id = team and e.campaign_id = campaign and e.action = a.action and e.sender_id = s.sender_id
+          and e.status = 'waiting' and e.next_at <= moment limit 1) x limit 1),
+    false)
+$$;
+grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
+
+-- object function private.wake_planning() sha256:8b23b153f28f8b66
 -- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
 create or replace function private.wake_planning() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('campaigns_plan', array(
     select distinct k.tenant_id from public.campaigns k
     where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and exists (select from public.enrollments e
-        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())))
+      and private.anybody_due(k.tenant_id, k.id, kernel.now())))
 $$;
 
 -- object function private.finish_campaigns() sha256:5126009917d9c151
@@ -1844,7 +1872,7 @@ $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages),
   private.reply_policy() to overture_user, overture_worker;
 
--- object function private.sender_rooms(text[]) sha256:153bfad9bc4acd12
+-- object function private.sender_rooms(text[]) sha256:3bb03326e594f0d1
 -- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
 -- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for
 -- limits whose last places are taken by what waits in the queue, null while there is room. Senders without limits have room without end.
@@ -1871,11 +1899,12 @@ language sql stable set search_path = '' as $$
     left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
     left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
   ), bounds as (
-    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest,
+    select r.sender_id, r.action, pg_catalog.min(r.rest) as rest,
       pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+  -- Without a limit nothing is counted.
+  select b.sender_id, b.action, case when b.rest is null then 1000000 else greatest(0, b.rest - q.n) end::int, b.opens_at,
     case when b.rest <= q.n then coalesce(b.opens_at, (
       select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
   from bounds b cross join lateral (

@@ -163,13 +163,20 @@ const claim = async (tx: Ctx, size: number, lease: number, connectionId: string)
 /** Calls the provider. Whatever goes wrong in here is an outcome: an exception must not hide that a call was made. */
 async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
   const { provider, connection, channel, send } = opened;
-  const messages: OutboundMessage[] = claimed.map((m) => ({
-    id: m.id,
-    action: m.action,
-    from: { address: m.from_address, name: m.from_name || null },
-    to: { address: m.to_address },
-    content: channel.content({ subject: m.subject, text: m.body_text, content: m.content, email: m.email }),
-  }));
+  const byId = new Map<string, SendOutcome>();
+  const messages = claimed.flatMap((m): OutboundMessage[] => {
+    try {
+      const content = channel.content({ subject: m.subject, text: m.body_text, content: m.content, email: m.email });
+      const from = { address: m.from_address, name: m.from_name || null };
+      return [{ id: m.id, action: m.action, from, to: { address: m.to_address }, content }];
+    } catch (error) {
+      // What is stored cannot be read: this one fails before any call, and those beside it leave.
+      ctx.log.error("a stored message cannot be read", { message: m.id, channel: channel.id, error });
+      byId.set(m.id, { outcome: "rejected", code: "content_unreadable", detail: "The stored message cannot be read." });
+      return [];
+    }
+  });
+  if (messages.length === 0) return claimed.map((m) => byId.get(m.id)!);
   const batches = send.batch > 1 ? [messages] : messages.map((m) => [m]);
   const started = performance.now();
   const outcomes = await Promise.all(
@@ -188,7 +195,8 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
       }
     }),
   );
-  const flat = outcomes.flat();
+  for (const [i, outcome] of outcomes.flat().entries()) byId.set(messages[i]!.id, outcome);
+  const flat = claimed.map((m) => byId.get(m.id)!);
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
     provider: provider.id,
   });

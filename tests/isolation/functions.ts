@@ -203,6 +203,7 @@ export const invokers: Record<string, string> = {
   "private.emit_cancelled(jsonb)": both,
   "private.close_runs(jsonb)": worker,
   "private.finish_deliveries(jsonb,uuid[])": worker,
+  "private.anybody_due(uuid,uuid,timestamp with time zone)": both,
   "private.end_campaign(uuid)": both,
   "private.end_enrollments(uuid[],text,text,text)": both,
   "private.mark_addresses(text,text[],text,text)": both,

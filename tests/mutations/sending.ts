@@ -68,6 +68,14 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "a claim waits for nobody: a message another transaction holds is left to it",
   },
   {
+    promise: "A message that cannot be read takes none of those beside it along",
+    file: "modules/messaging/send.ts",
+    find: 'ctx.log.error("a stored message cannot be read"',
+    replace: 'if (error) throw error;\n      ctx.log.error("a stored message cannot be read"',
+    test: "tests/faults/unreadable.test.ts",
+    name: "a stored message that cannot be read fails before any call, and those claimed with it leave",
+  },
+  {
     promise: "A worker that died leaves a question, not a second send",
     file: "modules/messaging/sql/reconcile.sql",
     find: "update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost'",

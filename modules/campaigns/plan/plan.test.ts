@@ -396,3 +396,29 @@ it("a custom field removed after saving blocks instead of leaving a gap", async 
     reason_detail: expect.stringContaining("{{custom.plan}}"),
   });
 });
+
+it("a step that fails blocks those who stand at it, with the reason, and nobody else of the team", async () => {
+  const tenant = await t.tenant();
+  const broken = await startedCampaign(t, tenant, TWO, {
+    steps: [
+      { kind: "wait", hours: 1 },
+      { kind: "condition", rules: [{ if: "has_address", channel: "email" }], branches: { yes: [], no: [] } },
+    ],
+  });
+  const sound = await startedCampaign(t, tenant, [{ email: "cy@acme.test" }], {
+    steps: [WAIT_AN_HOUR, { kind: "email", subject: "Hello", body: "b" }],
+  });
+  await settlePlans(t, tenant);
+  // As a fault in the step's code would: it asks for rules, and there are none.
+  await t.sql`
+    update public.sequence_nodes n set config = '{}' from public.campaigns k
+    where k.id = ${broken.id} and n.version_id = k.version_id and n.kind = 'condition'`;
+  for (const { id } of [broken, sound]) await letWaitsPass(id);
+  await wakePlanner(t, tenant);
+  expect((await enrollmentsOf(t, broken.id)).map((e) => [e.status, e.kind, e.reason])).toEqual([
+    ["blocked", "condition", "step_fault"],
+    ["blocked", "condition", "step_fault"],
+  ]);
+  expect((await messagesOf(t, sound.id)).map((m) => [m.to_address, m.status])).toEqual([["cy@acme.test", "queued"]]);
+  expect(await t.sql`select 1 from kernel.dead_letters where tenant_id = ${tenant.id}`).toEqual([]);
+});

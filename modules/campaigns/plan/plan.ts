@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../../kernel/context.ts";
+import { toAppError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
 import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
 import type { AnyStep, StepResult, StepRun } from "../../kernel/step.ts";
@@ -112,7 +113,7 @@ async function planBatch(ctx: Ctx): Promise<void> {
         entered_at: t.entered_at,
         time_zone: t.due.settings.time_zone,
       }));
-      const results = await def.plan(runs as never, ctx);
+      const results = await ask(ctx, def, runs);
       fresh.forEach((t, i) => apply(t, runs[i]!, results[i]!, ctx.now, graph, next));
     }
     active = next;
@@ -124,6 +125,18 @@ async function planBatch(ctx: Ctx): Promise<void> {
   );
   // Who is held for want of room moves nobody: asked again at the next wake, not at once.
   if (more && written > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
+}
+
+/** What their step wants for each. One that throws blocks those who stand at it, with the reason, and nobody else of the team. */
+async function ask(ctx: Ctx, def: AnyStep, runs: readonly StepRun[]): Promise<StepResult[]> {
+  try {
+    return (await ctx.db.savepoint((db) => def.plan(runs, { ...ctx, db }))) as StepResult[];
+  } catch (error) {
+    // The database is away, or two waited for each other: the whole batch is tried again.
+    if (toAppError(error).code === "unavailable" || /^40/.test(String((error as { code?: unknown }).code))) throw error;
+    ctx.log.error("a step could not be planned", { kind: def.kind, error });
+    return runs.map(() => ({ do: "block", reason: "step_fault", detail: def.kind }));
+  }
 }
 
 const byKind = (people: Traveller[]): Traveller[][] => [...Map.groupBy(people, (t) => t.node?.kind ?? "").values()];

@@ -33,8 +33,7 @@ export async function takeDue(ctx: Ctx): Promise<{ due: Due[]; more: boolean }> 
   const campaigns = await db<{ id: string }[]>`
     select k.id from public.campaigns k
     where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and exists (select from public.enrollments e
-        where e.tenant_id = (select kernel.tenant()) and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())
+      and private.anybody_due(k.tenant_id, k.id, kernel.now())
     order by k.id for share of k`;
   if (campaigns.length === 0) return { due: [], more: false };
   const ids = campaigns.map((c) => c.id);
@@ -52,8 +51,9 @@ export async function takeDue(ctx: Ctx): Promise<{ due: Due[]; more: boolean }> 
       -- Who stands at a step that sends nothing.
       select e.* from open o cross join lateral (
         select x.* from public.enrollments x
-        where x.tenant_id = (select kernel.tenant()) and x.campaign_id = o.id and x.action is null and x.status = 'waiting' and x.next_at <= kernel.now()
-        order by x.sender_id, x.next_at, x.id limit ${PLAN_BATCH} for update skip locked) e
+        where x.tenant_id = (select kernel.tenant()) and x.campaign_id = o.id and x.action is null and x.sender_id is null
+          and x.status = 'waiting' and x.next_at <= kernel.now()
+        order by x.next_at, x.id limit ${PLAN_BATCH} for update skip locked) e
       union all
       -- Who has no sender on the channel yet: whatever the campaign's senders may be given together.
       select e.* from (select r.campaign_id, r.action, least(sum(r.room), ${PLAN_BATCH})::int as room from rooms r group by 1, 2) g cross join lateral (

@@ -136,14 +136,41 @@ grant execute on function private.end_campaign(uuid) to overture_user, overture_
 
 -- Schedules: run across tenants; they only mark and enqueue.
 
+-- Whether anybody of a campaign waits for something that is due. Asked action by action and sender by sender, as the index is sorted:
+-- people who wait for later are not read, however many there are.
+create or replace function private.anybody_due(team uuid, campaign uuid, moment timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+  with actions as materialized (
+    select distinct n.action from public.sequence_versions v
+    join public.sequence_nodes n on n.tenant_id = v.tenant_id and n.version_id = v.id
+    where v.tenant_id = team and v.campaign_id = campaign and n.action is not null
+  )
+  -- As values, not as `exists`, which the planner may turn into a join that reads whole tables.
+  select coalesce(
+    (select true from public.enrollments e
+      where e.tenant_id = team and e.campaign_id = campaign and e.action is null and e.sender_id is null and e.status = 'waiting'
+        and e.next_at <= moment limit 1),
+    (select true from actions a cross join lateral (
+      select from public.enrollments e
+      where e.tenant_id = team and e.campaign_id = campaign and e.action = a.action and e.sender_id is null and e.status = 'waiting'
+        and e.next_at <= moment limit 1) x limit 1),
+    (select true from actions a
+      join public.campaign_senders s on s.tenant_id = team and s.campaign_id = campaign
+      cross join lateral (
+        select from public.enrollments e
+        where e.tenant_id = team and e.campaign_id = campaign and e.action = a.action and e.sender_id = s.sender_id
+          and e.status = 'waiting' and e.next_at <= moment limit 1) x limit 1),
+    false)
+$$;
+grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
+
 -- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
 create or replace function private.wake_planning() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('campaigns_plan', array(
     select distinct k.tenant_id from public.campaigns k
     where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and exists (select from public.enrollments e
-        where e.tenant_id = k.tenant_id and e.campaign_id = k.id and e.status = 'waiting' and e.next_at <= kernel.now())))
+      and private.anybody_due(k.tenant_id, k.id, kernel.now())))
 $$;
 
 -- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:

@@ -24,11 +24,12 @@ language sql stable set search_path = '' as $$
     left join public.sender_limits l on l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.action = a.action
     left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = s.id and u.action = a.action
   ), bounds as (
-    select r.sender_id, r.action, coalesce(pg_catalog.min(r.rest), 1000000) as rest,
+    select r.sender_id, r.action, pg_catalog.min(r.rest) as rest,
       pg_catalog.max(r.renewed_at) filter (where r.rest <= 0) as opens_at
     from rests r group by 1, 2
   )
-  select b.sender_id, b.action, greatest(0, b.rest - q.n)::int, b.opens_at,
+  -- Without a limit nothing is counted.
+  select b.sender_id, b.action, case when b.rest is null then 1000000 else greatest(0, b.rest - q.n) end::int, b.opens_at,
     case when b.rest <= q.n then coalesce(b.opens_at, (
       select pg_catalog.max(r.renewed_at) from rests r where r.sender_id = b.sender_id and r.action = b.action and r.rest <= q.n)) end
   from bounds b cross join lateral (
