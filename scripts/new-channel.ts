@@ -4,6 +4,7 @@ import {
   checkFree,
   checkName,
   isMain,
+  kebab,
   pascal,
   type Scaffold,
   scaffold,
@@ -22,12 +23,11 @@ const ADDRESSES = {
     label: "email address",
     example: "ada@example.com",
     reader: "normaliseEmail",
-    // Longer than any, or on more than one line.
-    refuse: "text.length > 320",
+    // Longer than any, or with a name around it.
+    refuse: "text.length > 254 || /[<>\\s]/.test(text)",
     given: [" Ada@Example.com ", "ada@example.com"],
-    junk: ["ada", "@example.com"],
+    junk: ["ada", "@example.com", "Ada <ada@example.com>"],
     silent: "`silent+${id}@example.com`",
-    people: "mailboxes",
   },
   phone: {
     label: "phone number",
@@ -37,7 +37,6 @@ const ADDRESSES = {
     given: ["+49 151 1234-5678", "+4915112345678"],
     junk: ["call me at +49 151 12345678", "+49", "ada@example.com"],
     silent: '`+44770090000${id.replace(/\\D/g, "").at(-1) ?? "0"}`',
-    people: "phones",
   },
   linkedin_url: {
     label: "LinkedIn profile",
@@ -47,12 +46,13 @@ const ADDRESSES = {
     given: ["linkedin.com/in/Ada/?trk=x", "https://www.linkedin.com/in/ada"],
     junk: ["ada", "https://example.com/in/ada"],
     silent: "`https://www.linkedin.com/in/silent-${id}`",
-    people: null,
   },
 } as const;
 
 type Field = "email" | "phone" | "whatsapp_number" | "linkedin_url";
 const ADDRESS_SQL = "modules/contacts/sql/addresses.sql";
+/** Who plays the recipients in the sandbox, by field; a channel of other addresses gets people of its own. */
+const PEOPLE: Partial<Record<Field, string>> = { email: "mailboxes", phone: "phones", whatsapp_number: "phones" };
 
 /** The contact's field that addresses.sql takes a channel's addresses from; null for a channel it does not know. */
 export function contactFieldOf(id: string, root: string): Field | null {
@@ -60,26 +60,32 @@ export function contactFieldOf(id: string, root: string): Field | null {
   return (found as Field | undefined) ?? null;
 }
 
+/** The export of modules/sandbox that plays the people with such addresses, or null. */
+export const peopleOfField = (field: string): string | null => PEOPLE[field as Field] ?? null;
+
 /** Makes the files of a channel such as `whatsapp`. Throws with what to type instead. */
 export function newChannel(id: string, root: string): Scaffold {
-  const taken = ["channels", "channel", "conformance", "fixtures", "test", "expect", "person"];
+  const taken = ["channels", "channel", "conformance", "fixtures", "text", "test", "expect", "person", "z"];
   checkName(id, { what: "channel", max: 31, example: "whatsapp or linkedin", taken });
-  checkFree(root, `modules/channels/${id}`, `modules/campaigns/steps/${id}.ts`, `modules/providers/${id}`);
+  checkFree(root, `modules/channels/${id}`, `modules/campaigns/steps/${kebab(id)}.ts`, `modules/providers/${id}`);
   const known = contactFieldOf(id, root);
   const field = known ?? "phone";
-  const names: Names = { id, object: camel(id), Type: pascal(id), title: capital(words(id)), field };
+  const names: Names = {
+    id,
+    object: camel(id),
+    Type: pascal(id),
+    title: capital(words(id)),
+    field,
+    form: ADDRESSES[field === "whatsapp_number" ? "phone" : field],
+  };
   const at = (file: string) => `modules/channels/${id}/${file}`;
-  const { people } = addressOf(field);
   const files = new Map([
     [at("content.ts"), contentFile(names)],
-    [at("address.ts"), addressFile(names)],
-    [at("template.ts"), templateFile(names)],
-    [at("inbound.ts"), inboundFile(names)],
     [at("channel.ts"), channelFile(names)],
-    [at(`${id}.test.ts`), testFile(names)],
+    [at(`${kebab(id)}.test.ts`), testFile(names)],
     [`modules/providers/${id}/fixtures.ts`, fixturesFile(names)],
     [`modules/providers/conformance/${id}.ts`, conformanceFile(names)],
-    ...(people ? [] : ([[`modules/sandbox/${id}.ts`, peopleFile(names)]] as const)),
+    ...(peopleOfField(field) ? [] : ([[`modules/sandbox/${id}.ts`, peopleFile(names)]] as const)),
   ]);
   return {
     files,
@@ -95,186 +101,81 @@ export function newChannel(id: string, root: string): Scaffold {
       ...(known
         ? []
         : [
-            `contacts keep no address for ${id}: name it in ${ADDRESS_SQL} with the field it is taken from (and the same field as contact_field in ${at("channel.ts")}); until then its last test is red.`,
+            `contacts keep no address for ${id}: name it in ${ADDRESS_SQL} with the field it is taken from, and the same field as contact_field in ${at("channel.ts")}; until then its last test is red.`,
           ]),
-      `${at("channel.ts")} has careful values: check label, limits and requires_consent; ${at("template.ts")}: the longest text.`,
+      `the values in ${at("channel.ts")} are careful ones: check label, limits, requires_consent and the longest text.`,
       `npm run gen, then npm test -- modules/channels/${id}`,
       `npm run new:provider -- ${id}/<provider>: it has no provider yet.`,
     ],
   };
 }
 
-type Names = { id: string; object: string; Type: string; title: string; field: Field };
-const addressOf = (field: Field) => ADDRESSES[field === "whatsapp_number" ? "phone" : field];
+type Names = { id: string; object: string; Type: string; title: string; field: Field; form: Form };
+type Form = (typeof ADDRESSES)[keyof typeof ADDRESSES];
 const json = (value: unknown) => JSON.stringify(value);
 
-const contentFile = ({
-  id,
-  Type,
-}: Names) => `/** What providers of the channel ${id} send. The parties stand in OutboundMessage. */
-export type ${Type}Content = {
+const contentFile = (
+  n: Names,
+) => `/** What providers of the channel ${n.id} send. The parties stand in OutboundMessage. */
+export type ${n.Type}Content = {
   text: string;
 };
 `;
 
-const addressFile = ({ field }: Names) => {
-  const { label, reader, refuse } = addressOf(field);
-  return `import { ${reader} } from "../../contacts/normalize.ts";
-
-/** The normal form of a ${label}, the same as the contact's field has; null for anything else. */
-export function normaliseAddress(input: string): string | null {
-  const text = input.trim();
-  if (${refuse}) return null;
-  const read = ${reader}(text);
-  return "value" in read ? read.value : null;
-}
-`;
-};
-
-const templateFile = ({ id, Type }: Names) => `import { z } from "zod";
-import type {
-  CompiledTemplate,
-  CompileInput,
-  Fault,
-  RenderedTemplate,
-  RenderInput,
-  VariableUse,
-} from "../../kernel/channel.ts";
-import { fillPieces, fixedText, markVariables, type Piece, toPieces } from "../placeholders.ts";
-
-/** Plain text with variables. */
+const channelFile = (n: Names) => `import { z } from "zod";
+import { defineChannel, type Fault } from "../../kernel/channel.ts";
+import { ${n.form.reader} } from "../../contacts/normalize.ts";
+import { plainText, readText } from "../plain-text.ts";
 
 /** Characters (code points) in one message; providers refuse longer ones. */
 export const MAX_CHARACTERS = 1000;
 
-export const ${camel(id)}Template = z.object({
-  body: z.string().min(1, "must not be empty").max(4000).meta({
-    title: "Message",
-    description: "Plain text with variables such as {{firstName|there}}. Say who writes, and how to opt out.",
-    widget: "text",
-  }),
-});
-type ${Type}Template = z.output<typeof ${camel(id)}Template>;
-type Parts = { text: Piece[] };
-
-export function compile(template: ${Type}Template, input: CompileInput): CompiledTemplate<Parts> {
-  const uses: VariableUse[] = [];
-  const faults: Fault[] = [];
-  const text = toPieces(markVariables("body", tidy(template.body), input.customKeys, uses, faults), uses);
-  if (template.body.trim() === "") faults.push(EMPTY);
-  faults.push(...lengthFaults(fixedText(text), "Without any value the message"));
-  return { uses, faults, parts: { text } };
-}
-
-export function render(
-  { parts }: CompiledTemplate<Parts>,
-  { valueOf, showMissing = false }: RenderInput,
-): RenderedTemplate<null> {
-  const missing = new Set<string>();
-  const text = tidy(fillPieces(parts.text, { valueOf, showMissing, missing })).trim();
-  const faults = lengthFaults(text, "With this person's values the message");
-  if (text === "" && missing.size === 0) faults.push(EMPTY);
-  return { missing: [...missing], faults, subject: "", text, draft: null };
-}
-
-const EMPTY: Fault = { field: "body", level: "error", id: "body_empty", detail: "The message is empty." };
-
-/** One kind of line break, no other control characters, letters in one piece. */
-const tidy = (text: string): string =>
-  text
-    .replace(/\\r\\n?|[\\u2028\\u2029\\u0085]/g, "\\n")
-    .replace(/[\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]+/g, " ")
-    .toWellFormed()
-    .normalize("NFC");
-
-function lengthFaults(text: string, what: string): Fault[] {
-  const { length } = [...text];
-  if (length <= MAX_CHARACTERS) return [];
-  const detail = \`\${what} has \${length} characters; at most \${MAX_CHARACTERS} can be sent. Shorten it.\`;
+function length(text: string, what: string): Fault[] {
+  const { length: characters } = [...text];
+  if (characters <= MAX_CHARACTERS) return [];
+  const detail = \`\${what} has \${characters} characters; at most \${MAX_CHARACTERS} can be sent. Shorten it.\`;
   return [{ field: "body", level: "error", id: "too_long", detail }];
 }
-`;
 
-const inboundFile = () => `import type { ReadMessage } from "../../kernel/channel.ts";
-import type { InboundMessage } from "../../kernel/provider.ts";
-import { oneLine, plain } from "../../kernel/text.ts";
-import { keyword } from "../sms/opt-out.ts";
-import { normaliseAddress } from "./address.ts";
-
-/** Reads a received message: who wrote it, and whether it is an answer or an opt-out. Pure. */
-
-const MAX_TEXT = 10_000;
-
-export function readInbound(message: InboundMessage): ReadMessage {
-  const text = plain(message.text.slice(0, MAX_TEXT + 1).replace(/\\r\\n?/g, "\\n"), MAX_TEXT).trim();
-  return {
-    // A message that is nothing but an opt-out word, as in text messages.
-    kind: keyword(text) ?? "reply",
-    provider_inbound_id: plain(message.provider_inbound_id, 300),
-    from_address: addressOf(message.from.address),
-    from_name: oneLine(message.from.name ?? "", 120),
-    to_address: addressOf(message.to[0] ?? ""),
-    subject: "",
-    text,
-    full_text: null,
-    references: [],
-    content: {},
-    email: null,
-  };
+/** The normal form of a ${n.form.label}, the same as the contact's field has; null for anything else. */
+function normalise(input: string): string | null {
+  const text = input.trim();
+  if (${n.form.refuse}) return null;
+  const read = ${n.form.reader}(text);
+  return "value" in read ? read.value : null;
 }
 
-/** The normal form, or what came, on one line. */
-const addressOf = (given: string): string => {
-  const bare = oneLine(given, 320);
-  return normaliseAddress(bare) ?? bare;
-};
-`;
+const address = { label: "${n.form.label}", example: "${n.form.example}", normalise };
 
-const channelFile = ({ id, object, Type, title, field }: Names) => {
-  const { label, example } = addressOf(field);
-  return `import { z } from "zod";
-import { defineChannel, type StoredMessage } from "../../kernel/channel.ts";
-import { normaliseAddress } from "./address.ts";
-import type { ${Type}Content } from "./content.ts";
-import { readInbound } from "./inbound.ts";
-import { compile, render, ${object}Template } from "./template.ts";
-
-/** ${title}: say here in one line what is sent and how people opt out. */
-export const ${object} = defineChannel({
-  id: "${id}",
-  label: "${title}",
-  contact_field: "${field}",
-  address: { label: "${label}", example: "${example}", normalise: normaliseAddress },
-  sender: { label: "${label}", example: "${example}", normalise: normaliseAddress, profile: z.object({}) },
+/** ${n.title}: say here in one line what is sent and how people opt out. */
+export const ${n.object} = defineChannel({
+  id: "${n.id}",
+  label: "${n.title}",
+  contact_field: "${n.field}",
+  address,
+  sender: { ...address, profile: z.object({}) },
   actions: {
-    "${id}.send": { label: "Send a message", limits: [{ per: "day", cap: 20 }] },
+    "${n.id}.send": { label: "Send a message", limits: [{ per: "day", cap: 20 }] },
   },
   // Careful: most countries want consent for messages to phones and profiles.
   requires_consent: true,
   options: z.object({}),
-  template: ${object}Template,
-  compile,
-  render,
-  prepare: ({ rendered }) => Promise.resolve({ subject: "", text: rendered.text, content: {}, email: null, links: [] }),
-  content: ({ text }: StoredMessage): ${Type}Content => ({ text }),
+  ...plainText({ length }),
   measure: ({ text }) => ({ characters: [...text].length }),
-  readInbound,
+  // A message that is nothing but an opt-out word is an opt-out, as in text messages.
+  readInbound: (message) => readText(message, { person: normalise, sender: normalise }),
 });
 `;
-};
 
-const testFile = ({ id, object, field }: Names) => {
-  const { example, given, junk } = addressOf(field);
-  return `import { expect, test } from "vitest";
+const testFile = (n: Names) => `import { expect, test } from "vitest";
 import { testKernel } from "../../../tests/support/kernel.ts";
 import { conformance } from "../conformance.ts";
-import { ${object} } from "./channel.ts";
-import { MAX_CHARACTERS } from "./template.ts";
+import { ${n.object}, MAX_CHARACTERS } from "./channel.ts";
 
-conformance(${object}, {
-  addresses: [${json(given)}],
-  senders: [${json(given)}],
-  junk: ${json(junk)},
+conformance(${n.object}, {
+  addresses: [${json(n.form.given)}],
+  senders: [${json(n.form.given)}],
+  junk: ${json(n.form.junk)},
   template: (body) => ({ body }),
   long: (body) => ({ body }),
   fields: ["body"],
@@ -283,7 +184,7 @@ conformance(${object}, {
     { template: { body: "{{title|}}" }, row: {}, fault: "body_empty" },
   ],
   outgoing: () => ({ lines: [], markup: [] }),
-  from: { address: ${json(example)}, name: "Sam", profile: {} },
+  from: { address: ${json(n.form.example)}, name: "Sam", profile: {} },
   options: {},
   inbound: (text, details) => ({
     provider_inbound_id: details,
@@ -305,72 +206,40 @@ const t = testKernel();
 
 test("a contact's field is its address on the channel, in the same normal form", async () => {
   const tenant = await t.tenant();
-  const { contact_field, address } = ${object};
+  const { contact_field, address } = ${n.object};
   const made = await tenant.api("POST", "/contacts", { email: "ada@acme.test", [contact_field]: address.example });
   expect(made.status, JSON.stringify(made.body)).toBe(201);
   const rows = await t.sql<{ address: string }[]>\`
-    select address from public.contact_addresses where tenant_id = \${tenant.id} and channel = '${id}'\`;
+    select address from public.contact_addresses where tenant_id = \${tenant.id} and channel = '${n.id}'\`;
   expect(
     rows.map((r) => r.address),
-    "fill in: ${ADDRESS_SQL} takes no address for ${id} from the contact's field " + contact_field,
+    \`fill in: ${ADDRESS_SQL} takes no address for ${n.id} from the contact's field \${contact_field}\`,
   ).toEqual([address.example]);
 });
 `;
-};
 
-const fixturesFile = ({ id, Type, field }: Names) => {
-  const { example, silent } = addressOf(field);
-  return `import type { ${Type}Content } from "../../channels/${id}/content.ts";
-import type { OutboundMessage, Party } from "../../kernel/provider.ts";
+const fixturesFile = (n: Names) => `import { textExample } from "../fixtures.ts";
 
-export type Example${Type} = { id?: string; from?: Party; to?: Party } & Partial<${Type}Content>;
+/** Recipients who stay silent in the sandbox. */
+const silent = (id: string) => ${n.form.silent};
 
-/** A complete message as the messaging module hands it over, to somebody who stays silent; any part of it may be replaced. */
-export const example${Type} = ({
-  id = crypto.randomUUID(),
-  from,
-  to,
-  ...content
-}: Example${Type} = {}): OutboundMessage<${Type}Content> => ({
-  id,
-  action: "${id}.send",
-  from: from ?? { address: "${example}", name: "Ada Sender" },
-  to: to ?? { address: ${silent}, name: "Zoë" },
-  content: { text: "Grüße & a question: https://example.com/a?b=1&c=+ «now»\\n– Ada 😀", ...content },
-});
-`;
-};
-
-const conformanceFile = ({ id, object, Type }: Names) => `import { expect } from "vitest";
-import type { ${Type}Content } from "../../channels/${id}/content.ts";
-import { example${Type} } from "../${id}/fixtures.ts";
-import type { SendSpec } from "./send.ts";
-
-/** What arrives at the emulation of every provider of the channel: text and sender as they are. */
-export const ${object}Send = (): Pick<SendSpec<${Type}Content>, "example" | "arrived" | "injections"> => ({
-  example: () => example${Type}(),
-  arrived({ from, content }, accepted) {
-    expect(accepted.text).toBe(content.text);
-    expect(accepted.from.address).toBe(from.address);
-  },
-  injections: [
-    {
-      name: "a text that looks like JSON or fields of a form stays text",
-      message: example${Type}({ text: 'Hi","to":"evil&To=evil\\r\\nBody=other' }),
-      harmless: (accepted) => expect(accepted.text).toBe('Hi","to":"evil&To=evil\\r\\nBody=other'),
-    },
-  ],
-});
+export const example${n.Type} = textExample("${n.id}.send", "${n.form.example}", silent);
 `;
 
-const peopleFile = ({ id, object, field }: Names) => `import { z } from "zod";
+const conformanceFile = (n: Names) => `import { example${n.Type} } from "../${n.id}/fixtures.ts";
+import { textSend } from "./text.ts";
+
+export const ${n.object}Send = () => textSend(example${n.Type});
+`;
+
+const peopleFile = (n: Names) => `import { z } from "zod";
 import type { Cast } from "./cast.ts";
 import { hash, replyText } from "./personas.ts";
 
-/** The people behind ${addressOf(field).label}s: one in four answers the first message, the others stay silent; \`silent-…\` always does. */
+/** The people behind ${n.form.label}s: one in four answers the first message, the others stay silent; \`silent-…\` always does. */
 const answers = (address: string) => !address.includes("/silent-") && hash(address) % 4 === 0;
 
-export const ${object}People: Cast = {
+export const ${n.object}People: Cast = {
   address: z.url(),
   characterOf: (address) => ({ persona: answers(address) ? "reply" : "silent", tone: "positive" }),
   planOf: (address, first) => [

@@ -1,5 +1,6 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { EMPTY_BLOCK, nextVersion } from "./migration-blocks.ts";
 import {
   camel,
   capital,
@@ -27,6 +28,7 @@ export function newModule(name: string, root: string, now = new Date()): Scaffol
     taken: ["kernel", "boot", "module", "modules"],
   });
   checkFree(root, `modules/${name}`);
+  checkUnused(name, root);
   const singular = name.endsWith("ies") ? `${name.slice(0, -3)}y` : name.replace(/([^s])s$/, "$1");
   const door = camel(name);
   const Many = pascal(name);
@@ -147,7 +149,8 @@ create table public.${name} (
 );
 comment on table public.${name} is 'Say here what a row is, and who writes it.';
 select kernel.protect('public.${name}');
-`,
+
+${EMPTY_BLOCK}`,
   );
   return {
     files,
@@ -159,22 +162,32 @@ select kernel.protect('public.${name}');
         list: "export const modules: readonly ModuleDef[] = [",
       },
     ],
+    insertions: [
+      {
+        path: "tests/isolation/rows.ts",
+        before: "  });\n  return id;\n",
+        line: `    await tx\`insert into public.${name} (tenant_id, id, name) values (\${t}, \${uuid7()}, 'First')\`;\n`,
+      },
+    ],
     next: [
-      "give it a row in tests/isolation/rows.ts (the isolation tests ask for one).",
-      `npm run gen, then npm test -- modules/${name}`,
+      `say what the module owns where its files ask for it, and name in \`needs\` the modules whose tables it reads.`,
+      `functions, views, policies and triggers go to modules/${name}/sql; npm run migration -- --refresh writes them into the migration.`,
+      `npm run gen, then npm test -- modules/${name} tests/isolation`,
     ],
   };
 }
 
-/** UTC now, but after the newest migration: the order of names is the order of applying. */
-function nextVersion(root: string, now: Date): string {
-  const stamp = now.toISOString().replace(/[-:T]|\..*/g, "");
-  const newest =
-    readdirSync(join(root, "migrations"))
-      .map((f) => /^(\d{14})_/.exec(f)?.[1] ?? "")
-      .sort()
-      .at(-1) ?? "";
-  return stamp > newest ? stamp : String(BigInt(newest) + 1n);
+/** A table, route or permission of another module under the name would make boot or the migration fail. */
+function checkUnused(name: string, root: string): void {
+  const uses: [folder: string, what: string, pattern: RegExp][] = [
+    ["migrations", "table", new RegExp(`create table (if not exists )?public\\.${name}\\b`)],
+    ["modules", "route", new RegExp(`\\bpath: "/${kebab(name)}["/]`)],
+    ["modules", "permission", new RegExp(`"${name}:(read|write)"`)],
+  ];
+  for (const [folder, what, pattern] of uses)
+    for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort())
+      if (/\.(ts|sql)$/.test(file) && pattern.test(readFileSync(join(root, folder, file), "utf8")))
+        throw new Error(`${folder}/${file} has a ${what} of the name ${name} already; choose another name.`);
 }
 
 if (isMain(import.meta.filename)) await scaffold("new:module", "<name in snake_case plural>", newModule);

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { contactFieldOf } from "./new-channel.ts";
+import { peopleOfField } from "./new-channel.ts";
 import { capital, camel, checkFree, checkName, isMain, type Scaffold, scaffold, textOf, words } from "./scaffold.ts";
 
 /**
@@ -77,23 +77,13 @@ function exported(root: string, path: string, pattern: RegExp, what: string): st
   throw new Error(`${path} exports no ${what} (${pattern.source}): see docs/concepts/channels.md, «A new channel».`);
 }
 
-/** Who plays the recipients: as in another emulation of the channel, else the cast that has such addresses. */
+/** Who plays the recipients: a cast of the channel's own, else the one that has such addresses. */
 function peopleOf(root: string, channel: string): People {
-  for (const sibling of textOf(root, `modules/providers/${channel}/fixtures.ts`)
-    ? below(root, `modules/providers/${channel}`)
-    : []) {
-    const text = textOf(root, `modules/providers/${channel}/${sibling}/emulation.ts`) ?? "";
-    const name = /^ {2}people: (\w+),$/m.exec(text)?.[1];
-    const from = name && new RegExp(`import \\{ ${name} \\} from "[./]+/sandbox/(\\w+\\.ts)"`).exec(text)?.[1];
-    if (name && from) return { name, from };
-  }
   const own = /^export const (\w+): Cast\b/m.exec(textOf(root, `modules/sandbox/${channel}.ts`) ?? "")?.[1];
-  if (own) return { name: own, from: `${channel}.ts` };
-  const field =
-    contactFieldOf(channel, root) ??
-    /contact_field: "(\w+)"/.exec(textOf(root, `modules/channels/${channel}/channel.ts`) ?? "")?.[1];
-  if (field === "email") return { name: "mailboxes", from: "mailboxes.ts" };
-  if (field === "phone" || field === "whatsapp_number") return { name: "phones", from: "phones.ts" };
+  if (own) return { name: own, from: channel };
+  const file = `modules/channels/${channel}/channel.ts`;
+  const people = peopleOfField(exported(root, file, /contact_field: "(\w+)"/, "contact_field"));
+  if (people) return { name: people, from: people };
   throw new Error(
     `Nobody plays the recipients of ${channel}: write modules/sandbox/${channel}.ts first, which exports a Cast.`,
   );
@@ -211,7 +201,7 @@ export const ${n.object} = defineProvider<${n.content}>()({
 
 const emulationFile = (n: Names) => `import { z } from "zod";
 import { type BodyFault, defineEmulation, route, sends } from "../../../sandbox/emulation.ts";
-import { ${n.people.name} } from "../../../sandbox/${n.people.from}";
+import { ${n.people.name} } from "../../../sandbox/${n.people.from}.ts";
 import type { Account, Message } from "../../../sandbox/store.ts";
 
 /** ${n.title}'s API as its documentation describes it. Fields that the documentation does not name are refused. */

@@ -1,26 +1,28 @@
-import http from "node:http";
-import net from "node:net";
-import type { AddressInfo } from "node:net";
-import { join, resolve } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { z } from "zod";
 import { modules } from "../modules/boot.ts";
+import type { AnyChannel } from "../modules/kernel/channel.ts";
 import { createHttpClient } from "../modules/kernel/http/client.ts";
-import type { AnyProvider, OutboundMessage } from "../modules/kernel/provider.ts";
+import type { AnyProvider, OutboundMessage, Party } from "../modules/kernel/provider.ts";
 import { createRegistry } from "../modules/kernel/registry.ts";
 import type { Emulation } from "../modules/sandbox/emulation.ts";
 import { loadEmulations } from "../modules/sandbox/emulations.ts";
 import { createSandbox } from "../modules/sandbox/server.ts";
-import { pascal } from "./scaffold.ts";
+import { recordAnswers } from "./provider-answers.ts";
+import { type Recording, recordHttp, recordSmtp } from "./recorder.ts";
+import { formatted, isMain, pascal } from "./scaffold.ts";
+
+const ROOT = join(import.meta.dirname, "..");
 
 /**
  * `npm run -s provider:record -- resend`: prints what the adapter sends, byte for byte: one message, and a batch where it has one. The
  * real adapter and HTTP client talk to a recorder on 127.0.0.1, which passes everything on to the provider's emulation.
+ * With --real it prints what the provider's own API answers, without secrets and personal values (docs/concepts/providers.md).
  */
-
-export type RecordedRequest = { method: string; path: string; headers: Record<string, string>; body: string };
-/** `data` is the message as it was sent, without the dots that SMTP adds. */
-export type RecordedMail = { mail_from: string; rcpt_to: string[]; data: string };
-export type Recording = RecordedRequest[] | { protocol: "smtp"; messages: RecordedMail[] };
 
 /** Messages of the batch: enough to see where one ends. */
 const BATCH = 2;
@@ -34,11 +36,12 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
   const example = await exampleOf(provider.category);
   // So slow that no recipient acts, and no webhook leaves, before it is closed again.
   const sandbox = await createSandbox({ emulations: [emulation], speed: 0.001 });
+  const ids = Array.from({ length: 1 + BATCH }, (_, i) => messageId(i + 1));
   try {
     const base = new URL(sandbox.baseUrl(id));
     if (!["http:", "smtp:"].includes(base.protocol))
       throw new Error(`The emulation of ${id} speaks ${base.protocol.slice(0, -1)}; HTTP and SMTP can be recorded.`);
-    const recorder = base.protocol === "http:" ? await recordHttp(base) : await recordSmtp(Number(base.port));
+    const recorder = base.protocol === "http:" ? await recordHttp(base) : await recordSmtp(Number(base.port), ids);
     try {
       const { credentials, settings = {} } = emulation.example();
       const connection = {
@@ -52,7 +55,7 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
         allowPrivateHosts: [`127.0.0.1:${recorder.port}`],
         userAgent: "Overture",
       });
-      const messages = Array.from({ length: 1 + BATCH }, (_, i) => example({ id: messageId(i + 1) }));
+      const messages = ids.map((id) => example({ id }));
       for (const part of [messages.slice(0, 1), ...(send.batch > 1 ? [messages.slice(1)] : [])]) {
         for (const outcome of await send.send(part, connection, client))
           if (outcome.outcome !== "sent")
@@ -71,7 +74,7 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
 /** The same in every run, so that two recordings can be compared. */
 const messageId = (n: number) => `018f0000-0000-7000-8000-${String(n).padStart(12, "0")}`;
 
-type Example = (over: { id: string }) => OutboundMessage;
+type Example = (over: { id: string; from?: Party; to?: Party }) => OutboundMessage;
 
 /** The channel's complete message, which the tests of its providers send too. */
 async function exampleOf(channel: string): Promise<Example> {
@@ -86,122 +89,99 @@ async function exampleOf(channel: string): Promise<Example> {
   return example;
 }
 
-type Recorder = { port: number; recording(): Recording; close(): Promise<void> };
+const USAGE =
+  "Type: npm run -s provider:record -- <provider> [--real <credentials.json> [--from <address> --to <address>] [--write]]";
 
-/** Hop-by-hop headers: of this connection, not of the message. */
-const HOP = new Set(["connection", "keep-alive", "transfer-encoding", "host", "content-length"]);
+/** What `--real` reads: the connection as the settings page would make it. Keep the file where git does not look. */
+const RealConnection = z.strictObject({
+  credentials: z.record(z.string(), z.string()),
+  settings: z.record(z.string(), z.unknown()).default({}),
+  /** In place of the provider's own address, for a server of one's own. */
+  base_url: z.url().nullable().default(null),
+});
 
-/** An HTTP server that notes each request as it came, and answers as the emulation at `base` does. */
-async function recordHttp(base: URL): Promise<Recorder> {
-  const requests: RecordedRequest[] = [];
-  const server = http.createServer((req, res) => {
-    void (async () => {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of req) chunks.push(chunk as Uint8Array);
-      const body = Buffer.concat(chunks);
-      const headers: Record<string, string> = {};
-      for (const [name, value] of Object.entries(req.headers)) headers[name] = [value].flat().join(", ");
-      const method = req.method ?? "GET";
-      const path = req.url ?? "/";
-      requests.push({ method, path, headers, body: body.toString("utf8") });
-      const answer = await fetch(`${base.href.replace(/\/$/, "")}${path}`, {
-        method,
-        headers: Object.entries(headers).filter(([name]) => !HOP.has(name)),
-        ...(body.byteLength > 0 ? { body } : {}),
-      });
-      res.writeHead(answer.status, Object.fromEntries([...answer.headers].filter(([name]) => !HOP.has(name))));
-      res.end(new Uint8Array(await answer.arrayBuffer()));
-    })().catch((error: Error) => res.destroy(error));
-  });
-  const port = await listenOn(server);
-  return {
-    port,
-    recording: () => requests,
-    close() {
-      server.closeAllConnections();
-      return closed(server);
-    },
-  };
+/** The real API's answers to the adapter, read with the credentials in `file`; with both addresses one message is sent after a question. */
+async function recordReal(provider: AnyProvider, channel: AnyChannel | undefined, options: Options): Promise<string> {
+  const given = RealConnection.safeParse(jsonOf(options.real!));
+  if (!given.success) throw new Error(`${options.real}: ${z.prettifyError(given.error)}`);
+  const credentials = provider.credentials.safeParse(given.data.credentials);
+  if (!credentials.success) throw new Error(`${options.real}: ${z.prettifyError(credentials.error)}`);
+  const connection = { ...given.data, credentials: credentials.data, id: messageId(0), webhook_url: null };
+  const client = createHttpClient({ allowPrivateHosts: [], userAgent: "Overture" });
+  const sending = options.from && options.to ? await sendingOf(provider, channel, options.from, options.to) : undefined;
+  return JSON.stringify(await recordAnswers(provider, connection, client, sending), null, 2);
 }
 
-/** Passes every byte on to the SMTP server at `port`, and reads the client's side of the dialogue. */
-async function recordSmtp(port: number): Promise<Recorder> {
-  const messages: RecordedMail[] = [];
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((client) => {
-    const upstream = net.connect(port, "127.0.0.1");
-    const read = smtpReader((mail) => messages.push(mail));
-    client.on("data", read);
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from);
-      from.on("error", () => to.destroy());
-      from.on("close", () => sockets.delete(from));
-      from.pipe(to);
-    }
-  });
-  const own = await listenOn(server);
-  return {
-    port: own,
-    recording() {
-      // A batch goes over several connections at once: in the order of the message ids, whichever was faster.
-      const place = ({ data }: RecordedMail) =>
-        [1, 2, 3].find((n) => data.includes(messageId(n))) ?? Number.MAX_SAFE_INTEGER;
-      return { protocol: "smtp", messages: messages.toSorted((a, b) => place(a) - place(b)) };
-    },
-    close() {
-      for (const socket of sockets) socket.destroy();
-      return closed(server);
-    },
-  };
+async function sendingOf(provider: AnyProvider, channel: AnyChannel | undefined, from: string, to: string) {
+  if (!provider.send || !channel) throw new Error(`${provider.id} sends no messages.`);
+  const [sender, recipient] = [channel.sender.normalise(from), channel.address.normalise(to)];
+  if (!sender) throw new Error(`--from ${from} is no ${channel.sender.label} (such as ${channel.sender.example}).`);
+  if (!recipient) throw new Error(`--to ${to} is no ${channel.address.label} (such as ${channel.address.example}).`);
+  const example = await exampleOf(provider.category);
+  const message = example({ id: crypto.randomUUID(), from: { address: sender }, to: { address: recipient } });
+  return { message, confirm };
 }
 
-/** Reads what an SMTP client says (RFC 5321): the envelope out of its commands, the message between DATA and the final dot. */
-export function smtpReader(done: (mail: RecordedMail) => void): (chunk: Uint8Array) => void {
-  let waiting: Buffer = Buffer.alloc(0);
-  let mail: RecordedMail = { mail_from: "", rcpt_to: [], data: "" };
-  let data: string[] | null = null;
-  return (chunk) => {
-    waiting = Buffer.concat([waiting, chunk]);
-    for (let end = waiting.indexOf("\r\n"); end >= 0; end = waiting.indexOf("\r\n")) {
-      const line = waiting.subarray(0, end).toString("utf8");
-      waiting = waiting.subarray(end + 2);
-      if (data === null) {
-        const [, verb, address] = /^(MAIL FROM|RCPT TO|DATA\s*$):?\s*(?:<([^>]*)>)?/i.exec(line) ?? [];
-        const command = verb?.trim().toUpperCase();
-        if (command === "MAIL FROM") mail = { mail_from: address ?? "", rcpt_to: [], data: "" };
-        if (command === "RCPT TO") mail.rcpt_to.push(address ?? "");
-        if (command === "DATA") data = [];
-      } else if (line === ".") {
-        done({ ...mail, data: data.map((text) => `${text}\r\n`).join("") });
-        data = null;
-      } else data.push(line.startsWith(".") ? line.slice(1) : line);
-    }
-  };
+/** Asks at the terminal; anything but `yes`, and an end of the input, is a no. */
+async function confirm(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin });
+  process.stderr.write(`${question}\nType yes to send it: `);
+  for await (const line of lines) {
+    lines.close();
+    return line.trim() === "yes";
+  }
+  return false;
 }
 
-const listenOn = (server: net.Server) =>
-  new Promise<number>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
-  });
-const closed = (server: net.Server) => new Promise<void>((resolve) => server.close(() => resolve()));
+function jsonOf(path: string): unknown {
+  const text = readFileSync(path, "utf8");
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${path} holds no JSON; write {"credentials": {…}} with the fields of the settings page.`);
+  }
+}
 
-async function main(args: string[]): Promise<void> {
-  const [id, ...others] = args;
-  if (!id || id.startsWith("-") || others.length > 0) throw new Error("Type: npm run -s provider:record -- <provider>");
-  const { providers } = createRegistry(modules);
+type Options = { real?: string; from?: string; to?: string; write?: boolean };
+
+function optionsOf(args: string[]): { id: string; options: Options } {
+  const known = {
+    real: { type: "string" },
+    from: { type: "string" },
+    to: { type: "string" },
+    write: { type: "boolean" },
+  } as const;
+  try {
+    const { positionals, values } = parseArgs({ args, allowPositionals: true, options: known });
+    const [id, ...others] = positionals;
+    const alone = !values.real && (values.write || values.from || values.to);
+    if (id && others.length === 0 && !alone && !values.from === !values.to) return { id, options: values };
+  } catch {
+    // An option nobody knows.
+  }
+  throw new Error(USAGE);
+}
+
+/** The whole command: what it prints. Throws with one line where it cannot be done; then nothing was written. */
+export async function providerRecord(args: string[]): Promise<string> {
+  const { id, options } = optionsOf(args);
+  const { providers, channels } = createRegistry(modules);
   const provider = providers.find((p) => p.id === id);
   if (!provider) throw new Error(`There is no provider «${id}». Use one of: ${providers.map((p) => p.id).join(", ")}.`);
+  if (options.real) {
+    const text = await recordReal(provider, channels.get(provider.category), options);
+    if (!options.write) return text;
+    const path = `modules/providers/${provider.category}/${id}/recorded.json`;
+    writeFileSync(join(ROOT, path), await formatted(ROOT, path, text));
+    return `wrote ${path}; read it before you commit it.`;
+  }
   const emulation = (await loadEmulations()).find((e) => e.id === id);
   if (!emulation) throw new Error(`${id} has no emulation.ts beside its adapter: nobody would answer the adapter.`);
-  console.log(JSON.stringify(await record(provider, emulation), null, 2));
+  return JSON.stringify(await record(provider, emulation), null, 2);
 }
 
-if (process.argv[1] && import.meta.filename === resolve(process.argv[1])) {
-  await main(process.argv.slice(2)).catch((error: Error) => {
+if (isMain(import.meta.filename)) {
+  await providerRecord(process.argv.slice(2)).then(console.log, (error: Error) => {
     console.error(error.message);
     process.exitCode = 1;
   });

@@ -10,6 +10,8 @@ export type Scaffold = {
   /** Text by path below the repository. */
   files: Map<string, string>;
   registrations: Registration[];
+  /** Lines in files that exist, which are no lists. */
+  insertions?: Insertion[];
   /** What to do next, a line each. */
   next: string[];
 };
@@ -22,6 +24,9 @@ export type Registration = {
   /** The list's beginning up to its bracket; stands once in the file. */
   list: string;
 };
+
+/** A line above a text that stands once in the file. */
+export type Insertion = { path: string; line: string; before: string };
 
 /** Names the language or the generated files use themselves. */
 const WORDS = new Set(
@@ -79,32 +84,59 @@ export function registered(text: string, { path, import: line, name, list }: Reg
   return `${whole.slice(0, behind)}${line}\n${whole.slice(behind)}`;
 }
 
+/** The file with the line above its place. Throws where it has no such place. */
+export function inserted(text: string, { path, line, before }: Insertion): string {
+  const at = text.indexOf(before);
+  if (at < 0 || text.includes(before, at + 1))
+    throw new Error(`${path} has no place for «${line.trim()}» where it is expected: add the line by hand.`);
+  return `${text.slice(0, at)}${line}${text.slice(at)}`;
+}
+
 /** As `npm run format` would leave it. */
-async function formatted(root: string, path: string, text: string): Promise<string> {
-  if (!path.endsWith(".ts")) return text;
+export async function formatted(root: string, path: string, text: string): Promise<string> {
+  if (!/\.(ts|json)$/.test(path)) return text;
   const { format, resolveConfig } = await import("prettier");
   return await format(text, { ...(await resolveConfig(join(root, path))), filepath: path });
 }
 
-/** Everything is read, checked and formatted before the first file is written; no file is overwritten. */
-async function write(root: string, { files, registrations }: Scaffold): Promise<void> {
+/** New files and changed ones as they will be. Throws before anything is written where one of them cannot be. */
+async function texts(root: string, { files, registrations, insertions = [] }: Scaffold) {
   checkFree(root, ...files.keys());
   const changed = new Map<string, string>();
-  for (const r of registrations)
-    changed.set(r.path, registered(changed.get(r.path) ?? readFileSync(join(root, r.path), "utf8"), r));
-  const texts: [string, string][] = [];
-  for (const [path, text] of [...files, ...changed]) texts.push([path, await formatted(root, path, text)]);
-  for (const [path, text] of texts) {
+  const change = <T extends { path: string }>(edits: readonly T[], edit: (text: string, by: T) => string) => {
+    for (const by of edits)
+      changed.set(by.path, edit(changed.get(by.path) ?? readFileSync(join(root, by.path), "utf8"), by));
+  };
+  change(registrations, registered);
+  change(insertions, inserted);
+  const ready = async (all: Map<string, string>) => {
+    const done: [path: string, text: string][] = [];
+    for (const [path, text] of all) done.push([path, await formatted(root, path, text)]);
+    return done;
+  };
+  return { made: await ready(files), changed: await ready(changed) };
+}
+
+async function write(root: string, scaffold: Scaffold): Promise<void> {
+  const { made, changed } = await texts(root, scaffold);
+  for (const [path, text] of made) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), text, { flag: changed.has(path) ? "w" : "wx" });
-    console.log(changed.has(path) ? `added its line to ${path}` : `wrote ${path}`);
+    writeFileSync(join(root, path), text, { flag: "wx" });
+    console.log(`wrote ${path}`);
+  }
+  for (const [path, text] of changed) {
+    writeFileSync(join(root, path), text);
+    console.log(`added its line to ${path}`);
   }
 }
 
-async function print(root: string, { files, registrations }: Scaffold): Promise<void> {
-  for (const [path, text] of files) console.log(`--- ${path}\n${await formatted(root, path, text)}`);
-  for (const { path, import: line, name, list } of registrations)
+async function print(root: string, scaffold: Scaffold): Promise<void> {
+  const { made } = await texts(root, scaffold);
+  for (const [path, text] of made) console.log(`--- ${path}\n${text}`);
+  for (const { path, import: line, name, list } of scaffold.registrations)
     console.log(`--- ${path}: add\n${line}\nand ${name} to the list «${list.trim()}…».`);
+  for (const { path, line, before } of scaffold.insertions ?? [])
+    console.log(`--- ${path}: add above «${before.trim().split("\n")[0]}»\n${line}`);
   console.log("With --write all of this is done.");
 }
 
