@@ -240,9 +240,9 @@ console.log(JSON.stringify({ modules: on.map((m) => m.name), steps: [...steps.ke
     ]);
     const acme = red("acme_mail.test.ts").join("\n");
     for (const what of [
-      "fill in adapter.ts from the API's documentation",
-      "fill in emulation.ts from the API's documentation",
+      ...["adapter.ts", "emulation.ts"].map((file) => `fill in ${file} from the API's documentation: `),
       "the header that carries the API key",
+      "the answer to a send that was accepted",
       "fill in BASE",
       "Fill in modules/providers/email/acme_mail/adapter.ts from the API's documentation: path and body of a send",
     ])
@@ -294,6 +294,9 @@ function fillIn(path: string) {
     text = `${text.slice(0, call.getStart())}(${code})${text.slice(call.end)}`;
   }
   text = text
+    .replace(/\n\/\*\* What only the provider's documentation can say[^]*?\n\}\n/, "")
+    .replace(/import \{ readFileSync \}.*\n/, "")
+    .replace(/\/\/ Red until nothing is left[^]*?\n\}\);\n/, "")
     .replace(/const BASE: string \| null = null/, 'const BASE = "https://api.pigeon.example"')
     .replace('docs_url: ""', 'docs_url: "https://pigeon.example/docs"')
     .replace('setup: ""', 'setup: "Copy the key from the page of your account at pigeon.example."')
