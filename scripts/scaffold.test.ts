@@ -159,7 +159,8 @@ describe("what --write writes", () => {
   test("type-checks, with its lines in the files that exist", () => {
     const { config } = ts.readConfigFile(join(copy, "tsconfig.json"), (path) => ts.sys.readFile(path));
     const { options } = ts.parseJsonConfigFileContent({ ...config, include: [] }, ts.sys, copy);
-    const files = written().map((path) => join(copy, path));
+    // The list of all modules takes longer than all the rest, and is run below.
+    const files = written().flatMap((path) => (path === "modules/boot.ts" ? [] : [join(copy, path)]));
     expect(files.length).toBeGreaterThan(20);
     const program = ts.createProgram([...files, join(copy, "tests/support/global.ts")], options);
     const faults = files.flatMap((path) => {
