@@ -204,7 +204,7 @@ function docs() {
       const target = relative(".", normalize(join(dirname(path), link!)));
       if (!exists(target)) fault(path, `links to ${link}, which does not exist`);
     }
-    for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
+    for (const [, script] of text.matchAll(/npm run (?:-s )?([\w:-]+)/g))
       if (!scripts.includes(script!)) fault(path, `names npm run ${script}, which package.json lacks`);
   }
 }

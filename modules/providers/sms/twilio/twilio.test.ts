@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpClient, type HttpClient } from "../../../kernel/http/client.ts";
 import type { Connection } from "../../../kernel/provider.ts";
 import { createSandbox, type RunningSandbox } from "../../../sandbox/server.ts";
-import { exampleSms, smsSend } from "../../conformance/sms.ts";
+import { smsSend } from "../../conformance/sms.ts";
 import { conformance } from "../../conformance/suite.ts";
 import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
+import { exampleSms } from "../fixtures.ts";
 import { twilio } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
 
