@@ -2248,12 +2248,10 @@ begin
   return pg_catalog.cardinality(changed);
 end $$;
 
--- object function private.prune_operations() sha256:010be0c00e0ab2b7
--- Minutes for two days, hours for forty, resolved alerts for ninety. Run by a schedule.
-create or replace function private.prune_operations() returns void
+-- object function private.prune_alerts() sha256:8994ec6c051ad6e1
+-- Forgets alerts that were resolved more than ninety days ago, in portions. Run by a schedule.
+create or replace function private.prune_alerts() returns void
 language sql volatile security definer set search_path = '' as $$
-  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
-  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from public.alerts a where a.ctid = any(array(
     select x.ctid from public.alerts x where x.status = 'resolved' and x.resolved_at < pg_catalog.now() - interval '90 days' limit 10000));
 $$;

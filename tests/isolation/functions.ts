@@ -134,7 +134,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.team_findings()": [nobody, "schedule: looks at the running campaigns and dead letters of all tenants"],
   "private.installation_findings()": [nobody, "schedule: looks at queues, schedules and samples of the installation"],
   "private.evaluate_alerts()": [nobody, "schedule: opens and closes the alerts of all tenants"],
-  "private.prune_operations()": [nobody, "schedule: removes old samples and resolved alerts of all tenants"],
+  "private.prune_alerts()": [nobody, "schedule: removes resolved alerts of all tenants"],
   "private.alert_counts()": [worker, "how many alerts are open in the installation, for the metrics; no contents"],
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],
