@@ -1,9 +1,9 @@
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { testKernel } from "../../../tests/support/kernel.ts";
 import { until } from "../../../tests/support/until.ts";
 import { dead, defineConsumer, defineManualConsumer, done, retry } from "./consumer.ts";
-import { drainOnce } from "./drain.ts";
+import { chooseConsumers, drainOnce } from "./drain.ts";
 import { defineModule } from "../module.ts";
 import { startWorker } from "./worker.ts";
 
@@ -230,6 +230,24 @@ test("dropping a team's wakes leaves the one being handled, other messages and o
     { message: messages[3], hidden: false },
     { message: messages[4], hidden: false },
   ]);
+});
+
+describe("WORKER_TYPE", () => {
+  const queues = (workerType: string) =>
+    chooseConsumers({ ...t.kernel, config: { ...t.kernel.config, workerType } }).map((c) => c.queue);
+  test("a module stands for every queue it reads, also for what it hears", () => {
+    expect(queues("messaging")).toEqual(expect.arrayContaining(["messaging_send", "webhooks_in", "providers_inbound"]));
+    expect(queues("contacts")).toEqual(expect.arrayContaining(["contacts_import", "contacts_message_facts"]));
+    expect(queues("probe")).toEqual(["probe_single", "probe_batch", "probe_manual"]);
+  });
+  test("a queue stands for itself alone, and what is named twice is drained once", () => {
+    expect(queues("probe_batch, messaging_send")).toEqual(["probe_batch", "messaging_send"]);
+    expect(queues("messaging,messaging_send")).toEqual(queues("messaging"));
+  });
+  test("what drains nothing is refused", () => {
+    expect(() => queues("messaging,")).toThrow(/names nothing/);
+    expect(() => queues("channels")).toThrow(/the module channels, which reads no queue/);
+  });
 });
 
 test("WORKER_TYPE with an unknown queue fails at start and names the known ones", async () => {
