@@ -53,6 +53,7 @@ const manual = defineManualConsumer<Payload>({
   async handle(ctx, p) {
     if (p.act === "hang") await new Promise<void>((resolve) => (release = resolve));
     await ctx.tx((tx) => write(tx, p));
+    if (p.act === "throw") throw new Error("boom");
     return done();
   },
 });
@@ -168,6 +169,20 @@ test("what a stopping worker has not begun is visible again at once", async () =
   const [row] =
     await t.sql`select vt <= clock_timestamp() as visible from pgmq.q_probe_single where message->>'tenant_id' = ${team.id}`;
   expect(row!.visible).toBe(true);
+});
+
+test("what is put back costs no delivery: after any number of shutdowns the first failure is tried again", async () => {
+  const team = await t.tenant();
+  for (const consumer of [single, manual]) {
+    await team.run((ctx) => ctx.enqueue(consumer, { tenant_id: team.id, name: "a", act: "throw" }));
+    for (let stop = 0; stop < consumer.maxAttempts; stop++) await drainOnce(t.kernel, consumer, AbortSignal.abort());
+    await drainOnce(t.kernel, consumer);
+    const left = await t.sql.unsafe(`select read_ct from pgmq.q_${consumer.queue} where message->>'tenant_id' = $1`, [
+      team.id,
+    ]);
+    expect([...left]).toEqual([{ read_ct: 1 }]);
+  }
+  expect(await t.sql`select reason from kernel.dead_letters where tenant_id = ${team.id}`).toEqual([]);
 });
 
 test("a handler slower than its visibility keeps its message; stop() waits for it", async () => {

@@ -11,7 +11,7 @@ import type { Kernel } from "../kernel.ts";
 type Row = { msg_id: number; read_ct: number; message: unknown; held: string };
 type Parsed = Row & { payload: { tenant_id: string } };
 type Settled = { msg_id: number; read_ct: number } & (
-  { kind: "done" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
+  { kind: "done" } | { kind: "back" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
 );
 
 const noTenant = { role: "overture_worker", tenantId: null } as const;
@@ -72,7 +72,8 @@ async function handleRows(
 
 /** What names this read of a message: a later one has a higher read_ct. */
 const read = ({ msg_id, read_ct }: Row) => ({ msg_id, read_ct });
-const putBack = (m: Row): Settled => ({ ...read(m), kind: "retry", in: 0 });
+/** Not begun: a shutdown must not use up the deliveries a failing message has. */
+const putBack = (m: Row): Settled => ({ ...read(m), kind: "back" });
 
 async function handleGroup(
   kernel: Kernel,

@@ -70,7 +70,8 @@ grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
 
 -- Settles a batch in one statement.
--- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
+-- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"back"} | {…,"kind":"dead","reason":"…"}]
+-- `back` was read and not begun: it is visible at once and as if never read. Its reader must be through with it.
 -- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
 -- A dead letter is copied and removed together, so nothing is lost between the two.
 create or replace function kernel.settle(queue text, outcomes jsonb) returns void
@@ -96,8 +97,9 @@ begin
                coalesce((e ->> 'in')::double precision, 0) as delay
         from pg_catalog.jsonb_array_elements($1) e
       ), later as (
-        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
-        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind = 'retry'
+        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay),
+          read_ct = q.read_ct - (o.kind = 'back')::int
+        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('retry', 'back')
         returning 1
       ), gone as (
         delete from pgmq.%1$I q using o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('done', 'dead')
