@@ -202,11 +202,17 @@ describe("modules", () => {
   test("every fault is listed at once", () => {
     const make = () =>
       createRegistry([
-        defineModule({ name: "a", needs: ["ghost"], operations: [op("a.x", "nobody:has")] }),
-        defineModule({ name: "b", needs: [], operations: [op("a.x")] }),
+        defineModule({
+          name: "a",
+          needs: ["ghost"],
+          permissions: { "x:write": "owner" },
+          operations: [op("a.x", "nobody:has")],
+        }),
+        defineModule({ name: "b", needs: [], permissions: { "x:write": "viewer" }, operations: [op("a.x")] }),
       ]);
     for (const fault of [
       /needs ghost/,
+      /permission x:write is defined twice/,
       /operation a\.x is defined twice/,
       /route GET \/x\/\{\} is defined twice/,
       /\{id\} is not in its input/,
