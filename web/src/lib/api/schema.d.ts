@@ -8355,10 +8355,7 @@ export interface operations {
             query?: {
                 file_name?: string;
             };
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
