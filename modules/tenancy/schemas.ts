@@ -57,4 +57,5 @@ export const Session = z
 
 export const SessionWithTenant = Session.extend({ tenant: Tenant }).meta({ id: "SessionWithTenant" });
 
-export type TeamRow = { id: string; name: string; slug: string; role: Role; created_at: Date };
+/** A team of a person's; `person` is what they are called there. */
+export type TeamRow = { id: string; name: string; slug: string; role: Role; created_at: Date; person: string };
