@@ -182,7 +182,7 @@ function dependencies() {
       fault("deno.json", `${name} is ${version} here and ${all[pkgName] ?? "absent"} in package.json`);
   }
   const known = (spec: string) =>
-    Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)) || spec === `${k}`);
+    Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)));
   for (const path of code.filter((p) => /^(modules|functions)\//.test(p) && !isTest(p))) {
     for (const spec of imports(read(path)))
       if (!/^(\.|node:)/.test(spec) && !known(spec)) fault(path, `imports ${spec}, which deno.json does not list`);
@@ -206,6 +206,26 @@ function docs() {
     }
     for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
       if (!scripts.includes(script!)) fault(path, `names npm run ${script}, which package.json lacks`);
+  }
+}
+
+/** Rows of docs/concepts/guarantees.md stand once, and a file beside a guard's name holds that name. */
+function guarantees() {
+  const page = "docs/concepts/guarantees.md";
+  const seen = new Set<string>();
+  for (const [index, line] of read(page).split("\n").entries()) {
+    const [promise, guard, test] = line.split(" | ").map((cell) => cell.replace(/^\| | \|$/g, "").trim());
+    if (!line.startsWith("|") || !guard || !test || promise === "Promise") continue;
+    const where = `${page}:${index + 1}`;
+    const row = `${promise}|${guard}|${test}`;
+    if (seen.has(row)) fault(where, "this row stands above already");
+    seen.add(row);
+    const quoted = [...guard.matchAll(/`([^`]+)`/g)].map((m) => m[1]!);
+    const files = quoted.filter((q) => q.includes("/") && tracked.includes(q));
+    if (files.length === 0) continue;
+    for (const name of quoted.filter((q) => /^[a-zA-Z_][\w.]*$/.test(q)))
+      if (!files.some((file) => read(file).includes(name.split(".").at(-1)!)))
+        fault(where, `${files.join(", ")} has no ${name}`);
   }
 }
 
@@ -280,6 +300,7 @@ for (const rule of [
   ownership,
   dependencies,
   docs,
+  guarantees,
   marks,
   secrets,
   sinks,
