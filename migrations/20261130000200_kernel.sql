@@ -68,6 +68,7 @@ create table kernel.dead_letters (
 );
 comment on table kernel.dead_letters is 'Messages no retry can help, with the reason. Requeued or purged by a person.';
 create index dead_letters_by_tenant on kernel.dead_letters (tenant_id, queue, id);
+create index dead_letters_newest on kernel.dead_letters (tenant_id, id desc);
 create index dead_letters_by_queue on kernel.dead_letters (queue, id);
 
 create table kernel.queues (

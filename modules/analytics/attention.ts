@@ -141,7 +141,7 @@ function bounces({ sent, bounced }: { sent: number; bounced: number }): Attentio
 async function deadLetters(ctx: Ctx): Promise<Attention[]> {
   const [row] = await ctx.db<
     { n: number }[]
-  >`select count(*) as n from kernel.list_dead_letters(null, null, ${BOUND + 1})`;
+  >`select coalesce(sum(dead), 0)::int as n from private.dead_letter_counts()`;
   const n = row!.n;
   return n === 0
     ? []
