@@ -19,7 +19,6 @@ import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.t
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
 
 const PEOPLE = 240;
-const BATCH = 240;
 
 const Payload = z.object({ tenant_id: z.uuid() });
 
@@ -82,24 +81,21 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       name: "Demo audience",
       description: "Invented people who answer, bounce and unsubscribe.",
     });
-    const people = demoPeople(PEOPLE);
-    for (let at = 0; at < people.length; at += BATCH) {
-      const { data } = await invoke(bulkContacts, tx, {
-        on_duplicate: "skip",
-        contacts: people.slice(at, at + BATCH).map((p) => ({
-          ...p,
-          lists: [list.id],
-          tags: ["demo"],
-          consent_source: "Demo data",
-          lawful_basis: "consent",
-        })),
-      });
-      await invoke(putConsents, tx, {
-        channel: "sms",
-        contact_ids: data.flatMap((d) => d.id ?? []),
-        source: "Demo data",
-      });
-    }
+    const { data } = await invoke(bulkContacts, tx, {
+      on_duplicate: "skip",
+      contacts: demoPeople(PEOPLE).map((p) => ({
+        ...p,
+        lists: [list.id],
+        tags: ["demo"],
+        consent_source: "Demo data",
+        lawful_basis: "consent",
+      })),
+    });
+    await invoke(putConsents, tx, {
+      channel: "sms",
+      contact_ids: data.flatMap((d) => d.id ?? []),
+      source: "Demo data",
+    });
     const campaign = await invoke(createCampaign, tx, {
       name: "Spring introductions",
       sender_ids: [sender.id, texter.id],
@@ -138,8 +134,8 @@ export const startDemo = defineOpenOperation({
     requireFounder(ctx, teams);
     const [made] = await ctx.db<
       { id: string }[]
-    >`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;
-    await ctx.db`select kernel.enqueue(${sandboxDemo.queue}, array[${ctx.db.json({ tenant_id: made!.id })}::jsonb])`;
+    >`select id from private.create_tenant(${name}, ${userId}, ${email}, '', ${ctx.requestId})`;
+    await ctx.enqueue(sandboxDemo, { tenant_id: made!.id });
     return { tenant_id: made!.id, name };
   },
 });

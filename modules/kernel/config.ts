@@ -78,7 +78,10 @@ const Env = z.object({
     .max(65535)
     .optional()
     .describe("Port on which a worker answers /health/live, /health/ready and /metrics; none unless set"),
-  WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of modules and queues"),
+  WORKER_TYPE: z
+    .string()
+    .default("all")
+    .describe("Which queues a worker drains: all, or a comma list of modules and queues"),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
 

@@ -93,13 +93,14 @@ export type ManualCtx = Omit<Ctx, "db" | "now" | "audit" | "emit"> & {
 export type OpenCtx = Services & {
   actor: Actor;
   requestId: string;
-  /** A transaction as the worker without a tenant, or as the signed-in person. */
+  /** A transaction as the worker without a tenant: functions that check the person for themselves decide what is seen. */
   db: Tx;
   now: Date;
+  enqueue: Ctx["enqueue"];
   audit(detail: Record<string, unknown>, target?: string): void;
 };
 
 /** The same for work that calls the outside in between: one transaction per step. */
-export type OpenManualCtx = Omit<OpenCtx, "db" | "now"> & {
+export type OpenManualCtx = Omit<OpenCtx, "db" | "now" | "enqueue"> & {
   tx<T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T>;
 };
