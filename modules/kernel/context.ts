@@ -48,7 +48,7 @@ export type Offered = {
 export type Services = {
   /** The kernel's configuration. */
   config: Config;
-  /** A module's own, by the schema in its manifest: `ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL`. */
+  /** A module's own, by the schema in its manifest: `ctx.configOf(demoConfig).OVERTURE_SANDBOX_URL`. */
   configOf: ConfigOf;
   http: HttpClient;
   vault: Vault;

@@ -58,7 +58,6 @@ export const options = defineOpenOperation({
     supabase_url: z.string(),
     publishable_key: z.string(),
     modules: z.array(z.string()),
-    sandbox: z.boolean(),
   }),
   async handle(ctx) {
     const { modules } = ctx.registry;
@@ -71,7 +70,6 @@ export const options = defineOpenOperation({
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
       modules: ready,
-      sandbox: ready.includes("demo"),
     };
   },
 });

@@ -3584,7 +3584,6 @@ export interface operations {
                         modules: string[];
                         product_name: string;
                         publishable_key: string;
-                        sandbox: boolean;
                         /** @enum {string} */
                         signup: "open" | "invite";
                         supabase_url: string;
@@ -11866,7 +11865,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
