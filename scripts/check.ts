@@ -5,10 +5,11 @@ import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
 import { cycleFaults } from "./cycles.ts";
 import { factFaults } from "./facts.ts";
+import { manifestOf } from "./manifest.ts";
 import { migrationFaults } from "./migration-blocks.ts";
 import { tableFaults } from "./mutations.ts";
 import { EXCEPTIONS } from "./ownership-exceptions.ts";
-import { madeIn, manifestOf, ownershipFaults } from "./ownership.ts";
+import { madeIn, ownershipFaults } from "./ownership.ts";
 import { secretsIn } from "./secrets.ts";
 import { sinksIn, unusedExceptions } from "./sinks.ts";
 
@@ -25,6 +26,12 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 const faults: string[] = [];
 const fault = (path: string, what: string) => faults.push(`${path}: ${what}`);
 
+/** Of every module; the kernel is none. */
+const manifests = () =>
+  tracked
+    .filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"))
+    .map((p) => manifestOf(p.split("/")[1]!, read(p)));
+
 const code = tracked.filter((p) => /\.(ts|svelte|mjs)$/.test(p) && !p.endsWith(".d.ts"));
 const imports = (text: string) =>
   [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)["']([^"']+)["']/gm)].map((m) => m[1]!);
@@ -35,14 +42,7 @@ const isTest = (p: string) =>
 
 /** web → types of functions/api · functions → modules · module → kernel and modules in its `needs` · kernel → no module. */
 function importDirection() {
-  const needs = new Map<string, string[]>();
-  for (const path of tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p))) {
-    const list = /needs:\s*\[([^\]]*)\]/.exec(read(path))?.[1] ?? "";
-    needs.set(
-      path.split("/")[1]!,
-      [...list.matchAll(/"(\w+)"/g)].map((m) => m[1]!),
-    );
-  }
+  const needs = new Map(manifests().map((m) => [m.name, m.needs]));
   const reach = (name: string, seen = new Set<string>()): Set<string> => {
     for (const n of needs.get(name) ?? []) if (!seen.has(n)) reach(n, seen.add(n));
     return seen;
@@ -145,19 +145,11 @@ function sqlHomes() {
 
 /** A module writes its own tables and reads those of the modules it needs. */
 function ownership() {
-  const manifests = tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"));
   const made = tracked.filter((p) => /^migrations\/.*\.sql$/.test(p)).flatMap((p) => madeIn(read(p)));
   const files = tracked
     .filter((p) => /^modules\/\w+\/(sql\/.*\.sql|.*\.ts)$/.test(p) && !isTest(p))
     .map((path) => ({ path, text: read(path) }));
-  faults.push(
-    ...ownershipFaults(
-      manifests.map((p) => manifestOf(p.split("/")[1]!, read(p))),
-      made,
-      files,
-      EXCEPTIONS,
-    ),
-  );
+  faults.push(...ownershipFaults(manifests(), made, files, EXCEPTIONS));
 }
 
 function dependencies() {

@@ -3,8 +3,8 @@ import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } 
 import type { OpenCtx, OpenManualCtx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOpenManualOperation, defineOpenOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { bearerOf } from "../kernel/http/bearer.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf } from "./open.ts";
 import { instant, RoleSchema, type TeamRow, Tenant, TenantName, type TenantRow } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
 
@@ -19,7 +19,7 @@ export const teamsOf = (db: OpenCtx["db"], userId: string) => db<TeamRow[]>`sele
 /** What the person is called: in a team of theirs, else where they signed up. Asks the auth server, so in no transaction. */
 export async function nameOf(ctx: OpenManualCtx, teams: readonly TeamRow[], request: Request): Promise<string> {
   const known = teams.find((t) => t.person !== "")?.person;
-  const token = bearerOf(request);
+  const token = bearerOf(request.headers);
   return known ?? (token && (await auth.userOf(ctx, token))?.name) ?? "";
 }
 

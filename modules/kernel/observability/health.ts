@@ -1,3 +1,4 @@
+import { bearerOf } from "../http/bearer.ts";
 import type { Kernel } from "../kernel.ts";
 import { type Gauge, METRICS_TYPE } from "./metrics.ts";
 import { BOUNDS } from "./samples.ts";
@@ -70,7 +71,7 @@ export async function processMetrics(kernel: Kernel, headers: Headers): Promise<
 async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
   // Directly from this machine: a proxy in front would have added the address it saw before ours.
   if (/^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "")) return true;
-  const given = headers.get("apikey") ?? /^Bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "";
+  const given = headers.get("apikey") ?? bearerOf(headers) ?? "";
   return await equalSecrets(given, kernel.config.secretKey);
 }
 
