@@ -76,7 +76,20 @@ function importDirection() {
   }
 }
 
+/** What providers and channels can do is asked of them; who compares an id forgets the next one. */
+function idComparison(): RegExp {
+  const ids = tracked.flatMap((p) =>
+    (
+      /^modules\/providers\/\w+\/(\w+)\/adapter\.ts$/.exec(p) ??
+      /^modules\/channels\/(\w+)\/channel\.ts$/.exec(p) ??
+      []
+    ).slice(1),
+  );
+  return new RegExp(`(provider|channel)(?:_id|Id)?\\s*[!=]==?\\s*["'](?:${ids.join("|")})["']`);
+}
+
 function hosts() {
+  const compared = idComparison();
   for (const path of code) {
     if (isTest(path)) continue;
     const text = read(path);
@@ -93,12 +106,9 @@ function hosts() {
       /(^|[^.\w])fetch\(/.test(text)
     )
       fault(path, "outbound HTTP goes through ctx.http");
-    if (
-      /^(modules|functions|web)\//.test(path) &&
-      !/^modules\/(providers|sandbox)\//.test(path) &&
-      /provider(_id|Id)?\s*===?\s*["'](resend|postmark|smtp)["']/.test(text)
-    ) {
-      fault(path, "compares a provider id: make it a capability of the provider");
+    if (/^(modules|functions|web)\//.test(path) && !/^modules\/(providers|channels|sandbox)\//.test(path)) {
+      const [, what] = compared.exec(text) ?? [];
+      if (what) fault(path, `compares a ${what}'s id: make it a capability of the ${what}`);
     }
     if (/^\s*(export\s+)?(const\s+)?enum\s|^\s*namespace\s/m.test(text))
       fault(path, "enums and namespaces are not erasable");

@@ -137,6 +137,8 @@ export type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Dra
     example: string;
     /** The normal form under which addresses are stored and compared; null when it is none. Idempotent. */
     normalise(input: string): string | null;
+    /** People write it with spaces inside, as numbers; a list of such addresses is cut at lines and commas only. */
+    spaced?: true;
   };
   sender: {
     /** As people call a sender's address, which may be of more kinds than a contact's. */

@@ -190,7 +190,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   };
 }
 
-/** The words that channels and steps bring themselves, so that no module has to list them. `connectable`: a provider for it is installed. */
+/**
+ * The words that channels and steps bring themselves, so that no module has to list them. Traits of a channel: `connectable`, a
+ * provider for it is installed; `spaced`, its addresses hold spaces.
+ */
 function shapesOf(
   channels: readonly AnyChannel[],
   steps: readonly AnyStep[],
@@ -201,7 +204,10 @@ function shapesOf(
       value: id,
       label,
       description: address.label,
-      ...(providers.some((p) => p.category === id && p.send) ? { traits: ["connectable"] } : {}),
+      traits: [
+        ...(providers.some((p) => p.category === id && p.send) ? ["connectable"] : []),
+        ...(address.spaced ? ["spaced"] : []),
+      ],
     })),
     "channel.action": channels.flatMap((c) =>
       Object.entries(c.actions).map(([value, { label }]) => ({ value, label, group: c.id })),
