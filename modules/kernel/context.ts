@@ -22,8 +22,8 @@ export type Actor =
   | { kind: "job"; name: string }
   | { kind: "webhook"; connectionId: string };
 
-/** The database scope an actor works under. */
-export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
+/** The database scope an actor works under inside a tenant. */
+export const scopeOf = (actor: Actor, tenantId: string): Scope =>
   actor.kind === "user"
     ? { role: "overture_user", tenantId, userId: actor.userId }
     : { role: "overture_worker", tenantId };

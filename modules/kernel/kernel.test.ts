@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { modules } from "../boot.ts";
 import { backoffSeconds } from "./queues/consumer.ts";
 import { ConfigError, configKeys, loadConfig } from "./config.ts";
 import { createKernel } from "./kernel.ts";
@@ -22,6 +23,9 @@ const env = {
 };
 
 describe("configuration", () => {
+  test("every key says what it means", () => {
+    expect(configKeys(modules).filter((k) => k.description.length < 10)).toEqual([]);
+  });
   test("all faults are reported together, each with its key", () => {
     const error = (() => {
       try {

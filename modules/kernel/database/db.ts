@@ -30,9 +30,9 @@ export type Sql = postgres.Sql;
 export type Tx = postgres.TransactionSql;
 
 export type Scope =
-  /** A signed-in person in a tenant, or (tenantId null) one who has not chosen one. */
-  | { role: "overture_user"; tenantId: string | null; userId: string }
-  /** Jobs, API keys and webhooks. Without a tenant only the kernel's own functions answer. */
+  /** A signed-in person in a tenant. */
+  | { role: "overture_user"; tenantId: string; userId: string }
+  /** Jobs, API keys, and whatever has no tenant yet: then row-level security shows nothing, and only functions answer. */
   | { role: "overture_worker"; tenantId: string | null };
 
 export type Database = {
