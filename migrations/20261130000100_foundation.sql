@@ -544,22 +544,22 @@ begin
 end $$;
 grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
 
--- object function kernel.dequeue(text,int4,int4) sha256:253d579de12b8a16
+-- object function kernel.dequeue(text,int4,int4) sha256:1cdf366df27cc202
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 -- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
-returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
+returns table (msg_id bigint, read_ct int, vt timestamptz, message jsonb)
 -- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
+  for msg_id, read_ct, vt, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
-    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
+    returning m.msg_id, m.read_ct, m.vt, m.message
   $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
   loop
     return next;
@@ -840,27 +840,19 @@ begin
   end loop;
 end $$;
 
--- object function kernel.schedule_health() sha256:c9ad3ce8ac865292
--- Last run, next run and lag of every schedule; late means that more than three runs are missing.
+-- object function kernel.schedule_health() sha256:9d3d7b88c8ba4114
+-- Last run and lag of every schedule; late means that more than three runs are missing. The lag of one that never ran counts from its
+-- registration: it must not look as if there were none.
 create or replace function kernel.schedule_health()
 returns table (name text, cron text, last_started_at timestamptz, last_finished_at timestamptz, last_error text, runs bigint,
   skipped bigint, lag_seconds double precision, late boolean)
 language sql stable security definer set search_path = '' as $$
   select s.name, s.cron, s.last_started_at, s.last_finished_at, s.last_error, s.runs, s.skipped,
-         extract(epoch from pg_catalog.now() - s.last_started_at)::double precision,
+         extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision,
          pg_catalog.now() - greatest(s.last_started_at, s.registered_at) > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
   from kernel.schedules s order by s.name
 $$;
 grant execute on function kernel.schedule_health() to overture_user, overture_worker;
-
--- object function kernel.schedule_lags() sha256:c566d273f3142d0b
--- Seconds since each schedule began last, or since it was registered: one that never ran must not look as if there were none.
-create or replace function kernel.schedule_lags() returns table (name text, lag_seconds double precision)
-language sql stable security definer set search_path = '' as $$
-  select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision
-    from kernel.schedules s order by s.name
-$$;
-grant execute on function kernel.schedule_lags() to overture_user, overture_worker;
 
 -- object function kernel.wake_functions() sha256:b8d7a9ec3c691c8d
 -- Wakes the functions over HTTP where no long-lived worker runs. Does nothing until the installation names its URL.
@@ -895,14 +887,6 @@ language sql stable security definer set search_path = '' rows 3 as $$
     and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
 $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
-
--- object function kernel.set_tenant_context(uuid) sha256:da418d43c32f658e
--- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
-create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
-language sql volatile set search_path = '' as $$
-  select pg_catalog.set_config('app.tenant_id', tenant_id::text, true)
-$$;
-grant execute on function kernel.set_tenant_context(uuid) to overture_worker;
 
 -- object function kernel.touch() sha256:57fb38ab14758ade
 -- Keeps updated_at.

@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:63294fb260073d22
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:0b5f0b3a35a29c74
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -56,7 +56,7 @@ declare
   i public.invitations;
   t public.tenants;
 begin
-  update public.invitations x set accepted_at = kernel.now(), accepted_by = accept_invitation.user_id
+  update public.invitations x set accepted_at = kernel.now()
   where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
   returning * into i;
   if not found then return null; end if;
@@ -2126,7 +2126,7 @@ language sql stable security definer set search_path = '' as $$
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
 $$;
 
--- object function private.installation_findings() sha256:525080cfa6d4f3eb
+-- object function private.installation_findings() sha256:ae46210aaa7af11b
 -- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.
 create or replace function private.installation_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2160,7 +2160,7 @@ language sql stable security definer set search_path = '' as $$
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
     pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
-    coalesce(h.lag_seconds, 0), 0, 60
+    h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
   select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,
@@ -2368,11 +2368,6 @@ create policy members_listen on realtime.messages for select to authenticated
 drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
-
--- object policy user_inserts on public.members sha256:13ae7979bd3c1710
-drop policy if exists user_inserts on public.members;
-create policy user_inserts on public.members for insert to overture_user
-  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
 
 -- object policy user_updates on public.members sha256:b023f75a5ec2403f
 drop policy if exists user_updates on public.members;

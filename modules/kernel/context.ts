@@ -19,8 +19,7 @@ export type Actor =
   | { kind: "anonymous"; address: string }
   | { kind: "user"; userId: string; email: string; role: Role | null }
   | { kind: "api_key"; keyId: string; scopes: string[] }
-  | { kind: "job"; name: string }
-  | { kind: "webhook"; connectionId: string };
+  | { kind: "job"; name: string };
 
 /** The database scope an actor works under inside a tenant. */
 export const scopeOf = (actor: Actor, tenantId: string): Scope =>

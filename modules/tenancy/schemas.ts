@@ -28,7 +28,6 @@ export const Tenant = z
     id: z.uuid(),
     name: z.string(),
     slug: z.string(),
-    tier: z.string(),
     settings: z.record(z.string(), z.unknown()),
     created_at: instant,
     updated_at: instant,
@@ -39,7 +38,6 @@ export type TenantRow = {
   id: string;
   name: string;
   slug: string;
-  tier: string;
   settings: Record<string, unknown>;
   created_at: Date;
   updated_at: Date;

@@ -104,9 +104,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
   return await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {
     const queues = await tx<QueueRow[]>`
       select queue, waiting, visible, oldest_seconds, dead, lag_seconds from kernel.queue_metrics() join kernel.queue_lags() using (queue)`;
-    const schedules = await tx<
-      ScheduleRow[]
-    >`select name, l.lag_seconds, h.late, h.last_error from kernel.schedule_health() h join kernel.schedule_lags() l using (name)`;
+    const schedules = await tx<ScheduleRow[]>`select name, lag_seconds, late, last_error from kernel.schedule_health()`;
     const [connections] = await tx<
       { used: number; allowed: number }[]
     >`select used, allowed from kernel.connection_use()`;

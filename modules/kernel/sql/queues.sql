@@ -49,18 +49,18 @@ grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user,
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 -- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
-returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
+returns table (msg_id bigint, read_ct int, vt timestamptz, message jsonb)
 -- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
+  for msg_id, read_ct, vt, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
-    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
+    returning m.msg_id, m.read_ct, m.vt, m.message
   $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
   loop
     return next;

@@ -113,7 +113,7 @@ language sql stable security definer set search_path = '' as $$
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
     pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
-    coalesce(h.lag_seconds, 0), 0, 60
+    h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
   select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,

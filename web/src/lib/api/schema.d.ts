@@ -1902,7 +1902,7 @@ export interface components {
             action: string;
             actor_id: string;
             /** @enum {string} */
-            actor_kind: "user" | "api_key" | "job" | "webhook" | "agent";
+            actor_kind: "user" | "api_key" | "job";
             /** @description E-mail of a member or name of a key, while it exists. */
             actor_name: string | null;
             /** Format: date-time */
@@ -2603,8 +2603,8 @@ export interface components {
         Role: "viewer" | "approver" | "member" | "admin" | "owner";
         Schedule: {
             cron: string;
-            /** @description Seconds since the last start; null before the first. */
-            lag_seconds: number | null;
+            /** @description Seconds since the last start; before the first, since there is the schedule. */
+            lag_seconds: number;
             last_error: string | null;
             last_finished_at: string | null;
             last_started_at: string | null;
@@ -2743,7 +2743,6 @@ export interface components {
                 [key: string]: unknown;
             };
             slug: string;
-            tier: string;
             /** Format: date-time */
             updated_at: string;
         };
