@@ -63,7 +63,7 @@ const typeName = (type: Node) =>
   names(type.names).replace(/^pg_catalog\./, "") + "[]".repeat(type.arrayBounds?.length ?? 0);
 
 /** The name by which an object is known in migrations; null for other statements. */
-export function identityOf({ kind, node }: Pick<Statement, "kind" | "node">, where: string): string | null {
+function identityOf({ kind, node }: Pick<Statement, "kind" | "node">, where: string): string | null {
   if (kind === "CreateFunctionStmt") {
     const inputs = ((node.parameters ?? []) as Node[])
       .map((p) => p.FunctionParameter as Node)

@@ -2,7 +2,7 @@ import type { Ctx } from "../kernel/context.ts";
 
 /** What wants a person, worst first. Each query is bounded: a count above the bound reads as "more than". */
 
-export type Attention = { kind: string; detail: string; href: string };
+type Attention = { kind: string; detail: string; href: string };
 
 /** Counting further helps nobody decide, and would read on and on. */
 const BOUND = 1000;

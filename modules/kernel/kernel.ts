@@ -28,7 +28,7 @@ export type Kernel = Omit<Services, "registry"> & {
   close(): Promise<void>;
 };
 
-export type RunScope = {
+type RunScope = {
   actor: Actor;
   tenantId: string;
   requestId?: string;

@@ -10,7 +10,7 @@ import type { Config } from "../config.ts";
  * `T` as far as JSON can hold it: what it would lose or throw over (functions, symbols, bigint) is `never`. `unknown`
  * passes, because such values come from JSON.
  */
-export type Jsonable<T> = unknown extends T
+type Jsonable<T> = unknown extends T
   ? T
   : T extends string | number | boolean | null | undefined | Date
     ? T
@@ -53,7 +53,7 @@ export type Database = {
 };
 
 /** Told about every statement's seconds, and about the pool's share in use whenever a transaction begins. */
-export type DatabaseWatch = {
+type DatabaseWatch = {
   query(seconds: number): void;
   pool(share: number): void;
   read(from: "replica" | "primary"): void;

@@ -4,7 +4,7 @@ import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 
 /** The OpenAPI 3.1 document, generated from the operations, so it cannot promise what no code does. */
 
-export const ProblemSchema = z
+const ProblemSchema = z
   .object({
     type: z.string(),
     title: z.string(),

@@ -67,12 +67,12 @@ export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.Zod
 };
 
 /** For callers without a tenant. */
-export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenDef<I, O> & {
+type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenDef<I, O> & {
   transaction: "one";
 };
 
 /** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
-export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<
+type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<
   I,
   O
 > & { transaction: "manual" };
