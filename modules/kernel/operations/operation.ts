@@ -72,10 +72,9 @@ type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.
 };
 
 /** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
-type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<
-  I,
-  O
-> & { transaction: "manual" };
+type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<I, O> & {
+  transaction: "manual";
+};
 
 /** Of any of the four kinds, with its own input and output. */
 export type Operation<I extends z.ZodObject, O extends z.ZodType> =
