@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:63294fb260073d22
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:0b5f0b3a35a29c74
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -56,7 +56,7 @@ declare
   i public.invitations;
   t public.tenants;
 begin
-  update public.invitations x set accepted_at = kernel.now(), accepted_by = accept_invitation.user_id
+  update public.invitations x set accepted_at = kernel.now()
   where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
   returning * into i;
   if not found then return null; end if;
@@ -196,12 +196,13 @@ begin
 end $$;
 grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
--- object function private.my_teams(uuid) sha256:bdbd3a1f08d0d05b
--- The teams a person belongs to, for choosing one after signing in.
+-- object function private.my_teams(uuid) sha256:34f7d911725726b1
+-- The teams a person belongs to, for choosing one after signing in. `joined_at` and `id` are the key of its pages.
 create or replace function private.my_teams(user_id uuid)
-returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text)
+returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text,
+  joined_at timestamptz)
 language sql stable security definer set search_path = '' as $$
-  select t.id, t.name, t.slug, m.role, t.created_at, m.name from public.members m join public.tenants t on t.id = m.tenant_id
+  select t.id, t.name, t.slug, m.role, t.created_at, m.name, m.created_at from public.members m join public.tenants t on t.id = m.tenant_id
   where m.user_id = my_teams.user_id order by m.created_at, m.tenant_id
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;
@@ -2176,7 +2177,7 @@ language sql stable security definer set search_path = '' as $$
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
 $$;
 
--- object function private.installation_findings() sha256:525080cfa6d4f3eb
+-- object function private.installation_findings() sha256:ae46210aaa7af11b
 -- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.
 create or replace function private.installation_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2210,7 +2211,7 @@ language sql stable security definer set search_path = '' as $$
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
     pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
-    coalesce(h.lag_seconds, 0), 0, 60
+    h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
   select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,
@@ -2299,12 +2300,10 @@ begin
   return pg_catalog.cardinality(changed);
 end $$;
 
--- object function private.prune_operations() sha256:010be0c00e0ab2b7
--- Minutes for two days, hours for forty, resolved alerts for ninety. Run by a schedule.
-create or replace function private.prune_operations() returns void
+-- object function private.prune_alerts() sha256:8994ec6c051ad6e1
+-- Forgets alerts that were resolved more than ninety days ago, in portions. Run by a schedule.
+create or replace function private.prune_alerts() returns void
 language sql volatile security definer set search_path = '' as $$
-  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
-  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from public.alerts a where a.ctid = any(array(
     select x.ctid from public.alerts x where x.status = 'resolved' and x.resolved_at < pg_catalog.now() - interval '90 days' limit 10000));
 $$;
@@ -2420,11 +2419,6 @@ create policy members_listen on realtime.messages for select to authenticated
 drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
-
--- object policy user_inserts on public.members sha256:13ae7979bd3c1710
-drop policy if exists user_inserts on public.members;
-create policy user_inserts on public.members for insert to overture_user
-  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
 
 -- object policy user_updates on public.members sha256:b023f75a5ec2403f
 drop policy if exists user_updates on public.members;

@@ -26,15 +26,9 @@ const template = (subject: string) => `-- ${subject}: one line on what changes a
 
 ${EMPTY_BLOCK}`;
 
-/** Writes the unreleased migrations whose text changes; returns their names. */
-function refresh(): string[] {
-  const changed: string[] = [];
-  for (const [name, text] of refreshed(ROOT)) {
-    const path = join(ROOT, "migrations", name);
-    changed.push(name);
-    writeFileSync(path, text);
-  }
-  return changed;
+/** Writes every unreleased migration; one that holds nothing of what changed stays as it was. */
+function refresh(): void {
+  for (const [name, text] of refreshed(ROOT)) writeFileSync(join(ROOT, "migrations", name), text);
 }
 
 function main(args: readonly string[]): number {

@@ -119,7 +119,7 @@ export type SendCapability<C, Content> = {
 };
 
 /** Takes what the provider reports over HTTP. */
-export type WebhookCapability<C> = {
+type WebhookCapability<C> = {
   /**
    * Registers `url` at the provider for delivery events and inbound messages, so that a person need not click through its
    * dashboard. Returns the credentials to keep (a signing secret); safe to call again.
@@ -145,7 +145,7 @@ export type VerifiedDelivery = { delivery_id: string; context?: DeliveryContext 
 export type DeliveryContext = Readonly<Record<string, string>>;
 
 /** Fetches a received message that a webhook only announced. */
-export type InboundCapability<C> = {
+type InboundCapability<C> = {
   fetch(ref: string, connection: Connection<C>, http: HttpClient): Promise<InboundMessage>;
 };
 

@@ -341,6 +341,14 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "does not begin what it lost while it waited for its turn",
   },
   {
+    promise: "A shutdown uses up no delivery",
+    file: FENCING,
+    find: "read_ct = q.read_ct - (o.kind = 'back')::int",
+    replace: "read_ct = q.read_ct",
+    test: "modules/kernel/queues/drain.test.ts",
+    name: "what is put back costs no delivery: after any number of shutdowns the first failure is tried again",
+  },
+  {
     promise: "What waits behind another team's messages stays hidden",
     file: DRAIN,
     find: "new Map(rows.map((m)",

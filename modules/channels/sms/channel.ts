@@ -10,7 +10,7 @@ export const sms = defineChannel({
   id: "sms",
   label: "SMS",
   contact_field: "phone",
-  address: { label: "mobile number", example: "+4915112345678", normalise: normaliseNumber },
+  address: { label: "mobile number", example: "+4915112345678", normalise: normaliseNumber, spaced: true },
   sender: {
     label: "number, short code or sender name",
     example: "+4915112345678",
