@@ -17,7 +17,7 @@ const reconcile = (rule: ReconcileRule) =>
   rule.by === "key"
     ? `The same call is repeated with the same idempotency key (remembered ${rule.window_hours} h): it cannot send twice.`
     : rule.by === "search"
-      ? "The provider is searched for our message id; only a message that is surely not there is sent again."
+      ? `The provider is searched for our message id, ${rule.after_seconds} s after the call at the soonest; only a message that is surely not there is sent again.`
       : "Nobody can tell: it waits for a webhook or for a person's decision.";
 
 const sending = ({ send }: AnyProvider) =>

@@ -55,8 +55,11 @@ test("any module may bring providers; the boot names the ones that do not fit", 
   );
   expect(boot({}, {})).toThrow("provider crm_one is defined twice");
   expect(boot({ id: "CRM" })).toThrow("provider CRM: its id must be");
-  expect(boot({ send: { ...send, reconcile: { by: "search" } } })).toThrow(
+  expect(boot({ send: { ...send, reconcile: { by: "search", after_seconds: 60 } } })).toThrow(
     "reconciles by search, so it needs send.find",
+  );
+  expect(boot({ send: { ...send, reconcile: { by: "search", after_seconds: 0 } } })).toThrow(
+    "send.reconcile.after_seconds must be above 0",
   );
   expect(boot({ send: { ...send, batch: 0 } })).toThrow("send.batch starts at 1");
   expect(boot({ send: { ...send, per_second: 0 } })).toThrow("send.per_second must be above 0");

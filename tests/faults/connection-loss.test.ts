@@ -112,6 +112,13 @@ test("in the settlement of a search's answer: it is asked again", { timeout: 60_
   await world.tick();
   await world.drain("messaging_reconcile");
   expect(await world.states(m)).toEqual({ unknown: m.size });
+  // How long that is, the provider says: Postmark's two minutes are not over.
+  await sql`
+    update public.attempts set started_at = started_at - interval '100 seconds', slow_at = slow_at - interval '100 seconds'
+    where tenant_id = ${m.tenant.id}`;
+  await sql`select private.wake_reconciling()`;
+  await world.drain("messaging_reconcile");
+  expect(await world.states(m)).toEqual({ unknown: m.size });
   await world.timePasses(m);
   await sql`select private.wake_reconciling()`;
   await sql.begin(async (tx) => {

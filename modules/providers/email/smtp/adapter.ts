@@ -172,7 +172,17 @@ function poolFor(connection: Connection<Credentials>, http: HttpClient): ReturnT
   return transport;
 }
 
-type SmtpError = Error & { code?: string; originalCode?: string; responseCode?: number; command?: string };
+type SmtpError = Error & {
+  code?: string;
+  originalCode?: string;
+  responseCode?: number;
+  command?: string;
+  /** The server's last reply, as it came. */
+  response?: string;
+};
+
+/** RFC 3463 and 7505: no such mailbox, moved without a new address, a domain that takes no mail. All others may be policy. */
+const GONE = /^5\d\d[ -]5\.1\.(1|6|10)\b/;
 
 /**
  * `begun`: the server had asked for the message and bytes of it were read. From there on only a reply of the server
@@ -195,7 +205,9 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
   }
   if (reply !== undefined && reply >= 500) {
     // Refusing the sender concerns every message of this connection, refusing a recipient or the content only this one.
-    return { outcome: error.command === "MAIL FROM" ? "broken" : "rejected", code, detail };
+    if (error.command === "MAIL FROM") return { outcome: "broken", code, detail };
+    const gone = error.command === "RCPT TO" && GONE.test(error.response ?? "");
+    return { outcome: "rejected", code, detail, ...(gone ? { recipient: "gone" } : {}) };
   }
   if (begun) return { outcome: "unknown", code, detail };
   return error.code === "EENVELOPE" || error.code === "EMESSAGE"

@@ -1,0 +1,43 @@
+import { of, type Mutation } from "./mutation.ts";
+
+const POSTMARK = "modules/providers/email/postmark/adapter.ts";
+const SMTP = "modules/providers/email/smtp/adapter.ts";
+const SMTP_TEST = "modules/providers/email/smtp/smtp.test.ts";
+const RECONCILE = "modules/messaging/reconcile.ts";
+const LOSS = "tests/faults/connection-loss.test.ts";
+const ASKED_AGAIN = "in the settlement of a search's answer: it is asked again";
+
+export const providers: readonly Mutation[] = of("sending", [
+  {
+    promise: "… nor one whose 503 may be a proxy's",
+    file: POSTMARK,
+    find: "response.status === 503 && code !== 0",
+    replace: "response.status === 503",
+    test: "modules/providers/email/postmark/postmark.test.ts",
+    name: "what each answer means for exactly-once",
+  },
+  {
+    promise: "An address is gone only by a reply that says so",
+    file: SMTP,
+    find: `error.command === "RCPT TO" && GONE`,
+    replace: "GONE",
+    test: SMTP_TEST,
+    name: "a refused recipient is gone only by a reply that says so",
+  },
+  {
+    promise: "A search is not asked before it can know",
+    file: RECONCILE,
+    find: "if (age_seconds < after)",
+    replace: "if (false)",
+    test: LOSS,
+    name: ASKED_AGAIN,
+  },
+  {
+    promise: "… which each provider says for itself",
+    file: RECONCILE,
+    find: "rule.after_seconds + CLOCK_MARGIN_SECONDS",
+    replace: "60 + CLOCK_MARGIN_SECONDS",
+    test: LOSS,
+    name: ASKED_AGAIN,
+  },
+]);
