@@ -6,6 +6,7 @@ const SMTP_TEST = "modules/providers/email/smtp/smtp.test.ts";
 const RECONCILE = "modules/messaging/reconcile.ts";
 const LOSS = "tests/faults/connection-loss.test.ts";
 const ASKED_AGAIN = "in the settlement of a search's answer: it is asked again";
+const CONNECTIONS = "modules/providers/connections.test.ts";
 
 export const providers: readonly Mutation[] = of("sending", [
   {
@@ -39,5 +40,30 @@ export const providers: readonly Mutation[] = of("sending", [
     replace: "60 + CLOCK_MARGIN_SECONDS",
     test: LOSS,
     name: ASKED_AGAIN,
+  },
+  {
+    promise: "A webhook counts as registered for the account and the secret it was registered with",
+    file: "modules/providers/edit.ts",
+    find: "webhook_registered = webhook_registered and ${registered},",
+    replace: "",
+    test: CONNECTIONS,
+    name: "a webhook counts as registered for the account and the secret it was registered with",
+  },
+  {
+    promise: "… also when they change while it is being registered",
+    file: "modules/providers/check.ts",
+    find: `        registration(stored, now.settings, now.base_url) !==
+        registration(connection.credentials, row.settings, row.base_url)`,
+    replace: "        now.base_url !== row.base_url",
+    test: CONNECTIONS,
+    name: "a registration that overtakes an edit says nothing about the new account",
+  },
+  {
+    promise: "Without a stored password no callback of a provider that signs nothing is taken",
+    file: "modules/kernel/secrets/signatures.ts",
+    find: "  if (!expected.username || !expected.password) {",
+    replace: "  if (false) {",
+    test: CONNECTIONS,
+    name: "a provider without signatures gets a webhook password nobody has to invent, when its webhook is registered",
   },
 ]);

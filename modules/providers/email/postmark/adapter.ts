@@ -261,7 +261,7 @@ export const postmark = defineProvider<EmailContent>()({
       const password = connection.credentials.webhook_password ?? randomToken();
       const list = await call("GET", `/webhooks?MessageStream=${encodeURIComponent(stream)}`);
       if (list.status !== 200) throw upstream(list, "to list webhooks");
-      const known = Webhooks.parse(list.json()).Webhooks.find((w) => w.Url === url);
+      const known = Webhooks.parse(list.json()).Webhooks.filter((w) => w.Url === url);
       const on = { Enabled: true };
       const body = {
         Url: url,
@@ -275,10 +275,12 @@ export const postmark = defineProvider<EmailContent>()({
           Click: { Enabled: false },
         },
       };
-      const saved = known
-        ? await call("PUT", `/webhooks/${known.ID}`, body)
-        : await call("POST", "/webhooks", { ...body, MessageStream: stream });
-      if (saved.status !== 200) throw upstream(saved, "to save the webhook");
+      // Registered twice at the same moment there are two: each gets the password that is kept.
+      const saved =
+        known.length > 0
+          ? await Promise.all(known.map(({ ID }) => call("PUT", `/webhooks/${ID}`, body)))
+          : [await call("POST", "/webhooks", { ...body, MessageStream: stream })];
+      for (const answer of saved) if (answer.status !== 200) throw upstream(answer, "to save the webhook");
 
       const inboundUrl = new URL(url);
       inboundUrl.username = username;
