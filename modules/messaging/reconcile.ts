@@ -2,6 +2,7 @@ import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
+import { scrubError } from "../providers/credentials.ts";
 import { messagingSend } from "./send.ts";
 
 /**
@@ -89,7 +90,9 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
       // Oldest first: the others are younger still.
       if (age_seconds < after) left = after;
       if (ctx.signal.aborted || left === after) break;
-      const found = await find!(id, connection, ctx.http);
+      const found = await find!(id, connection, ctx.http).catch((error: unknown) => {
+        throw scrubError(error, provider, connection.credentials);
+      });
       outcomes.push(
         found
           ? { id, attempt, outcome: "sent", provider_message_id: found.provider_message_id }

@@ -6,7 +6,15 @@ import { defineManualOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider, CheckResult, Connection } from "../kernel/provider.ts";
 import { providerOf } from "../kernel/registry.ts";
 import { noConnection, type PublicRow, publicColumns } from "./connections.ts";
-import { openCredentials, registration, scrub, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
+import {
+  openCredentials,
+  registration,
+  scrub,
+  scrubError,
+  sealCredentials,
+  toOpenConnection,
+  type Values,
+} from "./credentials.ts";
 import { type ConnectionRow, ConnectionSchema, toConnection } from "./schemas.ts";
 import { webhookUrl } from "./webhook-url.ts";
 
@@ -171,15 +179,9 @@ async function register(
   try {
     return await act(url, connection, ctx.http);
   } catch (error) {
-    if (error instanceof AppError)
-      throw new AppError(error.code, scrub(error.message, provider, connection.credentials), {
-        suggestion: error.suggestion,
-      });
-    if (error instanceof HttpError)
-      throw new AppError(
-        "upstream",
-        `${provider.label} could not be reached: ${scrub(error.message, provider, connection.credentials)}`,
-      );
-    throw new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
+    const clean = scrubError(error, provider, connection.credentials);
+    throw clean instanceof HttpError
+      ? new AppError("upstream", `${provider.label} could not be reached: ${clean.message}`)
+      : clean;
   }
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Services } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
+import { HttpError } from "../kernel/http/client.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import type { Vault } from "../kernel/secrets/vault.ts";
 import { describeFields } from "./describe.ts";
@@ -112,6 +113,18 @@ export function scrub(text: string, provider: AnyProvider, credentials: Values):
     for (const form of [value, encodeURIComponent(value), base64(value)]) clean = clean.replaceAll(form, "[secret]");
   }
   return clean.slice(0, 1000);
+}
+
+/** A failure of a call as people, queues and logs may hear of it: no secret in what it says. One nobody foresaw says nothing. */
+export function scrubError(error: unknown, provider: AnyProvider, credentials: Values): AppError | HttpError {
+  if (error instanceof HttpError)
+    return new HttpError(error.kind, scrub(error.message, provider, credentials), error.sent);
+  if (error instanceof AppError)
+    return new AppError(error.code, scrub(error.message, provider, credentials), {
+      suggestion: error.suggestion,
+      retryAfter: error.retryAfter,
+    });
+  return new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
 }
 
 const base64 = (value: string): string => btoa(String.fromCharCode(...new TextEncoder().encode(value)));

@@ -7,6 +7,7 @@ const RECONCILE = "modules/messaging/reconcile.ts";
 const LOSS = "tests/faults/connection-loss.test.ts";
 const ASKED_AGAIN = "in the settlement of a search's answer: it is asked again";
 const CONNECTIONS = "modules/providers/connections.test.ts";
+const QUOTES = "modules/messaging/secrets.test.ts";
 
 export const providers: readonly Mutation[] = of("sending", [
   {
@@ -65,5 +66,29 @@ export const providers: readonly Mutation[] = of("sending", [
     replace: "  if (false) {",
     test: CONNECTIONS,
     name: "a provider without signatures gets a webhook password nobody has to invent, when its webhook is registered",
+  },
+  {
+    promise: "What a provider quotes of the credentials is stored nowhere",
+    file: "modules/messaging/send.ts",
+    find: "byId.set(messages[i]!.id, clean(outcome))",
+    replace: "byId.set(messages[i]!.id, outcome)",
+    test: QUOTES,
+    name: "what a provider quotes of the credentials is stored nowhere when it refuses a message",
+  },
+  {
+    promise: "… nor when it cannot say what became of a message",
+    file: RECONCILE,
+    find: "throw scrubError(error, provider, connection.credentials);",
+    replace: "throw error;",
+    test: QUOTES,
+    name: "nor when it cannot say what became of one",
+  },
+  {
+    promise: "… nor when it does not hand over a received one",
+    file: "modules/messaging/inbound.ts",
+    find: "throw scrubError(error, provider, connection.credentials);",
+    replace: "throw error;",
+    test: QUOTES,
+    name: "nor when it does not hand over a received message",
   },
 ]);
