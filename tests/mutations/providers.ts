@@ -91,4 +91,12 @@ export const providers: readonly Mutation[] = of("sending", [
     test: QUOTES,
     name: "nor when it does not hand over a received message",
   },
+  {
+    promise: "A slow batch is not cut off as idle",
+    file: SMTP,
+    find: "(pool.busy > 0 || now - pool.usedAt < IDLE_MS)",
+    replace: "now - pool.usedAt < IDLE_MS",
+    test: SMTP_TEST,
+    name: "a pool is not idle while a batch runs, however long it takes; afterwards it is closed",
+  },
 ]);

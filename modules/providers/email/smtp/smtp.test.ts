@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { SMTPServer } from "smtp-server";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
+import { until } from "../../../../tests/support/until.ts";
 import { createHttpClient } from "../../../kernel/http/client.ts";
 import { emailSend } from "../../conformance/email.ts";
 import { conformance } from "../../conformance/suite.ts";
@@ -168,6 +169,59 @@ describe("smtp", () => {
       });
     } finally {
       await sandbox.close();
+    }
+  });
+
+  test("a pool is not idle while a batch runs, however long it takes; afterwards it is closed", async () => {
+    const later = () => performance.now() + 61_000;
+    const open = new Set<string>();
+    let release!: () => void;
+    let arrived!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const isUnderWay = new Promise<void>((resolve) => (arrived = resolve));
+    const server = new SMTPServer({
+      logger: false,
+      authOptional: true,
+      disabledCommands: ["STARTTLS"],
+      onConnect(session, done) {
+        open.add(session.id);
+        done();
+      },
+      onClose: (session) => void open.delete(session.id),
+      onData(stream, _session, done) {
+        stream.resume();
+        arrived();
+        stream.on("end", () => void released.then(() => done()));
+      },
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const port = (server.server.address() as AddressInfo).port;
+    const connection = {
+      id: "c6",
+      credentials: {},
+      settings: settings(port, "none"),
+      base_url: null,
+      webhook_url: null,
+    };
+    try {
+      // More than there are connections: some wait in the pool.
+      const sending = smtp.send!.send(
+        Array.from({ length: 8 }, () => exampleEmail()),
+        connection,
+        http,
+      );
+      await isUnderWay;
+      closeSmtpPools(false, later());
+      release();
+      expect((await sending).map((o) => o.outcome)).toEqual(Array(8).fill("sent"));
+      expect(open.size).toBeGreaterThan(0);
+      closeSmtpPools(false);
+      expect(open.size).toBeGreaterThan(0);
+      closeSmtpPools(false, later());
+      await until(() => open.size === 0, { what: "the idle connections to be closed" });
+    } finally {
+      closeSmtpPools();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
     }
   });
 
