@@ -68,6 +68,8 @@ create table public.messages (
   error_code text,
   error text,
   is_auto_reply boolean not null default false,
+  -- in: written by a person, and not a word such as STOP or HELP: what a sequence ends at.
+  is_answer boolean not null default false,
   sent_at timestamptz,
   delivered_at timestamptz,
   opened_at timestamptz,
@@ -93,7 +95,7 @@ create index messages_due on public.messages (tenant_id, sender_id, due_at, id) 
 create index messages_held on public.messages (tenant_id, campaign_id, id) where status = 'held';
 create index messages_received on public.messages (tenant_id, created_at desc, id desc) where direction = 'in';
 -- Who answered: asked for each message before it leaves.
-create index messages_replies on public.messages (tenant_id, contact_id, created_at) where direction = 'in' and not is_auto_reply and contact_id is not null;
+create index messages_replies on public.messages (tenant_id, contact_id, created_at) where direction = 'in' and is_answer and contact_id is not null;
 create index messages_expiring on public.messages (idempotency_expires_at) where status = 'queued' and idempotency_expires_at is not null;
 create index messages_leased on public.messages (lease_until) where status = 'sending';
 create index messages_by_provider_id on public.messages (tenant_id, connection_id, provider_message_id) where provider_message_id is not null;

@@ -713,7 +713,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:460652e4833f745c
+-- object function private.claim_messages(int4,int4,uuid) sha256:203e2358e3b57c50
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
 -- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
 -- while planning, for the reason given in docs/concepts/tenancy.md.
@@ -726,12 +726,23 @@ language sql volatile set search_path = '' as $$
       and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
         and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
+  ), spent as materialized (
+    -- Actions of senders that nothing is left of: what waits for them must not stand before what the others may send.
+    select l.sender_id, l.action from public.sender_limits l
+    join open_senders s on s.id = l.sender_id
+    cross join (select kernel.now() as at offset 0) t
+    left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
+    where l.tenant_id = (select kernel.tenant()) and l.cap <= case
+      when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
+      when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
+      when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
+      else 0 end
   ), candidates as (
     -- The first due ones of each sender. More than wanted, because other workers may hold some.
     select x.id from open_senders s cross join lateral (
       select m.id from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.connection_id = only_connection
+        and m.connection_id = only_connection and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)
       order by m.due_at, m.id limit quantity * 4) x
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
@@ -793,21 +804,22 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
--- object function private.return_places(private.settling[]) sha256:e5261e8f565b7386
--- Gives places under the limits back that were taken in the given windows and not used: [(sender, action, hour, day, n)]. A window that is
--- over has nothing to give back.
+-- object function private.return_places(private.settling[]) sha256:ac5c7bf16eb0324a
+-- Gives places under the limits back that were taken and not used. A window that is over has nothing to give back.
 create or replace function private.return_places(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
   update public.sender_usage u set
-    hour_reserved = greatest(0, u.hour_reserved - case when u.hour = g.window_hour then g.n else 0 end),
-    day_reserved = greatest(0, u.day_reserved - case when u.day = g.window_day then g.n else 0 end),
-    week_reserved = greatest(0, u.week_reserved - case when u.week = pg_catalog.date_trunc('week', g.window_day)::date then g.n else 0 end)
+    hour_reserved = greatest(0, u.hour_reserved - g.in_hour),
+    day_reserved = greatest(0, u.day_reserved - g.in_day),
+    week_reserved = greatest(0, u.week_reserved - g.in_week)
   from (
-    -- One row a sender and action, of the newest window: an update touches a row once.
-    select distinct on (s.sender_id, s.action) s.sender_id, s.action, s.window_hour, s.window_day,
-      pg_catalog.count(*) over (partition by s.sender_id, s.action, s.window_hour, s.window_day)::int as n
-    from pg_catalog.unnest(rows) s where s.window_day is not null
-    order by s.sender_id, s.action, s.window_hour desc
+    select x.sender_id, x.action, pg_catalog.count(*) filter (where s.window_hour = x.hour)::int as in_hour,
+      pg_catalog.count(*) filter (where s.window_day = x.day)::int as in_day,
+      pg_catalog.count(*) filter (where pg_catalog.date_trunc('week', s.window_day)::date = x.week)::int as in_week
+    from pg_catalog.unnest(rows) s
+    join public.sender_usage x on x.tenant_id = (select kernel.tenant()) and x.sender_id = s.sender_id and x.action = s.action
+    where s.window_day is not null
+    group by x.sender_id, x.action
   ) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;
@@ -971,7 +983,7 @@ language sql volatile set search_path = '' as $$
   where d.tenant_id = (select kernel.tenant()) and d.message_id = i.target and d.provider_rfc_id is null
 $$;
 
--- object function private.apply_events(uuid,jsonb) sha256:4ea0e714f7cb1031
+-- object function private.apply_events(uuid,jsonb) sha256:b357e03f3c899e46
 -- Applies events of one connection (null: of our own links) and returns the keys of those that match no message.
 create or replace function private.apply_events(connection uuid, events jsonb) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -983,7 +995,12 @@ declare
 begin
   select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
 
-  -- From here on only what is new: a redelivered fact changes nothing.
+  -- In id order, as settlements lock them: events may overtake the answer to the send, and neither waits for the other in a circle.
+  perform 1 from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select i.target from pg_catalog.unnest(rows) i))
+  order by m.id for no key update;
+
+  -- Marks what is new; what was stored before proves no more than it did.
   rows := private.add_events(rows);
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.
@@ -1125,9 +1142,9 @@ language sql volatile set search_path = '' as $$
   from pg_catalog.jsonb_array_elements(gone) g
 $$;
 
--- object function private.cancel_messages(uuid[],text,text[],text) sha256:28e4fbdc0967534d
--- Cancels what has not left yet: of these enrollments, or to these addresses of a channel. Tells of each. Returns how many.
-create or replace function private.cancel_messages(enrollments uuid[], only_channel text, addresses text[], reason text) returns int
+-- object function private.cancel_messages(uuid[],text) sha256:6e6e69f549e6fd85
+-- Cancels what has not left yet of these enrollments. Tells of each. Returns how many.
+create or replace function private.cancel_messages(enrollments uuid[], reason text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
   gone jsonb;
@@ -1135,7 +1152,7 @@ begin
   with back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'cancelled', due_at = null, error_code = reason
     where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.status in ('queued', 'held')
-      and (m.enrollment_id = any(enrollments) or m.channel = only_channel and m.to_address = any(addresses))
+      and m.enrollment_id = any(enrollments)
     returning m.id, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, reason
   )
   select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) into gone from back b;
@@ -1156,7 +1173,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
 
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:2859df7fed2856b4
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:020690e513af3db4
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
 -- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
@@ -1180,10 +1197,10 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from back
 $$;
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
--- object function private.answered_message(text,text[],text) sha256:062f25c42c9134db
+-- object function private.answered_message(text,text[],text) sha256:c9df76b992bbde60
 -- Inbound messages: stored once, put into their conversation, and told to the modules. `read` is what the channel made of it:
 -- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
@@ -1199,16 +1216,18 @@ begin
   if pg_catalog.cardinality(refs) > 0 then
     select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
     cross join lateral (select x.message_id from public.email_details x
+      -- The other side's own earlier e-mails are stored too; what they answer is ours.
+      join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.message_id and m.direction = 'out'
       where x.tenant_id = (select kernel.tenant()) and x.rfc_message_id = r.id limit 1) d
     order by r.n limit 1;
     if found_id is null then
       select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
       cross join lateral (select x.message_id from public.email_details x
+        join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.message_id and m.direction = 'out'
         where x.tenant_id = (select kernel.tenant()) and x.provider_rfc_id = r.id limit 1) d
       order by r.n limit 1;
     end if;
-    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
-      and m.direction = 'out';
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
     if original.id is not null then return original; end if;
   end if;
   select m.* into original from public.messages m
@@ -1218,7 +1237,7 @@ begin
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:6b187f733ad53866
+-- object function private.receive_message(uuid,text,jsonb) sha256:a34e99e6d8e5c680
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1228,6 +1247,7 @@ declare
   sender text := read ->> 'from_address';
   kind text := read ->> 'kind';
   by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  told text;
   refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
   thread public.threads;
@@ -1249,11 +1269,12 @@ begin
 
   insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
     status,
-    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer, created_at)
   values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
     connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
-    coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
+    coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine,
+    kind = 'reply', ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
@@ -1273,12 +1294,16 @@ begin
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
 
-  if original.id is not null then
+  -- A word such as HELP or START is no answer.
+  told := case when kind = 'reply' then 'replied' when by_machine then 'auto_replied' when kind = 'opt_out' then 'unsubscribed' end;
+  if original.id is not null and told is not null then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
-    values (me, original.id, case when by_machine then 'auto_replied' else 'replied' end, 'reply:' || new_id, ts,
+    values (me, original.id, told, 'reply:' || new_id, ts,
       pg_catalog.date_trunc('month', ts at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
     if not by_machine then
-      update public.messages m set replied_at = coalesce(m.replied_at, ts), opened_at = coalesce(m.opened_at, ts)
+      update public.messages m set opened_at = coalesce(m.opened_at, ts),
+        replied_at = coalesce(m.replied_at, case when told = 'replied' then ts end),
+        unsubscribed_at = coalesce(m.unsubscribed_at, case when told = 'unsubscribed' then ts end)
       where m.tenant_id = (select kernel.tenant()) and m.id = original.id;
     end if;
   end if;
@@ -1436,20 +1461,16 @@ begin
 end $$;
 grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
 
--- object function private.wake_sending() sha256:83bebea35a5305dc
+-- object function private.wake_sending() sha256:fb14c517b107cd2e
 -- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
 
--- Tenants with something due, by jumping from tenant to tenant through the index instead of reading every due row.
+-- Tenants with something due. Asked sender by sender, as the index is sorted: what is due later is not read.
 create or replace function private.wake_sending() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('messaging_send', array(
-    with recursive t as (
-      (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now() order by m.tenant_id limit 1)
-      union all
-      select (select m.tenant_id from public.messages m where m.status = 'queued' and m.due_at <= kernel.now()
-        and m.tenant_id > t.tenant_id order by m.tenant_id limit 1)
-      from t where t.tenant_id is not null)
-    select t.tenant_id from t where t.tenant_id is not null))
+    select distinct s.tenant_id from public.senders s
+    where coalesce((select true from public.messages m
+      where m.tenant_id = s.tenant_id and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now() limit 1), false)))
 $$;
 
 -- object function private.wake_reconciling() sha256:c619aa668c671666
@@ -1636,7 +1657,7 @@ begin
   where r.tenant_id = team group by 1, 4, 5;
 end $$;
 
--- object function private.cancel_runs(uuid[],text) sha256:aa0ab0a0430a5ae4
+-- object function private.cancel_runs(uuid[],text) sha256:5332565035480ea5
 -- Closes the open step runs of enrollments that ended. Definer: people who stop somebody may not write step runs themselves. Bound to
 -- kernel.tenant(), and to enrollments that are over.
 create or replace function private.cancel_runs(ended uuid[], why text) returns void
@@ -1645,13 +1666,14 @@ language sql volatile security definer set search_path = '' as $$
   from public.enrollments e
   where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
     and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
-    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
-    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+    -- What is or was at a provider settles by itself: what became of it is told. Looked up by its key, run by run: as a join it would read
+    -- all messages.
+    and not coalesce((select m.status in ('sending', 'unknown', 'sent', 'failed') from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false)
 $$;
 grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
 
--- object function private.end_enrollments(uuid[],text,text,text) sha256:4eb13c1ab8493e79
+-- object function private.end_enrollments(uuid[],text,text,text) sha256:64dc383d3ce39147
 -- Ends enrollments. The one way an enrollment ends early: what has not left is cancelled, open steps and tasks are closed, the decision is
 -- noted. A finished sequence can still be answered or bounce; it cannot be stopped any more. Returns how many ended.
 create or replace function private.end_enrollments(ids uuid[], new_status text, why text, decided_by text default 'person') returns int
@@ -1672,7 +1694,7 @@ begin
   )
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
-  perform private.cancel_messages(ended, null, null, why);
+  perform private.cancel_messages(ended, why);
   perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
@@ -1682,7 +1704,7 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:710c5a26db985901
+-- object function private.advance_enrollments(jsonb) sha256:5193acef27785b88
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
@@ -1692,23 +1714,30 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at,
+      case when g.branch is null then g.outcome end as why
   ), next as (
-    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action,
+      -- A sequence that ends with a step that did not happen, and reached the person by no other, failed and says why.
+      case when n.id is null and r.why is not null and not exists (select from public.step_runs d
+        join public.sequence_nodes o on o.tenant_id = (select kernel.tenant()) and o.id = d.node_id
+          and (o.action is not null or o.kind = 'task')
+        where d.tenant_id = (select kernel.tenant()) and d.enrollment_id = r.enrollment_id and d.visit = r.visit and d.state = 'done')
+      then r.why end as failed
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (
     update public.enrollments e set
       updated_at = (select kernel.now()),
-      status = case when n.to_node is null then 'finished' else 'waiting' end,
+      status = case when n.failed is not null then 'failed' when n.to_node is null then 'finished' else 'waiting' end,
       node_id = coalesce(n.to_node, e.node_id),
       next_at = case when n.to_node is not null then n.at end,
       entered_at = n.at,
       action = n.action,
       sender_id = (e.vars -> 'senders' ->> pg_catalog.split_part(n.action, '.', 1))::uuid,
       finished_at = case when n.to_node is null then (select kernel.now()) end,
-      reason = null, reason_detail = null
+      reason = n.failed, reason_detail = null
     from next n
     where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
@@ -1744,15 +1773,15 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- object function private.retry_blocked(uuid) sha256:d4d1020e5f92e83b
--- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
--- come before the others. Returns how many.
-create or replace function private.retry_blocked(campaign uuid) returns int
+-- object function private.retry_blocked(uuid,timestamptz) sha256:b1df5a66253756b0
+-- People of a campaign who were blocked before this moment wait again, at most 1,000 at once. Who is blocked again meanwhile is not among
+-- them, so that this ends. Returns how many.
+create or replace function private.retry_blocked(campaign uuid, before timestamptz) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select e.id from public.enrollments e
-    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
-    order by e.updated_at, e.id limit 1000 for update skip locked
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked' and e.updated_at < before
+    order by e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
       reason_detail = null
@@ -1760,7 +1789,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from again
 $$;
-grant execute on function private.retry_blocked(uuid) to overture_user, overture_worker;
+grant execute on function private.retry_blocked(uuid, timestamptz) to overture_user, overture_worker;
 
 -- object function private.end_campaign(uuid) sha256:d298dc59851e1c75
 -- Ends the next people of a campaign that was stopped, at most 1,000 at once. Returns how many.
@@ -1803,6 +1832,17 @@ language sql stable set search_path = '' as $$
     false)
 $$;
 grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
+
+-- object function private.wake_releasing() sha256:2a291d7ad4b8718d
+-- What is held in a campaign that runs, and may leave by now: a resume that met a worker holding it back, or a window that is open again.
+create or replace function private.wake_releasing() returns int
+language sql volatile security definer set search_path = '' as $$
+  select pg_catalog.count(*)::int from kernel.enqueue('messaging_release', array(
+    select pg_catalog.jsonb_build_object('tenant_id', k.tenant_id, 'campaign_id', k.id) from public.campaigns k
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and coalesce((select true from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
+        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false)))
+$$;
 
 -- object function private.wake_planning() sha256:8b23b153f28f8b66
 -- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
@@ -1867,7 +1907,7 @@ language sql stable as $$
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:b11dd14ddbaf79f4
+-- object function private.guard_reply(public.messages) sha256:a08011b34950560a
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
 -- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
 -- colleagues.
@@ -1878,7 +1918,7 @@ language sql stable as $$
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   cross join lateral (select
       exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
           and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
@@ -1886,7 +1926,7 @@ language sql stable as $$
     and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;
@@ -1942,10 +1982,10 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.sender_rooms(text[]) to overture_user, overture_worker;
 
--- object function private.move_enrollments(uuid,uuid,int4) sha256:0ab9b001008b567a
+-- object function private.move_enrollments(uuid,uuid,int4) sha256:c87b9087db971745
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- Moves the next `quantity` people of a campaign that follow an older version. Messages that were planned and never tried vanish with the
 -- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
 -- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
@@ -1957,7 +1997,10 @@ declare
 begin
   people := array(
     select e.id from public.enrollments e
-    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.version_id is distinct from to_version
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign
+      and e.version_id = any(array(select v.id from public.sequence_versions v
+        where v.tenant_id = (select kernel.tenant()) and v.campaign_id = campaign and v.number < (
+          select t.number from public.sequence_versions t where t.tenant_id = (select kernel.tenant()) and t.id = to_version)))
       and e.status in ('waiting', 'sending', 'task', 'blocked') and e.node_id is not null
     order by e.id limit quantity for update);
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
@@ -1988,12 +2031,13 @@ begin
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
-    select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
+    select distinct on (s.id) s.id, s.hops, s.step_id, t.id as node_id, t.action
     from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
       and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
-    select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
+    select p.id, t.node_id, t.step_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id)
+    left join targets t on t.id = p.id
   ), moved as (
     update public.enrollments e set
       updated_at = (select kernel.now()),
@@ -2016,7 +2060,8 @@ begin
   ), open_runs as (
     -- The run of a step under way belongs to the new node of the same step; that of a removed step is over for the sequence.
     update public.step_runs r set node_id = p.node_id from placed p
-    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = p.id and r.state = 'open' and p.hops = 0
+    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = p.id and r.step_id = p.step_id and r.state = 'open'
+      and p.hops = 0
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0
@@ -2049,8 +2094,9 @@ language sql stable as $$
       and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- object function private.next_opening(jsonb,timestamptz) sha256:1eda1db742024825
--- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
+-- object function private.next_opening(jsonb,timestamptz) sha256:a096d11c089a721f
+-- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one
+-- besides those that are left out.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
 language sql stable set search_path = '' as $$
@@ -2059,7 +2105,7 @@ language sql stable set search_path = '' as $$
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
         at time zone coalesce(settings ->> 'time_zone', 'UTC') as opens
       from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0,
-        62) n) d
+        62 + coalesce(pg_catalog.jsonb_array_length(settings -> 'skip_dates'), 0)) n) d
       where not coalesce(settings -> 'skip_dates' ? d.day::text, false)
         and (nullif(settings -> 'window', 'null'::jsonb) is null
           or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))

@@ -145,27 +145,33 @@ async function withOtherChannels(
   return new Set(rows.map((r) => r.id));
 }
 
-/** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. */
+/** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. That of an earlier run ends no later one. */
 async function bounced(
   ctx: Ctx,
-  messages: readonly { enrollment_id: string | null; channel: string }[],
+  messages: readonly { enrollment_id: string | null; step_run_id: string | null; channel: string }[],
 ): Promise<void> {
-  const items = messages.flatMap((m) =>
-    m.enrollment_id ? [{ enrollment_id: m.enrollment_id, channel: m.channel }] : [],
+  const items = messages.filter((m) => m.enrollment_id !== null && m.step_run_id !== null);
+  if (items.length === 0) return;
+  const present = await ctx.db<{ id: string }[]>`
+    select r.id from public.step_runs r
+    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
+    where r.tenant_id = (select kernel.tenant()) and r.id = any(${items.map((m) => m.step_run_id!)}::uuid[])`;
+  const ids = new Set(present.map((r) => r.id));
+  const here = items.flatMap((m) =>
+    ids.has(m.step_run_id!) ? [{ enrollment_id: m.enrollment_id!, channel: m.channel }] : [],
   );
-  const others = await withOtherChannels(ctx, items);
-  const over = items.filter((i) => !others.has(i.enrollment_id)).map((i) => i.enrollment_id);
+  const others = await withOtherChannels(ctx, here);
+  const over = here.filter((i) => !others.has(i.enrollment_id)).map((i) => i.enrollment_id);
   if (over.length > 0) await end(ctx, over, "bounced", "bounced", "event");
 }
 
 /** A person's answer ends what the tenant's policy says: this campaign, every campaign of the person, or also their colleagues'. */
 async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): Promise<void> {
-  const answers = received.filter((m) => (m.kind === "reply" || m.kind === "opt_out") && m.contact_id !== null);
+  const answers = received.filter((m) => m.kind === "reply" && m.contact_id !== null);
   if (answers.length === 0) return;
   const rows = await ctx.db<{ id: string; colleague: boolean }[]>`
     with answers as (
-      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, kind text, at timestamptz)
-      where a.kind = 'reply'
+      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, at timestamptz)
     ), people as (
       select a.contact_id, a.campaign_id, a.at, false as colleague from answers a
       union all

@@ -96,6 +96,12 @@ export const campaigns = defineModule({
       sql: "select private.wake_planning()",
     }),
     defineSchedule({
+      name: "campaigns.release",
+      cron: "* * * * *",
+      everySeconds: 60,
+      sql: "select private.wake_releasing()",
+    }),
+    defineSchedule({
       name: "campaigns.finish",
       cron: "30 seconds",
       everySeconds: 60,

@@ -32,6 +32,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   stopped_by_person: "Stopped by a person.",
   step_removed: "The step was removed from the sequence.",
   condition: "A condition was evaluated.",
+  audience_fault: "The audience cannot be read: its segment or a field of its filter is gone.",
   step_fault: "The step failed; the log of the worker says why.",
   condition_fault: "The condition cannot be evaluated.",
   had_already: "The contact had this step already.",

@@ -45,7 +45,8 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
       select ${tenantId}::uuid, ${campaignId}::uuid, s.id, s.n from unnest(${ids}::uuid[]) with ordinality s (id, n)
       on conflict (tenant_id, campaign_id, sender_id) do update set position = excluded.position where cs.position <> excluded.position`;
   // Who was blocked because nobody could send tries again.
-  if (began) await ctx.enqueue(campaignsRetry, { tenant_id: tenantId, campaign_id: campaignId });
+  if (began)
+    await ctx.enqueue(campaignsRetry, { tenant_id: tenantId, campaign_id: campaignId, before: ctx.now.toISOString() });
 }
 
 export const People = z
@@ -238,10 +239,10 @@ export const deleteCampaign = defineOperation({
         },
       );
     }
-    // Without its enrollment nothing would hold a queued message back.
+    // Told now, with the reason: later a guard would find only that the person is gone.
     await ctx.db`
       select private.cancel_messages(array(select e.id from public.enrollments e
-        where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id} and e.status = 'sending'), null, null, 'campaign_stopped')`;
+        where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id} and e.status = 'sending'), 'campaign_stopped')`;
     await ctx.db`delete from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}`;
     return null;
   },

@@ -33,11 +33,15 @@ export const messageHearing = hear(facts, {
   optional: true,
   async handle(ctx, items) {
     await ctx.db`select private.note_messages(${ctx.db.json(timeline(items) as never)})`;
-    for (const { fact, payload } of items)
-      if (fact === "address.suppressed") await markAddress(ctx, payload.channel, payload.address, payload.reason);
     const delivered = items.flatMap((i) => (i.fact === "message.delivered" ? [i.payload] : []));
     for (const [channel, group] of Map.groupBy(delivered, (m) => m.channel))
       await ctx.db`select private.mark_addresses(${channel}, ${[...new Set(group.map((m) => m.address))]}::text[], 'valid', 'delivered')`;
+    // After the deliveries: what bounced later is dead, whatever arrived before.
+    const suppressed = items.flatMap((i) => (i.fact === "address.suppressed" ? [i.payload] : []));
+    for (const [key, group] of Map.groupBy(suppressed, (p) => `${p.channel}/${p.reason}`)) {
+      const [channel, reason] = key.split("/") as [string, string];
+      await markAddresses(ctx, channel, [...new Set(group.map((p) => p.address))], reason);
+    }
     const left = items.flatMap((i) => (i.fact === "contact.opted_out" ? [i.payload.contact_id] : []));
     if (left.length > 0) await ctx.db`select private.set_contact_status(${left}::uuid[], 'unsubscribed')`;
     const back = items.flatMap((i) => (i.fact === "contact.opted_in" ? [i.payload.contact_id] : []));
@@ -80,8 +84,8 @@ const entry = (
 });
 
 /** Of an opt-out or a complaint `contact.opted_out` tells, person by person. */
-async function markAddress(ctx: Ctx, channel: string, address: string, reason: string): Promise<void> {
+async function markAddresses(ctx: Ctx, channel: string, addresses: string[], reason: string): Promise<void> {
   if (reason === "bounce")
-    await ctx.db`select private.mark_addresses(${channel}, ${[address]}::text[], 'invalid', 'bounced')`;
-  if (reason === "manual") await ctx.db`select private.mark_suppressed(${channel}, ${[address]}::text[])`;
+    await ctx.db`select private.mark_addresses(${channel}, ${addresses}::text[], 'invalid', 'bounced')`;
+  if (reason === "manual") await ctx.db`select private.mark_suppressed(${channel}, ${addresses}::text[])`;
 }

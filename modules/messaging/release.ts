@@ -10,7 +10,7 @@ const Payload = z.object({
   deferred_as: z.string().nullable().default(null),
 });
 
-/** Puts held messages back on the queue, a portion a transaction: of a campaign that goes on, or those a person approved. */
+/** Puts held messages back on the queue, a portion a transaction: of a campaign that goes on, or named ones. */
 export const messagingRelease = defineConsumer<z.output<typeof Payload>>({
   queue: "messaging_release",
   payload: Payload as z.ZodType<z.output<typeof Payload>>,

@@ -26,6 +26,8 @@ const BUDGET_MS = 15_000;
 const LANES = 2;
 /** Calls side by side at a provider that takes one message a call; more would only wait for each other. */
 const MAX_CALLS = 100;
+/** Tries at writing a batch's outcomes, over some seven seconds: a database that comes back meanwhile leaves none in doubt. */
+const SETTLE_TRIES = 5;
 /** Waiting for a rate longer than this is left to the next wake. */
 const MAX_WAIT_SECONDS = 3;
 
@@ -133,7 +135,7 @@ async function drainLane(ctx: ManualCtx, opened: Opened, end: number): Promise<b
     const passed = Math.max(Date.now() - began.date, performance.now() - began.monotonic);
     const late = passed > latestStart(lease) * 1000;
     const outcomes = late ? claimed.map(() => TOO_LATE) : await deliver(ctx, opened, claimed);
-    await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
+    await settleSurely(ctx, bucket, claimed, outcomes);
     if (outcomes.some((o) => o.outcome === "broken")) return false;
   }
   return true;
@@ -215,6 +217,24 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
     );
   }
   return flat;
+}
+
+/** Writing what is known may be tried again, unlike the call: a settlement names its attempt and changes a message once. */
+async function settleSurely(
+  ctx: ManualCtx,
+  bucket: string,
+  claimed: Claimed[],
+  outcomes: SendOutcome[],
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
+    } catch (error) {
+      if (tries === SETTLE_TRIES) throw error;
+      ctx.log.warn("outcomes could not be written yet", { messages: claimed.length, error });
+      await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** tries));
+    }
+  }
 }
 
 async function settle(ctx: Ctx, bucket: string, claimed: Claimed[], outcomes: SendOutcome[]): Promise<void> {

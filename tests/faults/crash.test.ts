@@ -63,6 +63,44 @@ test(
 );
 
 test(
+  "kill -9 of a worker that sends text messages, to a provider that neither knows a key nor finds a message: 0 duplicates, and what it cannot tell it says",
+  { timeout: 120_000 },
+  async () => {
+    const m = await world.mailing("twilio", 100, { webhooks: true, perSecond: 20 });
+    await world.planned(m);
+    await answerLate(m, 4000);
+    const victim = await world.worker();
+    await inFlight(m);
+    expect(await victim.kill("SIGKILL")).toBe("SIGKILL");
+    await world.sandbox("DELETE", "/faults");
+    expect((await world.states(m)).sending, "messages the dead worker held").toBeGreaterThan(0);
+    await world.timePasses(m);
+    await Promise.all([world.worker(), world.worker()]);
+    // Callbacks settle what the provider has; what it never got stays unknown, and is not sent again.
+    const ofReferee = () =>
+      world.sandbox<{ accepted: number; duplicates: number; without_own_id: number; recipients: number }>(
+        "GET",
+        `/stats?account=${m.account}`,
+      );
+    await until(
+      async () => {
+        await world.tick();
+        const { sent = 0, unknown = 0 } = await world.states(m);
+        return sent + unknown === m.size && sent === (await ofReferee()).accepted;
+      },
+      { what: "everything accepted to be known as sent", timeoutMs: 60_000, everyMs: 100 },
+    );
+    await world.stopWorkers();
+    const referee = await ofReferee();
+    expect(referee).toMatchObject({ duplicates: 0, without_own_id: 0, recipients: referee.accepted });
+    const waiting = await m.tenant.api("GET", `/campaigns/${m.id}/leads?status=sending&limit=100`);
+    expect(waiting.body.data.map((l: { waits_for: string }) => l.waits_for)).toEqual(
+      Array.from({ length: m.size - referee.accepted }, () => "message"),
+    );
+  },
+);
+
+test(
   "the database stopped at once and started again while two workers send: 0 duplicates, 0 lost",
   { timeout: 120_000 },
   async () => {

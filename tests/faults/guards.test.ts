@@ -34,8 +34,8 @@ const sweep = (tenant: TestTenant) =>
 const answer = ({ tenant, message }: World, kind: string) =>
   tenant.run(
     (ctx) => ctx.db`
-      insert into public.messages (tenant_id, direction, channel, action, contact_id, status, from_address, to_address, thread_id, is_auto_reply)
-      values (${tenant.id}, 'in', 'email', 'email.send', ${message.contact_id}, 'received', ${message.to_address}, 'sam@us.test', gen_random_uuid(), ${kind === "auto"})`,
+      insert into public.messages (tenant_id, direction, channel, action, contact_id, status, from_address, to_address, thread_id, is_auto_reply, is_answer)
+      values (${tenant.id}, 'in', 'email', 'email.send', ${message.contact_id}, 'received', ${message.to_address}, 'sam@us.test', gen_random_uuid(), ${kind === "auto"}, ${kind === "reply"})`,
   );
 /** Three days from now, for an hour. */
 const otherDay = () => ({ days: [((new Date().getUTCDay() + 2) % 7) + 1], start: "09:00", end: "10:00" });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { uuid7 } from "../../modules/kernel/database/ids.ts";
 import { messagesOf, settlePlans, startedCampaign } from "../support/campaigns.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
@@ -153,6 +154,44 @@ test("an address suppressed while its message was being written is refused by th
     status: "cancelled",
     error_code: "suppressed",
   });
+});
+
+test("a sender without room left does not keep the others of its connection from being claimed, however much of its is due", async () => {
+  const { tenant, campaign } = await planned(300);
+  const other = uuid7();
+  await t.sql`
+    insert into public.senders (tenant_id, id, channel, connection_id, address, display_name)
+    values (${tenant.id}, ${other}, 'email', ${campaign.connectionId}, 'kim@us.test', 'Kim')`;
+  await t.sql`
+    insert into public.sender_limits (tenant_id, sender_id, action, per, cap) values (${tenant.id}, ${other}, 'email.send', 'day', 10)`;
+  // The newest five are the other sender's; all before them are of the one without room.
+  await t.sql`
+    with late as (select id from public.messages where campaign_id = ${campaign.id} order by id desc limit 5), mine as (
+      update public.messages set sender_id = ${other} where id in (select id from late))
+    update public.messages set due_at = due_at - interval '1 hour' where campaign_id = ${campaign.id} and id not in (select id from late)`;
+  await setCap(campaign.senderId, 0);
+  expect(await claim(tenant, campaign.connectionId, 50)).toHaveLength(5);
+  await setCap(campaign.senderId, 2);
+  expect(await claim(tenant, campaign.connectionId, 50)).toHaveLength(2);
+});
+
+test("places come back to the window they were taken in: what is over when they come back is not given twice", async () => {
+  const { tenant, campaign } = await planned(6, 10);
+  const taken = await claim(tenant, campaign.connectionId, 6);
+  const [before] = await t.sql`select hour, day, week from public.sender_usage where sender_id = ${campaign.senderId}`;
+  // Three were taken an hour earlier, of the same day and week.
+  await t.sql`
+    update public.attempts set window_hour = window_hour - interval '1 hour' where message_id = any(${taken.slice(0, 3).map((m) => m.id)}::uuid[])`;
+  await t.sql`update public.sender_usage set hour_reserved = 3 where sender_id = ${campaign.senderId}`;
+  await settle(
+    tenant,
+    taken.map((m) => ({ id: m.id, outcome: "rejected", detail: "no" })),
+  );
+  expect(
+    await t.sql`
+    select hour_reserved as hour, day_reserved as day, week_reserved as week, hour = ${before!.hour} as same
+    from public.sender_usage where sender_id = ${campaign.senderId}`,
+  ).toMatchObject([{ hour: 0, day: 0, week: 0, same: true }]);
 });
 
 test("a claim waits for nobody: a message another transaction holds is left to it", async () => {

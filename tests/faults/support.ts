@@ -8,6 +8,7 @@ import { ROOT } from "../../supabase/embedded/home.ts";
 import { guard } from "../../supabase/embedded/processes.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
 import { uuid7 } from "../../modules/kernel/database/ids.ts";
+import { emulation } from "../../modules/providers/sms/twilio/emulation.ts";
 import { giveList } from "../support/campaigns.ts";
 import { testKernel, type TestKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
@@ -47,7 +48,7 @@ export type World = TestKernel & {
   sandbox<T = any>(method: string, path: string, body?: unknown): Promise<T>;
   accepted(account: string): Promise<number>;
   /** A started campaign of one step to `size` people who never answer, on a connection of its own to the sandbox. */
-  mailing(provider: "postmark" | "resend", size: number, options?: MailingOptions): Promise<Mailing>;
+  mailing(provider: Provider, size: number, options?: MailingOptions): Promise<Mailing>;
   /** Takes in the audience and plans it, in this process, so that every message is there before the first worker. */
   planned(mailing: Mailing): Promise<void>;
   /** One round of the schedules of clocks, campaigns and messaging. */
@@ -62,6 +63,36 @@ export type World = TestKernel & {
 
 /** What messages do is heard on these; people and their timeline change after it. */
 const FACT_QUEUES = ["campaigns_message_facts", "contacts_message_facts"];
+
+type Provider = "postmark" | "resend" | "twilio";
+
+/** An account of the sandbox that nobody else uses: its name there, and what the connection form asks for. */
+function newAccount(provider: Provider): { account: string; credentials: Record<string, string> } {
+  if (provider === "twilio") {
+    const { key, credentials } = emulation.example();
+    return { account: key, credentials };
+  }
+  if (provider === "resend") {
+    const account = `re_${crypto.randomUUID().replaceAll("-", "")}`;
+    return { account, credentials: { api_key: account } };
+  }
+  const account = crypto.randomUUID();
+  return { account, credentials: { server_token: account } };
+}
+
+/** What a mailing on each channel is made of. Numbers of this range never answer (modules/sandbox/phones.ts); it has a hundred. */
+const CHANNELS = {
+  email: {
+    sender: () => `sam@${uuid7()}.example`,
+    person: (people: string, n: number) => ({ email: `${people}+${n}@example.com` }),
+    step: { kind: "email", subject: "Hello", body: "Hello there, this is one message." },
+  },
+  sms: {
+    sender: () => "+15005550006",
+    person: (_: string, n: number) => ({ phone: `+447700900${Math.floor(n / 10)}0${n % 10}` }),
+    step: { kind: "sms", body: "Hello there, this is one message. Reply STOP to opt out." },
+  },
+} as const;
 
 type MailingOptions = { webhooks?: boolean; perSecond?: number; dailyCap?: number; start?: boolean; people?: string };
 
@@ -155,11 +186,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
         return answer.body;
       };
-      const account = provider === "postmark" ? crypto.randomUUID() : `re_${crypto.randomUUID().replaceAll("-", "")}`;
+      const { account, credentials } = newAccount(provider);
+      const channel = provider === "twilio" ? "sms" : "email";
+      const made = CHANNELS[channel];
       const connection = await api("POST", "/connections", {
         provider,
         name: `Sandbox ${account}`,
-        credentials: provider === "postmark" ? { server_token: account } : { api_key: account },
+        credentials,
         base_url: `${stack.env.OVERTURE_SANDBOX_URL}/${provider}`,
       });
       if (webhooks) await api("POST", `/connections/${connection.id}/register-webhook`);
@@ -168,21 +201,23 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await sql`update public.connections set settings = settings || ${sql.json({ per_second: perSecond })} where id = ${connection.id}`;
       const sender = await api("POST", "/senders", {
         connection_id: connection.id,
-        address: `sam@${uuid7()}.example`,
+        address: made.sender(),
         display_name: "Sam",
-        limits: [{ action: "email.send", per: "day", cap: dailyCap }],
+        limits: [{ action: `${channel}.send`, per: "day", cap: dailyCap }],
       });
       const list = await giveList(
         t,
         tenant,
-        Array.from({ length: size }, (_, n) => ({ email: `${people}+${n}@example.com` })),
+        Array.from({ length: size }, (_, n) => made.person(people, n)),
       );
+      if (channel === "sms")
+        await api("POST", "/consents", { channel, contact_ids: list.contactIds, source: "Form at a fair" });
       const campaign = await api("POST", "/campaigns", {
         name: "Faults",
         sender_ids: [sender.id],
         list_id: list.listId,
         settings: { time_zone: "UTC", track_opens: false, track_clicks: false },
-        steps: [{ kind: "email", subject: "Hello", body: "Hello there, this is one message." }],
+        steps: [made.step],
       });
       if (start) await api("POST", `/campaigns/${campaign.id}/start`);
       return { tenant, id: campaign.id, connectionId: connection.id, account, size, steps: campaign.steps };

@@ -5,6 +5,7 @@ const DRAIN = "modules/kernel/queues/drain.ts";
 const FENCED = "modules/kernel/queues/fencing.test.ts";
 const LEDGER = "tests/faults/ledger.test.ts";
 const GUARDS = "tests/faults/guards.test.ts";
+const LATE = "modules/campaigns/sequence/what-if-late.test.ts";
 const DISK_FULL =
   "a full disk in mid-send: the database gives up and comes back, the workers live, nobody was called without a record: 0 duplicates, 0 lost";
 const BIG_QUEUE =
@@ -190,7 +191,7 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "Nobody who answered is written to, before anybody has heard of the answer",
     file: "modules/campaigns/sql/guards.sql",
-    find: "r.direction = 'in' and not r.is_auto_reply\n          and r.created_at >= e.started_at\n          and (r.campaign_id",
+    find: "r.direction = 'in' and r.is_answer\n          and r.created_at >= e.started_at\n          and (r.campaign_id",
     replace: "false and (r.campaign_id",
     test: GUARDS,
     name: "a person who answered",
@@ -210,6 +211,70 @@ export const sending: readonly Mutation[] = of("sending", [
     replace: "  where m.approval = 'pending'",
     test: GUARDS,
     name: "a message that was rejected",
+  },
+  {
+    promise: "A sender without room hides nobody else's messages",
+    file: "modules/messaging/sql/claim.sql",
+    find: " and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)",
+    replace: "",
+    test: LEDGER,
+    name: "a sender without room left does not keep the others of its connection from being claimed, however much of its is due",
+  },
+  {
+    promise: "A place comes back only to the window it was taken in",
+    file: "modules/messaging/sql/claim.sql",
+    find: "hour_reserved = greatest(0, u.hour_reserved - g.in_hour)",
+    replace: "hour_reserved = u.hour_reserved",
+    test: LEDGER,
+    name: "places come back to the window they were taken in: what is over when they come back is not given twice",
+  },
+  {
+    promise: "What is held in a campaign that runs leaves by itself",
+    file: "modules/campaigns/sql/enrollments.sql",
+    find: "m.error_code in ('campaign_paused', 'outside_window')",
+    replace: "false",
+    test: LATE,
+    name: "held messages of a campaign that runs leave, also when nobody released them",
+  },
+  {
+    promise: "Nobody is moved back to an older version of their sequence",
+    file: "modules/campaigns/sql/versions.sql",
+    find: "v.campaign_id = campaign and v.number < (",
+    replace: "v.campaign_id = campaign and v.number <> (",
+    test: LATE,
+    name: "a move that comes after a later one leaves people at the later version",
+  },
+  {
+    promise: "A bounce of an earlier run ends no later one",
+    file: "modules/campaigns/hearing.ts",
+    find: "and e.run = r.visit\n    where r.tenant_id",
+    replace: "\n    where r.tenant_id",
+    test: LATE,
+    name: "a bounce of an earlier run ends no later one",
+  },
+  {
+    promise: "A retry ends, however often people are blocked again",
+    file: "modules/campaigns/sql/enrollments.sql",
+    find: " and e.updated_at < before",
+    replace: "",
+    test: LATE,
+    name: "who is blocked again by a retry is not retried by it for ever",
+  },
+  {
+    promise: "An audience that is gone does not keep a campaign waiting",
+    file: "modules/campaigns/audience/enroll.ts",
+    find: 'if (!(error instanceof AppError) || (error.code !== "invalid" && error.code !== "not_found")) throw error;',
+    replace: "throw error;",
+    test: LATE,
+    name: "an audience whose segment is gone ends the taking in, with the reason, and the campaign can finish",
+  },
+  {
+    promise: "A word that asks for help ends no sequence",
+    file: "modules/campaigns/hearing.ts",
+    find: 'received.filter((m) => m.kind === "reply" && m.contact_id !== null)',
+    replace: "received.filter((m) => m.contact_id !== null)",
+    test: LATE,
+    name: "a word that asks for help is no answer: the sequence goes on",
   },
   {
     promise: "What a pause holds is not lost",

@@ -22,7 +22,7 @@ export async function giveSender(
   return { senderId, connectionId };
 }
 
-export type NewPerson = { email: string | null; first_name?: string; company?: string };
+export type NewPerson = { email?: string | null; phone?: string; first_name?: string; company?: string };
 
 /** A list with these people on it, in their order. */
 export async function giveList(
@@ -33,8 +33,9 @@ export async function giveList(
   const listId = uuid7();
   await t.sql`insert into public.lists (tenant_id, id, name) values (${tenant.id}, ${listId}, ${`List ${listId}`})`;
   const rows = await t.sql<{ id: string }[]>`
-    insert into public.contacts (tenant_id, email, first_name)
-    select ${tenant.id}::uuid, p.email, coalesce(p.first_name, '') from jsonb_to_recordset(${t.sql.json(people as never)}) as p(email text, first_name text)
+    insert into public.contacts (tenant_id, email, phone, first_name)
+    select ${tenant.id}::uuid, p.email, p.phone, coalesce(p.first_name, '')
+    from jsonb_to_recordset(${t.sql.json(people as never)}) as p(email text, phone text, first_name text)
     returning id`;
   await t.sql`insert into public.list_contacts (tenant_id, list_id, contact_id) select ${tenant.id}::uuid, ${listId}::uuid, unnest(${rows.map((r) => r.id)}::uuid[])`;
   return { listId, contactIds: rows.map((r) => r.id) };

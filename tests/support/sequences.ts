@@ -141,7 +141,7 @@ export const reply = (
   tenant: TestTenant,
   connectionId: string,
   from: string,
-  kind: "reply" | "opt_out" = "reply",
+  kind: "reply" | "opt_out" | "help" = "reply",
 ): Promise<unknown> =>
   tenant.run((ctx) => {
     const read = {
@@ -150,7 +150,7 @@ export const reply = (
       from_address: from,
       to_address: "sam@us.test",
       subject: "Re",
-      text: kind === "reply" ? "Tell me more" : "STOP",
+      text: { reply: "Tell me more", opt_out: "STOP", help: "HELP" }[kind],
       references: [],
       email: null,
     };

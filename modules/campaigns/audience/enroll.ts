@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
 import type { Ctx } from "../../kernel/context.ts";
-import { enrollBatch, type Source } from "./audience.ts";
+import { AppError } from "../../kernel/errors.ts";
+import { enrollBatch, type Enrolled, type Source } from "./audience.ts";
 import { campaignsPlan } from "../plan/plan.ts";
 
 const SourceSchema = z.union([
@@ -39,7 +40,25 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
       await endEnrolling(ctx, campaign_id);
       return done();
     }
-    const batch = await enrollBatch(ctx, campaign, source as Source, cursor, restart);
+    let batch: Enrolled;
+    try {
+      batch = await enrollBatch(ctx, campaign, source as Source, cursor, restart);
+    } catch (error) {
+      // The segment or a field of its filter is gone: nothing more can be taken in, and the campaign must not wait for it.
+      if (!(error instanceof AppError) || (error.code !== "invalid" && error.code !== "not_found")) throw error;
+      ctx.log.warn("an audience could not be taken in", { campaign: campaign_id, error });
+      await ctx.db`select kernel.decide(${ctx.db.json([
+        {
+          subject_id: campaign_id,
+          source: "enroll",
+          verdict: "ended",
+          reason: "audience_fault",
+          detail: { detail: error.message },
+        },
+      ])})`;
+      await endEnrolling(ctx, campaign_id);
+      return done();
+    }
     if (batch.cursor)
       await ctx.enqueue(campaignsEnroll, {
         tenant_id: ctx.tenantId,

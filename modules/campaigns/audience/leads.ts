@@ -310,8 +310,9 @@ export const retryBlocked = defineOperation({
     if (campaign.status !== "running" && campaign.status !== "paused") {
       throw new AppError("conflict", `The campaign is ${campaign.status}: nobody waits in it.`);
     }
-    const [row] = await ctx.db<{ n: number }[]>`select private.retry_blocked(${id}) as n`;
-    if (row!.n === RETRY_BATCH) await ctx.enqueue(campaignsRetry, { tenant_id: ctx.tenantId, campaign_id: id });
+    const before = ctx.now.toISOString();
+    const [row] = await ctx.db<{ n: number }[]>`select private.retry_blocked(${id}, ${before}::text::timestamptz) as n`;
+    if (row!.n === RETRY_BATCH) await ctx.enqueue(campaignsRetry, { tenant_id: ctx.tenantId, campaign_id: id, before });
     if (row!.n > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return { retried: row!.n, more: row!.n === RETRY_BATCH };
   },

@@ -397,15 +397,19 @@ it("a custom field removed after saving blocks instead of leaving a gap", async 
   });
 });
 
-it("a step that fails blocks those who stand at it, with the reason, and nobody else of the team", async () => {
+it("a step that fails blocks those who stand at it, with the reason, and nobody else, at the same kind of step or another", async () => {
   const tenant = await t.tenant();
-  const broken = await startedCampaign(t, tenant, TWO, {
-    steps: [
-      { kind: "wait", hours: 1 },
-      { kind: "condition", rules: [{ if: "has_address", channel: "email" }], branches: { yes: [], no: [] } },
-    ],
-  });
-  const sound = await startedCampaign(t, tenant, [{ email: "cy@acme.test" }], {
+  const asks = [
+    WAIT_AN_HOUR,
+    {
+      kind: "condition",
+      rules: [{ if: "has_address", channel: "email" }],
+      branches: { yes: [{ kind: "email", subject: "Hello", body: "b" }], no: [] },
+    },
+  ];
+  const broken = await startedCampaign(t, tenant, TWO, { steps: asks });
+  const alike = await startedCampaign(t, tenant, [{ email: "bo@acme.test" }], { steps: asks });
+  const other = await startedCampaign(t, tenant, [{ email: "cy@acme.test" }], {
     steps: [WAIT_AN_HOUR, { kind: "email", subject: "Hello", body: "b" }],
   });
   await settlePlans(t, tenant);
@@ -413,12 +417,16 @@ it("a step that fails blocks those who stand at it, with the reason, and nobody 
   await t.sql`
     update public.sequence_nodes n set config = '{}' from public.campaigns k
     where k.id = ${broken.id} and n.version_id = k.version_id and n.kind = 'condition'`;
-  for (const { id } of [broken, sound]) await letWaitsPass(id);
+  for (const { id } of [broken, alike, other]) await letWaitsPass(id);
   await wakePlanner(t, tenant);
   expect((await enrollmentsOf(t, broken.id)).map((e) => [e.status, e.kind, e.reason])).toEqual([
     ["blocked", "condition", "step_fault"],
     ["blocked", "condition", "step_fault"],
   ]);
-  expect((await messagesOf(t, sound.id)).map((m) => [m.to_address, m.status])).toEqual([["cy@acme.test", "queued"]]);
+  for (const [campaign, address] of [
+    [alike, "bo@acme.test"],
+    [other, "cy@acme.test"],
+  ] as const)
+    expect((await messagesOf(t, campaign.id)).map((m) => [m.to_address, m.status])).toEqual([[address, "queued"]]);
   expect(await t.sql`select 1 from kernel.dead_letters where tenant_id = ${tenant.id}`).toEqual([]);
 });

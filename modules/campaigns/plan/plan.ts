@@ -127,17 +127,32 @@ async function planBatch(ctx: Ctx): Promise<void> {
   if (more && written > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
 }
 
-/** What their step wants for each. One that throws blocks those who stand at it, with the reason, and nobody else of the team. */
+/**
+ * What their step wants for each. Where it throws, those at one step of a sequence are asked by themselves, and then one by one: who
+ * makes it throw is blocked, with the reason, and nobody else.
+ */
 async function ask(ctx: Ctx, def: AnyStep, runs: readonly StepRun[]): Promise<StepResult[]> {
   try {
     return (await ctx.db.savepoint((db) => def.plan(runs, { ...ctx, db }))) as StepResult[];
   } catch (error) {
-    // The database is away, or two waited for each other: the whole batch is tried again.
-    if (toAppError(error).code === "unavailable" || /^40/.test(String((error as { code?: unknown }).code))) throw error;
-    ctx.log.error("a step could not be planned", { kind: def.kind, error });
-    return runs.map(() => ({ do: "block", reason: "step_fault", detail: def.kind }));
+    if (isPassing(error)) throw error;
+    if (runs.length === 1) {
+      ctx.log.error("a step could not be planned", { kind: def.kind, enrollment: runs[0]!.enrollment_id, error });
+      return [{ do: "block", reason: "step_fault", detail: def.kind }];
+    }
+    const nodes = Map.groupBy(runs, (r) => r.node_id);
+    const found = new Map<string, StepResult>();
+    for (const part of nodes.size > 1 ? nodes.values() : runs.map((r) => [r]))
+      for (const [i, result] of (await ask(ctx, def, part)).entries()) found.set(part[i]!.enrollment_id, result);
+    return runs.map((r) => found.get(r.enrollment_id)!);
   }
 }
+
+/** The database is away, or two waited for each other: the whole batch is tried again. A statement that took too long is the step's own. */
+const isPassing = (error: unknown): boolean => {
+  const sqlstate = String((error as { code?: unknown }).code);
+  return sqlstate !== "57014" && (toAppError(error).code === "unavailable" || sqlstate.startsWith("40"));
+};
 
 const byKind = (people: Traveller[]): Traveller[][] => [...Map.groupBy(people, (t) => t.node?.kind ?? "").values()];
 

@@ -69,7 +69,7 @@ export async function takeDue(ctx: Ctx): Promise<{ due: Due[]; more: boolean }> 
           and x.status = 'waiting' and x.next_at <= kernel.now()
         order by x.next_at, x.id limit least(g.room, ${PLAN_BATCH}) for update skip locked) e
       union all
-      -- Who stands at a step for which the campaign has no sender that can send: they are told so, once, by becoming blocked.
+      -- Who stands at a step for whose channel the campaign names no sender: they are told so, once, by becoming blocked.
       select e.* from open o cross join unnest(${actions}::text[]) a (action) cross join lateral (
         select x.* from public.enrollments x
         where x.tenant_id = (select kernel.tenant()) and x.campaign_id = o.id and x.action = a.action and x.status = 'waiting' and x.next_at <= kernel.now()

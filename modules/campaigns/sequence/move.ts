@@ -4,7 +4,7 @@ import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/cons
 import { campaignsPlan } from "../plan/plan.ts";
 
 /**
- * Moves people who follow an older version of a sequence to the present one, a portion a transaction. Each goes on at the step they stand
+ * Moves people who follow an older version of a sequence to a newer one, a portion a transaction. Each goes on at the step they stand
  * at, or, where that was removed, at the next step of their old version that is still there.
  */
 
@@ -19,15 +19,13 @@ export const campaignsMove: AnyConsumer<Payload> = defineConsumer<Payload>({
   visibilitySeconds: 120, // a portion takes well under a second
   maxAttempts: 10,
   async handle(ctx, payload) {
-    // Shared: a pause waits for it. A newer version has a move of its own.
-    const [campaign] = await ctx.db<{ version_id: string }[]>`
-      select version_id from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${payload.campaign_id}
+    // Shared: a pause waits for it. Of two moves the later version's is where people end, in whichever order they run.
+    const [campaign] = await ctx.db`
+      select 1 from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${payload.campaign_id}
         and status in ('running', 'paused') for share`;
-    const current = campaign?.version_id === payload.version_id;
-    const [row] = current
-      ? await ctx.db<
-          { n: number }[]
-        >`select private.move_enrollments(${payload.campaign_id}, ${payload.version_id}, ${BATCH}) as n`
+    const [row] = campaign
+      ? await ctx.db<{ n: number }[]>`
+          select private.move_enrollments(${payload.campaign_id}, ${payload.version_id}, ${BATCH}) as n`
       : [{ n: 0 }];
     if (row!.n > 0) {
       await ctx.enqueue(campaignsMove, payload);

@@ -12,8 +12,9 @@ language sql volatile security definer set search_path = '' as $$
   from public.enrollments e
   where e.tenant_id = (select kernel.tenant()) and e.id = any(ended) and e.status not in ('waiting', 'sending', 'task', 'blocked')
     and r.tenant_id = (select kernel.tenant()) and r.enrollment_id = e.id and r.state = 'open'
-    -- What is at a provider settles by itself. Looked up by its key, run by run: as a join it would read all messages.
-    and not coalesce((select m.status in ('sending', 'unknown') from public.messages m
+    -- What is or was at a provider settles by itself: what became of it is told. Looked up by its key, run by run: as a join it would read
+    -- all messages.
+    and not coalesce((select m.status in ('sending', 'unknown', 'sent', 'failed') from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.step_run_id = r.id), false)
 $$;
 grant execute on function private.cancel_runs(uuid[], text) to overture_user, overture_worker;
@@ -38,7 +39,7 @@ begin
   )
   select coalesce(pg_catalog.array_agg(g.id), '{}') into ended from gone g;
   if pg_catalog.cardinality(ended) = 0 then return 0; end if;
-  perform private.cancel_messages(ended, null, null, why);
+  perform private.cancel_messages(ended, why);
   perform private.cancel_runs(ended, why);
   update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = why
   where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = any(ended) and t.status = 'open';
@@ -57,23 +58,30 @@ language sql volatile set search_path = '' as $$
   ), runs as (
     update public.step_runs r set state = case when g.branch is null then 'skipped' else 'done' end, outcome = g.outcome, finished_at = g.at
     from given g where r.tenant_id = (select kernel.tenant()) and r.id = g.step_run_id and r.state = 'open'
-    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at
+    returning r.enrollment_id, r.node_id, r.visit, coalesce(g.branch, 'next') as branch, g.at,
+      case when g.branch is null then g.outcome end as why
   ), next as (
-    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action
+    select r.enrollment_id, r.node_id, r.visit, r.at, n.id as to_node, n.action,
+      -- A sequence that ends with a step that did not happen, and reached the person by no other, failed and says why.
+      case when n.id is null and r.why is not null and not exists (select from public.step_runs d
+        join public.sequence_nodes o on o.tenant_id = (select kernel.tenant()) and o.id = d.node_id
+          and (o.action is not null or o.kind = 'task')
+        where d.tenant_id = (select kernel.tenant()) and d.enrollment_id = r.enrollment_id and d.visit = r.visit and d.state = 'done')
+      then r.why end as failed
     from runs r
     left join public.sequence_edges x on x.tenant_id = (select kernel.tenant()) and x.from_node = r.node_id and x.branch = r.branch
     left join public.sequence_nodes n on n.tenant_id = (select kernel.tenant()) and n.id = x.to_node
   ), moved as (
     update public.enrollments e set
       updated_at = (select kernel.now()),
-      status = case when n.to_node is null then 'finished' else 'waiting' end,
+      status = case when n.failed is not null then 'failed' when n.to_node is null then 'finished' else 'waiting' end,
       node_id = coalesce(n.to_node, e.node_id),
       next_at = case when n.to_node is not null then n.at end,
       entered_at = n.at,
       action = n.action,
       sender_id = (e.vars -> 'senders' ->> pg_catalog.split_part(n.action, '.', 1))::uuid,
       finished_at = case when n.to_node is null then (select kernel.now()) end,
-      reason = null, reason_detail = null
+      reason = n.failed, reason_detail = null
     from next n
     where e.tenant_id = (select kernel.tenant()) and e.id = n.enrollment_id and e.node_id = n.node_id and e.run = n.visit
       -- The state is no index condition here: people are found by their key, however few the statistics think are sending.
@@ -107,14 +115,14 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.finish_step(jsonb) to overture_user, overture_worker;
 
--- Blocked people of a campaign wait again, at most 1,000 at once. Oldest first, and moved to now, so that who is blocked again does not
--- come before the others. Returns how many.
-create or replace function private.retry_blocked(campaign uuid) returns int
+-- People of a campaign who were blocked before this moment wait again, at most 1,000 at once. Who is blocked again meanwhile is not among
+-- them, so that this ends. Returns how many.
+create or replace function private.retry_blocked(campaign uuid, before timestamptz) returns int
 language sql volatile set search_path = '' as $$
   with portion as (
     select e.id from public.enrollments e
-    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked'
-    order by e.updated_at, e.id limit 1000 for update skip locked
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.status = 'blocked' and e.updated_at < before
+    order by e.id limit 1000 for update skip locked
   ), again as (
     update public.enrollments e set updated_at = (select kernel.now()), status = 'waiting', next_at = (select kernel.now()), reason = null,
       reason_detail = null
@@ -122,7 +130,7 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from again
 $$;
-grant execute on function private.retry_blocked(uuid) to overture_user, overture_worker;
+grant execute on function private.retry_blocked(uuid, timestamptz) to overture_user, overture_worker;
 
 -- Ends the next people of a campaign that was stopped, at most 1,000 at once. Returns how many.
 create or replace function private.end_campaign(campaign uuid) returns int
@@ -163,6 +171,16 @@ language sql stable set search_path = '' as $$
     false)
 $$;
 grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
+
+-- What is held in a campaign that runs, and may leave by now: a resume that met a worker holding it back, or a window that is open again.
+create or replace function private.wake_releasing() returns int
+language sql volatile security definer set search_path = '' as $$
+  select pg_catalog.count(*)::int from kernel.enqueue('messaging_release', array(
+    select pg_catalog.jsonb_build_object('tenant_id', k.tenant_id, 'campaign_id', k.id) from public.campaigns k
+    where k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and coalesce((select true from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
+        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false)))
+$$;
 
 -- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
 create or replace function private.wake_planning() returns int

@@ -37,7 +37,7 @@ language sql stable as $$
   join public.campaigns k on k.tenant_id = m.tenant_id and k.id = e.campaign_id
   cross join lateral (select
       exists (select from public.messages r
-        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and not r.is_auto_reply
+        where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
           and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
@@ -45,7 +45,7 @@ language sql stable as $$
     and (by.them
       or (select private.reply_policy()) = 'company' and exists (select from public.contacts c
         join public.contacts o on o.tenant_id = m.tenant_id and o.company_id = c.company_id
-        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and not r.is_auto_reply
+        join public.messages r on r.tenant_id = m.tenant_id and r.contact_id = o.id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
         where c.tenant_id = m.tenant_id and c.id = m.contact_id))
 $$;

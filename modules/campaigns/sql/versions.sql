@@ -1,6 +1,6 @@
 -- Moving people to another version of their sequence.
 
--- Moves the next `quantity` people of a campaign that follow another version. Messages that were planned and never tried vanish with the
+-- Moves the next `quantity` people of a campaign that follow an older version. Messages that were planned and never tried vanish with the
 -- run of their step, and are written again from the new version; one that was tried stays: its key may be known outside. A person stands at
 -- the same step as before; where it was removed, at the next one of their old version that is still there; where none is, their sequence is
 -- over. Returns how many were moved.
@@ -12,7 +12,10 @@ declare
 begin
   people := array(
     select e.id from public.enrollments e
-    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign and e.version_id is distinct from to_version
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign
+      and e.version_id = any(array(select v.id from public.sequence_versions v
+        where v.tenant_id = (select kernel.tenant()) and v.campaign_id = campaign and v.number < (
+          select t.number from public.sequence_versions t where t.tenant_id = (select kernel.tenant()) and t.id = to_version)))
       and e.status in ('waiting', 'sending', 'task', 'blocked') and e.node_id is not null
     order by e.id limit quantity for update);
   if pg_catalog.cardinality(people) = 0 then return 0; end if;
@@ -43,12 +46,13 @@ begin
       where t.tenant_id = (select kernel.tenant()) and t.version_id = to_version and t.step_id = s.step_id)
       and s.hops < 100
   ), targets as (
-    select distinct on (s.id) s.id, s.hops, t.id as node_id, t.action
+    select distinct on (s.id) s.id, s.hops, s.step_id, t.id as node_id, t.action
     from stands s join public.sequence_nodes t on t.tenant_id = (select kernel.tenant()) and t.version_id = to_version
       and t.step_id = s.step_id
     order by s.id, s.hops
   ), placed as (
-    select p.id, t.node_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id) left join targets t on t.id = p.id
+    select p.id, t.node_id, t.step_id, t.action, coalesce(t.hops, -1) as hops from pg_catalog.unnest(people) p (id)
+    left join targets t on t.id = p.id
   ), moved as (
     update public.enrollments e set
       updated_at = (select kernel.now()),
@@ -71,7 +75,8 @@ begin
   ), open_runs as (
     -- The run of a step under way belongs to the new node of the same step; that of a removed step is over for the sequence.
     update public.step_runs r set node_id = p.node_id from placed p
-    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = p.id and r.state = 'open' and p.hops = 0
+    where r.tenant_id = (select kernel.tenant()) and r.enrollment_id = p.id and r.step_id = p.step_id and r.state = 'open'
+      and p.hops = 0
   ), tasks as (
     update public.tasks t set status = 'cancelled', finished_at = (select kernel.now()), result = 'step_removed' from placed p
     where t.tenant_id = (select kernel.tenant()) and t.enrollment_id = p.id and t.status = 'open' and p.hops <> 0

@@ -13,7 +13,8 @@ language sql stable as $$
       and (at at time zone coalesce(settings ->> 'time_zone', 'UTC'))::time < (settings -> 'window' ->> 'end')::time))
 $$;
 
--- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one.
+-- When the window opens next, at or after a moment: that moment itself while it is open, null when no day of the next two months has one
+-- besides those that are left out.
 -- Days are counted on the calendar of the time zone, so that a change of its clock moves no opening.
 create or replace function private.next_opening(settings jsonb, after timestamptz) returns timestamptz
 language sql stable set search_path = '' as $$
@@ -22,7 +23,7 @@ language sql stable set search_path = '' as $$
       select (d.day + coalesce((nullif(settings -> 'window', 'null'::jsonb) ->> 'start')::time, time '00:00'))
         at time zone coalesce(settings ->> 'time_zone', 'UTC') as opens
       from (select (after at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date + n as day from pg_catalog.generate_series(0,
-        62) n) d
+        62 + coalesce(pg_catalog.jsonb_array_length(settings -> 'skip_dates'), 0)) n) d
       where not coalesce(settings -> 'skip_dates' ? d.day::text, false)
         and (nullif(settings -> 'window', 'null'::jsonb) is null
           or settings -> 'window' -> 'days' @> pg_catalog.to_jsonb(extract(isodow from d.day)::int))

@@ -47,7 +47,7 @@ type Sender = {
   pool: { room: number };
 };
 
-/** Writes the messages of all who stand at the step: three look-ups and three inserts, however many they are. */
+/** Writes the messages of all who stand at the step: a few look-ups and inserts, however many they are. */
 async function planMessages(
   channel: AnyChannel,
   action: string,

@@ -10,12 +10,23 @@ language sql volatile set search_path = '' as $$
       and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
         and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
+  ), spent as materialized (
+    -- Actions of senders that nothing is left of: what waits for them must not stand before what the others may send.
+    select l.sender_id, l.action from public.sender_limits l
+    join open_senders s on s.id = l.sender_id
+    cross join (select kernel.now() as at offset 0) t
+    left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
+    where l.tenant_id = (select kernel.tenant()) and l.cap <= case
+      when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
+      when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
+      when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
+      else 0 end
   ), candidates as (
     -- The first due ones of each sender. More than wanted, because other workers may hold some.
     select x.id from open_senders s cross join lateral (
       select m.id from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.connection_id = only_connection
+        and m.connection_id = only_connection and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)
       order by m.due_at, m.id limit quantity * 4) x
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
@@ -77,20 +88,21 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
--- Gives places under the limits back that were taken in the given windows and not used: [(sender, action, hour, day, n)]. A window that is
--- over has nothing to give back.
+-- Gives places under the limits back that were taken and not used. A window that is over has nothing to give back.
 create or replace function private.return_places(rows private.settling[]) returns void
 language sql volatile set search_path = '' as $$
   update public.sender_usage u set
-    hour_reserved = greatest(0, u.hour_reserved - case when u.hour = g.window_hour then g.n else 0 end),
-    day_reserved = greatest(0, u.day_reserved - case when u.day = g.window_day then g.n else 0 end),
-    week_reserved = greatest(0, u.week_reserved - case when u.week = pg_catalog.date_trunc('week', g.window_day)::date then g.n else 0 end)
+    hour_reserved = greatest(0, u.hour_reserved - g.in_hour),
+    day_reserved = greatest(0, u.day_reserved - g.in_day),
+    week_reserved = greatest(0, u.week_reserved - g.in_week)
   from (
-    -- One row a sender and action, of the newest window: an update touches a row once.
-    select distinct on (s.sender_id, s.action) s.sender_id, s.action, s.window_hour, s.window_day,
-      pg_catalog.count(*) over (partition by s.sender_id, s.action, s.window_hour, s.window_day)::int as n
-    from pg_catalog.unnest(rows) s where s.window_day is not null
-    order by s.sender_id, s.action, s.window_hour desc
+    select x.sender_id, x.action, pg_catalog.count(*) filter (where s.window_hour = x.hour)::int as in_hour,
+      pg_catalog.count(*) filter (where s.window_day = x.day)::int as in_day,
+      pg_catalog.count(*) filter (where pg_catalog.date_trunc('week', s.window_day)::date = x.week)::int as in_week
+    from pg_catalog.unnest(rows) s
+    join public.sender_usage x on x.tenant_id = (select kernel.tenant()) and x.sender_id = s.sender_id and x.action = s.action
+    where s.window_day is not null
+    group by x.sender_id, x.action
   ) g
   where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
 $$;

@@ -78,7 +78,12 @@ declare
 begin
   select pg_catalog.array_agg(i.event_key) into unmatched from pg_catalog.unnest(rows) i where i.target is null;
 
-  -- From here on only what is new: a redelivered fact changes nothing.
+  -- In id order, as settlements lock them: events may overtake the answer to the send, and neither waits for the other in a circle.
+  perform 1 from public.messages m
+  where m.tenant_id = (select kernel.tenant()) and m.id = any(array(select i.target from pg_catalog.unnest(rows) i))
+  order by m.id for no key update;
+
+  -- Marks what is new; what was stored before proves no more than it did.
   rows := private.add_events(rows);
 
   -- A provider that reports on a message has it: an unknown outcome is settled by that.

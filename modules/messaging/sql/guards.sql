@@ -67,8 +67,8 @@ language sql volatile set search_path = '' as $$
   from pg_catalog.jsonb_array_elements(gone) g
 $$;
 
--- Cancels what has not left yet: of these enrollments, or to these addresses of a channel. Tells of each. Returns how many.
-create or replace function private.cancel_messages(enrollments uuid[], only_channel text, addresses text[], reason text) returns int
+-- Cancels what has not left yet of these enrollments. Tells of each. Returns how many.
+create or replace function private.cancel_messages(enrollments uuid[], reason text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
   gone jsonb;
@@ -76,7 +76,7 @@ begin
   with back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'cancelled', due_at = null, error_code = reason
     where m.tenant_id = (select kernel.tenant()) and m.direction = 'out' and m.status in ('queued', 'held')
-      and (m.enrollment_id = any(enrollments) or m.channel = only_channel and m.to_address = any(addresses))
+      and m.enrollment_id = any(enrollments)
     returning m.id, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, reason
   )
   select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b)) into gone from back b;
@@ -120,5 +120,5 @@ language sql volatile set search_path = '' as $$
 $$;
 
 grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
-  private.cancel_messages(uuid[], text, text[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
+  private.cancel_messages(uuid[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;

@@ -13,16 +13,18 @@ begin
   if pg_catalog.cardinality(refs) > 0 then
     select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
     cross join lateral (select x.message_id from public.email_details x
+      -- The other side's own earlier e-mails are stored too; what they answer is ours.
+      join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.message_id and m.direction = 'out'
       where x.tenant_id = (select kernel.tenant()) and x.rfc_message_id = r.id limit 1) d
     order by r.n limit 1;
     if found_id is null then
       select d.message_id into found_id from pg_catalog.unnest(refs) with ordinality as r (id, n)
       cross join lateral (select x.message_id from public.email_details x
+        join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = x.message_id and m.direction = 'out'
         where x.tenant_id = (select kernel.tenant()) and x.provider_rfc_id = r.id limit 1) d
       order by r.n limit 1;
     end if;
-    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id
-      and m.direction = 'out';
+    select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
     if original.id is not null then return original; end if;
   end if;
   select m.* into original from public.messages m
@@ -41,6 +43,7 @@ declare
   sender text := read ->> 'from_address';
   kind text := read ->> 'kind';
   by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  told text;
   refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
   thread public.threads;
@@ -62,11 +65,12 @@ begin
 
   insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
     status,
-    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, created_at)
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer, created_at)
   values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
     connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
-    coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine, ts)
+    coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine,
+    kind = 'reply', ts)
   on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
@@ -86,12 +90,16 @@ begin
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
 
-  if original.id is not null then
+  -- A word such as HELP or START is no answer.
+  told := case when kind = 'reply' then 'replied' when by_machine then 'auto_replied' when kind = 'opt_out' then 'unsubscribed' end;
+  if original.id is not null and told is not null then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
-    values (me, original.id, case when by_machine then 'auto_replied' else 'replied' end, 'reply:' || new_id, ts,
+    values (me, original.id, told, 'reply:' || new_id, ts,
       pg_catalog.date_trunc('month', ts at time zone 'UTC')::date, pg_catalog.jsonb_build_object('message_id', new_id));
     if not by_machine then
-      update public.messages m set replied_at = coalesce(m.replied_at, ts), opened_at = coalesce(m.opened_at, ts)
+      update public.messages m set opened_at = coalesce(m.opened_at, ts),
+        replied_at = coalesce(m.replied_at, case when told = 'replied' then ts end),
+        unsubscribed_at = coalesce(m.unsubscribed_at, case when told = 'unsubscribed' then ts end)
       where m.tenant_id = (select kernel.tenant()) and m.id = original.id;
     end if;
   end if;
