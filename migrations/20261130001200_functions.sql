@@ -1049,8 +1049,8 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:629706f99016f2a9
--- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
+-- object function private.suppress_reported(private.incoming[]) sha256:9e89ed4f267d2013
+-- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -1060,14 +1060,15 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
-      else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
+      else perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider reported that the address takes no messages.');
     end case;
   end loop;
 end $$;
@@ -1439,7 +1440,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from lost
 $$;
 
--- object function private.ask_again(uuid[],float8) sha256:1e3251a7b62544ca
+-- object function private.ask_again(uuid[],float8) sha256:bf8b5b31ceea95fd
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places under the limits are given back; the claim takes new ones.
@@ -1458,7 +1459,7 @@ begin
     returning m.id, m.sender_id, m.action, m.attempts
   )
   select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
-    a.window_hour, a.window_day)::private.settling) into rows
+    a.window_hour, a.window_day, null)::private.settling) into rows
   from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
   if rows is null then return 0; end if;
   perform private.return_places(rows);
@@ -1486,9 +1487,9 @@ language sql volatile security definer set search_path = '' as $$
     select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:28205f7d4498757e
+-- object function private.decide_outcomes(jsonb) sha256:5f23cd56532916cf
 -- Settling: what became of claimed messages, in one call for a batch:
--- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds","recipient"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
 -- nothing about a later one, except that the message was sent.
 
@@ -1508,11 +1509,11 @@ language sql volatile set search_path = '' as $$
       -- An earlier call of it may have gone through.
       else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
+    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day, o.recipient)::private.settling), '{}')
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
     code text, detail text,
-    after_seconds double precision)
+    after_seconds double precision, recipient text)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
     select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
@@ -1561,6 +1562,29 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
+-- object function private.suppress_refused(private.settling[]) sha256:48e8210a55131cd7
+-- What a refusal says about the recipient holds at once, as if it had been reported afterwards: who opted out, and which address is gone.
+create or replace function private.suppress_refused(rows private.settling[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  g record;
+begin
+  for g in
+    select m.channel, s.recipient, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
+    from pg_catalog.unnest(rows) s join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = s.id
+    where s.final = 'failed' and s.recipient is not null
+    group by 1, 2 order by 1, 2
+  loop
+    case g.recipient
+      when 'opted_out' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe',
+        'The provider refused a message: the person opted out there.');
+      when 'gone' then perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider refused a message: the address takes none.');
+    end case;
+  end loop;
+end $$;
+
 -- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
@@ -1573,7 +1597,7 @@ language sql volatile set search_path = '' as $$
   having pg_catalog.count(*) > 0
 $$;
 
--- object function private.settle_messages(jsonb) sha256:9bc9a2e00002ad97
+-- object function private.settle_messages(jsonb) sha256:ce2968e4f8ce8d89
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create or replace function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
@@ -1582,6 +1606,8 @@ declare
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
   perform private.record_outcomes(rows);
+  -- Before the failures are told: who hears of both learns the reason first.
+  perform private.suppress_refused(rows);
   perform private.tell_messages('message.sent', x.ids)
   from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'sent') x where x.ids is not null;
   perform private.tell_messages('message.failed', x.ids)
@@ -1589,9 +1615,10 @@ begin
   perform private.note_health(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(g)))
   from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
           pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
-          pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
+          -- A refusal that is about the recipient says nothing about the connection.
+          pg_catalog.count(*) filter (where s.outcome = 'rejected' and s.recipient is null) as rejected,
           pg_catalog.bool_or(s.outcome = 'broken') as broken,
-          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
+          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent' and s.recipient is null) as error
         from pg_catalog.unnest(rows) s where s.connection_id is not null group by 1) g
   having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(rows);

@@ -191,6 +191,19 @@ function dependencies() {
   }
 }
 
+/** Every npm script is a deno task of the same name, and the other way round; npm's own hooks are nobody's commands. */
+function tasks() {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, string> };
+  const commands = Object.keys(scripts).filter((name) => !/^(pre|post)install$/.test(name));
+  for (const name of commands) if (!tasks[name]) fault("deno.json", `has no task ${name}, a script of package.json`);
+  for (const [name, task] of Object.entries(tasks)) {
+    if (!commands.includes(name)) fault("deno.json", `has a task ${name}, which package.json lacks`);
+    else if (!new RegExp(`^npm (run -s )?${name}( --)?$`).test(task))
+      fault("deno.json", `the task ${name} runs ${task}`);
+  }
+}
+
 /** Paths and npm scripts that the docs name must exist. */
 function docs() {
   const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: Record<string, string> }).scripts);
@@ -301,6 +314,7 @@ for (const rule of [
   sqlHomes,
   ownership,
   dependencies,
+  tasks,
   docs,
   guarantees,
   marks,

@@ -41,6 +41,9 @@ export const messageHearing = hear(facts, {
     );
     // An answer says more than what became of a message meanwhile.
     await replied(ctx, of("message.received"));
+    // Why an address or a person gets nothing more says more than that a message failed for it.
+    await suppressed(ctx, of("address.suppressed"));
+    await optedOut(ctx, of("contact.opted_out"));
     await stopped(
       ctx,
       of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
@@ -50,8 +53,6 @@ export const messageHearing = hear(facts, {
       of("message.failed").map((m) => ({ ...m, outcome: "refused" })),
     );
     await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
-    await suppressed(ctx, of("address.suppressed"));
-    await optedOut(ctx, of("contact.opted_out"));
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
   },
 });

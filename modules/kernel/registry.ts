@@ -246,6 +246,8 @@ function providerFaults(p: AnyProvider, categories: readonly string[]): string[]
   const { send, webhook, inbound } = p;
   if (send) {
     if (send.reconcile.by === "search" && !send.find) fault("reconciles by search, so it needs send.find");
+    if (send.reconcile.by === "search" && !(send.reconcile.after_seconds > 0))
+      fault("send.reconcile.after_seconds must be above 0");
     if (!Number.isInteger(send.batch) || send.batch < 1) fault("send.batch starts at 1");
     if (!(send.per_second > 0)) fault("send.per_second must be above 0");
     if (!(send.call_seconds > 0)) fault("send.call_seconds must be above 0");

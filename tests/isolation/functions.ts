@@ -221,6 +221,7 @@ export const invokers: Record<string, string> = {
   "private.set_consent(text,uuid[],text,text)": both,
   "private.set_contact_status(uuid[],text)": both,
   "private.suppress(text,text[],text,text)": both,
+  "private.suppress_refused(private.settling[])": nobody,
   "private.suppress_reported(private.incoming[])": worker,
   "private.tell_messages(text,uuid[])": both,
   ...Object.fromEntries(

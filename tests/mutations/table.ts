@@ -4,6 +4,7 @@ import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
+import { providers } from "./providers.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 import { whatIfs } from "./what-ifs.ts";
@@ -19,5 +20,6 @@ export const mutations: readonly Mutation[] = [
   ...operations,
   ...channels,
   ...people,
+  ...providers,
   ...whatIfs,
 ];

@@ -695,7 +695,7 @@ export interface paths {
         head?: never;
         /**
          * Change a connection
-         * @description Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. A new server needs the secrets again.
+         * @description Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. A new account, server or webhook secret wants the webhook registered again. A new server needs the secrets again.
          */
         patch: operations["connections.update"];
         trace?: never;
