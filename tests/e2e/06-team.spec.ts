@@ -208,11 +208,11 @@ test("suppressions go in by the handful, and tracking is switched off for the wh
 
   await page.getByRole("link", { name: "Workspace", exact: true }).click();
   await page.getByRole("checkbox", { name: /Count opens/ }).click();
-  await expect(toast(page, "Tracking changed")).toBeVisible();
+  await expect(toast(page, "Changed for all campaigns")).toBeVisible();
   await page.reload();
   await expect(page.getByRole("checkbox", { name: /Count opens/ })).not.toBeChecked();
   await expect(page.getByRole("checkbox", { name: /Count clicks/ })).toBeChecked();
-  expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false, track_clicks: true });
+  expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false });
 });
 
 test("another team's pages answer as if they did not exist", async ({ page, account, browser }) => {

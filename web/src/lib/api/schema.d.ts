@@ -2017,10 +2017,6 @@ export interface components {
             stop_on_reply: boolean;
             /** @default UTC */
             time_zone: string;
-            /** @default true */
-            track_clicks: boolean;
-            /** @default true */
-            track_opens: boolean;
             /** @description When messages may leave; null: at any time. */
             window?: {
                 /** @description ISO days: 1 is Monday, 7 is Sunday. */
@@ -2030,6 +2026,8 @@ export interface components {
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
             } | null;
+        } & {
+            [key: string]: unknown;
         };
         CampaignSettingsOutput: {
             /**
@@ -2046,10 +2044,6 @@ export interface components {
             stop_on_reply: boolean;
             /** @default UTC */
             time_zone: string;
-            /** @default true */
-            track_clicks: boolean;
-            /** @default true */
-            track_opens: boolean;
             /**
              * @description When messages may leave; null: at any time.
              * @default null
@@ -2062,6 +2056,8 @@ export interface components {
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
             } | null;
+        } & {
+            [key: string]: unknown;
         };
         /** @description A step; the fields of its kind stand beside `kind`. */
         CampaignStep: {
@@ -4272,8 +4268,6 @@ export interface operations {
                         skip_dates?: string[];
                         stop_on_reply?: boolean;
                         time_zone?: string;
-                        track_clicks?: boolean;
-                        track_opens?: boolean;
                         window?: {
                             /** @description ISO days: 1 is Monday, 7 is Sunday. */
                             days: number[];
@@ -4282,6 +4276,8 @@ export interface operations {
                             /** @description First minute of the day, in the campaign's time zone. */
                             start: string;
                         } | null;
+                    } & {
+                        [key: string]: unknown;
                     };
                     steps?: components["schemas"]["__schema0"][];
                     tier?: string;
@@ -5597,7 +5593,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description JSON Schemas of what is configured: `step.<kind>`, and `sender.<channel>` for a sender's profile. */
+                        /** @description JSON Schemas of what is configured: `step.<kind>`, `sender.<channel>` for a sender's profile, and `options.<channel>` for what a campaign chooses among its settings. */
                         forms: {
                             [key: string]: {
                                 [key: string]: unknown;
