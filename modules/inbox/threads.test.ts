@@ -190,7 +190,7 @@ test("pages through every conversation once, newest message first, also when man
   expect(new Set(seen).size).toBe(7);
 });
 
-test("a long conversation comes in pages, its newest messages first and each once, also when many share one instant", async () => {
+test("a long conversation comes in pages, newest first and each once, also when many share one instant", async () => {
   const { team, connectionId } = await setUp();
   const first = await sent(team, "pat@example.com");
   const answers: string[] = [];

@@ -5,7 +5,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
   page,
   account,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(300_000);
   const list = await account.api("POST", "/lists", { name: "Finance leads" });
   const [first] = await addContacts(account, [
     { email: "reply+anna@example.com", first_name: "Anna", last_name: "Berg", company_name: "Acme", lists: [list.id] },
