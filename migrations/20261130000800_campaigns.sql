@@ -5,7 +5,7 @@ create table public.campaigns (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
   name text not null check (length(btrim(name)) between 1 and 120),
-  status text not null default 'draft' check (status in ('draft', 'running', 'paused', 'stopped', 'done', 'archived')),
+  status text not null default 'draft' check (status in ('draft', 'running', 'paused', 'stopped', 'done', 'archived', 'deleting')),
   tier text not null default 'standard' check (length(tier) <= 40),
   -- The version that new people follow; null while nothing is written.
   version_id uuid,
@@ -225,10 +225,12 @@ alter table public.messages
   add foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete set null (enrollment_id);
 alter table public.threads
   add foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete set null (campaign_id);
+create index threads_by_campaign on public.threads (tenant_id, campaign_id) where campaign_id is not null;
 
 select kernel.create_queue('campaigns_enroll');
 select kernel.create_queue('campaigns_plan');
 select kernel.create_queue('campaigns_move');
 select kernel.create_queue('campaigns_retry');
 select kernel.create_queue('campaigns_stop');
+select kernel.create_queue('campaigns_delete');
 select kernel.create_queue('campaigns_message_facts');

@@ -1179,7 +1179,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
 
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:020690e513af3db4
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:ce2235eda01f3933
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
 -- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
@@ -1202,7 +1202,25 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from back
 $$;
-grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
+
+-- object function private.leave_campaign(uuid) sha256:0710a6177dd28d93
+-- Takes a campaign that is being deleted off the next of its messages and conversations, at most 1,000 of each at once. Returns of how many
+-- messages.
+create or replace function private.leave_campaign(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  update public.threads t set campaign_id = null
+  where t.tenant_id = (select kernel.tenant()) and t.id = any(array(select x.id from public.threads x
+    where x.tenant_id = (select kernel.tenant()) and x.campaign_id = campaign limit 1000));
+  with portion as (
+    select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign
+    limit 1000 for update
+  ), left_alone as (
+    update public.messages m set updated_at = (select kernel.now()), campaign_id = null
+    from portion p where m.tenant_id = (select kernel.tenant()) and m.id = p.id returning 1
+  )
+  select pg_catalog.count(*)::int from left_alone
+$$;
+grant execute on function private.guard_approval(public.messages), private.leave_campaign(uuid), private.emit_cancelled(jsonb),
   private.cancel_messages(uuid[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
@@ -1807,6 +1825,29 @@ language sql volatile set search_path = '' as $$
     order by e.id limit 1000), 'stopped', 'campaign_stopped')
 $$;
 grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
+
+-- object function private.delete_campaign(uuid) sha256:15a955f4e82a0217
+-- Deletes the next people of a campaign that is being deleted, at most 1,000 at once, then takes it off the messages that stay, and last
+-- itself. What has not left is cancelled now: later a guard would find only that the person is gone. Returns whether the campaign is gone.
+create or replace function private.delete_campaign(campaign uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  people uuid[];
+begin
+  perform from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign and k.status = 'deleting' for update;
+  if not found then return true; end if;
+  people := array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign order by e.id limit 1000);
+  if pg_catalog.cardinality(people) > 0 then
+    perform private.cancel_messages(people, 'campaign_stopped');
+    delete from public.enrollments e where e.tenant_id = (select kernel.tenant()) and e.id = any(people);
+  end if;
+  if pg_catalog.cardinality(people) = 1000 or private.leave_campaign(campaign) = 1000 then return false; end if;
+  delete from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign;
+  return true;
+end $$;
+grant execute on function private.delete_campaign(uuid) to overture_user, overture_worker;
 
 -- object function private.anybody_due(uuid,uuid,timestamptz) sha256:6146ec8e6d377e50
 -- Schedules: run across tenants; they only mark and enqueue.

@@ -3,7 +3,7 @@ import type { StepOutput } from "./sequence/tree.ts";
 
 /** What campaigns look like to callers. */
 
-export const CAMPAIGN_STATUS = ["draft", "running", "paused", "stopped", "done", "archived"] as const;
+export const CAMPAIGN_STATUS = ["draft", "running", "paused", "stopped", "done", "archived", "deleting"] as const;
 export type CampaignStatus = (typeof CAMPAIGN_STATUS)[number];
 export const ENROLLMENT_STATUS = [
   "waiting",

@@ -8,7 +8,7 @@ import { campaignsRetry } from "./audience/retry.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
 import { writtenSettings } from "./options.ts";
-import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
+import { CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
 import { beginMoving } from "./sequence/move.ts";
 import { copySequence, saveSteps } from "./sequence/store.ts";
 import { type StepInput, StepsInput } from "./sequence/tree.ts";
@@ -108,6 +108,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
     keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
   if (before.status === "archived")
     throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
+  if (before.status === "deleting") throw new AppError("conflict", "The campaign is being deleted.");
   if (differs(["list_id", "segment_id"]) && before.status !== "draft") {
     throw new AppError("conflict", "The audience is fixed once a campaign has started.", {
       suggestion: "Add people through its leads, or clone it and change the copy.",
@@ -213,39 +214,6 @@ export const putSteps = defineOperation({
   async handle(ctx, { id, steps, people }) {
     await changeSteps(ctx, await campaignRow(ctx, id, "update"), steps, people);
     return await loadCampaign(ctx, id);
-  },
-});
-
-export const deleteCampaign = defineOperation({
-  id: "campaigns.delete",
-  method: "DELETE",
-  path: "/campaigns/{id}",
-  summary: "Delete a draft or archived campaign",
-  description: "Its messages stay in the people's history.",
-  permission: "campaigns:write",
-  input: byId,
-  output: z.null(),
-  status: 204,
-  async handle(ctx, { id }) {
-    const campaign = await campaignRow(ctx, id, "update");
-    if (campaign.status !== "draft" && campaign.status !== "archived") {
-      throw new AppError(
-        "conflict",
-        `The campaign is ${campaign.status}; drafts and archived campaigns can be deleted.`,
-        {
-          suggestion:
-            campaign.status === "running" || campaign.status === "paused"
-              ? "Stop and archive it first."
-              : "Archive it first.",
-        },
-      );
-    }
-    // Told now, with the reason: later a guard would find only that the person is gone.
-    await ctx.db`
-      select private.cancel_messages(array(select e.id from public.enrollments e
-        where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id} and e.status = 'sending'), 'campaign_stopped')`;
-    await ctx.db`delete from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}`;
-    return null;
   },
 });
 

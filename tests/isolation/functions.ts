@@ -199,6 +199,8 @@ export const invokers: Record<string, string> = {
   "private.answered_message(text,text[],text)": worker,
   "private.apply_guards(integer)": worker,
   "private.cancel_messages(uuid[],text)": both,
+  "private.delete_campaign(uuid)": both,
+  "private.leave_campaign(uuid)": both,
   "private.emit_cancelled(jsonb)": both,
   "private.close_runs(jsonb)": worker,
   "private.finish_deliveries(jsonb,uuid[])": worker,

@@ -142,6 +142,28 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
 
+-- Deletes the next people of a campaign that is being deleted, at most 1,000 at once, then takes it off the messages that stay, and last
+-- itself. What has not left is cancelled now: later a guard would find only that the person is gone. Returns whether the campaign is gone.
+create or replace function private.delete_campaign(campaign uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  people uuid[];
+begin
+  perform from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign and k.status = 'deleting' for update;
+  if not found then return true; end if;
+  people := array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign order by e.id limit 1000);
+  if pg_catalog.cardinality(people) > 0 then
+    perform private.cancel_messages(people, 'campaign_stopped');
+    delete from public.enrollments e where e.tenant_id = (select kernel.tenant()) and e.id = any(people);
+  end if;
+  if pg_catalog.cardinality(people) = 1000 or private.leave_campaign(campaign) = 1000 then return false; end if;
+  delete from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign;
+  return true;
+end $$;
+grant execute on function private.delete_campaign(uuid) to overture_user, overture_worker;
+
 -- Schedules: run across tenants; they only mark and enqueue.
 
 -- Whether anybody of a campaign waits for something that is due. Asked action by action and sender by sender, as the index is sorted:

@@ -310,7 +310,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a draft or archived campaign
-         * @description Its messages stay in the people's history.
+         * @description Its messages stay in the contacts' history. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.
          */
         delete: operations["campaigns.delete"];
         options?: never;
@@ -1994,7 +1994,7 @@ export interface components {
             settings: components["schemas"]["CampaignSettingsOutput"];
             started_at: string | null;
             /** @enum {string} */
-            status: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
+            status: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             steps: components["schemas"]["CampaignStep"][];
             tier: string;
             /** Format: date-time */
@@ -3852,7 +3852,7 @@ export interface operations {
                 limit?: number;
                 /** @description Part of the name, in any case. */
                 search?: string;
-                status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
+                status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             };
             header?: never;
             path?: never;
