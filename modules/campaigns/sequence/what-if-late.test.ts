@@ -175,3 +175,41 @@ it("a word that asks for help is no answer: the sequence goes on", async () => {
     await t.sql`select replied_at from public.messages where campaign_id = ${k.id} and direction = 'out' and replied_at is not null`,
   ).toEqual([]);
 });
+
+describe("where an answer stops only its own campaign", () => {
+  const two = async () => {
+    const tenant = await t.tenant();
+    await t.sql`update public.tenants set settings = settings || '{"reply_stops": "campaign"}' where id = ${tenant.id}`;
+    const shared = { settings: { exclusive: false } };
+    const first = await story(t, tenant, [email("A"), hours(24), email("B")], ["ada@acme.test"], shared);
+    const second = await story(t, tenant, [email("C"), hours(24), email("D")], ["bob@acme.test"], shared);
+    await t.sql`update public.senders set address = 'kim@us.test' where id = ${second.senderId}`;
+    await tenant.api("POST", `/campaigns/${second.id}/leads`, { contact_ids: first.contactIds });
+    await settlePlans(t, tenant);
+    return { tenant, first, second };
+  };
+
+  it("one to the address that wrote earlier is an answer to that, whoever wrote last", async () => {
+    const { tenant, first, second } = await two();
+    await first.go();
+    await second.go();
+    await reply(tenant, first.connectionId, "ada@acme.test");
+    await settlePlans(t, tenant);
+    expect(await first.lead()).toMatchObject({ status: "replied" });
+    expect(await second.lead("ada@acme.test")).toMatchObject({ status: "waiting" });
+    const threads = await t.sql`
+      select o.thread_id = i.thread_id as same from public.messages i join public.messages o on o.campaign_id = ${first.id} and o.direction = 'out'
+      where i.tenant_id = ${tenant.id} and i.direction = 'in'`;
+    expect(threads).toMatchObject([{ same: true }]);
+  });
+
+  it("one that is faster than the provider's answer to the send ends its sequence too", async () => {
+    const { tenant, first } = await two();
+    await first.plan();
+    const [m] = await claim(tenant, first.connectionId);
+    await settle(tenant, [m!.id], "unknown");
+    await reply(tenant, first.connectionId, "ada@acme.test");
+    await settlePlans(t, tenant);
+    expect(await first.lead()).toMatchObject({ status: "replied" });
+  });
+});
