@@ -103,7 +103,10 @@ it("the sequence goes on by the branch of what came of it", async () => {
     { outcome: "goal", state: "done" },
   ]);
   expect(await list()).toEqual([]);
-  expect((await list("&status=done")).map((x) => x.contact.email).toSorted()).toEqual(["ada@acme.test", "bob@acme.test"]);
+  expect((await list("&status=done")).map((x) => x.contact.email).toSorted()).toEqual([
+    "ada@acme.test",
+    "bob@acme.test",
+  ]);
   expect((await finish(ada, { outcome: "reached" })).status).toBe(409);
 });
 
@@ -186,6 +189,23 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   expect(names(await list(`&contact_id=${contactIds[1]}`))).toEqual(["bob"]);
   expect(await list(`&campaign_id=${id}`)).toHaveLength(3);
   expect(await list(`&campaign_id=${crypto.randomUUID()}`)).toEqual([]);
+});
+
+it("the tasks of who leaves the team are anybody's, and so are those that a step still gives them", async () => {
+  const { tenant, id, list, taskOf, steps } = await calls();
+  const member = await tenant.member("member");
+  const cy = await taskOf("cy");
+  await tenant.api("PATCH", `/tasks/${cy.id}`, { assignee_id: member.userId });
+  const given = steps.map((s) => (s.kind === "task" ? { ...s, assignee_id: member.userId } : s));
+  expect((await tenant.api("PUT", `/campaigns/${id}/steps`, { steps: given })).status).toBe(200);
+  expect((await tenant.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
+  const mine = () => list(`&assignee_id=${tenant.owner.userId}`);
+  expect((await mine()).map((x) => x.id)).toContain(cy.id);
+  const dan = (await tenant.api("POST", "/contacts", { email: "dan@example.com", first_name: "dan" })).body.id;
+  await tenant.api("POST", `/campaigns/${id}/leads`, { contact_ids: [dan] });
+  await settlePlans(t, tenant);
+  expect((await mine()).map((x) => x.contact.email)).toContain("dan@example.com");
+  expect(await t.sql`select 1 from kernel.dead_letters where tenant_id = ${tenant.id}`).toEqual([]);
 });
 
 it("a viewer reads tasks and finishes none; another team sees none", async () => {
