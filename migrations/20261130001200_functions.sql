@@ -1263,7 +1263,7 @@ begin
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:aad062712bd3ea4e
+-- object function private.receive_message(uuid,text,jsonb) sha256:e143e36e8341180c
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1311,7 +1311,8 @@ begin
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
     pg_catalog.left(coalesce(nullif(original.subject, ''), read ->> 'subject', ''), 500), ts)
-  on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
+  on conflict (tenant_id, id) do update set last_message_at = ts, status = case when by_machine then t.status else 'open' end,
+    contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
     perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',

@@ -101,6 +101,9 @@ test("is closed, and the next message that comes in opens it again; given to a m
   });
   expect(await list(team, "?status=open")).toEqual([]);
   expect((await list(team, "?status=closed")).map((x) => x.id)).toEqual([first.threadId]);
+  // A machine's note that nobody is there is kept and opens nothing.
+  await receive(team, connectionId, "pat@example.com", { references: [first.reference], kind: "auto_reply" });
+  expect(await list(team, "?status=open")).toEqual([]);
   await receive(team, connectionId, "pat@example.com", { references: [first.reference] });
   expect((await list(team, "?status=open")).map((x) => x.id)).toEqual([first.threadId]);
   // Whoever has it keeps it.

@@ -13,16 +13,21 @@ const runsOf = async (campaign: string) => [
     where e.campaign_id = ${campaign} order by r.id`),
 ];
 /** Told by the provider, as its webhook consumer writes it down. */
-const bounce = (tenant: TestTenant, connectionId: string, message: string) =>
+const bounce = (
+  tenant: TestTenant,
+  connectionId: string,
+  message: string,
+  kind: "permanent" | "transient" | "block" = "block",
+) =>
   tenant.run(
     (ctx) =>
       ctx.db`select private.apply_events(${connectionId}, ${ctx.db.json([
         {
-          event_key: `b-${message}`,
+          event_key: `b-${kind}-${message}`,
           kind: "bounced",
           at: new Date().toISOString(),
           message_id: message,
-          permanent: false,
+          bounce: kind,
         },
       ] as never)})`,
   );
@@ -160,6 +165,21 @@ describe("a sequence that ends with a step that could not happen", () => {
       ["sending", null],
     ]);
   });
+});
+
+it("a bounce that is only for the moment ends nothing; one that lasts does", async () => {
+  const tenant = await t.tenant();
+  const k = await story(t, tenant, [email("A"), hours(24), email("B"), hours(24), email("C")]);
+  await k.go();
+  await bounce(tenant, k.connectionId, (await k.messages())[0]!.id, "transient");
+  await settlePlans(t, tenant);
+  expect(await k.lead()).toMatchObject({ status: "waiting" });
+  await k.pass(25);
+  await k.go();
+  expect(await k.sent()).toEqual(["A", "B"]);
+  await bounce(tenant, k.connectionId, (await k.messages())[1]!.id, "permanent");
+  await settlePlans(t, tenant);
+  expect(await k.lead()).toMatchObject({ status: "bounced" });
 });
 
 it("a word that asks for help is no answer: the sequence goes on", async () => {
