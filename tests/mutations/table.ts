@@ -4,6 +4,7 @@ import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
+import { reported } from "./reported.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 import { whatIfs } from "./what-ifs.ts";
@@ -20,4 +21,5 @@ export const mutations: readonly Mutation[] = [
   ...channels,
   ...people,
   ...whatIfs,
+  ...reported,
 ];
