@@ -129,6 +129,15 @@ it("who is blocked again by a retry is not retried by it for ever", async () => 
   expect(await retried()).toBe(0);
 });
 
+it("a campaign stopped while its audience is being taken in takes in nobody more", async () => {
+  const tenant = await t.tenant();
+  const k = await story(t, tenant, [email("A")]);
+  expect((await tenant.api("POST", `/campaigns/${k.id}/stop`)).status).toBe(200);
+  await k.go();
+  expect(await enrollmentsOf(t, k.id)).toEqual([]);
+  expect(await t.sql`select enrolling from public.campaigns where id = ${k.id}`).toMatchObject([{ enrolling: 0 }]);
+});
+
 it("an audience whose segment is gone ends the taking in, with the reason, and the campaign can finish", async () => {
   const tenant = await t.tenant();
   const k = await story(t, tenant, [email("A")]);
