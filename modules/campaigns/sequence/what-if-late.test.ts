@@ -206,21 +206,20 @@ it("a word that asks for help is no answer: the sequence goes on", async () => {
 });
 
 describe("where an answer stops only its own campaign", () => {
-  const two = async () => {
+  const start = async () => {
     const tenant = await t.tenant();
     await t.sql`update public.tenants set settings = settings || '{"reply_stops": "campaign"}' where id = ${tenant.id}`;
     const shared = { settings: { exclusive: false } };
     const first = await story(t, tenant, [email("A"), hours(24), email("B")], ["ada@acme.test"], shared);
-    const second = await story(t, tenant, [email("C"), hours(24), email("D")], ["bob@acme.test"], shared);
-    await t.sql`update public.senders set address = 'kim@us.test' where id = ${second.senderId}`;
-    await tenant.api("POST", `/campaigns/${second.id}/leads`, { contact_ids: first.contactIds });
-    await settlePlans(t, tenant);
-    return { tenant, first, second };
+    return { tenant, shared, first };
   };
 
   it("one to the address that wrote earlier is an answer to that, whoever wrote last", async () => {
-    const { tenant, first, second } = await two();
+    const { tenant, shared, first } = await start();
     await first.go();
+    const second = await story(t, tenant, [email("C"), hours(24), email("D")], ["bob@acme.test"], shared);
+    await t.sql`update public.senders set address = 'kim@us.test' where id = ${second.senderId}`;
+    await tenant.api("POST", `/campaigns/${second.id}/leads`, { contact_ids: first.contactIds });
     await second.go();
     await reply(tenant, first.connectionId, "ada@acme.test");
     await settlePlans(t, tenant);
@@ -233,7 +232,7 @@ describe("where an answer stops only its own campaign", () => {
   });
 
   it("one that is faster than the provider's answer to the send ends its sequence too", async () => {
-    const { tenant, first } = await two();
+    const { tenant, first } = await start();
     await first.plan();
     const [m] = await claim(tenant, first.connectionId);
     await settle(tenant, [m!.id], "unknown");
