@@ -18,6 +18,10 @@ const benches: Record<string, Bench> = {
     says: "sending into the sandbox against bare HTTP calls",
     run: async () => (await import("./send.ts")).send(),
   },
+  claims: {
+    says: "planning and claiming for 200 senders, with a million people in the campaign against ten thousand",
+    run: async () => (await import("./claims.ts")).claims(),
+  },
   import: { says: "CSV import against COPY", run: async () => (await import("./imports.ts")).imports() },
   contacts: {
     says: "lists, filters and searches at a million people against ten thousand",

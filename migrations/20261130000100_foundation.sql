@@ -437,12 +437,14 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.backup_age() to overture_user, overture_worker;
 
--- object function kernel.prune() sha256:985d5c043d8c3eb7
--- Housekeeping of the kernel's own tables.
+-- object function kernel.prune() sha256:42169418016e3140
+-- Housekeeping of the kernel's own tables. Samples of minutes are kept for two days, of hours for forty. Run by a schedule.
 create or replace function kernel.prune() returns void
 language sql volatile set search_path = '' as $$
   delete from kernel.idempotency i where i.created_at < pg_catalog.now() - interval '24 hours';
   delete from kernel.buckets b where b.at < pg_catalog.now() - interval '1 day';
+  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
+  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from cron.job_run_details d where d.end_time < pg_catalog.now() - interval '2 days';
 $$;
 
@@ -542,22 +544,22 @@ begin
 end $$;
 grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user, overture_worker;
 
--- object function kernel.dequeue(text,int4,int4) sha256:253d579de12b8a16
+-- object function kernel.dequeue(text,int4,int4) sha256:1cdf366df27cc202
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 -- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
-returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
+returns table (msg_id bigint, read_ct int, vt timestamptz, message jsonb)
 -- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
+  for msg_id, read_ct, vt, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
-    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
+    returning m.msg_id, m.read_ct, m.vt, m.message
   $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
   loop
     return next;
@@ -565,9 +567,10 @@ begin
 end $$;
 grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
--- object function kernel.settle(text,jsonb) sha256:f0e1117808ca9593
+-- object function kernel.settle(text,jsonb) sha256:f3ad7e2dad2a0f61
 -- Settles a batch in one statement.
--- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
+-- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"back"} | {…,"kind":"dead","reason":"…"}]
+-- `back` was read and not begun: it is visible at once and as if never read. Its reader must be through with it.
 -- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
 -- A dead letter is copied and removed together, so nothing is lost between the two.
 create or replace function kernel.settle(queue text, outcomes jsonb) returns void
@@ -593,8 +596,9 @@ begin
                coalesce((e ->> 'in')::double precision, 0) as delay
         from pg_catalog.jsonb_array_elements($1) e
       ), later as (
-        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
-        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind = 'retry'
+        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay),
+          read_ct = q.read_ct - (o.kind = 'back')::int
+        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('retry', 'back')
         returning 1
       ), gone as (
         delete from pgmq.%1$I q using o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('done', 'dead')
@@ -836,27 +840,19 @@ begin
   end loop;
 end $$;
 
--- object function kernel.schedule_health() sha256:c9ad3ce8ac865292
--- Last run, next run and lag of every schedule; late means that more than three runs are missing.
+-- object function kernel.schedule_health() sha256:9d3d7b88c8ba4114
+-- Last run and lag of every schedule; late means that more than three runs are missing. The lag of one that never ran counts from its
+-- registration: it must not look as if there were none.
 create or replace function kernel.schedule_health()
 returns table (name text, cron text, last_started_at timestamptz, last_finished_at timestamptz, last_error text, runs bigint,
   skipped bigint, lag_seconds double precision, late boolean)
 language sql stable security definer set search_path = '' as $$
   select s.name, s.cron, s.last_started_at, s.last_finished_at, s.last_error, s.runs, s.skipped,
-         extract(epoch from pg_catalog.now() - s.last_started_at)::double precision,
+         extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision,
          pg_catalog.now() - greatest(s.last_started_at, s.registered_at) > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
   from kernel.schedules s order by s.name
 $$;
 grant execute on function kernel.schedule_health() to overture_user, overture_worker;
-
--- object function kernel.schedule_lags() sha256:c566d273f3142d0b
--- Seconds since each schedule began last, or since it was registered: one that never ran must not look as if there were none.
-create or replace function kernel.schedule_lags() returns table (name text, lag_seconds double precision)
-language sql stable security definer set search_path = '' as $$
-  select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision
-    from kernel.schedules s order by s.name
-$$;
-grant execute on function kernel.schedule_lags() to overture_user, overture_worker;
 
 -- object function kernel.wake_functions() sha256:b8d7a9ec3c691c8d
 -- Wakes the functions over HTTP where no long-lived worker runs. Does nothing until the installation names its URL.
@@ -891,14 +887,6 @@ language sql stable security definer set search_path = '' rows 3 as $$
     and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
 $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
-
--- object function kernel.set_tenant_context(uuid) sha256:da418d43c32f658e
--- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
-create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
-language sql volatile set search_path = '' as $$
-  select pg_catalog.set_config('app.tenant_id', tenant_id::text, true)
-$$;
-grant execute on function kernel.set_tenant_context(uuid) to overture_worker;
 
 -- object function kernel.touch() sha256:57fb38ab14758ade
 -- Keeps updated_at.

@@ -27,10 +27,11 @@ create table kernel.settings (
   value jsonb not null,
   updated_at timestamptz not null default pg_catalog.now()
 );
-comment on table kernel.settings is 'Settings of the whole installation, written at install: product name, URL of the functions, claim.';
+comment on table kernel.settings is 'Settings of the whole installation: tick (URL and key of functions/tick), claim, operator_tenant,
+alerts (thresholds), backup, events_keep_months.';
 
 create table kernel.idempotency (
-  scope text not null, -- the tenant's id, or the caller's address for calls without a tenant
+  scope text not null, -- the tenant's id, or user:<id> for calls without a tenant
   key text not null check (length(key) between 1 and 255),
   operation text not null,
   request_hash text not null,
@@ -68,6 +69,7 @@ create table kernel.dead_letters (
 );
 comment on table kernel.dead_letters is 'Messages no retry can help, with the reason. Requeued or purged by a person.';
 create index dead_letters_by_tenant on kernel.dead_letters (tenant_id, queue, id);
+create index dead_letters_newest on kernel.dead_letters (tenant_id, id desc);
 create index dead_letters_by_queue on kernel.dead_letters (queue, id);
 
 create table kernel.queues (

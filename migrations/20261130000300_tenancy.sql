@@ -5,7 +5,6 @@ create table public.tenants (
   id uuid primary key default kernel.uuid7(),
   name text not null check (length(btrim(name)) between 1 and 120),
   slug text not null unique check (slug ~ '^[a-z0-9](-?[a-z0-9]+)*$' and length(slug) <= 60),
-  tier text not null default 'self_hosted' check (length(tier) <= 40),
   settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
   created_at timestamptz not null default kernel.now(),
   updated_at timestamptz not null default kernel.now()
@@ -48,7 +47,6 @@ create table public.invitations (
   invited_by text not null default '',
   expires_at timestamptz not null,
   accepted_at timestamptz,
-  accepted_by uuid,
   created_at timestamptz not null default kernel.now(),
   primary key (tenant_id, id)
 );
@@ -66,7 +64,6 @@ create table public.api_keys (
   expires_at timestamptz,
   last_used_at timestamptz,
   revoked_at timestamptz,
-  created_by uuid,
   created_at timestamptz not null default kernel.now(),
   primary key (tenant_id, id)
 );
@@ -83,7 +80,7 @@ create table public.audit_log (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
   at timestamptz not null default kernel.now(),
-  actor_kind text not null check (actor_kind in ('user', 'api_key', 'job', 'webhook', 'agent')),
+  actor_kind text not null check (actor_kind in ('user', 'api_key', 'job')),
   actor_id text not null,
   action text not null,
   target text,

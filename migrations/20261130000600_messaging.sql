@@ -203,7 +203,8 @@ grant insert, select on public.tracked_links to overture_user;
 
 -- An outcome of a call as private.decide_outcomes reads it, and an event as private.match_events does.
 create type private.settling as (id uuid, outcome text, provider_message_id text, rfc_message_id text, code text, detail text,
-  after_seconds double precision, final text, attempt int, connection_id uuid, sender_id uuid, action text, window_hour timestamptz, window_day date);
+  after_seconds double precision, final text, attempt int, connection_id uuid, sender_id uuid, action text, window_hour timestamptz, window_day date,
+  recipient text);
 create type private.incoming as (kind text, event_key text, provider_message_id text, rfc_message_id text, recipient text, at timestamptz,
   bounce text, is_bot boolean, detail jsonb, target uuid, fresh boolean);
 

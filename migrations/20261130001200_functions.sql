@@ -46,7 +46,7 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:63294fb260073d22
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:0b5f0b3a35a29c74
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -56,7 +56,7 @@ declare
   i public.invitations;
   t public.tenants;
 begin
-  update public.invitations x set accepted_at = kernel.now(), accepted_by = accept_invitation.user_id
+  update public.invitations x set accepted_at = kernel.now()
   where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
   returning * into i;
   if not found then return null; end if;
@@ -196,12 +196,13 @@ begin
 end $$;
 grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
--- object function private.my_teams(uuid) sha256:bdbd3a1f08d0d05b
--- The teams a person belongs to, for choosing one after signing in.
+-- object function private.my_teams(uuid) sha256:34f7d911725726b1
+-- The teams a person belongs to, for choosing one after signing in. `joined_at` and `id` are the key of its pages.
 create or replace function private.my_teams(user_id uuid)
-returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text)
+returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text,
+  joined_at timestamptz)
 language sql stable security definer set search_path = '' as $$
-  select t.id, t.name, t.slug, m.role, t.created_at, m.name from public.members m join public.tenants t on t.id = m.tenant_id
+  select t.id, t.name, t.slug, m.role, t.created_at, m.name, m.created_at from public.members m join public.tenants t on t.id = m.tenant_id
   where m.user_id = my_teams.user_id order by m.created_at, m.tenant_id
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;
@@ -735,7 +736,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:203e2358e3b57c50
+-- object function private.claim_messages(int4,int4,uuid) sha256:404e6d9d0432194c
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
 -- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
 -- while planning, for the reason given in docs/concepts/tenancy.md.
@@ -743,29 +744,34 @@ create or replace function private.claim_messages(quantity int, lease_seconds in
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
-    select s.id, s.time_zone from public.senders s
+    select s.id, s.time_zone, array(
+      -- Actions that nothing is left of: what waits for them must not stand before what may leave.
+      select l.action from public.sender_limits l
+      cross join (select kernel.now() as at offset 0) t
+      left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
+      where l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.cap <= case
+        when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
+        when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
+        when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
+        else 0 end) as spent
+    from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
       and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
         and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
-  ), spent as materialized (
-    -- Actions of senders that nothing is left of: what waits for them must not stand before what the others may send.
-    select l.sender_id, l.action from public.sender_limits l
-    join open_senders s on s.id = l.sender_id
-    cross join (select kernel.now() as at offset 0) t
-    left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
-    where l.tenant_id = (select kernel.tenant()) and l.cap <= case
-      when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
-      when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
-      when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
-      else 0 end
+  ), due_senders as materialized (
+    -- As a value, not as exists, which the planner may turn into a join that reads whole tables.
+    select s.id, s.spent, pg_catalog.count(*) over () as n from open_senders s
+    where coalesce((select true from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.connection_id = only_connection and m.action <> all(s.spent) limit 1), false)
   ), candidates as (
-    -- The first due ones of each sender. More than wanted, because other workers may hold some.
-    select x.id from open_senders s cross join lateral (
+    -- The first due ones of each sender, in even shares. More than wanted, because other workers may hold some.
+    select x.id from due_senders s cross join lateral (
       select m.id from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.connection_id = only_connection and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)
-      order by m.due_at, m.id limit quantity * 4) x
+        and m.connection_id = only_connection and m.action <> all(s.spent)
+      order by m.due_at, m.id limit pg_catalog.ceil(quantity * 4.0 / s.n)) x
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.
@@ -1065,8 +1071,8 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:629706f99016f2a9
--- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
+-- object function private.suppress_reported(private.incoming[]) sha256:9e89ed4f267d2013
+-- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -1076,14 +1082,15 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
-      else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
+      else perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider reported that the address takes no messages.');
     end case;
   end loop;
 end $$;
@@ -1461,7 +1468,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from lost
 $$;
 
--- object function private.ask_again(uuid[],float8) sha256:1e3251a7b62544ca
+-- object function private.ask_again(uuid[],float8) sha256:bf8b5b31ceea95fd
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places under the limits are given back; the claim takes new ones.
@@ -1480,7 +1487,7 @@ begin
     returning m.id, m.sender_id, m.action, m.attempts
   )
   select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
-    a.window_hour, a.window_day)::private.settling) into rows
+    a.window_hour, a.window_day, null)::private.settling) into rows
   from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
   if rows is null then return 0; end if;
   perform private.return_places(rows);
@@ -1508,9 +1515,9 @@ language sql volatile security definer set search_path = '' as $$
     select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:28205f7d4498757e
+-- object function private.decide_outcomes(jsonb) sha256:5f23cd56532916cf
 -- Settling: what became of claimed messages, in one call for a batch:
--- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds","recipient"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
 -- nothing about a later one, except that the message was sent.
 
@@ -1530,11 +1537,11 @@ language sql volatile set search_path = '' as $$
       -- An earlier call of it may have gone through.
       else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
+    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day, o.recipient)::private.settling), '{}')
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
     code text, detail text,
-    after_seconds double precision)
+    after_seconds double precision, recipient text)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
     select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
@@ -1583,6 +1590,29 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
+-- object function private.suppress_refused(private.settling[]) sha256:48e8210a55131cd7
+-- What a refusal says about the recipient holds at once, as if it had been reported afterwards: who opted out, and which address is gone.
+create or replace function private.suppress_refused(rows private.settling[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  g record;
+begin
+  for g in
+    select m.channel, s.recipient, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
+    from pg_catalog.unnest(rows) s join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = s.id
+    where s.final = 'failed' and s.recipient is not null
+    group by 1, 2 order by 1, 2
+  loop
+    case g.recipient
+      when 'opted_out' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe',
+        'The provider refused a message: the person opted out there.');
+      when 'gone' then perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider refused a message: the address takes none.');
+    end case;
+  end loop;
+end $$;
+
 -- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
@@ -1595,7 +1625,7 @@ language sql volatile set search_path = '' as $$
   having pg_catalog.count(*) > 0
 $$;
 
--- object function private.settle_messages(jsonb) sha256:9bc9a2e00002ad97
+-- object function private.settle_messages(jsonb) sha256:ce2968e4f8ce8d89
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create or replace function private.settle_messages(outcomes jsonb) returns int
 language plpgsql volatile security definer set search_path = '' as $$
@@ -1604,6 +1634,8 @@ declare
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
   perform private.record_outcomes(rows);
+  -- Before the failures are told: who hears of both learns the reason first.
+  perform private.suppress_refused(rows);
   perform private.tell_messages('message.sent', x.ids)
   from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'sent') x where x.ids is not null;
   perform private.tell_messages('message.failed', x.ids)
@@ -1611,9 +1643,10 @@ begin
   perform private.note_health(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(g)))
   from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
           pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
-          pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
+          -- A refusal that is about the recipient says nothing about the connection.
+          pg_catalog.count(*) filter (where s.outcome = 'rejected' and s.recipient is null) as rejected,
           pg_catalog.bool_or(s.outcome = 'broken') as broken,
-          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
+          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent' and s.recipient is null) as error
         from pg_catalog.unnest(rows) s where s.connection_id is not null group by 1) g
   having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(rows);
@@ -2219,7 +2252,7 @@ language sql stable security definer set search_path = '' as $$
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
 $$;
 
--- object function private.installation_findings() sha256:525080cfa6d4f3eb
+-- object function private.installation_findings() sha256:ae46210aaa7af11b
 -- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.
 create or replace function private.installation_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2253,7 +2286,7 @@ language sql stable security definer set search_path = '' as $$
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
     pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
-    coalesce(h.lag_seconds, 0), 0, 60
+    h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
   select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,
@@ -2342,12 +2375,10 @@ begin
   return pg_catalog.cardinality(changed);
 end $$;
 
--- object function private.prune_operations() sha256:010be0c00e0ab2b7
--- Minutes for two days, hours for forty, resolved alerts for ninety. Run by a schedule.
-create or replace function private.prune_operations() returns void
+-- object function private.prune_alerts() sha256:8994ec6c051ad6e1
+-- Forgets alerts that were resolved more than ninety days ago, in portions. Run by a schedule.
+create or replace function private.prune_alerts() returns void
 language sql volatile security definer set search_path = '' as $$
-  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
-  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from public.alerts a where a.ctid = any(array(
     select x.ctid from public.alerts x where x.status = 'resolved' and x.resolved_at < pg_catalog.now() - interval '90 days' limit 10000));
 $$;
@@ -2463,11 +2494,6 @@ create policy members_listen on realtime.messages for select to authenticated
 drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
-
--- object policy user_inserts on public.members sha256:13ae7979bd3c1710
-drop policy if exists user_inserts on public.members;
-create policy user_inserts on public.members for insert to overture_user
-  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
 
 -- object policy user_updates on public.members sha256:b023f75a5ec2403f
 drop policy if exists user_updates on public.members;

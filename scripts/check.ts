@@ -5,10 +5,11 @@ import { parse as parseSql } from "libpg-query";
 import ts from "typescript";
 import { cycleFaults } from "./cycles.ts";
 import { factFaults } from "./facts.ts";
+import { manifestOf } from "./manifest.ts";
 import { migrationFaults } from "./migration-blocks.ts";
 import { tableFaults } from "./mutations.ts";
 import { EXCEPTIONS } from "./ownership-exceptions.ts";
-import { madeIn, manifestOf, ownershipFaults } from "./ownership.ts";
+import { madeIn, ownershipFaults } from "./ownership.ts";
 import { secretsIn } from "./secrets.ts";
 import { sinksIn, unusedExceptions } from "./sinks.ts";
 
@@ -25,6 +26,12 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 const faults: string[] = [];
 const fault = (path: string, what: string) => faults.push(`${path}: ${what}`);
 
+/** Of every module; the kernel is none. */
+const manifests = () =>
+  tracked
+    .filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"))
+    .map((p) => manifestOf(p.split("/")[1]!, read(p)));
+
 const code = tracked.filter((p) => /\.(ts|svelte|mjs)$/.test(p) && !p.endsWith(".d.ts"));
 const imports = (text: string) =>
   [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)["']([^"']+)["']/gm)].map((m) => m[1]!);
@@ -35,14 +42,7 @@ const isTest = (p: string) =>
 
 /** web → types of functions/api · functions → modules · module → kernel and modules in its `needs` · kernel → no module. */
 function importDirection() {
-  const needs = new Map<string, string[]>();
-  for (const path of tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p))) {
-    const list = /needs:\s*\[([^\]]*)\]/.exec(read(path))?.[1] ?? "";
-    needs.set(
-      path.split("/")[1]!,
-      [...list.matchAll(/"(\w+)"/g)].map((m) => m[1]!),
-    );
-  }
+  const needs = new Map(manifests().map((m) => [m.name, m.needs]));
   const reach = (name: string, seen = new Set<string>()): Set<string> => {
     for (const n of needs.get(name) ?? []) if (!seen.has(n)) reach(n, seen.add(n));
     return seen;
@@ -76,7 +76,20 @@ function importDirection() {
   }
 }
 
+/** What providers and channels can do is asked of them; who compares an id forgets the next one. */
+function idComparison(): RegExp {
+  const ids = tracked.flatMap((p) =>
+    (
+      /^modules\/providers\/\w+\/(\w+)\/adapter\.ts$/.exec(p) ??
+      /^modules\/channels\/(\w+)\/channel\.ts$/.exec(p) ??
+      []
+    ).slice(1),
+  );
+  return new RegExp(`(provider|channel)(?:_id|Id)?\\s*[!=]==?\\s*["'](?:${ids.join("|")})["']`);
+}
+
 function hosts() {
+  const compared = idComparison();
   for (const path of code) {
     if (isTest(path)) continue;
     const text = read(path);
@@ -93,12 +106,9 @@ function hosts() {
       /(^|[^.\w])fetch\(/.test(text)
     )
       fault(path, "outbound HTTP goes through ctx.http");
-    if (
-      /^(modules|functions|web)\//.test(path) &&
-      !/^modules\/(providers|sandbox)\//.test(path) &&
-      /provider(_id|Id)?\s*===?\s*["'](resend|postmark|smtp)["']/.test(text)
-    ) {
-      fault(path, "compares a provider id: make it a capability of the provider");
+    if (/^(modules|functions|web)\//.test(path) && !/^modules\/(providers|channels|sandbox)\//.test(path)) {
+      const [, what] = compared.exec(text) ?? [];
+      if (what) fault(path, `compares a ${what}'s id: make it a capability of the ${what}`);
     }
     if (/^\s*(export\s+)?(const\s+)?enum\s|^\s*namespace\s/m.test(text))
       fault(path, "enums and namespaces are not erasable");
@@ -145,19 +155,11 @@ function sqlHomes() {
 
 /** A module writes its own tables and reads those of the modules it needs. */
 function ownership() {
-  const manifests = tracked.filter((p) => /^modules\/\w+\/module\.ts$/.test(p) && !p.startsWith("modules/kernel/"));
   const made = tracked.filter((p) => /^migrations\/.*\.sql$/.test(p)).flatMap((p) => madeIn(read(p)));
   const files = tracked
     .filter((p) => /^modules\/\w+\/(sql\/.*\.sql|.*\.ts)$/.test(p) && !isTest(p))
     .map((path) => ({ path, text: read(path) }));
-  faults.push(
-    ...ownershipFaults(
-      manifests.map((p) => manifestOf(p.split("/")[1]!, read(p))),
-      made,
-      files,
-      EXCEPTIONS,
-    ),
-  );
+  faults.push(...ownershipFaults(manifests(), made, files, EXCEPTIONS));
 }
 
 function dependencies() {
@@ -182,10 +184,23 @@ function dependencies() {
       fault("deno.json", `${name} is ${version} here and ${all[pkgName] ?? "absent"} in package.json`);
   }
   const known = (spec: string) =>
-    Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)) || spec === `${k}`);
+    Object.keys(deno.imports).some((k) => spec === k || (k.endsWith("/") && spec.startsWith(k)));
   for (const path of code.filter((p) => /^(modules|functions)\//.test(p) && !isTest(p))) {
     for (const spec of imports(read(path)))
       if (!/^(\.|node:)/.test(spec) && !known(spec)) fault(path, `imports ${spec}, which deno.json does not list`);
+  }
+}
+
+/** Every npm script is a deno task of the same name, and the other way round; npm's own hooks are nobody's commands. */
+function tasks() {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, string> };
+  const commands = Object.keys(scripts).filter((name) => !/^(pre|post)install$/.test(name));
+  for (const name of commands) if (!tasks[name]) fault("deno.json", `has no task ${name}, a script of package.json`);
+  for (const [name, task] of Object.entries(tasks)) {
+    if (!commands.includes(name)) fault("deno.json", `has a task ${name}, which package.json lacks`);
+    else if (!new RegExp(`^npm (run -s )?${name}( --)?$`).test(task))
+      fault("deno.json", `the task ${name} runs ${task}`);
   }
 }
 
@@ -204,8 +219,28 @@ function docs() {
       const target = relative(".", normalize(join(dirname(path), link!)));
       if (!exists(target)) fault(path, `links to ${link}, which does not exist`);
     }
-    for (const [, script] of text.matchAll(/npm run ([\w:-]+)/g))
+    for (const [, script] of text.matchAll(/npm run (?:-s )?([\w:-]+)/g))
       if (!scripts.includes(script!)) fault(path, `names npm run ${script}, which package.json lacks`);
+  }
+}
+
+/** Rows of docs/concepts/guarantees.md stand once, and a file beside a guard's name holds that name. */
+function guarantees() {
+  const page = "docs/concepts/guarantees.md";
+  const seen = new Set<string>();
+  for (const [index, line] of read(page).split("\n").entries()) {
+    const [promise, guard, test] = line.split(" | ").map((cell) => cell.replace(/^\| | \|$/g, "").trim());
+    if (!line.startsWith("|") || !guard || !test || promise === "Promise") continue;
+    const where = `${page}:${index + 1}`;
+    const row = `${promise}|${guard}|${test}`;
+    if (seen.has(row)) fault(where, "this row stands above already");
+    seen.add(row);
+    const quoted = [...guard.matchAll(/`([^`]+)`/g)].map((m) => m[1]!);
+    const files = quoted.filter((q) => q.includes("/") && tracked.includes(q));
+    if (files.length === 0) continue;
+    for (const name of quoted.filter((q) => /^[a-zA-Z_][\w.]*$/.test(q)))
+      if (!files.some((file) => read(file).includes(name.split(".").at(-1)!)))
+        fault(where, `${files.join(", ")} has no ${name}`);
   }
 }
 
@@ -279,7 +314,9 @@ for (const rule of [
   sqlHomes,
   ownership,
   dependencies,
+  tasks,
   docs,
+  guarantees,
   marks,
   secrets,
   sinks,

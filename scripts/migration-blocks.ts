@@ -9,6 +9,8 @@ import { digest, objectsIn, readHomes, statementsOf, type SqlObject } from "./sq
  */
 
 export const RELEASED_FILE = "supabase/released-migrations.txt";
+/** A place for what the homes hold; `npm run migration -- --refresh` fills it. */
+export const EMPTY_BLOCK = "-- generated from modules/*/sql\n-- end of generated\n";
 const BEGIN = /^-- generated from modules\/\*\/sql(: kernel functions)?$/;
 const END = "-- end of generated";
 /** Ends the lines that belong to a replacement and not to the object. */
@@ -23,6 +25,17 @@ type Block = {
   dropped: string[];
 };
 export type Migration = { name: string; version: string; text: string; released: boolean; blocks: Block[] };
+
+/** The version of the next migration: UTC now, or a second after the newest one where the clock is not past it. */
+export function nextVersion(root: string, now = new Date()): string {
+  const written = (at: Date) => at.toISOString().replace(/\D/g, "").slice(0, 14);
+  const versions = readdirSync(join(root, "migrations")).flatMap((name) => /^(\d{14})_.*\.sql$/.exec(name)?.[1] ?? []);
+  const newest = versions.sort().at(-1) ?? "";
+  if (written(now) > newest) return written(now);
+  const [, day, hour, minute, second] = /^(\d{8})(..)(..)(..)$/.exec(newest)!;
+  const date = day!.replace(/(....)(..)(..)/, "$1-$2-$3");
+  return written(new Date(Date.parse(`${date}T${hour}:${minute}:${second}Z`) + 1000));
+}
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 

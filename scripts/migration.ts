@@ -1,6 +1,13 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { migrationFaults, refreshed, RELEASED_FILE, releaseLines } from "./migration-blocks.ts";
+import {
+  EMPTY_BLOCK,
+  migrationFaults,
+  nextVersion,
+  refreshed,
+  RELEASED_FILE,
+  releaseLines,
+} from "./migration-blocks.ts";
 
 /**
  * Brings what changed in modules/*\/sql into migrations (docs/concepts/sql.md).
@@ -17,19 +24,11 @@ const template = (subject: string) => `-- ${subject}: one line on what changes a
 
 -- Changes of tables, columns, indexes, types, queues and data stand here, before the functions that need them.
 
--- generated from modules/*/sql
--- end of generated
-`;
+${EMPTY_BLOCK}`;
 
-/** Writes the unreleased migrations whose text changes; returns their names. */
-function refresh(): string[] {
-  const changed: string[] = [];
-  for (const [name, text] of refreshed(ROOT)) {
-    const path = join(ROOT, "migrations", name);
-    changed.push(name);
-    writeFileSync(path, text);
-  }
-  return changed;
+/** Writes every unreleased migration; one that holds nothing of what changed stays as it was. */
+function refresh(): void {
+  for (const [name, text] of refreshed(ROOT)) writeFileSync(join(ROOT, "migrations", name), text);
 }
 
 function main(args: readonly string[]): number {
@@ -53,18 +52,9 @@ function main(args: readonly string[]): number {
       console.error(`"${word}" is no subject: lower case letters, digits and underscores, such as contact_phone`);
       return 1;
     }
-    const last =
-      readdirSync(join(ROOT, "migrations"))
-        .filter((f) => f.endsWith(".sql"))
-        .sort()
-        .at(-1) ?? "";
-    const version = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
-    if (version <= last.split("_")[0]!) {
-      console.error(`the clock says ${version}, but migrations/${last} is newer: set the clock right`);
-      return 1;
-    }
-    writeFileSync(join(ROOT, "migrations", `${version}_${word}.sql`), template(word.replaceAll("_", " ")));
-    console.log(`migrations/${version}_${word}.sql`);
+    const path = `migrations/${nextVersion(ROOT)}_${word}.sql`;
+    writeFileSync(join(ROOT, path), template(word.replaceAll("_", " ")));
+    console.log(path);
   }
   refresh();
   return 0;

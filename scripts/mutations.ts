@@ -21,7 +21,7 @@ import { refreshed } from "./migration-blocks.ts";
 /**
  * Takes each guard of the table away, in a copy, and demands that the test named for it goes red.
  *
- *   npm run mutations                  all of them (more than half an hour)
+ *   npm run mutations                  all of them (hours)
  *   npm run mutations -- ssrf "row level"   those whose section, promise or file contains one of the words
  *   npm run mutations -- --list
  *

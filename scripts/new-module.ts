@@ -1,40 +1,42 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { EMPTY_BLOCK, nextVersion } from "./migration-blocks.ts";
+import {
+  camel,
+  capital,
+  checkFree,
+  checkName,
+  isMain,
+  kebab,
+  pascal,
+  type Scaffold,
+  scaffold,
+  words,
+} from "./scaffold.ts";
 
 /**
  * `npm run new:module -- notes`: prints the files of a new module (its door, two operations with their test, a migration)
  * and its line in modules/boot.ts. With --write it writes them.
  */
 
-export type NewModule = {
-  /** Text by path below the repository. */
-  files: Map<string, string>;
-  /** What modules/boot.ts needs: the import and the name in the list. */
-  bootImport: string;
-  bootName: string;
-};
-
-const RESERVED = ["kernel", "boot", "module"];
-
 /** Makes the files of a module named in snake_case plural, such as `notes`. Throws with what to type instead. */
-export function newModule(name: string, root: string, now = new Date()): NewModule {
-  if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name) || name.length > 30) {
-    throw new Error(
-      `"${name}" is no name for a module: use lower case letters, digits and _, at most 30, such as notes or price_lists.`,
-    );
-  }
-  if (RESERVED.includes(name)) throw new Error(`"${name}" is taken by the kernel's own files; choose another name.`);
-  if (existsSync(join(root, "modules", name))) throw new Error(`modules/${name} exists already.`);
-  const camel = (text: string) => text.replace(/_(\w)/g, (_, c: string) => c.toUpperCase());
+export function newModule(name: string, root: string, now = new Date()): Scaffold {
+  checkName(name, {
+    what: "module",
+    max: 30,
+    example: "notes or price_lists",
+    taken: ["kernel", "boot", "module", "modules"],
+  });
+  checkFree(root, `modules/${name}`);
+  checkUnused(name, root);
   const singular = name.endsWith("ies") ? `${name.slice(0, -3)}y` : name.replace(/([^s])s$/, "$1");
   const door = camel(name);
-  const Many = door.charAt(0).toUpperCase() + door.slice(1);
-  const one = camel(singular);
-  const One = one.charAt(0).toUpperCase() + one.slice(1);
+  const Many = pascal(name);
+  const One = pascal(singular);
   const item = singular === name ? `${One}Item` : One;
-  const path = name.replaceAll("_", "-");
-  const words = name.replaceAll("_", " ");
-  const word = singular.replaceAll("_", " ");
+  const path = kebab(name);
+  const title = capital(words(name));
+  const word = words(singular);
   const files = new Map<string, string>();
 
   files.set(
@@ -42,7 +44,7 @@ export function newModule(name: string, root: string, now = new Date()): NewModu
     `import { defineModule } from "../kernel/module.ts";
 import { create${item}, list${Many} } from "./${path}.ts";
 
-/** ${capital(words)}: say here in one line what it owns. */
+/** ${title}: say here in one line what it owns. */
 export const ${door} = defineModule({
   name: "${name}",
   needs: ["tenancy"],
@@ -67,7 +69,7 @@ export const list${Many} = defineOperation({
   id: "${name}.list",
   method: "GET",
   path: "/${path}",
-  summary: "${capital(words)}, newest first",
+  summary: "${title}, newest first",
   permission: "${name}:read",
   input: z.object({ ...pageParams }),
   output: pageOf(${item}),
@@ -147,75 +149,45 @@ create table public.${name} (
 );
 comment on table public.${name} is 'Say here what a row is, and who writes it.';
 select kernel.protect('public.${name}');
-`,
+
+${EMPTY_BLOCK}`,
   );
-  return { files, bootImport: `import { ${door} } from "./${name}/module.ts";`, bootName: door };
+  return {
+    files,
+    registrations: [
+      {
+        path: "modules/boot.ts",
+        import: `import { ${door} } from "./${name}/module.ts";`,
+        name: door,
+        list: "export const modules: readonly ModuleDef[] = [",
+      },
+    ],
+    insertions: [
+      {
+        path: "tests/isolation/rows.ts",
+        before: "  });\n  return id;\n",
+        line: `    await tx\`insert into public.${name} (tenant_id, id, name) values (\${t}, \${uuid7()}, 'First')\`;\n`,
+      },
+    ],
+    next: [
+      `say what the module owns where its files ask for it, and name in \`needs\` the modules whose tables it reads.`,
+      `functions, views, policies and triggers go to modules/${name}/sql; npm run migration -- --refresh writes them into the migration.`,
+      `npm run gen, then npm test -- modules/${name} tests/isolation`,
+    ],
+  };
 }
 
-const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** UTC now, but after the newest migration: the order of names is the order of applying. */
-function nextVersion(root: string, now: Date): string {
-  const stamp = now.toISOString().replace(/[-:T]|\..*/g, "");
-  const newest =
-    readdirSync(join(root, "migrations"))
-      .map((f) => /^(\d{14})_/.exec(f)?.[1] ?? "")
-      .sort()
-      .at(-1) ?? "";
-  return stamp > newest ? stamp : String(BigInt(newest) + 1n);
-}
-
-/** modules/boot.ts with the module added. */
-export function withModule(boot: string, made: NewModule): string {
-  const list = /export const modules: readonly ModuleDef\[\] = \[([^\]]*)\];/.exec(boot);
-  const firstImport = boot.indexOf("import ");
-  if (!list || firstImport < 0)
-    throw new Error("modules/boot.ts has no list of modules where it is expected: add the line by hand.");
-  const names = [
-    ...list[1]!
-      .split(",")
-      .map((n) => n.trim())
-      .filter(Boolean),
-    made.bootName,
+/** A table, route or permission of another module under the name would make boot or the migration fail. */
+function checkUnused(name: string, root: string): void {
+  const uses: [folder: string, what: string, pattern: RegExp][] = [
+    ["migrations", "table", new RegExp(`create table (if not exists )?public\\.${name}\\b`)],
+    ["modules", "route", new RegExp(`\\bpath: "/${kebab(name)}["/]`)],
+    ["modules", "permission", new RegExp(`"${name}:(read|write)"`)],
   ];
-  return boot
-    .replace(list[0], `export const modules: readonly ModuleDef[] = [${names.join(", ")}];`)
-    .replace(/^import /m, () => `${made.bootImport}\nimport `);
+  for (const [folder, what, pattern] of uses)
+    for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort())
+      if (/\.(ts|sql)$/.test(file) && pattern.test(readFileSync(join(root, folder, file), "utf8")))
+        throw new Error(`${folder}/${file} has a ${what} of the name ${name} already; choose another name.`);
 }
 
-function main(args: string[]): void {
-  const name = args.find((a) => !a.startsWith("-"));
-  const write = args.includes("--write");
-  const unknown = args.filter((a) => a.startsWith("-") && a !== "--write");
-  if (!name || unknown.length > 0) throw new Error("Type: npm run new:module -- <name in snake_case plural> [--write]");
-  const root = resolve(process.env.NEW_MODULE_ROOT ?? join(import.meta.dirname, ".."));
-  const made = newModule(name, root);
-  const bootFile = join(root, "modules", "boot.ts");
-  if (write) {
-    const boot = withModule(readFileSync(bootFile, "utf8"), made);
-    for (const [path, text] of made.files) {
-      mkdirSync(dirname(join(root, path)), { recursive: true });
-      writeFileSync(join(root, path), text, { flag: "wx" });
-      console.log(`wrote ${path}`);
-    }
-    writeFileSync(bootFile, boot);
-    console.log("added its line to modules/boot.ts");
-  } else {
-    for (const [path, text] of made.files) console.log(`--- ${path}\n${text}`);
-    console.log(
-      `--- modules/boot.ts: add\n${made.bootImport}\nand ${made.bootName} to the list of modules. With --write all of this is done.`,
-    );
-  }
-  console.log(
-    `Next: give it a row in tests/isolation/rows.ts (the isolation tests ask for one), then npm test -- modules/${name}`,
-  );
-}
-
-if (process.argv[1] && import.meta.filename === resolve(process.argv[1])) {
-  try {
-    main(process.argv.slice(2));
-  } catch (error) {
-    console.error((error as Error).message);
-    process.exit(1);
-  }
-}
+if (isMain(import.meta.filename)) await scaffold("new:module", "<name in snake_case plural>", newModule);

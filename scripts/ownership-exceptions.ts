@@ -37,7 +37,6 @@ export const EXCEPTIONS: readonly Exception[] = [
     "public.sequence_versions",
     "public.tenants",
   ),
-  ...known("operations", "write", "old samples are removed", "kernel.samples"),
   ...known("providers", "read", "a connection or sender in use is not deleted", "public.campaigns", "public.messages"),
   ...known(
     "tenancy",

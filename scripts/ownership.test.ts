@@ -1,14 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  type Exception,
-  KERNEL,
-  madeIn,
-  manifestOf,
-  type Module,
-  ownershipFaults,
-  usesIn,
-  usesInTypeScript,
-} from "./ownership.ts";
+import { manifestOf, type Module } from "./manifest.ts";
+import { type Exception, KERNEL, madeIn, ownershipFaults, usesIn, usesInTypeScript } from "./ownership.ts";
 
 const people: Module = { name: "people", needs: [], owns: ["public.people", "people_import"] };
 const posts: Module = { name: "posts", needs: ["people"], owns: ["public.posts"] };

@@ -1,4 +1,5 @@
 import ts from "typescript";
+import type { Module } from "./manifest.ts";
 
 /**
  * Who writes and reads which table. A module writes its own tables only, and reads those of the modules it needs: a table that
@@ -7,7 +8,6 @@ import ts from "typescript";
  */
 
 export type Access = "write" | "read";
-export type Module = { name: string; needs: readonly string[]; owns: readonly string[] };
 export type Use = { table: string; access: Access; line: number };
 export type Exception = { module: string; access: Access; table: string; why: string };
 
@@ -38,13 +38,6 @@ const OPEN = new Set(["public.counter_deltas"]);
 
 const WRITES =
   /(insert\s+into|update|delete\s+from|merge\s+into|truncate(\s+table)?|lock\s+table(\s+[\w.]+\s*,)*|create\s+(or\s+replace\s+)?(constraint\s+)?trigger\s[^;]*\son)(\s+only)?\s+$/i;
-
-/** The manifest of a module, read from its module.ts. */
-export function manifestOf(name: string, text: string): Module {
-  const list = (key: string) =>
-    [...(new RegExp(`\\b${key}:\\s*\\[([^\\]]*)\\]`).exec(text)?.[1] ?? "").matchAll(/"([\w.]+)"/g)].map((m) => m[1]!);
-  return { name, needs: list("needs"), owns: list("owns") };
-}
 
 /** The tables and queues that a migration makes: `public.contacts`, `contacts_import`. Partitions belong to their table. */
 export function madeIn(migration: string): string[] {

@@ -1,15 +1,15 @@
 import type { AnyProvider, ReconcileRule } from "../modules/kernel/provider.ts";
-import { describeProvider, type FormField } from "../modules/providers/describe.ts";
+import { describeProvider } from "../modules/providers/catalogue.ts";
 
 /** The docs pages of providers, from the same objects that make the settings form. */
 
-const table = (title: string, fields: FormField[]) =>
+const table = (title: string, fields: ReturnType<typeof describeProvider>["settings_form"]) =>
   fields.length === 0
     ? ""
     : `\n## ${title}\n\n| Field | What it is | Required | Secret |\n| --- | --- | --- | --- |\n${fields
         .map(
           (f) =>
-            `| \`${f.name}\` | ${f.title}${f.description ? `. ${f.description}` : ""} | ${f.required ? "yes" : "no"} | ${f.secret ? "yes" : "no"} |`,
+            `| \`${f.key}\` | ${f.title}${f.description ? `. ${f.description}` : ""} | ${f.required ? "yes" : "no"} | ${f.secret ? "yes" : "no"} |`,
         )
         .join("\n")}\n`;
 
@@ -17,7 +17,7 @@ const reconcile = (rule: ReconcileRule) =>
   rule.by === "key"
     ? `The same call is repeated with the same idempotency key (remembered ${rule.window_hours} h): it cannot send twice.`
     : rule.by === "search"
-      ? "The provider is searched for our message id; only a message that is surely not there is sent again."
+      ? `The provider is searched for our message id, ${rule.after_seconds} s after the call at the soonest; only a message that is surely not there is sent again.`
       : "Nobody can tell: it waits for a webhook or for a person's decision.";
 
 const sending = ({ send }: AnyProvider) =>
@@ -42,7 +42,7 @@ ${p.setup}
 | For | ${p.category} |
 ${sending(p)}| Webhooks | ${p.webhook ? (p.webhook.register ? "yes, registered for you" : "yes") : "no"} |
 | Runs in | ${p.runs_in === "worker" ? "the worker only (raw TCP)" : "worker and functions"} |
-${table("Credentials", described.credentials)}${table("Settings", described.settings)}`;
+${table("Credentials", described.credentials_form)}${table("Settings", described.settings_form)}`;
 }
 
 export const providerIndex = (providers: readonly AnyProvider[]): string =>

@@ -32,7 +32,7 @@ const OURS: [what: string, pattern: RegExp][] = [
 const RANDOM = 4.6;
 const LITERAL = /["'`]([A-Za-z0-9+/_=-]{36,512})["'`]/g;
 
-export type Finding = { line: number; what: string };
+type Finding = { line: number; what: string };
 
 export function secretsIn(text: string, options: { test: boolean }): Finding[] {
   const found: Finding[] = [];

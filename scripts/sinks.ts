@@ -80,7 +80,7 @@ const SINKS: readonly Sink[] = [
   },
 ];
 
-export type SinkFault = { line: number; what: string };
+type SinkFault = { line: number; what: string };
 
 const isTest = (path: string) => /\.(test|spec)\.ts$|^tests\/|\/testing\.ts$|^scripts\/sinks\.ts$/.test(path);
 const isComment = (line: string) => /^\s*(\/\/|\*|\/\*)/.test(line);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadModule, parseSync } from "libpg-query";
+import { manifestOf } from "./manifest.ts";
 
 /**
  * The homes of SQL: `modules/<m>/sql/<family>.sql` hold the current text of every function, view, policy and trigger, one
@@ -62,7 +63,7 @@ const typeName = (type: Node) =>
   names(type.names).replace(/^pg_catalog\./, "") + "[]".repeat(type.arrayBounds?.length ?? 0);
 
 /** The name by which an object is known in migrations; null for other statements. */
-export function identityOf({ kind, node }: Pick<Statement, "kind" | "node">, where: string): string | null {
+function identityOf({ kind, node }: Pick<Statement, "kind" | "node">, where: string): string | null {
   if (kind === "CreateFunctionStmt") {
     const inputs = ((node.parameters ?? []) as Node[])
       .map((p) => p.FunctionParameter as Node)
@@ -126,8 +127,7 @@ function moduleOrder(root: string): string[] {
   const add = (name: string) => {
     if (order.includes(name)) return;
     const manifest = join(root, "modules", name, "module.ts");
-    const needs = existsSync(manifest) ? /needs:\s*\[([^\]]*)\]/.exec(readFileSync(manifest, "utf8"))?.[1] : "";
-    for (const [, other] of (needs ?? "").matchAll(/"(\w+)"/g)) add(other!);
+    if (existsSync(manifest)) manifestOf(name, readFileSync(manifest, "utf8")).needs.forEach(add);
     order.push(name);
   };
   for (const { name } of all.sort((a, b) => a.name.localeCompare(b.name))) add(name);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { functionNames } from "./build-functions.ts";
 
 /** Everything that needs no database, side by side: formats, lint, types, rules, generated files. Prints what fails, in full. */
 
@@ -19,7 +20,7 @@ const steps: [name: string, command: string, args: string[], cwd?: string][] = [
       "--quiet",
       "--no-lock",
       "supabase/embedded/gateway.ts",
-      ...["api", "webhooks", "links", "tick", "worker", "server", "main"].map((f) => `functions/${f}/index.ts`),
+      ...functionNames().map((f) => `functions/${f}/index.ts`),
     ],
   ],
   ["console", "npm", ["run", "-s", "check:web"]],

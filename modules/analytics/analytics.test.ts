@@ -132,6 +132,8 @@ test("attention names what wants a person, and nothing in a healthy team", async
   const ids = await send(tenant, 101, 0, healthy.id);
   await t.sql`update public.messages set bounced_at = kernel.now() where tenant_id = ${tenant.id} and id = any(${ids.slice(0, 8)})`;
   await t.sql`update public.messages set status = 'unknown', sent_at = null where tenant_id = ${tenant.id} and id = ${ids[100]!}`;
+  await t.sql`insert into kernel.dead_letters (tenant_id, queue, message, reason, attempts, enqueued_at)
+    select ${tenant.id}, queue, '{}', 'boom', 5, now() from unnest(array['contacts_import', 'messaging_send', 'messaging_send']) queue`;
 
   const items = (await dashboard(tenant)).attention as { kind: string; detail: string; href: string }[];
   expect(items.map((i) => i.kind)).toEqual([
@@ -141,10 +143,12 @@ test("attention names what wants a person, and nothing in a healthy team", async
     "campaign_blocked",
     "campaign_paused",
     "bounce_rate",
+    "dead_letters",
   ]);
   expect(items[0]!.detail).toContain("bad key");
   expect(items[2]!.href).toBe(`/campaigns/${broken.id}`);
   expect(items[5]!.detail).toMatch(/^8 %/);
+  expect(items[6]!.detail).toBe("3 jobs have failed for good.");
 });
 
 test("activity is newest first, in pages that repeat and skip nothing even within one instant, without machines' opens", async () => {

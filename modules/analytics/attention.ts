@@ -2,7 +2,7 @@ import type { Ctx } from "../kernel/context.ts";
 
 /** What wants a person, worst first. Each query is bounded: a count above the bound reads as "more than". */
 
-export type Attention = { kind: string; detail: string; href: string };
+type Attention = { kind: string; detail: string; href: string };
 
 /** Counting further helps nobody decide, and would read on and on. */
 const BOUND = 1000;
@@ -141,7 +141,7 @@ function bounces({ sent, bounced }: { sent: number; bounced: number }): Attentio
 async function deadLetters(ctx: Ctx): Promise<Attention[]> {
   const [row] = await ctx.db<
     { n: number }[]
-  >`select count(*) as n from kernel.list_dead_letters(null, null, ${BOUND + 1})`;
+  >`select coalesce(sum(dead), 0)::int as n from private.dead_letter_counts()`;
   const n = row!.n;
   return n === 0
     ? []

@@ -41,6 +41,9 @@ export const messageHearing = hear(facts, {
     );
     // An answer says more than what became of a message meanwhile.
     await replied(ctx, of("message.received"));
+    // Why an address or a person gets nothing more says more than that a message failed for it.
+    await suppressed(ctx, of("address.suppressed"));
+    await optedOut(ctx, of("contact.opted_out"));
     await stopped(
       ctx,
       of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
@@ -52,8 +55,6 @@ export const messageHearing = hear(facts, {
     // What was only for the moment (a full mailbox, a phone that is off) ends nothing: the next step may arrive.
     const lasting = [...of("message.bounced"), ...of("message.undelivered")].filter((m) => m.bounce !== "transient");
     await bounced(ctx, lasting);
-    await suppressed(ctx, of("address.suppressed"));
-    await optedOut(ctx, of("contact.opted_out"));
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
   },
 });

@@ -12,7 +12,7 @@ export type Piece = string | { use: VariableUse; place: Place };
 
 // Private-use characters mark where a value goes while the text is worked on: no author and no value may contain them.
 export const OPEN: Record<Place, string> = { plain: "\ue000", component: "\ue002", url: "\ue003" };
-export const CLOSE = "\ue001";
+const CLOSE = "\ue001";
 export const MARKS = /[\ue000-\ue004]/g;
 const MARK = /([\ue000\ue002\ue003])(\d+)\ue001/g;
 const PLACE: Record<string, Place> = { "\ue000": "plain", "\ue002": "component", "\ue003": "url" };
@@ -84,7 +84,7 @@ export function toPieces(text: string, uses: readonly VariableUse[]): Piece[] {
 /** Only what the author wrote, without any value. */
 export const fixedText = (pieces: readonly Piece[]): string => pieces.filter((p) => typeof p === "string").join("");
 
-export type FillInput = {
+type FillInput = {
   valueOf: ValueOf;
   showMissing: boolean;
   /** Names without value and fallback are added here. */

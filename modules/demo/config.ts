@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-export const sandboxConfig = z.object({
+export const demoConfig = z.object({
   OVERTURE_SANDBOX_URL: z
     .url()
     .transform((url) => url.replace(/\/$/, ""))

@@ -13,18 +13,17 @@ import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
 import { requireFounder } from "../tenancy/tenants.ts";
-import { sandboxConfig } from "./config.ts";
+import { demoConfig } from "./config.ts";
 import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
 
 const PEOPLE = 240;
-const BATCH = 240;
 
 const Payload = z.object({ tenant_id: z.uuid() });
 
-export const sandboxDemo = defineManualConsumer({
-  queue: "sandbox_demo",
+export const prepareTeam = defineManualConsumer({
+  queue: "demo_prepare",
   payload: Payload,
   visibilitySeconds: 60, // a handful of statements and three calls to a server on this machine
   maxAttempts: 5,
@@ -37,7 +36,7 @@ export const sandboxDemo = defineManualConsumer({
 
 /** Each step looks for what an interrupted run has made already, so it can be repeated. */
 async function prepareDemo(ctx: ManualCtx): Promise<void> {
-  const sandbox = ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL;
+  const sandbox = ctx.configOf(demoConfig).OVERTURE_SANDBOX_URL;
   if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
 
   const accounts = [
@@ -82,24 +81,21 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       name: "Demo audience",
       description: "Invented people who answer, bounce and unsubscribe.",
     });
-    const people = demoPeople(PEOPLE);
-    for (let at = 0; at < people.length; at += BATCH) {
-      const { data } = await invoke(bulkContacts, tx, {
-        on_duplicate: "skip",
-        contacts: people.slice(at, at + BATCH).map((p) => ({
-          ...p,
-          lists: [list.id],
-          tags: ["demo"],
-          consent_source: "Demo data",
-          lawful_basis: "consent",
-        })),
-      });
-      await invoke(putConsents, tx, {
-        channel: "sms",
-        contact_ids: data.flatMap((d) => d.id ?? []),
-        source: "Demo data",
-      });
-    }
+    const { data } = await invoke(bulkContacts, tx, {
+      on_duplicate: "skip",
+      contacts: demoPeople(PEOPLE).map((p) => ({
+        ...p,
+        lists: [list.id],
+        tags: ["demo"],
+        consent_source: "Demo data",
+        lawful_basis: "consent",
+      })),
+    });
+    await invoke(putConsents, tx, {
+      channel: "sms",
+      contact_ids: data.flatMap((d) => d.id ?? []),
+      source: "Demo data",
+    });
     const campaign = await invoke(createCampaign, tx, {
       name: "Spring introductions",
       sender_ids: [sender.id, texter.id],
@@ -122,7 +118,7 @@ export const startDemo = defineOpenOperation({
   output: z.object({ tenant_id: z.uuid(), name: z.string() }),
   status: 201,
   async handle(ctx) {
-    if (!ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL)
+    if (!ctx.configOf(demoConfig).OVERTURE_SANDBOX_URL)
       throw new AppError("conflict", "This installation runs without a sandbox.", {
         suggestion: "Start it without --no-demo.",
       });
@@ -138,8 +134,8 @@ export const startDemo = defineOpenOperation({
     requireFounder(ctx, teams);
     const [made] = await ctx.db<
       { id: string }[]
-    >`select (private.create_tenant(${name}, ${userId}, ${email}, '')).id as id`;
-    await ctx.db`select kernel.enqueue(${sandboxDemo.queue}, array[${ctx.db.json({ tenant_id: made!.id })}::jsonb])`;
+    >`select id from private.create_tenant(${name}, ${userId}, ${email}, '', ${ctx.requestId})`;
+    await ctx.enqueue(prepareTeam, { tenant_id: made!.id });
     return { tenant_id: made!.id, name };
   },
 });

@@ -1,15 +1,15 @@
 import { defineModule } from "../kernel/module.ts";
-import { sandboxConfig } from "./config.ts";
-import { sandboxDemo, startDemo } from "./demo.ts";
+import { demoConfig } from "./config.ts";
+import { prepareTeam, startDemo } from "./demo.ts";
 
 /** Demo: a team that sends to invented people through the sandbox, so that a newcomer sees the product move. Owns no table. */
 export const demo = defineModule({
   name: "demo",
-  owns: ["sandbox_demo"],
+  owns: ["demo_prepare"],
   needs: ["tenancy", "contacts", "compliance", "providers", "campaigns"],
   operations: [startDemo],
-  consumers: [sandboxDemo],
-  config: sandboxConfig,
+  consumers: [prepareTeam],
+  config: demoConfig,
   ready: (config) => config.OVERTURE_SANDBOX_URL !== undefined,
   privateHosts: (config) => [
     ...(config.OVERTURE_SANDBOX_URL ? [hostOf(config.OVERTURE_SANDBOX_URL)] : []),

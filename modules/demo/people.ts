@@ -82,7 +82,7 @@ const COMPANIES = [
 ];
 const COUNTRIES = ["SE", "DE", "FR", "PT", "NO", "ES", "IT", "NL", "PL", "JP"];
 
-export type DemoPerson = {
+type DemoPerson = {
   email: string;
   /** Null past the end of the numbers that are reserved for fiction. */
   phone: string | null;

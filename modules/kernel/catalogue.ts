@@ -6,7 +6,7 @@ import { z } from "zod";
  */
 
 /** Meaning of a colour: at rest, good, needs a look, broken, for information, moving. */
-export const TONES = ["neutral", "good", "warn", "bad", "info", "accent"] as const;
+const TONES = ["neutral", "good", "warn", "bad", "info", "accent"] as const;
 export type Tone = (typeof TONES)[number];
 
 export const CatalogueEntry = z

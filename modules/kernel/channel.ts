@@ -10,7 +10,7 @@ import type { Vault } from "./secrets/vault.ts";
 
 /** What a sender may do on a channel, and how often by default; no limits: as often as the provider takes it. */
 export type ActionDef = { label: string; limits: readonly { per: LimitPeriod; cap: number }[] };
-export type LimitPeriod = "hour" | "day" | "week";
+type LimitPeriod = "hour" | "day" | "week";
 
 /** A fault in what the author wrote or in what one person would get; with an `error` it must not be saved or sent. */
 export type Fault = { field: string; level: "error" | "warning"; id: string; detail: string };
@@ -127,7 +127,7 @@ export type ReadMessage = {
 /** The contact's field that holds its address on a channel. */
 export type ContactField = "email" | "phone" | "whatsapp_number" | "linkedin_url";
 
-export type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = unknown, Content = unknown> = {
+type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = unknown, Content = unknown> = {
   id: string;
   label: string;
   contact_field: ContactField;
@@ -137,6 +137,8 @@ export type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Dra
     example: string;
     /** The normal form under which addresses are stored and compared; null when it is none. Idempotent. */
     normalise(input: string): string | null;
+    /** People write it with spaces inside, as numbers; a list of such addresses is cut at lines and commas only. */
+    spaced?: true;
   };
   sender: {
     /** As people call a sender's address, which may be of more kinds than a contact's. */

@@ -16,15 +16,55 @@ const list = z
   );
 
 const Env = z.object({
-  PRODUCT_NAME: z.string().min(1).default("Overture"),
+  PRODUCT_NAME: z
+    .string()
+    .min(1)
+    .default("Overture")
+    .describe(
+      "Name of this installation in the console, in the API's documentation and as User-Agent of outbound requests",
+    ),
   SUPABASE_URL: z.url().describe("Base URL of Supabase, e.g. http://127.0.0.1:54321"),
-  SUPABASE_PUBLISHABLE_KEY: z.string().min(1).optional(),
-  SUPABASE_PUBLISHABLE_KEYS: z.string().optional(),
-  SUPABASE_SECRET_KEY: z.string().min(1).optional(),
-  SUPABASE_SECRET_KEYS: z.string().optional(),
-  SUPABASE_JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
-  OVERTURE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
-  SUPABASE_DB_URL: z.string().startsWith("postgres", "must be a postgres:// URL").optional(),
+  SUPABASE_PUBLISHABLE_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Supabase's publishable key (sb_publishable_…): for its auth server, and given to the console; needed"),
+  SUPABASE_PUBLISHABLE_KEYS: z
+    .string()
+    .optional()
+    .describe(
+      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key goes first',
+    ),
+  SUPABASE_SECRET_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Supabase's secret key (sb_secret_…): opens /metrics and functions/tick to other machines; needed"),
+  SUPABASE_SECRET_KEYS: z
+    .string()
+    .optional()
+    .describe(
+      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key goes first',
+    ),
+  SUPABASE_JWT_SECRET: z
+    .string()
+    .min(32, "must have at least 32 characters")
+    .optional()
+    .describe(
+      "Secret of access tokens signed with HS256; without it only those of the auth server's public keys count",
+    ),
+  OVERTURE_DB_URL: z
+    .string()
+    .startsWith("postgres", "must be a postgres:// URL")
+    .optional()
+    .describe(
+      "The database, with a login that may take the roles overture_user and overture_worker; default SUPABASE_DB_URL",
+    ),
+  SUPABASE_DB_URL: z
+    .string()
+    .startsWith("postgres", "must be a postgres:// URL")
+    .optional()
+    .describe("The database as its owner: installs, migrates, and serves where OVERTURE_DB_URL is not set"),
   OVERTURE_REPLICA_URL: z
     .string()
     .startsWith("postgres", "must be a postgres:// URL")
@@ -66,7 +106,13 @@ const Env = z.object({
     .positive()
     .default(30)
     .describe("Seconds a request's body may take to arrive; an uploaded file may pause as long"),
-  OVERTURE_DB_POOL: z.coerce.number().int().min(2).max(20).default(20),
+  OVERTURE_DB_POOL: z.coerce
+    .number()
+    .int()
+    .min(2)
+    .max(20)
+    .default(20)
+    .describe("Most connections to the database that one process opens, 2 to 20"),
   OVERTURE_TICK_URL: z
     .url()
     .optional()
@@ -78,8 +124,14 @@ const Env = z.object({
     .max(65535)
     .optional()
     .describe("Port on which a worker answers /health/live, /health/ready and /metrics; none unless set"),
-  WORKER_TYPE: z.string().default("all").describe("Which queues a worker drains: all, or a comma list of names"),
-  LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  WORKER_TYPE: z
+    .string()
+    .default("all")
+    .describe("Which queues a worker drains: all, or a comma list of modules and queues"),
+  LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least severity of log lines that are written: debug, info, warn, error or silent"),
 });
 
 export type Config = {

@@ -19,11 +19,10 @@ export type Actor =
   | { kind: "anonymous"; address: string }
   | { kind: "user"; userId: string; email: string; role: Role | null }
   | { kind: "api_key"; keyId: string; scopes: string[] }
-  | { kind: "job"; name: string }
-  | { kind: "webhook"; connectionId: string };
+  | { kind: "job"; name: string };
 
-/** The database scope an actor works under. */
-export const scopeOf = (actor: Actor, tenantId: string | null): Scope =>
+/** The database scope an actor works under inside a tenant. */
+export const scopeOf = (actor: Actor, tenantId: string): Scope =>
   actor.kind === "user"
     ? { role: "overture_user", tenantId, userId: actor.userId }
     : { role: "overture_worker", tenantId };
@@ -48,7 +47,7 @@ export type Offered = {
 export type Services = {
   /** The kernel's configuration. */
   config: Config;
-  /** A module's own, by the schema in its manifest: `ctx.configOf(sandboxConfig).OVERTURE_SANDBOX_URL`. */
+  /** A module's own, by the schema in its manifest: `ctx.configOf(demoConfig).OVERTURE_SANDBOX_URL`. */
   configOf: ConfigOf;
   http: HttpClient;
   vault: Vault;
@@ -93,13 +92,14 @@ export type ManualCtx = Omit<Ctx, "db" | "now" | "audit" | "emit"> & {
 export type OpenCtx = Services & {
   actor: Actor;
   requestId: string;
-  /** A transaction as the worker without a tenant, or as the signed-in person. */
+  /** A transaction as the worker without a tenant: functions that check the person for themselves decide what is seen. */
   db: Tx;
   now: Date;
+  enqueue: Ctx["enqueue"];
   audit(detail: Record<string, unknown>, target?: string): void;
 };
 
 /** The same for work that calls the outside in between: one transaction per step. */
-export type OpenManualCtx = Omit<OpenCtx, "db" | "now"> & {
+export type OpenManualCtx = Omit<OpenCtx, "db" | "now" | "enqueue"> & {
   tx<T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T>;
 };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { modules } from "../boot.ts";
 import { backoffSeconds } from "./queues/consumer.ts";
 import { ConfigError, configKeys, loadConfig } from "./config.ts";
 import { createKernel } from "./kernel.ts";
@@ -22,6 +23,9 @@ const env = {
 };
 
 describe("configuration", () => {
+  test("every key says what it means", () => {
+    expect(configKeys(modules).filter((k) => k.description.length < 10)).toEqual([]);
+  });
   test("all faults are reported together, each with its key", () => {
     const error = (() => {
       try {
@@ -202,11 +206,17 @@ describe("modules", () => {
   test("every fault is listed at once", () => {
     const make = () =>
       createRegistry([
-        defineModule({ name: "a", needs: ["ghost"], operations: [op("a.x", "nobody:has")] }),
-        defineModule({ name: "b", needs: [], operations: [op("a.x")] }),
+        defineModule({
+          name: "a",
+          needs: ["ghost"],
+          permissions: { "x:write": "owner" },
+          operations: [op("a.x", "nobody:has")],
+        }),
+        defineModule({ name: "b", needs: [], permissions: { "x:write": "viewer" }, operations: [op("a.x")] }),
       ]);
     for (const fault of [
       /needs ghost/,
+      /permission x:write is defined twice/,
       /operation a\.x is defined twice/,
       /route GET \/x\/\{\} is defined twice/,
       /\{id\} is not in its input/,

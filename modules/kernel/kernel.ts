@@ -7,6 +7,7 @@ import { uuid7 } from "./database/ids.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type { ModuleDef } from "./module.ts";
+import { enqueue } from "./queues/enqueue.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { createSamples, type Samples } from "./observability/samples.ts";
 import { createVault } from "./secrets/vault.ts";
@@ -27,7 +28,7 @@ export type Kernel = Omit<Services, "registry"> & {
   close(): Promise<void>;
 };
 
-export type RunScope = {
+type RunScope = {
   actor: Actor;
   tenantId: string;
   requestId?: string;
@@ -155,24 +156,10 @@ async function closeModule(m: ModuleDef, log: Log): Promise<void> {
   }
 }
 
-type Parser = { parse(value: unknown): unknown };
-
-async function enqueue(
-  tx: Tx,
-  consumer: { queue: string; payload: Parser },
-  payloads: unknown,
-  delaySeconds: number,
-): Promise<void> {
-  const list = (Array.isArray(payloads) ? payloads : [payloads]) as { tenant_id: string }[];
-  if (list.length === 0) return;
-  const messages = list.map((p) => JSON.stringify(consumer.payload.parse(p)));
-  await tx`select kernel.enqueue(${consumer.queue}, ${messages}::text[]::jsonb[], ${delaySeconds})`;
-}
-
 async function emit(
   tx: Tx,
   registry: Registry,
-  fact: { name: string; payload: Parser },
+  fact: { name: string; payload: { parse(value: unknown): unknown } },
   items: readonly object[],
 ): Promise<void> {
   if (registry.facts.get(fact.name) !== fact)

@@ -24,16 +24,19 @@ export type OutboundMessage<Content = unknown> = {
 
 /**
  * What became of one send.
- * sent: the provider accepted it. rejected: it will never accept this one (bad address, suppressed).
+ * sent: the provider accepted it. rejected: it will never accept this one. `recipient` says that the reason is the address, and is then
+ * suppressed: `gone`: it takes no messages (unknown, dead); `opted_out`: the person does not want any.
  * retry: it was surely not accepted, and may be later. unknown: nobody can say; it must be reconciled, never repeated.
  * broken: the connection itself is unusable (bad key, account closed); the message was not accepted.
  */
 export type SendOutcome =
   | { outcome: "sent"; provider_message_id: string; rfc_message_id?: string; detail?: string }
-  | { outcome: "rejected"; code: string; detail: string }
+  | { outcome: "rejected"; code: string; detail: string; recipient?: RefusedRecipient }
   | { outcome: "retry"; code: string; detail: string; after_seconds?: number }
   | { outcome: "unknown"; code: string; detail: string }
   | { outcome: "broken"; code: string; detail: string };
+
+export type RefusedRecipient = "gone" | "opted_out";
 
 /** What every event about a message says. `event_id` is deterministic, so a redelivery is one row. */
 type EventBase = {
@@ -95,9 +98,11 @@ export type Connection<C> = {
 
 /**
  * How an unknown outcome is settled: `key`: repeat with the same idempotency key within `window_hours`;
- * `search`: ask `find`; `none`: wait for a webhook, else a person decides.
+ * `search`: ask `find`, no sooner than `after_seconds` after the call, when the provider's search surely knows what it took;
+ * `none`: wait for a webhook, else a person decides.
  */
-export type ReconcileRule = { by: "key"; window_hours: number } | { by: "search" } | { by: "none" };
+export type ReconcileRule =
+  { by: "key"; window_hours: number } | { by: "search"; after_seconds: number } | { by: "none" };
 
 /** Sends messages of the provider's channel. */
 export type SendCapability<C, Content> = {
@@ -119,7 +124,7 @@ export type SendCapability<C, Content> = {
 };
 
 /** Takes what the provider reports over HTTP. */
-export type WebhookCapability<C> = {
+type WebhookCapability<C> = {
   /**
    * Registers `url` at the provider for delivery events and inbound messages, so that a person need not click through its
    * dashboard. Returns the credentials to keep (a signing secret); safe to call again.
@@ -145,7 +150,7 @@ export type VerifiedDelivery = { delivery_id: string; context?: DeliveryContext 
 export type DeliveryContext = Readonly<Record<string, string>>;
 
 /** Fetches a received message that a webhook only announced. */
-export type InboundCapability<C> = {
+type InboundCapability<C> = {
   fetch(ref: string, connection: Connection<C>, http: HttpClient): Promise<InboundMessage>;
 };
 

@@ -48,9 +48,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
         faults.push(`module ${m.name} needs ${need}, which is ${known.has(need) ? "switched off" : "unknown"}`);
   }
 
-  const permissions = new Map<string, Role>();
-  for (const m of modules) for (const [name, role] of Object.entries(m.permissions ?? {})) permissions.set(name, role);
-
+  const declared = modules.flatMap((m) => Object.entries(m.permissions ?? {}));
+  const permissions = new Map<string, Role>(declared);
   const operations = modules.flatMap((m) => m.operations ?? []);
   const hearings = modules.flatMap((m) => m.hears ?? []);
   const consumers = [...modules.flatMap((m) => m.consumers ?? []), ...hearings.map((h) => h.consumer)];
@@ -76,6 +75,11 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   twice(
     "module",
     modules.map((m) => m.name),
+  );
+  // The later one would decide the role, whichever module the first belongs to.
+  twice(
+    "permission",
+    declared.map(([name]) => name),
   );
   twice(
     "operation",
@@ -186,7 +190,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
   };
 }
 
-/** The words that channels and steps bring themselves, so that no module has to list them. `connectable`: a provider for it is installed. */
+/**
+ * The words that channels and steps bring themselves, so that no module has to list them. Traits of a channel: `connectable`, a
+ * provider for it is installed; `spaced`, its addresses hold spaces.
+ */
 function shapesOf(
   channels: readonly AnyChannel[],
   steps: readonly AnyStep[],
@@ -197,7 +204,10 @@ function shapesOf(
       value: id,
       label,
       description: address.label,
-      ...(providers.some((p) => p.category === id && p.send) ? { traits: ["connectable"] } : {}),
+      traits: [
+        ...(providers.some((p) => p.category === id && p.send) ? ["connectable"] : []),
+        ...(address.spaced ? ["spaced"] : []),
+      ],
     })),
     "channel.action": channels.flatMap((c) =>
       Object.entries(c.actions).map(([value, { label }]) => ({ value, label, group: c.id })),
@@ -236,6 +246,8 @@ function providerFaults(p: AnyProvider, categories: readonly string[]): string[]
   const { send, webhook, inbound } = p;
   if (send) {
     if (send.reconcile.by === "search" && !send.find) fault("reconciles by search, so it needs send.find");
+    if (send.reconcile.by === "search" && !(send.reconcile.after_seconds > 0))
+      fault("send.reconcile.after_seconds must be above 0");
     if (!Number.isInteger(send.batch) || send.batch < 1) fault("send.batch starts at 1");
     if (!(send.per_second > 0)) fault("send.per_second must be above 0");
     if (!(send.call_seconds > 0)) fault("send.call_seconds must be above 0");

@@ -5,7 +5,7 @@ import type { AnyStep as Erased, StepShape } from "./step-shape.ts";
 export type { StepEnv, StepResult, StepRun } from "./step-shape.ts";
 
 /** A kind of step; see step-shape.ts for what it holds. */
-export type StepDef<C extends z.ZodObject = z.ZodObject> = StepShape<C, Ctx>;
+type StepDef<C extends z.ZodObject = z.ZodObject> = StepShape<C, Ctx>;
 export type AnyStep = Erased<Ctx>;
 
 export const defineStep = <C extends z.ZodObject>(def: StepDef<C>): StepDef<C> => def;

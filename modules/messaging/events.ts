@@ -173,13 +173,13 @@ async function suppressReported(ctx: Ctx, items: Keyed[]): Promise<void> {
     ];
     const left = addresses((e) => e.kind === "unsubscribed");
     const complained = addresses((e) => e.kind === "complained");
-    const gone = addresses((e) => e.kind === "bounced" && e.bounce === "permanent");
+    const gone = addresses((e) => "bounce" in e && e.bounce === "permanent");
     if (left.length > 0)
       await ctx.db`select private.opt_out(${channelId}, '{}', ${left}::text[], 'unsubscribe', 'The person unsubscribed.')`;
     if (complained.length > 0)
       await ctx.db`select private.opt_out(${channelId}, '{}', ${complained}::text[], 'complaint', 'The person reported a message as spam.')`;
     if (gone.length > 0)
-      await ctx.db`select private.suppress(${channelId}, ${gone}::text[], 'bounce', 'The address does not exist.')`;
+      await ctx.db`select private.suppress(${channelId}, ${gone}::text[], 'bounce', 'The provider reported that the address takes no messages.')`;
   }
 }
 

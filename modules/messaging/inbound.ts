@@ -4,6 +4,7 @@ import { AppError } from "../kernel/errors.ts";
 import type { InboundMessage } from "../kernel/provider.ts";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import { openConnection } from "../providers/connections.ts";
+import { scrubError } from "../providers/credentials.ts";
 
 /**
  * Stores a received message in its conversation, read by its channel. A person's answer stops the sequence, a machine's does not; an
@@ -48,8 +49,11 @@ export const fetchInbound = defineManualConsumer({
         throw error;
       });
     if (!opened?.provider.inbound) return done();
-    const message = await opened.provider.inbound.fetch(ref, opened.connection, ctx.http);
-    await ctx.tx((tx) => receive(tx, connection_id, opened.provider.category, message));
+    const { provider, connection } = opened;
+    const message = await provider.inbound!.fetch(ref, connection, ctx.http).catch((error: unknown) => {
+      throw scrubError(error, provider, connection.credentials);
+    });
+    await ctx.tx((tx) => receive(tx, connection_id, provider.category, message));
     return done();
   },
 });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
+import { scrubError } from "../providers/credentials.ts";
 import { messagingSend } from "./send.ts";
 
 /**
@@ -9,18 +10,16 @@ import { messagingSend } from "./send.ts";
  * By idempotency key (asking again cannot send again), by the provider's search, or not at all: then a webhook or a person tells.
  */
 
-/**
- * A provider's search index lags behind its own accepts; asking earlier could miss a message and send it twice. A minute, and the
- * fifteen seconds by which a jump of the wall clock may show on the slow one.
- */
-const SEARCH_AFTER_SECONDS = 75;
+/** By how much a jump of the wall clock may show on the slow one, by which the age of an attempt is told. */
+const CLOCK_MARGIN_SECONDS = 15;
 /** Keys are asked again only well before the provider forgets them: the claim and the call need their time too. */
 const KEY_MARGIN_SECONDS = 1800;
 /** Searches of one connection per round, one after the other, so that reconciling never floods a provider in trouble. */
 const BATCH = 50;
 
 type Unknown = { id: string; attempts: number; age_seconds: number };
-type Left = "nothing" | "more" | "too young";
+/** What is left at a connection: nothing to ask, more to ask now, or something to ask in so many seconds. */
+type Left = "nothing" | "more" | number;
 
 export const messagingReconcile = defineManualConsumer({
   queue: "messaging_reconcile",
@@ -51,9 +50,9 @@ export const messagingReconcile = defineManualConsumer({
         ctx.log.warn("a connection could not be asked what became of its messages", { connection: id, error });
       }
     }
+    const later = left.filter((l) => typeof l === "number");
     if (left.includes("more")) await ctx.enqueue(messagingReconcile, payload);
-    else if (left.includes("too young"))
-      await ctx.enqueue(messagingReconcile, payload, { delaySeconds: SEARCH_AFTER_SECONDS });
+    else if (later.length > 0) await ctx.enqueue(messagingReconcile, payload, { delaySeconds: Math.min(...later) });
     return done();
   },
 });
@@ -82,14 +81,18 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
       where m.tenant_id = ${ctx.tenantId} and m.connection_id = ${connectionId} and m.status = 'unknown'
       order by a.started_at limit ${BATCH}`,
   );
+  // A search that lags behind what the provider took could miss a message, which would then be sent twice.
+  const after = rule.after_seconds + CLOCK_MARGIN_SECONDS;
   const outcomes: Record<string, unknown>[] = [];
   let left: Left = unknown.length === BATCH ? "more" : "nothing";
   try {
     for (const { id, attempts: attempt, age_seconds } of unknown) {
       // Oldest first: the others are younger still.
-      if (age_seconds < SEARCH_AFTER_SECONDS) left = "too young";
-      if (ctx.signal.aborted || left === "too young") break;
-      const found = await find!(id, connection, ctx.http);
+      if (age_seconds < after) left = after;
+      if (ctx.signal.aborted || left === after) break;
+      const found = await find!(id, connection, ctx.http).catch((error: unknown) => {
+        throw scrubError(error, provider, connection.credentials);
+      });
       outcomes.push(
         found
           ? { id, attempt, outcome: "sent", provider_message_id: found.provider_message_id }

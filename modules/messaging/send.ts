@@ -4,6 +4,7 @@ import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import type { AnyChannel, EmailDetails } from "../kernel/channel.ts";
 import type { AnyProvider, Connection, OutboundMessage, SendCapability, SendOutcome } from "../kernel/provider.ts";
 import { openConnection } from "../providers/connections.ts";
+import { scrub } from "../providers/credentials.ts";
 
 /**
  * Sends what is due for one tenant. Each round: a token of the provider's rate, a claim (which reserves and records), the call,
@@ -197,7 +198,12 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
       }
     }),
   );
-  for (const [i, outcome] of outcomes.flat().entries()) byId.set(messages[i]!.id, outcome);
+  // Providers like to quote what they were sent; what they say is stored and shown.
+  const clean = <T extends SendOutcome>(outcome: T): T =>
+    outcome.detail === undefined
+      ? outcome
+      : { ...outcome, detail: scrub(outcome.detail, provider, connection.credentials) };
+  for (const [i, outcome] of outcomes.flat().entries()) byId.set(messages[i]!.id, clean(outcome));
   const flat = claimed.map((m) => byId.get(m.id)!);
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {
     provider: provider.id,

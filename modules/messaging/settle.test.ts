@@ -29,6 +29,10 @@ const settle = (team: TestTenant, ids: string[], outcome: Record<string, unknown
   team.run(
     (ctx) => ctx.db`select private.settle_messages(${ctx.db.json(ids.map((id) => ({ id, ...outcome })) as never)})`,
   );
+const suppressed = (team: TestTenant) =>
+  t.sql<
+    { address: string; reason: string }[]
+  >`select address, reason from public.suppressions where tenant_id = ${team.id} order by address`;
 const statuses = async (ids: string[]) => [
   ...new Set(
     (await t.sql<{ status: string }[]>`select status from public.messages where id = any(${ids}::uuid[])`).map(
@@ -63,4 +67,38 @@ test("a provider that refuses fifty messages in a row waits for a person; one ta
   const second = await claimed(team, 50);
   await settle(team, second.ids, rejected);
   expect(await stateOf(second.connection)).toBe("issue");
+});
+
+test("a refusal for the recipient's sake suppresses them at once and says nothing about the connection", async () => {
+  const team = await t.tenant();
+  const { connection, ids } = await claimed(team, 122);
+  const [left, unknown] = [ids[120]!, ids[121]!];
+  const refusal = { outcome: "rejected", code: "inactive_recipient", detail: "The address is inactive." };
+  await settle(team, ids.slice(0, 60), { ...refusal, recipient: "gone" });
+  await settle(team, ids.slice(60, 120), { ...refusal, recipient: "gone" });
+  await settle(team, [left], { ...refusal, recipient: "opted_out" });
+  // The same words from an attempt that is over, and in an answer nobody can rely on.
+  await settle(team, [unknown], { ...refusal, recipient: "gone", attempt: 7 });
+  await settle(team, [unknown], { ...refusal, outcome: "unknown", recipient: "gone" });
+
+  const rows = await suppressed(team);
+  expect(rows.map((r) => r.address).sort()).toEqual(
+    ids
+      .slice(0, 121)
+      .map((id) => `you-${id}@example.com`)
+      .sort(),
+  );
+  expect(rows.filter((r) => r.reason !== "bounce")).toEqual([
+    { address: `you-${left}@example.com`, reason: "unsubscribe" },
+  ]);
+  const [row] =
+    await t.sql`select status, last_error, consecutive_rejections from public.connections where id = ${connection}`;
+  expect(row).toMatchObject({ status: "active", consecutive_rejections: 0 });
+});
+
+test("a refusal for another reason suppresses nobody", async () => {
+  const team = await t.tenant();
+  const { ids } = await claimed(team, 2);
+  await settle(team, ids, { outcome: "rejected", code: "300", detail: "Invalid 'From' address." });
+  expect(await suppressed(team)).toEqual([]);
 });

@@ -35,7 +35,7 @@ export const operations = defineModule({
       name: "operations.prune",
       cron: "47 * * * *",
       everySeconds: 3600,
-      sql: "select private.prune_operations()",
+      sql: "select private.prune_alerts()",
     }),
   ],
   config: operationsConfig,

@@ -9,7 +9,7 @@ type ScheduleRow = {
   last_error: string | null;
   runs: number;
   skipped: number;
-  lag_seconds: number | null;
+  lag_seconds: number;
   late: boolean;
 };
 
@@ -31,7 +31,9 @@ export const listSchedules = defineOperation({
           last_error: z.string().nullable(),
           runs: z.number().int(),
           skipped: z.number().int().describe("Runs left out because the one before had not finished."),
-          lag_seconds: z.number().nullable().describe("Seconds since the last start; null before the first."),
+          lag_seconds: z
+            .number()
+            .describe("Seconds since the last start; before the first, since there is the schedule."),
           late: z.boolean().describe("More than three runs are missing."),
         })
         .meta({ id: "Schedule" }),

@@ -144,7 +144,7 @@ test("old samples and alerts are removed, and what is kept forever stays", async
   for (const days of [89, 91])
     await t.sql`insert into public.alerts (tenant_id, kind, scope, severity, summary, value, threshold, status, opened_at, resolved_at)
       values (${team.id}, 'latency', 'team', 'warning', ${`${days} days`}, 1, 0, 'resolved', now(), now() - make_interval(days => ${days}))`;
-  await t.sql`select private.prune_operations()`;
+  await t.sql`select kernel.prune(), private.prune_alerts()`;
   expect((await t.sql`select span from kernel.samples where name = ${name} order by 1`).map((r) => r.span)).toEqual([
     "hour",
     "minute",

@@ -39,7 +39,7 @@ export function checkBaseUrl(raw: string | null | undefined, provider: AnyProvid
 }
 
 /** Plain text stays on this machine or network: private addresses, single-label and reserved names. */
-export function mayBePlain(hostname: string): boolean {
+function mayBePlain(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
   if (ipaddr.isValid(host)) return !isPublicAddress(host);
   return !host.includes(".") || /\.(internal|local|localhost|lan|home\.arpa|test)$/.test(host);

@@ -51,7 +51,8 @@ const toField = ({ name, enum: options, ...rest }: FormField): z.output<typeof F
   ...rest,
 });
 
-const toProvider = (p: AnyProvider): z.output<typeof ProviderSchema> => ({
+/** A provider as plain data, for the console's forms and the docs pages. */
+export const describeProvider = (p: AnyProvider): z.output<typeof ProviderSchema> => ({
   id: p.id,
   label: p.label,
   category: p.category,
@@ -74,5 +75,5 @@ export const listProviders = defineOperation({
   permission: "providers:read",
   input: z.object({}),
   output: z.object({ data: z.array(ProviderSchema) }),
-  handle: (ctx) => Promise.resolve({ data: ctx.registry.providers.map(toProvider) }),
+  handle: (ctx) => Promise.resolve({ data: ctx.registry.providers.map(describeProvider) }),
 });

@@ -6,7 +6,15 @@ import { defineManualOperation } from "../kernel/operations/operation.ts";
 import type { AnyProvider, CheckResult, Connection } from "../kernel/provider.ts";
 import { providerOf } from "../kernel/registry.ts";
 import { noConnection, type PublicRow, publicColumns } from "./connections.ts";
-import { openCredentials, scrub, sealCredentials, toOpenConnection, type Values } from "./credentials.ts";
+import {
+  openCredentials,
+  registration,
+  scrub,
+  scrubError,
+  sealCredentials,
+  toOpenConnection,
+  type Values,
+} from "./credentials.ts";
 import { type ConnectionRow, ConnectionSchema, toConnection } from "./schemas.ts";
 import { webhookUrl } from "./webhook-url.ts";
 
@@ -144,10 +152,14 @@ export const registerWebhook = defineManualOperation({
         ConnectionRow[]
       >`select * from public.connections where tenant_id = ${tenantId} and id = ${id} for update`;
       if (!now) throw noConnection();
-      if (now.base_url !== row.base_url)
+      const stored = await openCredentials(vault, tenantId, id, now.credentials);
+      // It was registered with what was stored before the call.
+      if (
+        registration(stored, now.settings, now.base_url) !==
+        registration(connection.credentials, row.settings, row.base_url)
+      )
         throw new AppError("conflict", "The connection was changed meanwhile.", { suggestion: "Register again." });
-      // Merged into what is stored now, so that an edit during the call is not undone.
-      const credentials = { ...(await openCredentials(vault, tenantId, id, now.credentials)), ...given.credentials };
+      const credentials = { ...stored, ...given.credentials };
       const sealed = await sealCredentials(vault, tenantId, id, credentials);
       const [saved] = await db<PublicRow[]>`
         update public.connections set credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()}, webhook_registered = true
@@ -167,15 +179,9 @@ async function register(
   try {
     return await act(url, connection, ctx.http);
   } catch (error) {
-    if (error instanceof AppError)
-      throw new AppError(error.code, scrub(error.message, provider, connection.credentials), {
-        suggestion: error.suggestion,
-      });
-    if (error instanceof HttpError)
-      throw new AppError(
-        "upstream",
-        `${provider.label} could not be reached: ${scrub(error.message, provider, connection.credentials)}`,
-      );
-    throw new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
+    const clean = scrubError(error, provider, connection.credentials);
+    throw clean instanceof HttpError
+      ? new AppError("upstream", `${provider.label} could not be reached: ${clean.message}`)
+      : clean;
   }
 }

@@ -35,6 +35,14 @@ const makeResend = (t: TestTenant, over: Record<string, unknown> = {}) =>
     ...over,
   });
 
+const makePostmark = (t: TestTenant) =>
+  t.api("POST", "/connections", {
+    provider: "postmark",
+    name: `Postmark ${crypto.randomUUID()}`,
+    credentials: { server_token: crypto.randomUUID() },
+    base_url: `${sandbox()}/postmark`,
+  });
+
 describe("credentials", () => {
   test("are ciphertext in the database and in no answer, audit row or list", async () => {
     const t = await k.tenant();
@@ -123,16 +131,24 @@ describe("credentials", () => {
     expect(provider.body.errors[0].pointer).toBe("/provider");
   });
 
-  test("a provider without signatures gets a webhook password nobody has to invent", async () => {
+  test("a provider without signatures gets a webhook password nobody has to invent, when its webhook is registered", async () => {
     const t = await k.tenant();
-    const { body } = await t.api("POST", "/connections", {
-      provider: "postmark",
-      name: "PM",
-      credentials: { server_token: "token-123456" },
-    });
-    expect(body.credentials_set).toEqual(["server_token", "webhook_password", "webhook_username"]);
-    const { connection } = await t.run((ctx) => openConnection(ctx, body.id));
-    expect(String(connection.credentials.webhook_password).length).toBeGreaterThanOrEqual(32);
+    const { id, credentials_set } = (await makePostmark(t)).body;
+    expect(credentials_set).toEqual(["server_token"]);
+    const unset = await t.run((ctx) => openConnection(ctx, id));
+    const headers = new Headers({ authorization: `Basic ${btoa("overture:")}` });
+    const request = { headers, body: new Uint8Array(), url: "https://us.example", now: new Date() };
+    await expect(unset.provider.webhook!.verify(request, unset.connection)).rejects.toThrow(
+      /Register the webhook first/,
+    );
+    const { body } = await t.api("POST", `/connections/${id}/register-webhook`);
+    expect(body.connection.credentials_set).toEqual(["server_token", "webhook_password", "webhook_username"]);
+    const password = async () =>
+      (await t.run((ctx) => openConnection(ctx, id))).connection.credentials.webhook_password as string;
+    const first = await password();
+    expect(first.length).toBeGreaterThanOrEqual(32);
+    await t.api("POST", `/connections/${id}/register-webhook`);
+    expect(await password()).toBe(first);
   });
 
   test("do not travel to a server somebody enters without knowing them", async () => {
@@ -297,6 +313,57 @@ describe("states", () => {
         credentials_set: ["api_key", "webhook_secret"],
       });
     }
+  });
+
+  test("a webhook counts as registered for the account and the secret it was registered with", async () => {
+    const t = await k.tenant();
+    const { id } = (await makePostmark(t)).body;
+    const register = async () => {
+      const { body } = await t.api("POST", `/connections/${id}/register-webhook`);
+      expect(body.connection.webhook_registered).toBe(true);
+    };
+    const after = async (change: object) =>
+      (await t.api("PATCH", `/connections/${id}`, change)).body.webhook_registered as boolean;
+    await register();
+    expect(await after({ name: `Renamed ${id}` })).toBe(true);
+    expect(await after({ settings: { per_second: 3 } })).toBe(true);
+    expect(await after({ settings: { message_stream: "outbound" } })).toBe(true);
+    for (const change of [
+      { credentials: { server_token: crypto.randomUUID() } },
+      { credentials: { webhook_password: "a password of the team's own" } },
+      { settings: { message_stream: "broadcast" } },
+    ]) {
+      expect(await after(change), JSON.stringify(change)).toBe(false);
+      await register();
+    }
+  });
+
+  test("a registration that overtakes an edit says nothing about the new account", async () => {
+    const t = await k.tenant();
+    const { id } = (await makeResend(t, { base_url: `http://${peerHost}` })).body;
+    let asked!: () => void;
+    let release!: () => void;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const calls = [
+      { data: [] },
+      { id: "wh_1", endpoint: "https://us.example", signing_secret: `whsec_${btoa("0123456789abcdef01234567")}` },
+    ];
+    answer = async () => {
+      asked();
+      await released;
+      return { status: 200, body: calls.shift() };
+    };
+    const registering = t.api("POST", `/connections/${id}/register-webhook`);
+    await isAsked;
+    await t.api("PATCH", `/connections/${id}`, { credentials: { api_key: goodKey() } });
+    release();
+    const { status, body } = await registering;
+    expect([status, body.suggestion]).toEqual([409, "Register again."]);
+    expect((await t.api("GET", `/connections/${id}`)).body).toMatchObject({
+      webhook_registered: false,
+      credentials_set: ["api_key"],
+    });
   });
 
   test("a provider on the internet is not given an address it cannot reach", async () => {

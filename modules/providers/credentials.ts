@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Services } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
+import { HttpError } from "../kernel/http/client.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
-import { randomToken } from "../kernel/secrets/signatures.ts";
 import type { Vault } from "../kernel/secrets/vault.ts";
 import { describeFields } from "./describe.ts";
 import type { ConnectionRow } from "./schemas.ts";
@@ -69,20 +69,9 @@ function parseFields(
   });
 }
 
-/** Providers that sign nothing prove themselves by a password we choose. */
-function withWebhookPassword(provider: AnyProvider, values: Values): Values {
-  const { webhook_username, webhook_password } = provider.credentials.shape;
-  if (!webhook_username || !webhook_password) return values;
-  return {
-    ...values,
-    webhook_username: values.webhook_username ?? "webhook",
-    webhook_password: values.webhook_password ?? randomToken(),
-  };
-}
-
 /** Complete credentials or a 422 that names the field. */
 export const parseCredentials = (provider: AnyProvider, values: Values): Values =>
-  parseFields(provider.credentials, withWebhookPassword(provider, mergeValues({}, values)), "/credentials", provider);
+  parseFields(provider.credentials, mergeValues({}, values), "/credentials", provider);
 
 /** The adapter's own options, plus what the sender understands for every provider that sends. */
 export function settingsSchema({ settings = z.object({}), send }: AnyProvider): z.ZodObject {
@@ -101,6 +90,14 @@ export const parseSettings = (provider: AnyProvider, values: Values, baseUrl: st
     provider,
   );
 
+/** Equal for equal values: jsonb does not keep the order of keys. */
+export const canonical = (...parts: (Values | string | null)[]): string =>
+  JSON.stringify(parts.map((p) => (p !== null && typeof p === "object" ? Object.entries(p).sort() : p)));
+
+/** What a webhook is registered with: the account, where it is, and the secret. How fast we call it is our own affair. */
+export const registration = (credentials: Values, settings: Values, baseUrl: string | null): string =>
+  canonical(credentials, { ...settings, per_second: null }, baseUrl);
+
 /** Fields that are sent to the provider and must not reach another server. Webhook secrets only ever check what comes in. */
 export const outgoingSecrets = (provider: AnyProvider): string[] =>
   describeFields(provider.credentials)
@@ -116,6 +113,18 @@ export function scrub(text: string, provider: AnyProvider, credentials: Values):
     for (const form of [value, encodeURIComponent(value), base64(value)]) clean = clean.replaceAll(form, "[secret]");
   }
   return clean.slice(0, 1000);
+}
+
+/** A failure of a call as people, queues and logs may hear of it: no secret in what it says. One nobody foresaw says nothing. */
+export function scrubError(error: unknown, provider: AnyProvider, credentials: Values): AppError | HttpError {
+  if (error instanceof HttpError)
+    return new HttpError(error.kind, scrub(error.message, provider, credentials), error.sent);
+  if (error instanceof AppError)
+    return new AppError(error.code, scrub(error.message, provider, credentials), {
+      suggestion: error.suggestion,
+      retryAfter: error.retryAfter,
+    });
+  return new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
 }
 
 const base64 = (value: string): string => btoa(String.fromCharCode(...new TextEncoder().encode(value)));

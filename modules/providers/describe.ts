@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { AnyProvider } from "../kernel/provider.ts";
 
 /** One input of the connection form. `secret` fields are written, never read back. */
 export type FormField = {
@@ -16,17 +15,6 @@ export type FormField = {
   pattern: string | null;
   minimum: number | null;
   maximum: number | null;
-};
-
-export type ProviderDescription = {
-  id: string;
-  label: string;
-  category: string;
-  docs_url: string;
-  setup: string;
-  credentials: FormField[];
-  settings: FormField[];
-  default_base_url: string | null;
 };
 
 type Property = {
@@ -74,15 +62,3 @@ export function describeFields(schema: z.ZodObject): FormField[] {
     };
   });
 }
-
-/** A provider as plain data, for the console's form and the docs page. */
-export const describeProvider = (provider: AnyProvider): ProviderDescription => ({
-  id: provider.id,
-  label: provider.label,
-  category: provider.category,
-  docs_url: provider.docs_url,
-  setup: provider.setup,
-  credentials: describeFields(provider.credentials),
-  settings: provider.settings ? describeFields(provider.settings) : [],
-  default_base_url: provider.default_base_url,
-});

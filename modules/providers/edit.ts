@@ -6,11 +6,13 @@ import { providerOf } from "../kernel/registry.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { BaseUrl, Name, noConnection, type PublicRow, publicColumns, uniqueName, values } from "./connections.ts";
 import {
+  canonical,
   mergeValues,
   openCredentials,
   outgoingSecrets,
   parseCredentials,
   parseSettings,
+  registration,
   sealCredentials,
   type Values,
 } from "./credentials.ts";
@@ -33,10 +35,6 @@ function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Value
 const outgoing = (credentials: Values): Values =>
   Object.fromEntries(Object.entries(credentials).filter(([key]) => !key.startsWith("webhook_")));
 
-/** Equal for equal values: jsonb does not keep the order of keys. */
-const canonical = (credentials: Values, settings: Values, baseUrl: string | null): string =>
-  JSON.stringify([Object.entries(credentials).sort(), Object.entries(settings).sort(), baseUrl]);
-
 export const updateConnection = defineOperation({
   id: "connections.update",
   method: "PATCH",
@@ -44,7 +42,7 @@ export const updateConnection = defineOperation({
   summary: "Change a connection",
   description:
     "Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. " +
-    "A new server needs the secrets again.",
+    "A new account, server or webhook secret wants the webhook registered again. A new server needs the secrets again.",
   permission: "providers:write",
   input: z.object({
     id: z.uuid(),
@@ -74,6 +72,9 @@ export const updateConnection = defineOperation({
     // What only checks incoming calls needs no new check of the account.
     const changed =
       canonical(outgoing(credentials), settings, baseUrl) !== canonical(outgoing(stored), row.settings, row.base_url);
+    // A webhook at another account, or with another secret, tells this connection nothing.
+    const registered =
+      registration(credentials, settings, baseUrl) === registration(stored, row.settings, row.base_url);
     const sealed =
       credentials === stored ? row.credentials : await sealCredentials(ctx.vault, ctx.tenantId, row.id, credentials);
     try {
@@ -81,7 +82,7 @@ export const updateConnection = defineOperation({
         update public.connections set name = ${input.name ?? row.name}, settings = ${ctx.db.json(settings)}, base_url = ${baseUrl},
           credentials = ${sealed}, credentials_set = ${Object.keys(credentials).sort()},
           status = case when ${changed} then 'draft' else status end,
-          webhook_registered = webhook_registered and not ${moved},
+          webhook_registered = webhook_registered and ${registered},
           consecutive_failures = case when ${changed} then 0 else consecutive_failures end,
           circuit_open_until = case when ${changed} then null else circuit_open_until end
         where tenant_id = ${ctx.tenantId} and id = ${row.id}

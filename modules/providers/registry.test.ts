@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { describeFields, describeProvider } from "./describe.ts";
+import { describeProvider } from "./catalogue.ts";
+import { describeFields } from "./describe.ts";
 import { createRegistry, providerOf } from "../kernel/registry.ts";
 import { defineProvider, type AnyProvider } from "../kernel/provider.ts";
 import { modules } from "../boot.ts";
@@ -55,8 +56,11 @@ test("any module may bring providers; the boot names the ones that do not fit", 
   );
   expect(boot({}, {})).toThrow("provider crm_one is defined twice");
   expect(boot({ id: "CRM" })).toThrow("provider CRM: its id must be");
-  expect(boot({ send: { ...send, reconcile: { by: "search" } } })).toThrow(
+  expect(boot({ send: { ...send, reconcile: { by: "search", after_seconds: 60 } } })).toThrow(
     "reconciles by search, so it needs send.find",
+  );
+  expect(boot({ send: { ...send, reconcile: { by: "search", after_seconds: 0 } } })).toThrow(
+    "send.reconcile.after_seconds must be above 0",
   );
   expect(boot({ send: { ...send, batch: 0 } })).toThrow("send.batch starts at 1");
   expect(boot({ send: { ...send, per_second: 0 } })).toThrow("send.per_second must be above 0");
@@ -76,19 +80,19 @@ test("an unknown id says which ones there are", () => {
 test("every form field of every provider has a label, and what is secret is marked so", () => {
   for (const provider of providers) {
     const form = describeProvider(provider);
-    for (const field of [...form.credentials, ...form.settings])
-      expect(field.title, `${form.id}.${field.name}`).not.toBe(field.name);
-    for (const field of form.credentials) {
+    for (const field of [...form.credentials_form, ...form.settings_form])
+      expect(field.title, `${form.id}.${field.key}`).not.toBe(field.key);
+    for (const field of form.credentials_form) {
       // A SID is an identifier, that of a key too.
-      const secret = /key|secret|token|password/.test(field.name) && !field.name.endsWith("_sid");
-      expect(field.secret, `${form.id}.${field.name}`).toBe(secret);
+      const secret = /key|secret|token|password/.test(field.key) && !field.key.endsWith("_sid");
+      expect(field.secret, `${form.id}.${field.key}`).toBe(secret);
     }
     expect(JSON.parse(JSON.stringify(form))).toEqual(form);
   }
 });
 
 test("the form follows the schema: required, default, choices, bounds, format", () => {
-  const fields = new Map(describeProvider(providerById("smtp")).settings.map((f) => [f.name, f]));
+  const fields = new Map(describeProvider(providerById("smtp")).settings_form.map((f) => [f.key, f]));
   expect(fields.get("host")).toMatchObject({ type: "string", required: true, placeholder: "smtp.example.com" });
   expect(fields.get("port")).toMatchObject({
     type: "integer",
@@ -97,7 +101,9 @@ test("the form follows the schema: required, default, choices, bounds, format", 
     minimum: 1,
     maximum: 65535,
   });
-  expect(fields.get("security")).toMatchObject({ enum: ["starttls", "tls", "none"], default: "starttls" });
+  expect(fields.get("security")).toMatchObject({ options: ["starttls", "tls", "none"], default: "starttls" });
+  // What the sender understands for every provider that sends.
+  expect(fields.get("per_second")).toMatchObject({ type: "number", required: false, maximum: 1000 });
   expect(fields.get("envelope_from")).toMatchObject({ format: "email", required: false, default: null });
 });
 

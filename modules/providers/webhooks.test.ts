@@ -275,6 +275,29 @@ describe("events", () => {
     expect((await enrollment(m)).status).toBe("bounced");
   });
 
+  test("an address on the provider's own list of dead ones is suppressed, also where the message is not ours", async () => {
+    const m = await sentMessage(k, t, resend);
+    const stranger = `${crypto.randomUUID()}@example.com`;
+    const listed = (email_id: string, to: string) => ({
+      type: "email.suppressed",
+      created_at: "2026-11-20T10:00:00Z",
+      data: {
+        email_id,
+        created_at: "2026-11-20T10:00:00Z",
+        from: m.senderEmail,
+        to: [to],
+        subject: "Hello",
+        suppressed: { type: "OnAccountSuppressionList", message: "previous bounce" },
+      },
+    });
+    await sendResend(listed(m.providerMessageId, m.email));
+    await sendResend(listed(crypto.randomUUID(), stranger));
+    await settle();
+    expect(await suppression(m.email)).toEqual({ reason: "bounce" });
+    expect(await suppression(stranger)).toEqual({ reason: "bounce" });
+    expect(await enrollment(m)).toMatchObject({ status: "bounced" });
+  });
+
   test("a complaint suppresses; what comes twice in two deliveries counts once", async () => {
     const m = await sentMessage(k, t, postmark);
     const complaint = {

@@ -3,7 +3,7 @@ import { matches } from "./store.ts";
 
 /** Faults on demand: each stays armed for `times` uses, or strikes with probability `rate`, until cleared. */
 
-export const FAULT_KINDS = [
+const FAULT_KINDS = [
   "rate_limit",
   "server_error",
   "timeout_after_accept",

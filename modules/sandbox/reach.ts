@@ -8,7 +8,7 @@ export type Reach = (
   init: { method: "GET" | "HEAD" | "POST"; headers?: Record<string, string>; body?: string | Uint8Array },
 ) => Promise<{ status: number; location: string | null }>;
 
-export const isLoopback = (host: string) => /^(127(\.\d{1,3}){3}|localhost|\[::1\]|::1)$/i.test(host);
+const isLoopback = (host: string) => /^(127(\.\d{1,3}){3}|localhost|\[::1\]|::1)$/i.test(host);
 
 export function createReach(allowed: readonly string[], timeoutMs = 15_000): Reach {
   const hosts = new Set(allowed.map((h) => h.toLowerCase()));

@@ -171,6 +171,33 @@ describe("a campaign of text messages", () => {
     expect(await control(`/stats?account=${us.key}`)).toMatchObject({ accepted: 5, duplicates: 0, without_own_id: 0 });
   }, 60_000);
 
+  test("who Twilio refuses to write to is suppressed, ends with the reason, and is not tried again", async () => {
+    const us = await team();
+    const { listId, ids } = await people(us, [
+      { phone: "+15005550004", first_name: "Ann" },
+      { phone: "+15005550009", first_name: "Ben" },
+      { phone: "+15005550002", first_name: "Cat" },
+    ]);
+    const [left, landline, unreachable] = ids as [string, string, string];
+    const id = await campaign(us, listId, TWO);
+    await work(us.tenant);
+    const states = await statesOf(id);
+    expect(states[left]).toEqual(["unsubscribed", "unsubscribed"]);
+    expect(states[landline]).toEqual(["bounced", "bounced"]);
+    expect(states[unreachable]).toEqual(["failed", "refused"]);
+    expect(await suppressed(us)).toEqual([
+      ["+15005550004", "unsubscribe"],
+      ["+15005550009", "bounce"],
+    ]);
+    expect(await consentOf(us, left)).toEqual([["sms", "withdrawn"]]);
+
+    const second = await campaign(us, listId, ONE);
+    await work(us.tenant);
+    expect((await statesOf(second))[left]![0]).toBe("left_out");
+    expect((await statesOf(second))[landline]![0]).toBe("left_out");
+    expect((await messagesOf(t, second)).map((m) => m.to_address)).toEqual(["+15005550002"]);
+  }, 60_000);
+
   test("STOP from a number that is not theirs any more still lets the person go; START brings them back", async () => {
     const us = await team();
     const { listId, ids } = await people(us, [{ phone: "+447700900003", first_name: "Fay" }]);

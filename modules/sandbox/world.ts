@@ -30,7 +30,7 @@ const header = (message: Pick<Message, "headers">, name: string) =>
   message.headers.find(([n]) => n.toLowerCase() === name.toLowerCase())?.[1] ?? null;
 
 /** What a mail client and a reader find in a message. */
-export function contentsOf(message: Pick<Message, "html" | "headers">) {
+function contentsOf(message: Pick<Message, "html" | "headers">) {
   const images = message.html.match(/<img\b[^>]*>/gi) ?? [];
   const tiny = images.find((tag) => attribute(tag, "width") === "1" || attribute(tag, "height") === "1");
   const list = header(message, "List-Unsubscribe") ?? "";

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import type { OpenManualCtx, Role } from "../kernel/context.ts";
 import type { Tx } from "../kernel/database/db.ts";
+import { bearerOf } from "../kernel/http/bearer.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf, confirmationRequired, throttle } from "./open.ts";
+import { confirmationRequired, throttle } from "./open.ts";
 import {
   LinkToken,
   NewPassword,
@@ -70,7 +71,7 @@ export const acceptInvitation = defineOpenManualOperation({
     if (!invitation) throw used();
     const { email } = invitation;
 
-    const bearer = bearerOf(request);
+    const bearer = bearerOf(request.headers);
     if (bearer) {
       const person = await auth.userOf(ctx, bearer);
       if (!person) {

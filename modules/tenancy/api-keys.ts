@@ -46,8 +46,8 @@ export const createApiKey = defineOperation({
     const expires = expires_at ? new Date(expires_at) : null;
     if (expires && expires <= now) throw invalidField("/expires_at", "lies in the past");
     const [row] = await db<ApiKeyRow[]>`
-      insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at, created_by)
-      values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires}, ${actor.kind === "user" ? actor.userId : null})
+      insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at)
+      values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires})
       returning id, name, prefix, scopes, expires_at, last_used_at, created_at`;
     return { ...row!, key };
   },

@@ -10,7 +10,7 @@ const Entry = z
   .object({
     id: z.uuid(),
     at: instant,
-    actor_kind: z.enum(["user", "api_key", "job", "webhook", "agent"]),
+    actor_kind: z.enum(["user", "api_key", "job"]),
     actor_id: z.string(),
     actor_name: z.string().nullable().describe("E-mail of a member or name of a key, while it exists."),
     action: z.string(),

@@ -7,8 +7,8 @@ import { Session } from "./schemas.ts";
 /** Supabase Auth over HTTP: the same calls for GoTrue and for the embedded server. No admin API, no secret key. */
 
 type Caller = Pick<Services, "http" | "config" | "log"> & { actor: Actor };
-export type AuthSession = z.output<typeof Session>;
-export type AuthUser = { id: string; email: string; name: string };
+type AuthSession = z.output<typeof Session>;
+type AuthUser = { id: string; email: string; name: string };
 
 /** Either a session, or the account waits until its owner confirms the e-mail. */
 export type Opened = { kind: "session"; session: AuthSession } | { kind: "confirm" };

@@ -31,6 +31,11 @@ describe("the catalogue", () => {
     expect(lists["message.variable"]).toContainEqual(
       expect.objectContaining({ value: "firstName", label: "First name", fallback: "there" }),
     );
+    // Clients ask what a channel is like, not for its name.
+    expect(lists.channel!.map((c) => [c.value, c.traits])).toEqual([
+      ["email", ["connectable"]],
+      ["sms", ["connectable", "spaced"]],
+    ]);
     expect(permissions).toContainEqual({ permission: "campaigns:launch", role: "member" });
     for (const [name, entries] of Object.entries(lists))
       for (const entry of entries) expect(entry.label, `${name} ${entry.value}`).toMatch(/\S/);

@@ -1,10 +1,9 @@
 import { z } from "zod";
 import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
 import { AppError } from "../kernel/errors.ts";
-import * as auth from "./auth-server.ts";
-import { bearerOf } from "./open.ts";
-import { RoleSchema, type TeamRow } from "./schemas.ts";
+import { RoleSchema } from "./schemas.ts";
 import { permissionsOf } from "./scopes.ts";
+import { nameOf, teamsOf } from "./tenants.ts";
 import { tenancyConfig } from "./config.ts";
 
 /** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
@@ -24,15 +23,12 @@ export const me = defineOpenManualOperation({
   async handle(ctx, _input, request) {
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     const { userId, email } = ctx.actor;
-    const teams = await ctx.tx(
-      ({ db }) => db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`,
-    );
+    const teams = await ctx.tx(({ db }) => teamsOf(db, userId));
     // A team the person has left since must not lock them out: the first one takes its place.
     const current = teams.find((t) => t.id === request.headers.get("x-tenant-id")) ?? teams[0];
-    const token = bearerOf(request);
-    const name = teams.find((t) => t.person !== "")?.person ?? (token && (await auth.userOf(ctx, token))?.name) ?? "";
+    const name = await nameOf(ctx, teams, request);
     return {
-      user: { id: userId, email, name: name || "" },
+      user: { id: userId, email, name },
       tenants: teams.map(({ id, name, slug, role }) => ({ id, name, slug, role })),
       permissions: current ? permissionsOf(ctx.registry, current.role) : [],
       tenant_id: current?.id ?? null,
@@ -62,7 +58,6 @@ export const options = defineOpenOperation({
     supabase_url: z.string(),
     publishable_key: z.string(),
     modules: z.array(z.string()),
-    sandbox: z.boolean(),
   }),
   async handle(ctx) {
     const { modules } = ctx.registry;
@@ -75,7 +70,6 @@ export const options = defineOpenOperation({
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,
       modules: ready,
-      sandbox: ready.includes("demo"),
     };
   },
 });

@@ -159,6 +159,23 @@ test("members and the audit log come in pages that repeat and skip nothing", asy
   }
 });
 
+test("a person's teams come in pages; leaving a team between two of them repeats and skips nothing", async () => {
+  const person = await (await t.tenant()).member("member");
+  const teams = [...(await person.api("GET", "/tenants")).body.data.map((team: { id: string }) => team.id)];
+  for (let i = 0; i < 3; i++) {
+    const { id } = await t.tenant();
+    await t.sql`insert into public.members (tenant_id, user_id, role, email) values (${id}, ${person.userId}, 'member', ${person.email})`;
+    teams.push(id);
+  }
+  const first: Answer = await person.api("GET", "/tenants?limit=2");
+  expect(first.body.data.map((team: { id: string }) => team.id)).toEqual(teams.slice(0, 2));
+  const left = await t.call(person.token, teams[1])("DELETE", `/members/${person.userId}`);
+  expect(left.status).toBe(204);
+  const second: Answer = await person.api("GET", `/tenants?limit=2&cursor=${first.body.next_cursor}`);
+  expect(second.body).toMatchObject({ has_more: false, next_cursor: null });
+  expect(second.body.data.map((team: { id: string }) => team.id)).toEqual(teams.slice(2));
+});
+
 test("the team's name and settings change key by key, and null removes one", async () => {
   const tenant = await t.tenant();
   await tenant.api("PATCH", "/tenant", { name: "Renamed", settings: { a: 1, b: { c: 2 } } });

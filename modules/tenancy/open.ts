@@ -44,7 +44,3 @@ export async function throttle(
     });
   }
 }
-
-/** The bearer token of a request, without the scheme; null when there is none. */
-export const bearerOf = (request: Request): string | null =>
-  /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1]?.trim() ?? null;

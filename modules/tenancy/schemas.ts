@@ -28,7 +28,6 @@ export const Tenant = z
     id: z.uuid(),
     name: z.string(),
     slug: z.string(),
-    tier: z.string(),
     settings: z.record(z.string(), z.unknown()),
     created_at: instant,
     updated_at: instant,
@@ -39,7 +38,6 @@ export type TenantRow = {
   id: string;
   name: string;
   slug: string;
-  tier: string;
   settings: Record<string, unknown>;
   created_at: Date;
   updated_at: Date;
@@ -57,4 +55,5 @@ export const Session = z
 
 export const SessionWithTenant = Session.extend({ tenant: Tenant }).meta({ id: "SessionWithTenant" });
 
-export type TeamRow = { id: string; name: string; slug: string; role: Role; created_at: Date };
+/** A team of a person's; `person` is what they are called there. */
+export type TeamRow = { id: string; name: string; slug: string; role: Role; created_at: Date; person: string };

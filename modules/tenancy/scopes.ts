@@ -5,7 +5,7 @@ import { roleAllows, scopesAllow } from "../kernel/registry.ts";
 /** What API keys may be given, and by whom. */
 
 /** `contacts`, `campaigns`, …: what may stand before the colon of a scope. */
-export const permissionResources = (registry: Offered): string[] =>
+const permissionResources = (registry: Offered): string[] =>
   [...new Set([...registry.permissions.keys()].map((p) => p.split(":")[0]!))].sort();
 
 /** All permissions of a role, sorted. */

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import type { OpenManualCtx } from "../kernel/context.ts";
+import { bearerOf } from "../kernel/http/bearer.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf, confirmationRequired, throttle } from "./open.ts";
+import { confirmationRequired, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
 
@@ -104,7 +105,7 @@ export const logout = defineOpenManualOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, _input, request) {
-    const token = bearerOf(request);
+    const token = bearerOf(request.headers);
     if (token) await auth.signOut(ctx, token);
     return null;
   },

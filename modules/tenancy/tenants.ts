@@ -1,17 +1,27 @@
 import { z } from "zod";
-import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
-import type { OpenCtx } from "../kernel/context.ts";
+import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
+import type { OpenCtx, OpenManualCtx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { defineOpenOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { defineOpenManualOperation, defineOpenOperation, defineOperation } from "../kernel/operations/operation.ts";
+import { bearerOf } from "../kernel/http/bearer.ts";
 import * as auth from "./auth-server.ts";
-import { bearerOf } from "./open.ts";
 import { instant, RoleSchema, type TeamRow, Tenant, TenantName, type TenantRow } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
 
-const personOf = (ctx: OpenCtx) => {
+const personOf = (ctx: Pick<OpenCtx, "actor">) => {
   if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
   return ctx.actor;
 };
+
+/** The person's teams, oldest membership first. */
+export const teamsOf = (db: OpenCtx["db"], userId: string) => db<TeamRow[]>`select * from private.my_teams(${userId})`;
+
+/** What the person is called: in a team of theirs, else where they signed up. Asks the auth server, so in no transaction. */
+export async function nameOf(ctx: OpenManualCtx, teams: readonly TeamRow[], request: Request): Promise<string> {
+  const known = teams.find((t) => t.person !== "")?.person;
+  const token = bearerOf(request.headers);
+  return known ?? (token && (await auth.userOf(ctx, token))?.name) ?? "";
+}
 
 /** Where teams are by invitation only who leads one may make another; throws `forbidden`. For every way to a new team. */
 export function requireFounder(ctx: Pick<OpenCtx, "configOf">, teams: readonly { role: string }[]): void {
@@ -25,7 +35,7 @@ export function requireFounder(ctx: Pick<OpenCtx, "configOf">, teams: readonly {
   }
 }
 
-export const createTenant = defineOpenOperation({
+export const createTenant = defineOpenManualOperation({
   id: "tenants.create",
   method: "POST",
   path: "/tenants",
@@ -36,15 +46,17 @@ export const createTenant = defineOpenOperation({
   status: 201,
   async handle(ctx, { name }, request) {
     const { userId, email } = personOf(ctx);
-    const teams = await ctx.db<(TeamRow & { person: string })[]>`select * from private.my_teams(${userId})`;
-    requireFounder(ctx, teams);
-    const token = bearerOf(request);
-    const person =
-      teams.find((t) => t.person !== "")?.person ?? (token ? ((await auth.userOf(ctx, token))?.name ?? "") : "");
-    const [tenant] = await ctx.db<
-      TenantRow[]
-    >`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
-    return tenant!;
+    const known = await ctx.tx(({ db }) => teamsOf(db, userId));
+    requireFounder(ctx, known);
+    const person = await nameOf(ctx, known, request);
+    return await ctx.tx(async ({ db }) => {
+      // The teams may be others by now.
+      requireFounder(ctx, await teamsOf(db, userId));
+      const [tenant] = await db<
+        TenantRow[]
+      >`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
+      return tenant!;
+    });
   },
 });
 
@@ -57,17 +69,12 @@ export const listTenants = defineOpenOperation({
   input: z.object(pageParams),
   output: pageOf(z.object({ id: z.uuid(), name: z.string(), slug: z.string(), role: RoleSchema, created_at: instant })),
   async handle(ctx, { limit, cursor }) {
-    const after = decodeCursor(cursor, z.tuple([z.uuid()]))?.[0];
-    const teams = await ctx.db<
-      TeamRow[]
-    >`select id, name, slug, role, created_at from private.my_teams(${personOf(ctx).userId})`;
-    const from = after ? teams.findIndex((t) => t.id === after) + 1 : 0;
-    return toPage(
-      teams.slice(from, from + limit + 1),
-      limit,
-      (t) => [t.id],
-      (t) => t,
-    );
+    const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
+    const teams = await ctx.db<(TeamRow & { sort_key: string })[]>`
+      select id, name, slug, role, created_at, joined_at::text as sort_key from private.my_teams(${personOf(ctx).userId})
+      ${after ? ctx.db`where (joined_at, id) > (${after[0]}::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+      order by joined_at, id limit ${limit + 1}`;
+    return toPage(teams, limit, (t) => [t.sort_key, t.id], withoutSortKey);
   },
 });
 

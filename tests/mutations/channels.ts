@@ -45,8 +45,8 @@ export const channels: readonly Mutation[] = [
     {
       promise: "What the provider says of an opt-out holds",
       file: "modules/channels/sms/inbound.ts",
-      find: "opt_out ? BY_PROVIDER[opt_out] : ",
-      replace: "",
+      find: "opt_out ? BY_PROVIDER[opt_out] : null",
+      replace: "null",
       test: SMS,
       name: "the provider's own reading wins over the words, both ways",
     },

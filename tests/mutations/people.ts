@@ -4,6 +4,11 @@ const COMPLIANCE = "modules/compliance/sql/suppressions.sql";
 const CONSENTS = "modules/compliance/consents.test.ts";
 const SUPPRESSIONS = "modules/compliance/suppressions.test.ts";
 const ADDRESSES = "modules/contacts/addresses.test.ts";
+const SETTLING = "modules/messaging/sql/settle.sql";
+const SETTLE = "modules/messaging/settle.test.ts";
+const REFUSED = "a refusal for the recipient's sake suppresses them at once and says nothing about the connection";
+const WEBHOOKS = "modules/providers/webhooks.test.ts";
+const LISTED = "an address on the provider's own list of dead ones is suppressed, also where the message is not ours";
 
 export const people: readonly Mutation[] = of("sending", [
   {
@@ -69,5 +74,54 @@ export const people: readonly Mutation[] = of("sending", [
     replace: "status = t.status,",
     test: "modules/inbox/threads.test.ts",
     name: "is closed, and the next message that comes in opens it again; given to a member and to nobody else",
+  },
+  {
+    promise: "Whom a provider refuses to write to is suppressed, at once",
+    file: SETTLING,
+    find: "  perform private.suppress_refused(rows);\n",
+    replace: "",
+    test: SETTLE,
+    name: REFUSED,
+  },
+  {
+    promise: "… by what is settled alone, not by an answer in doubt",
+    file: SETTLING,
+    find: "where s.final = 'failed' and s.recipient is not null",
+    replace: "where s.recipient is not null",
+    test: SETTLE,
+    name: REFUSED,
+  },
+  {
+    promise: "… and it says nothing against the connection",
+    file: SETTLING,
+    find: "(where s.outcome = 'rejected' and s.recipient is null)",
+    replace: "(where s.outcome = 'rejected')",
+    test: SETTLE,
+    name: REFUSED,
+  },
+  {
+    promise: "… and their sequence ends with that reason",
+    file: "modules/campaigns/hearing.ts",
+    find: `    await suppressed(ctx, of("address.suppressed"));`,
+    replace: `    await stopped(ctx, of("message.failed").map((m) => ({ ...m, outcome: "refused" })));
+    await suppressed(ctx, of("address.suppressed"));`,
+    test: "modules/sandbox/sms.test.ts",
+    name: "who Twilio refuses to write to is suppressed, ends with the reason, and is not tried again",
+  },
+  {
+    promise: "An address on the provider's own list of dead ones is suppressed",
+    file: "modules/messaging/sql/events.sql",
+    find: "or i.bounce = 'permanent')",
+    replace: "or i.kind = 'bounced' and i.bounce = 'permanent')",
+    test: WEBHOOKS,
+    name: LISTED,
+  },
+  {
+    promise: "… also where the message is not ours",
+    file: "modules/messaging/events.ts",
+    find: `"bounce" in e && e.bounce === "permanent"`,
+    replace: `e.kind === "bounced" && e.bounce === "permanent"`,
+    test: WEBHOOKS,
+    name: LISTED,
   },
 ]);

@@ -215,8 +215,8 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "A sender without room hides nobody else's messages",
     file: "modules/messaging/sql/claim.sql",
-    find: " and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)",
-    replace: "",
+    find: " and m.action <> all(s.spent)\n      order by",
+    replace: "\n      order by",
     test: LEDGER,
     name: "a sender without room left does not keep the others of its connection from being claimed, however much of its is due",
   },
@@ -339,6 +339,14 @@ export const sending: readonly Mutation[] = of("sending", [
     replace: "if (false) {",
     test: FENCED,
     name: "does not begin what it lost while it waited for its turn",
+  },
+  {
+    promise: "A shutdown uses up no delivery",
+    file: FENCING,
+    find: "read_ct = q.read_ct - (o.kind = 'back')::int",
+    replace: "read_ct = q.read_ct",
+    test: "modules/kernel/queues/drain.test.ts",
+    name: "what is put back costs no delivery: after any number of shutdowns the first failure is tried again",
   },
   {
     promise: "What waits behind another team's messages stays hidden",

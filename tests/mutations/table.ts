@@ -4,6 +4,7 @@ import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
+import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
@@ -20,6 +21,7 @@ export const mutations: readonly Mutation[] = [
   ...operations,
   ...channels,
   ...people,
+  ...providers,
   ...whatIfs,
   ...reported,
 ];

@@ -6,7 +6,7 @@ import { linkToken } from "./tokens.ts";
 /** Turns a written mail into what is sent: document, tracked links, pixel, unsubscribe line and headers. */
 
 /** RFC 8058 headers; both are needed for one-click, and the mailbox providers want them on every bulk mail. */
-export const unsubscribeHeaders = (url: string): Record<string, string> => ({
+const unsubscribeHeaders = (url: string): Record<string, string> => ({
   "List-Unsubscribe": `<${url}>`,
   "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
 });

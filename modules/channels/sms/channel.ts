@@ -1,17 +1,16 @@
 import { z } from "zod";
-import { defineChannel, type StoredMessage } from "../../kernel/channel.ts";
+import { defineChannel } from "../../kernel/channel.ts";
 import { normaliseNumber, normaliseSender } from "./address.ts";
-import type { SmsContent } from "./content.ts";
 import { measureText } from "./encoding.ts";
 import { readInbound } from "./inbound.ts";
-import { compile, render, smsTemplate } from "./template.ts";
+import { smsText } from "./template.ts";
 
 /** Text messages: plain text to people who agreed to get it. Opting out is by answering STOP. */
 export const sms = defineChannel({
   id: "sms",
   label: "SMS",
   contact_field: "phone",
-  address: { label: "mobile number", example: "+4915112345678", normalise: normaliseNumber },
+  address: { label: "mobile number", example: "+4915112345678", normalise: normaliseNumber, spaced: true },
   sender: {
     label: "number, short code or sender name",
     example: "+4915112345678",
@@ -31,11 +30,7 @@ export const sms = defineChannel({
   // Marketing by text message needs prior consent nearly everywhere: ePrivacy directive art. 13, TCPA, CASL.
   requires_consent: true,
   options: z.object({}),
-  template: smsTemplate,
-  compile,
-  render,
-  prepare: ({ rendered }) => Promise.resolve({ subject: "", text: rendered.text, content: {}, email: null, links: [] }),
-  content: ({ text }: StoredMessage): SmsContent => ({ text }),
+  ...smsText,
   measure({ text }) {
     const { encoding, segments, characters } = measureText(text);
     return { encoding, segments, characters };

@@ -10,7 +10,7 @@ import type { Config } from "../config.ts";
  * `T` as far as JSON can hold it: what it would lose or throw over (functions, symbols, bigint) is `never`. `unknown`
  * passes, because such values come from JSON.
  */
-export type Jsonable<T> = unknown extends T
+type Jsonable<T> = unknown extends T
   ? T
   : T extends string | number | boolean | null | undefined | Date
     ? T
@@ -30,9 +30,9 @@ export type Sql = postgres.Sql;
 export type Tx = postgres.TransactionSql;
 
 export type Scope =
-  /** A signed-in person in a tenant, or (tenantId null) one who has not chosen one. */
-  | { role: "overture_user"; tenantId: string | null; userId: string }
-  /** Jobs, API keys and webhooks. Without a tenant only the kernel's own functions answer. */
+  /** A signed-in person in a tenant. */
+  | { role: "overture_user"; tenantId: string; userId: string }
+  /** Jobs, API keys, and whatever has no tenant yet: then row-level security shows nothing, and only functions answer. */
   | { role: "overture_worker"; tenantId: string | null };
 
 export type Database = {
@@ -53,7 +53,7 @@ export type Database = {
 };
 
 /** Told about every statement's seconds, and about the pool's share in use whenever a transaction begins. */
-export type DatabaseWatch = {
+type DatabaseWatch = {
   query(seconds: number): void;
   pool(share: number): void;
   read(from: "replica" | "primary"): void;

@@ -4,7 +4,8 @@ import { defineSchedule } from "../queues/schedule.ts";
 
 /** What the database must know of this installation: its schedules, subscriptions and settings. Runs as the owner, after the migrations. */
 
-const own = [
+/** The kernel's own schedules, which run whichever modules are on. */
+export const kernelSchedules = [
   defineSchedule({ name: "kernel.prune", cron: "17 * * * *", everySeconds: 3600, sql: "select kernel.prune()" }),
   defineSchedule({ name: "kernel.tick", cron: "10 seconds", everySeconds: 60, sql: "select kernel.tick()" }),
   defineSchedule({
@@ -25,6 +26,13 @@ const own = [
     cron: "17 * * * *",
     everySeconds: 3600,
     sql: "select kernel.prune_counters()",
+  }),
+  // Planning writes several for each step of each person: hourly, one portion could be less than what was added.
+  defineSchedule({
+    name: "kernel.prune_decisions",
+    cron: "*/5 * * * *",
+    everySeconds: 300,
+    sql: "select kernel.prune_decisions()",
   }),
 ];
 
@@ -49,7 +57,7 @@ export async function installKernel<T>(
       );
       await tx`select kernel.register_subscriptions(${tx.json(subscriptions)})`;
       await tx`select kernel.compose_guards(${kernel.registry.guards.map((g) => `guard_${g}`)})`;
-      const schedules = [...own, ...kernel.registry.schedules].map((s) => ({
+      const schedules = [...kernelSchedules, ...kernel.registry.schedules].map((s) => ({
         name: s.name,
         cron: s.cron,
         command: s.sql,

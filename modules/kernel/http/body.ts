@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
  * and whatever it has taken, for as long as it likes.
  */
 
-export type BodyLimits = {
+type BodyLimits = {
   maxBytes: number;
   /** Longest pause between two pieces, in milliseconds. */
   idleMs: number;

@@ -62,7 +62,7 @@ const MAX_HEADER_BYTES = 32 * 1024;
 /** A request is short unless its caller says otherwise. */
 const REQUEST_MS = 15_000;
 
-export type HttpClientOptions = {
+type HttpClientOptions = {
   /** `host` or `host:port` of private addresses that may be reached all the same. */
   allowPrivateHosts: readonly string[];
   userAgent: string;

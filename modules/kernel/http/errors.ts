@@ -1,4 +1,4 @@
-export type HttpFault =
+type HttpFault =
   "blocked" | "dns" | "connect" | "tls" | "timeout" | "reset" | "too_large" | "bad_answer" | "redirect" | "aborted";
 
 /**

@@ -190,7 +190,7 @@ function atEnd(source: ReadableStream<Uint8Array>, done: () => void): ReadableSt
 }
 
 /** The caller's own reason, where the caller ended it: `fetch` rejects with what `abort()` was given. */
-export const outward = (error: unknown): unknown =>
+const outward = (error: unknown): unknown =>
   error instanceof HttpError && error.kind === "aborted" && error.cause !== undefined ? error.cause : error;
 
 /** A WHATWG `fetch` over the transport. */

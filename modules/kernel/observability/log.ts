@@ -1,7 +1,7 @@
 /** Structured logs: one JSON object a line. Secrets and personal data are masked before anything is written. */
 
 const LEVELS = { debug: 10, info: 20, warn: 30, error: 40, silent: 100 } as const;
-export type LogLevel = keyof typeof LEVELS;
+type LogLevel = keyof typeof LEVELS;
 
 export type Log = {
   debug(message: string, fields?: Record<string, unknown>): void;

@@ -147,7 +147,7 @@ async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
       >`select taken, retry_after from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
   );
   if (row && !row.taken)
-    throw new AppError("rate_limited", "Too many requests from your address.", {
+    throw new AppError("rate_limited", "Too many requests.", {
       retryAfter: Math.max(1, row.retry_after),
     });
 }

@@ -63,8 +63,6 @@ const actorId = (actor: Actor): string =>
     ? actor.userId
     : actor.kind === "api_key"
       ? actor.keyId
-      : actor.kind === "webhook"
-        ? actor.connectionId
-        : actor.kind === "job"
-          ? actor.name
-          : actor.address;
+      : actor.kind === "job"
+        ? actor.name
+        : actor.address;

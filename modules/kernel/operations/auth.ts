@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import type { Actor, Role } from "../context.ts";
 import { AppError } from "../errors.ts";
+import { bearerOf } from "../http/bearer.ts";
 import type { Kernel } from "../kernel.ts";
 import { sha256Hex } from "../secrets/signatures.ts";
 
@@ -28,7 +29,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export function credentialOf(headers: Headers): { kind: "api_key" | "jwt"; value: string } | null {
   const apiKey = headers.get("x-api-key");
   if (apiKey) return { kind: "api_key", value: apiKey };
-  const value = /^Bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1]?.trim();
+  const value = bearerOf(headers);
   if (!value || value.startsWith("sb_")) return null;
   return { kind: value.startsWith("ovk_") ? "api_key" : "jwt", value };
 }

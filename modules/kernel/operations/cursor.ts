@@ -28,9 +28,9 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
 export type Page<T> = { data: T[]; next_cursor: string | null; has_more: boolean };
 
 /** Values JSON keeps exactly. Timestamps go in as Postgres text: a Date would lose their microseconds. */
-export type CursorKey = readonly (string | number | null)[];
+type CursorKey = readonly (string | number | null)[];
 
-export function encodeCursor(key: CursorKey): string {
+function encodeCursor(key: CursorKey): string {
   const bytes = new TextEncoder().encode(JSON.stringify(key));
   let binary = "";
   for (const byte of bytes) binary += String.fromCharCode(byte);

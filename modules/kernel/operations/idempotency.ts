@@ -14,7 +14,7 @@ export type Idempotency = { scope: string; key: string; hash: string };
  * How long an act of several transactions may hold its key, in seconds. Longer than any runtime lets a request live (hosted
  * edge functions end after 400), so that whoever takes the key over afterwards never runs beside the first.
  */
-export const LEASE_SECONDS = 600;
+const LEASE_SECONDS = 600;
 
 /** The caller's key, checked; null when there is none. */
 export function idempotencyKey(key: string | null | undefined): string | null {

@@ -263,13 +263,25 @@ test("an answer with a secret is kept nowhere, whatever key came with it", async
   expect(await t.sql`select 1 from kernel.idempotency where key = ${key["idempotency-key"]}`).toHaveLength(0);
 });
 
-test("the document offers the key where it is kept: not for reads, secrets and callers nobody knows", async () => {
+test("an upload is stored, whatever key came with another: a key knows no file", async () => {
+  const team = await t.tenant();
+  const upload = (text: string, key: object) =>
+    team.api("POST", "/imports", new TextEncoder().encode(text), { "content-type": "text/csv", ...key });
+  const key = keyed();
+  const first = await upload("email\na@b.co\n", key);
+  const second = await upload("email\nb@b.co\nc@b.co\n", key);
+  expect([first.body.rows_total, second.body.rows_total]).toEqual([1, 2]);
+  expect(second.body.id).not.toBe(first.body.id);
+});
+
+test("the document offers the key where it is kept: not for reads, secrets, files and callers nobody knows", async () => {
   const { body } = await t.call(null)("GET", "/openapi.json");
   const offered = (p: string) =>
     JSON.stringify(body.paths[p].post.requestParams ?? body.paths[p].post.parameters ?? []).includes("Idempotency-Key");
   expect(offered("/probe-outside/{kind}")).toBe(true);
   expect(offered("/connections/{id}/check")).toBe(true);
   expect(offered("/probe-secret")).toBe(false);
+  expect(offered("/imports")).toBe(false);
   expect(offered("/api-keys")).toBe(false);
   expect(offered("/auth/login")).toBe(false);
 });

@@ -4,7 +4,7 @@ import { type AnyOperation, isRead, pathParams, replays } from "./operation.ts";
 
 /** The OpenAPI 3.1 document, generated from the operations, so it cannot promise what no code does. */
 
-export const ProblemSchema = z
+const ProblemSchema = z
   .object({
     type: z.string(),
     title: z.string(),
@@ -87,7 +87,7 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
     info: {
       ...info,
       description:
-        "JSON in snake_case. Lists are keyset pages: pass `cursor` back until `has_more` is false. Errors are RFC 9457 problem documents. Send `Idempotency-Key` with anything that changes something.",
+        "JSON in snake_case. Lists are keyset pages: pass `cursor` back until `has_more` is false. Errors are RFC 9457 problem documents. Send `Idempotency-Key` with what changes something, where the operation takes it.",
     },
     servers: [{ url: "/api/v1" }],
     security: [{ bearer: [] }, { apiKey: [] }],

@@ -67,15 +67,14 @@ export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.Zod
 };
 
 /** For callers without a tenant. */
-export type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenDef<I, O> & {
+type OpenOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenDef<I, O> & {
   transaction: "one";
 };
 
 /** Opens its own transactions: signing in waits for the auth server, and a connection must not wait with it. */
-export type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<
-  I,
-  O
-> & { transaction: "manual" };
+type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = OpenManualDef<I, O> & {
+  transaction: "manual";
+};
 
 /** Of any of the four kinds, with its own input and output. */
 export type Operation<I extends z.ZodObject, O extends z.ZodType> =
@@ -107,13 +106,16 @@ export const defineOpenManualOperation = <I extends z.ZodObject, O extends z.Zod
 /** Names of `{param}` segments. */
 export const pathParams = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!);
 
-/** Whether the operation changes nothing: decides scopes of API keys, audit rows and idempotency. */
+/** Whether the operation changes nothing: then it writes no audit row, keeps no Idempotency-Key and takes no JSON body. */
 export const isRead = (op: Pick<AnyOperation, "method">): boolean => op.method === "GET";
 
 /** Whether the answer is JSON, not a file. */
 export const answersJson = (op: Pick<AnyOperation, "mediaType" | "body">): boolean =>
   op.mediaType === undefined || op.body === "binary";
 
-/** Whether an Idempotency-Key is kept: for acts of a known caller whose answer is JSON and may be stored. */
+/**
+ * Whether an Idempotency-Key is kept: for acts of a known caller whose answer is JSON and may be stored. Not for a binary body: it
+ * is a stream that is read once, by the handler, so another file under the same key could not be told from the first.
+ */
 export const replays = (op: AnyOperation): boolean =>
-  !isRead(op) && op.auth !== "public" && !op.secretAnswer && answersJson(op);
+  !isRead(op) && op.auth !== "public" && !op.secretAnswer && op.body !== "binary" && answersJson(op);

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Actor, Ctx, ManualCtx, OpenManualCtx, Services } from "../context.ts";
 import { toAppError } from "../errors.ts";
 import type { Kernel } from "../kernel.ts";
+import { enqueue } from "../queues/enqueue.ts";
 import { sha256Hex } from "../secrets/signatures.ts";
 import { type AuditNote, noteInto, writeAudit } from "./audit.ts";
 import { authorise, callerId } from "./authorise.ts";
@@ -191,6 +192,12 @@ function openContext(kernel: Kernel, action: string, caller: Caller): OpenManual
   return {
     ...outside,
     tx: (fn) =>
-      kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) => fn({ ...outside, db, now })),
+      kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) =>
+        fn({
+          ...outside,
+          ...{ db, now },
+          enqueue: (consumer, payloads, options) => enqueue(db, consumer, payloads, options?.delaySeconds ?? 0),
+        }),
+      ),
   };
 }

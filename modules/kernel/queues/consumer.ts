@@ -30,7 +30,7 @@ type Base<P extends { tenant_id: string }> = {
 };
 
 /** Handler and acknowledgement commit together: a consumer that only writes to the database acts exactly once. */
-export type TxConsumer<P extends { tenant_id: string } = { tenant_id: string }> = Base<P> & {
+type TxConsumer<P extends { tenant_id: string } = { tenant_id: string }> = Base<P> & {
   transaction: "one";
   handle(ctx: Ctx, payload: P): Promise<Outcome>;
   /** All messages of one tenant in a batch, in one transaction; outcomes in the same order. */
@@ -38,7 +38,7 @@ export type TxConsumer<P extends { tenant_id: string } = { tenant_id: string }> 
 };
 
 /** For work that calls the outside; acknowledged after the handler returns, so it must be idempotent. */
-export type ManualConsumer<P extends { tenant_id: string } = { tenant_id: string }> = Base<P> & {
+type ManualConsumer<P extends { tenant_id: string } = { tenant_id: string }> = Base<P> & {
   transaction: "manual";
   handle(ctx: ManualCtx, payload: P): Promise<Outcome>;
 };

@@ -1,9 +1,9 @@
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { testKernel } from "../../../tests/support/kernel.ts";
 import { until } from "../../../tests/support/until.ts";
 import { dead, defineConsumer, defineManualConsumer, done, retry } from "./consumer.ts";
-import { drainOnce } from "./drain.ts";
+import { chooseConsumers, drainOnce } from "./drain.ts";
 import { defineModule } from "../module.ts";
 import { startWorker } from "./worker.ts";
 
@@ -53,6 +53,7 @@ const manual = defineManualConsumer<Payload>({
   async handle(ctx, p) {
     if (p.act === "hang") await new Promise<void>((resolve) => (release = resolve));
     await ctx.tx((tx) => write(tx, p));
+    if (p.act === "throw") throw new Error("boom");
     return done();
   },
 });
@@ -170,6 +171,20 @@ test("what a stopping worker has not begun is visible again at once", async () =
   expect(row!.visible).toBe(true);
 });
 
+test("what is put back costs no delivery: after any number of shutdowns the first failure is tried again", async () => {
+  const team = await t.tenant();
+  for (const consumer of [single, manual]) {
+    await team.run((ctx) => ctx.enqueue(consumer, { tenant_id: team.id, name: "a", act: "throw" }));
+    for (let stop = 0; stop < consumer.maxAttempts; stop++) await drainOnce(t.kernel, consumer, AbortSignal.abort());
+    await drainOnce(t.kernel, consumer);
+    const left = await t.sql.unsafe(`select read_ct from pgmq.q_${consumer.queue} where message->>'tenant_id' = $1`, [
+      team.id,
+    ]);
+    expect([...left]).toEqual([{ read_ct: 1 }]);
+  }
+  expect(await t.sql`select reason from kernel.dead_letters where tenant_id = ${team.id}`).toEqual([]);
+});
+
 test("a handler slower than its visibility keeps its message; stop() waits for it", async () => {
   const team = await t.tenant();
   const worker = await startWorker(workerKernel.kernel);
@@ -230,6 +245,24 @@ test("dropping a team's wakes leaves the one being handled, other messages and o
     { message: messages[3], hidden: false },
     { message: messages[4], hidden: false },
   ]);
+});
+
+describe("WORKER_TYPE", () => {
+  const queues = (workerType: string) =>
+    chooseConsumers({ ...t.kernel, config: { ...t.kernel.config, workerType } }).map((c) => c.queue);
+  test("a module stands for every queue it reads, also for what it hears", () => {
+    expect(queues("messaging")).toEqual(expect.arrayContaining(["messaging_send", "webhooks_in", "providers_inbound"]));
+    expect(queues("contacts")).toEqual(expect.arrayContaining(["contacts_import", "contacts_message_facts"]));
+    expect(queues("probe")).toEqual(["probe_single", "probe_batch", "probe_manual"]);
+  });
+  test("a queue stands for itself alone, and what is named twice is drained once", () => {
+    expect(queues("probe_batch, messaging_send")).toEqual(["probe_batch", "messaging_send"]);
+    expect(queues("messaging,messaging_send")).toEqual(queues("messaging"));
+  });
+  test("what drains nothing is refused", () => {
+    expect(() => queues("messaging,")).toThrow(/names nothing/);
+    expect(() => queues("channels")).toThrow(/the module channels, which reads no queue/);
+  });
 });
 
 test("WORKER_TYPE with an unknown queue fails at start and names the known ones", async () => {

@@ -11,7 +11,7 @@ import type { Kernel } from "../kernel.ts";
 type Row = { msg_id: number; read_ct: number; message: unknown; held: string };
 type Parsed = Row & { payload: { tenant_id: string } };
 type Settled = { msg_id: number; read_ct: number } & (
-  { kind: "done" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
+  { kind: "done" } | { kind: "back" } | { kind: "retry"; in: number } | { kind: "dead"; reason: string }
 );
 
 const noTenant = { role: "overture_worker", tenantId: null } as const;
@@ -72,7 +72,8 @@ async function handleRows(
 
 /** What names this read of a message: a later one has a higher read_ct. */
 const read = ({ msg_id, read_ct }: Row) => ({ msg_id, read_ct });
-const putBack = (m: Row): Settled => ({ ...read(m), kind: "retry", in: 0 });
+/** Not begun: a shutdown must not use up the deliveries a failing message has. */
+const putBack = (m: Row): Settled => ({ ...read(m), kind: "back" });
 
 async function handleGroup(
   kernel: Kernel,
@@ -278,18 +279,26 @@ function holdHidden(kernel: Kernel, consumer: AnyConsumer, rows: readonly Row[])
   };
 }
 
-/** Raised when a worker is configured for a queue that does not exist. */
-export function chooseConsumers(kernel: Kernel): AnyConsumer[] {
-  const wanted = kernel.config.workerType;
-  if (wanted === "all") return kernel.registry.consumers;
-  const names = wanted.split(",").map((n) => n.trim());
-  return names.flatMap((name) => {
-    // A module's name stands for all of its queues: WORKER_TYPE=enrichment.
-    const found = kernel.registry.consumers.filter((c) => c.queue === name || c.queue.startsWith(`${name}_`));
+/**
+ * The consumers that WORKER_TYPE asks for, each once: `all`, or a comma list of modules (all queues each of them reads) and queues.
+ * Throws `invalid` for a name that is neither, and for a module that reads no queue.
+ */
+export function chooseConsumers({ config, registry }: Pick<Kernel, "config" | "registry">): AnyConsumer[] {
+  if (config.workerType === "all") return registry.consumers;
+  const chosen = new Set<AnyConsumer>();
+  for (const name of config.workerType.split(",").map((n) => n.trim())) {
+    const module = registry.modules.find((m) => m.name === name);
+    const found = module
+      ? [...(module.consumers ?? []), ...(module.hears ?? []).map((h) => h.consumer)]
+      : registry.consumers.filter((c) => c.queue === name);
     if (found.length === 0) {
-      const all = kernel.registry.consumers.map((c) => c.queue).join(", ");
-      throw new AppError("invalid", `WORKER_TYPE names ${name}, which is no queue or module. Queues: ${all}`);
+      const queues = registry.consumers.map((c) => c.queue).join(", ");
+      const what = module
+        ? `the module ${name}, which reads no queue`
+        : `${name || "nothing"}, which is no module or queue`;
+      throw new AppError("invalid", `WORKER_TYPE names ${what}. Queues: ${queues}`);
     }
-    return found;
-  });
+    for (const consumer of found) chosen.add(consumer);
+  }
+  return [...chosen];
 }

@@ -6,7 +6,7 @@ import { type AnyConsumer, defineConsumer, done } from "./consumer.ts";
  * What happened, told from module to module: emitted in the transaction of the change, heard by whoever subscribed. The emitter
  * knows no subscriber, and a subscriber that fails holds back neither the emitter nor another subscriber.
  */
-export type Fact<Name extends string = string, P extends object = object> = {
+type Fact<Name extends string = string, P extends object = object> = {
   /** `message.sent`: a noun and what became of it. Unique in the installation. */
   name: Name;
   /** One item, of JSON values; items are emitted and heard in lists. Without the tenant, whom the message names. */

@@ -18,7 +18,7 @@ export async function sha256Hex(data: Uint8Array | string): Promise<string> {
   return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-export async function hmacSha256(key: Uint8Array, message: Uint8Array): Promise<Uint8Array> {
+async function hmacSha256(key: Uint8Array, message: Uint8Array): Promise<Uint8Array> {
   const imported = await crypto.subtle.importKey("raw", own(key), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", imported, own(message)));
 }

@@ -24,10 +24,12 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function kernel.backup_age() to overture_user, overture_worker;
 
--- Housekeeping of the kernel's own tables.
+-- Housekeeping of the kernel's own tables. Samples of minutes are kept for two days, of hours for forty. Run by a schedule.
 create or replace function kernel.prune() returns void
 language sql volatile set search_path = '' as $$
   delete from kernel.idempotency i where i.created_at < pg_catalog.now() - interval '24 hours';
   delete from kernel.buckets b where b.at < pg_catalog.now() - interval '1 day';
+  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
+  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from cron.job_run_details d where d.end_time < pg_catalog.now() - interval '2 days';
 $$;

@@ -49,18 +49,18 @@ grant execute on function kernel.enqueue(text,jsonb[],integer) to overture_user,
 -- Reads a batch for a consumer: what has been visible longest first. Only the worker role may; the messages name their tenants.
 -- `vt` is until when the message is hidden: kernel.extend_visibility wants it back.
 create or replace function kernel.dequeue(queue text, visibility_seconds int, quantity int)
-returns table (msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb)
+returns table (msg_id bigint, read_ct int, vt timestamptz, message jsonb)
 -- Statistics of a queue are always old: without the setting a plan that sorts all that waits can look cheaper than the index.
 language plpgsql volatile security definer set search_path = '' set enable_sort = off as $$
 begin
   -- The moment is a parameter, because a volatile function cannot bound an index scan.
-  for msg_id, read_ct, enqueued_at, vt, message in execute pg_catalog.format($q$
+  for msg_id, read_ct, vt, message in execute pg_catalog.format($q$
     with due as (
       select q.msg_id from pgmq.%1$I q where q.vt <= $1 order by q.vt, q.msg_id limit $2 for update skip locked
     )
     update pgmq.%1$I m set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), read_ct = m.read_ct + 1
     from due where m.msg_id = due.msg_id
-    returning m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
+    returning m.msg_id, m.read_ct, m.vt, m.message
   $q$, 'q_' || queue) using pg_catalog.clock_timestamp(), quantity, visibility_seconds
   loop
     return next;
@@ -70,7 +70,8 @@ grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
 
 -- Settles a batch in one statement.
--- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"dead","reason":"…"}]
+-- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"back"} | {…,"kind":"dead","reason":"…"}]
+-- `back` was read and not begun: it is visible at once and as if never read. Its reader must be through with it.
 -- Raises OV001, so that the caller's transaction is rolled back, when one of the messages is gone or was read again meanwhile.
 -- A dead letter is copied and removed together, so nothing is lost between the two.
 create or replace function kernel.settle(queue text, outcomes jsonb) returns void
@@ -96,8 +97,9 @@ begin
                coalesce((e ->> 'in')::double precision, 0) as delay
         from pg_catalog.jsonb_array_elements($1) e
       ), later as (
-        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay)
-        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind = 'retry'
+        update pgmq.%1$I q set vt = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => o.delay),
+          read_ct = q.read_ct - (o.kind = 'back')::int
+        from o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('retry', 'back')
         returning 1
       ), gone as (
         delete from pgmq.%1$I q using o where q.msg_id = o.msg_id and q.read_ct = o.read_ct and o.kind in ('done', 'dead')

@@ -53,25 +53,18 @@ begin
   end loop;
 end $$;
 
--- Last run, next run and lag of every schedule; late means that more than three runs are missing.
+-- Last run and lag of every schedule; late means that more than three runs are missing. The lag of one that never ran counts from its
+-- registration: it must not look as if there were none.
 create or replace function kernel.schedule_health()
 returns table (name text, cron text, last_started_at timestamptz, last_finished_at timestamptz, last_error text, runs bigint,
   skipped bigint, lag_seconds double precision, late boolean)
 language sql stable security definer set search_path = '' as $$
   select s.name, s.cron, s.last_started_at, s.last_finished_at, s.last_error, s.runs, s.skipped,
-         extract(epoch from pg_catalog.now() - s.last_started_at)::double precision,
+         extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision,
          pg_catalog.now() - greatest(s.last_started_at, s.registered_at) > pg_catalog.make_interval(secs => s.expected_seconds * 3 + 60)
   from kernel.schedules s order by s.name
 $$;
 grant execute on function kernel.schedule_health() to overture_user, overture_worker;
-
--- Seconds since each schedule began last, or since it was registered: one that never ran must not look as if there were none.
-create or replace function kernel.schedule_lags() returns table (name text, lag_seconds double precision)
-language sql stable security definer set search_path = '' as $$
-  select s.name, extract(epoch from pg_catalog.now() - coalesce(s.last_started_at, s.registered_at))::double precision
-    from kernel.schedules s order by s.name
-$$;
-grant execute on function kernel.schedule_lags() to overture_user, overture_worker;
 
 -- Wakes the functions over HTTP where no long-lived worker runs. Does nothing until the installation names its URL.
 create or replace function kernel.wake_functions() returns void

@@ -16,13 +16,6 @@ $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
 
 
--- Names the tenant for the rest of the transaction, for workers and for analysts' own scripts as the worker role.
-create or replace function kernel.set_tenant_context(tenant_id uuid) returns void
-language sql volatile set search_path = '' as $$
-  select pg_catalog.set_config('app.tenant_id', tenant_id::text, true)
-$$;
-grant execute on function kernel.set_tenant_context(uuid) to overture_worker;
-
 -- Keeps updated_at.
 create or replace function kernel.touch() returns trigger
 language plpgsql set search_path = '' as $$

@@ -5,29 +5,34 @@ create or replace function private.claim_messages(quantity int, lease_seconds in
 returns setof public.messages
 language sql volatile set search_path = '' as $$
   with open_senders as materialized (
-    select s.id, s.time_zone from public.senders s
+    select s.id, s.time_zone, array(
+      -- Actions that nothing is left of: what waits for them must not stand before what may leave.
+      select l.action from public.sender_limits l
+      cross join (select kernel.now() as at offset 0) t
+      left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
+      where l.tenant_id = (select kernel.tenant()) and l.sender_id = s.id and l.cap <= case
+        when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
+        when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
+        when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
+        else 0 end) as spent
+    from public.senders s
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
       and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
         and c.status = 'active'
         and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
-  ), spent as materialized (
-    -- Actions of senders that nothing is left of: what waits for them must not stand before what the others may send.
-    select l.sender_id, l.action from public.sender_limits l
-    join open_senders s on s.id = l.sender_id
-    cross join (select kernel.now() as at offset 0) t
-    left join public.sender_usage u on u.tenant_id = (select kernel.tenant()) and u.sender_id = l.sender_id and u.action = l.action
-    where l.tenant_id = (select kernel.tenant()) and l.cap <= case
-      when l.per = 'hour' and u.hour = pg_catalog.date_trunc('hour', t.at) then u.hour_reserved
-      when l.per = 'day' and u.day = (t.at at time zone s.time_zone)::date then u.day_reserved
-      when l.per = 'week' and u.week = pg_catalog.date_trunc('week', t.at at time zone s.time_zone)::date then u.week_reserved
-      else 0 end
+  ), due_senders as materialized (
+    -- As a value, not as exists, which the planner may turn into a join that reads whole tables.
+    select s.id, s.spent, pg_catalog.count(*) over () as n from open_senders s
+    where coalesce((select true from public.messages m
+      where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
+        and m.connection_id = only_connection and m.action <> all(s.spent) limit 1), false)
   ), candidates as (
-    -- The first due ones of each sender. More than wanted, because other workers may hold some.
-    select x.id from open_senders s cross join lateral (
+    -- The first due ones of each sender, in even shares. More than wanted, because other workers may hold some.
+    select x.id from due_senders s cross join lateral (
       select m.id from public.messages m
       where m.tenant_id = (select kernel.tenant()) and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now()
-        and m.connection_id = only_connection and not exists (select from spent x where x.sender_id = s.id and x.action = m.action)
-      order by m.due_at, m.id limit quantity * 4) x
+        and m.connection_id = only_connection and m.action <> all(s.spent)
+      order by m.due_at, m.id limit pg_catalog.ceil(quantity * 4.0 / s.n)) x
   ), locked as materialized (
     -- skip locked: two workers never take the same message. The conditions are checked again on the locked row.
     -- An array, not a join: on a table that grew since its last analyze the planner would run the candidates once per row.

@@ -126,7 +126,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- What events say about addresses holds at once: a permanent bounce, a complaint, an opt-out.
+-- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -136,14 +136,15 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.kind = 'bounced' and i.bounce = 'permanent')
+    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
     group by 1, 2
   loop
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
       when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
-      else perform private.suppress(g.channel, g.addresses, 'bounce', 'The address does not exist.');
+      else perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider reported that the address takes no messages.');
     end case;
   end loop;
 end $$;

@@ -43,7 +43,7 @@ begin
     returning m.id, m.sender_id, m.action, m.attempts
   )
   select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
-    a.window_hour, a.window_day)::private.settling) into rows
+    a.window_hour, a.window_day, null)::private.settling) into rows
   from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
   if rows is null then return 0; end if;
   perform private.return_places(rows);

@@ -1,5 +1,5 @@
 -- Settling: what became of claimed messages, in one call for a batch:
--- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds"}]
+-- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds","recipient"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
 -- nothing about a later one, except that the message was sent.
 
@@ -19,11 +19,11 @@ language sql volatile set search_path = '' as $$
       -- An earlier call of it may have gone through.
       else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day)::private.settling), '{}')
+    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day, o.recipient)::private.settling), '{}')
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
     code text, detail text,
-    after_seconds double precision)
+    after_seconds double precision, recipient text)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
     select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
@@ -71,6 +71,28 @@ language sql volatile set search_path = '' as $$
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
 $$;
 
+-- What a refusal says about the recipient holds at once, as if it had been reported afterwards: who opted out, and which address is gone.
+create or replace function private.suppress_refused(rows private.settling[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  g record;
+begin
+  for g in
+    select m.channel, s.recipient, pg_catalog.array_agg(distinct m.to_address) as addresses,
+      pg_catalog.array_agg(distinct m.contact_id) as people
+    from pg_catalog.unnest(rows) s join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = s.id
+    where s.final = 'failed' and s.recipient is not null
+    group by 1, 2 order by 1, 2
+  loop
+    case g.recipient
+      when 'opted_out' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe',
+        'The provider refused a message: the person opted out there.');
+      when 'gone' then perform private.suppress(g.channel, g.addresses, 'bounce',
+        'The provider refused a message: the address takes none.');
+    end case;
+  end loop;
+end $$;
+
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
 language sql volatile set search_path = '' as $$
@@ -90,6 +112,8 @@ declare
 begin
   if pg_catalog.cardinality(rows) = 0 then return 0; end if;
   perform private.record_outcomes(rows);
+  -- Before the failures are told: who hears of both learns the reason first.
+  perform private.suppress_refused(rows);
   perform private.tell_messages('message.sent', x.ids)
   from (select pg_catalog.array_agg(s.id) as ids from pg_catalog.unnest(rows) s where s.final = 'sent') x where x.ids is not null;
   perform private.tell_messages('message.failed', x.ids)
@@ -97,9 +121,10 @@ begin
   perform private.note_health(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(g)))
   from (select s.connection_id, pg_catalog.count(*) filter (where s.outcome = 'sent') as ok,
           pg_catalog.count(*) filter (where s.outcome in ('retry', 'unknown', 'broken')) as bad,
-          pg_catalog.count(*) filter (where s.outcome = 'rejected') as rejected,
+          -- A refusal that is about the recipient says nothing about the connection.
+          pg_catalog.count(*) filter (where s.outcome = 'rejected' and s.recipient is null) as rejected,
           pg_catalog.bool_or(s.outcome = 'broken') as broken,
-          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent') as error
+          pg_catalog.max(s.detail) filter (where s.outcome <> 'sent' and s.recipient is null) as error
         from pg_catalog.unnest(rows) s where s.connection_id is not null group by 1) g
   having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(rows);

@@ -113,7 +113,7 @@ language sql stable security definer set search_path = '' as $$
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
     pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
-    coalesce(h.lag_seconds, 0), 0, 60
+    h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
   select o.id, 'schedule_failing', h.name, 'installation', 'warning', pg_catalog.format('The schedule %s fails: %s', h.name,
@@ -201,11 +201,9 @@ begin
   return pg_catalog.cardinality(changed);
 end $$;
 
--- Minutes for two days, hours for forty, resolved alerts for ninety. Run by a schedule.
-create or replace function private.prune_operations() returns void
+-- Forgets alerts that were resolved more than ninety days ago, in portions. Run by a schedule.
+create or replace function private.prune_alerts() returns void
 language sql volatile security definer set search_path = '' as $$
-  delete from kernel.samples s where s.span = 'minute' and s.at < pg_catalog.now() - interval '2 days';
-  delete from kernel.samples s where s.span = 'hour' and s.at < pg_catalog.now() - interval '40 days';
   delete from public.alerts a where a.ctid = any(array(
     select x.ctid from public.alerts x where x.status = 'resolved' and x.resolved_at < pg_catalog.now() - interval '90 days' limit 10000));
 $$;

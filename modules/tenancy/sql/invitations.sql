@@ -16,7 +16,7 @@ declare
   i public.invitations;
   t public.tenants;
 begin
-  update public.invitations x set accepted_at = kernel.now(), accepted_by = accept_invitation.user_id
+  update public.invitations x set accepted_at = kernel.now()
   where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
   returning * into i;
   if not found then return null; end if;

@@ -2,10 +2,6 @@ drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
 
-drop policy if exists user_inserts on public.members;
-create policy user_inserts on public.members for insert to overture_user
-  with check (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))));
-
 drop policy if exists user_updates on public.members;
 create policy user_updates on public.members for update to overture_user
   using (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))))

@@ -50,11 +50,12 @@ begin
 end $$;
 grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
--- The teams a person belongs to, for choosing one after signing in.
+-- The teams a person belongs to, for choosing one after signing in. `joined_at` and `id` are the key of its pages.
 create or replace function private.my_teams(user_id uuid)
-returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text)
+returns table (id uuid, name text, slug text, role text, created_at timestamptz, person text,
+  joined_at timestamptz)
 language sql stable security definer set search_path = '' as $$
-  select t.id, t.name, t.slug, m.role, t.created_at, m.name from public.members m join public.tenants t on t.id = m.tenant_id
+  select t.id, t.name, t.slug, m.role, t.created_at, m.name, m.created_at from public.members m join public.tenants t on t.id = m.tenant_id
   where m.user_id = my_teams.user_id order by m.created_at, m.tenant_id
 $$;
 grant execute on function private.my_teams(uuid) to overture_worker;

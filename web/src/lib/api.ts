@@ -125,7 +125,6 @@ export async function upload<T>(
     request.open("POST", `${API_BASE}${path}`);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.setRequestHeader("content-type", "text/csv");
-    request.setRequestHeader("idempotency-key", crypto.randomUUID());
     request.upload.onprogress = (e) => e.lengthComputable && onProgress(e.loaded / e.total);
     request.onerror = () => reject(toApiError(new TypeError("network")));
     request.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));

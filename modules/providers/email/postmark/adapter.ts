@@ -89,7 +89,8 @@ function outcomeOfItem(item: unknown): SendOutcome {
   if (ErrorCode === 0)
     return { outcome: "unknown", code: "bad_answer", detail: "Postmark accepted the message but gave no id." };
   const code = `postmark_${ErrorCode}`;
-  if (ErrorCode === 406) return { outcome: "rejected", code: "inactive_recipient", detail: Message };
+  // Deactivated after a hard bounce, a complaint or by hand; the answer does not say which.
+  if (ErrorCode === 406) return { outcome: "rejected", code: "inactive_recipient", detail: Message, recipient: "gone" };
   if (ErrorCode === 500) return { outcome: "unknown", code, detail: Message };
   if (MAINTENANCE.has(ErrorCode)) return answers.retry(code, Message);
   if (BROKEN.has(ErrorCode)) return { outcome: "broken", code, detail: Message };
@@ -101,7 +102,8 @@ function outcomeOfCall(response: HttpResponse, count: number): SendOutcome | nul
   const { code, name, message } = errorOf(response);
   const after = answers.retryAfterSeconds(response.headers);
   if (response.status === 429) return answers.retry(name, message, after);
-  if (response.status === 503) return answers.retry(name, message, after);
+  // A planned outage answers in Postmark's own words. A 503 without them is a proxy's, which may have passed the call on.
+  if (response.status === 503 && code !== 0) return answers.retry(name, message, after);
   // Postmark has no idempotency keys, and a 500 may have sent some of the batch.
   if (response.status >= 500) return { outcome: "unknown", code: name, detail: message };
   if (response.status === 401 || response.status === 403 || BROKEN.has(code))
@@ -225,9 +227,10 @@ export const postmark = defineProvider<EmailContent>()({
     per_second: 10,
     batch: 500,
     call_seconds: (CUTTING_MS + CALL_MS) / 1000,
-    reconcile: { by: "search" },
+    // Postmark does not say how far its search lags behind what it took: seconds when all is well. Two minutes leave it room.
+    reconcile: { by: "search", after_seconds: 120 },
     send: (messages, connection, http) => sendBatch(messages, connection, http),
-    /** The search index follows a send by seconds: ask no sooner than two minutes after the attempt, and within 45 days. */
+    /** What was sent stays searchable for the server's retention: 45 days, seven at least. */
     async find(messageId, connection, http) {
       const query = new URLSearchParams({
         count: "1",
@@ -258,7 +261,7 @@ export const postmark = defineProvider<EmailContent>()({
       const password = connection.credentials.webhook_password ?? randomToken();
       const list = await call("GET", `/webhooks?MessageStream=${encodeURIComponent(stream)}`);
       if (list.status !== 200) throw upstream(list, "to list webhooks");
-      const known = Webhooks.parse(list.json()).Webhooks.find((w) => w.Url === url);
+      const known = Webhooks.parse(list.json()).Webhooks.filter((w) => w.Url === url);
       const on = { Enabled: true };
       const body = {
         Url: url,
@@ -272,10 +275,12 @@ export const postmark = defineProvider<EmailContent>()({
           Click: { Enabled: false },
         },
       };
-      const saved = known
-        ? await call("PUT", `/webhooks/${known.ID}`, body)
-        : await call("POST", "/webhooks", { ...body, MessageStream: stream });
-      if (saved.status !== 200) throw upstream(saved, "to save the webhook");
+      // Registered twice at the same moment there are two: each gets the password that is kept.
+      const saved =
+        known.length > 0
+          ? await Promise.all(known.map(({ ID }) => call("PUT", `/webhooks/${ID}`, body)))
+          : [await call("POST", "/webhooks", { ...body, MessageStream: stream })];
+      for (const answer of saved) if (answer.status !== 200) throw upstream(answer, "to save the webhook");
 
       const inboundUrl = new URL(url);
       inboundUrl.username = username;

@@ -235,6 +235,12 @@ describe("postmark", () => {
     expect(await of(200, [{ ErrorCode: 406, Message: "inactive" }])).toMatchObject({
       outcome: "rejected",
       code: "inactive_recipient",
+      recipient: "gone",
+    });
+    expect(await of(200, [{ ErrorCode: 300, Message: "Invalid 'To' address." }])).toEqual({
+      outcome: "rejected",
+      code: "postmark_300",
+      detail: "Invalid 'To' address.",
     });
     expect(await of(200, [{ ErrorCode: 405, Message: "credits" }])).toMatchObject({ outcome: "broken" });
     expect(await of(200, [{ ErrorCode: 0, Message: "OK" }])).toMatchObject({ outcome: "unknown" });
@@ -243,6 +249,8 @@ describe("postmark", () => {
     expect(await of(500, "oops")).toMatchObject({ outcome: "unknown" });
     expect(await of(504, "")).toMatchObject({ outcome: "unknown" });
     expect(await of(503, { ErrorCode: 100, Message: "maintenance" })).toMatchObject({ outcome: "retry" });
+    expect(await of(503, "<html>a proxy's page</html>")).toMatchObject({ outcome: "unknown", code: "http_503" });
+    expect(await of(503, { error: "upstream connect error" })).toMatchObject({ outcome: "unknown" });
     expect(await of(429, {}, { "retry-after": "30" })).toMatchObject({ outcome: "retry", after_seconds: 30 });
     expect(await of(401, { ErrorCode: 10, Message: "token" })).toMatchObject({ outcome: "broken" });
   });

@@ -54,7 +54,8 @@ type Settings = z.infer<typeof Settings>;
 
 type BodyStream = { readableDidRead: boolean };
 type Mail = { data: { onStream?: (stream: BodyStream) => void }; message: { createReadStream(): BodyStream } };
-type Pool = { transport: ReturnType<typeof open>; usedAt: number };
+/** `busy`: how many batches and checks use it now; `usedAt`: when the last one ended, by the clock that no date moves. */
+type Pool = { transport: ReturnType<typeof open>; busy: number; usedAt: number };
 
 /** Open connections per tenant connection; the key holds the credentials, so a changed password opens anew. */
 const pools = new Map<string, Pool>();
@@ -64,10 +65,10 @@ const IDLE_MS = 60_000;
 /** For a whole batch, however slowly the server answers each command: what is not over then is given up. */
 const CALL_SECONDS = 180;
 
-/** Closes every idle pool, or all of them when the process drains. */
-export function closeSmtpPools(all = true): void {
+/** Closes all pools when the process drains, or those nobody has used for a minute: what waits in one under way would be refused. */
+export function closeSmtpPools(all = true, now = performance.now()): void {
   for (const [key, pool] of pools) {
-    if (!all && Date.now() - pool.usedAt < IDLE_MS) continue;
+    if (!all && (pool.busy > 0 || now - pool.usedAt < IDLE_MS)) continue;
     pool.transport.close();
     pools.delete(key);
   }
@@ -156,23 +157,45 @@ function open(connection: Connection<Credentials>, settings: Settings, http: Htt
   return transport;
 }
 
-function poolFor(connection: Connection<Credentials>, http: HttpClient): ReturnType<typeof open> {
-  closeSmtpPools(false);
+function poolFor(connection: Connection<Credentials>, http: HttpClient): Pool {
   const settings = settingsOf(connection);
   if (!clients.has(http)) clients.set(http, crypto.randomUUID());
   const key = JSON.stringify([clients.get(http), connection.id, connection.credentials, settings]);
   const known = pools.get(key);
-  nodeTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
-  if (known) {
-    known.usedAt = Date.now();
-    return known.transport;
-  }
-  const transport = open(connection, settings, http);
-  pools.set(key, { transport, usedAt: Date.now() });
-  return transport;
+  if (known) return known;
+  const made = { transport: open(connection, settings, http), busy: 0, usedAt: performance.now() };
+  pools.set(key, made);
+  return made;
 }
 
-type SmtpError = Error & { code?: string; originalCode?: string; responseCode?: number; command?: string };
+/** Keeps the pool open for as long as `act` takes, and a minute more. */
+async function withPool<T>(
+  connection: Connection<Credentials>,
+  http: HttpClient,
+  act: (transport: Pool["transport"]) => Promise<T>,
+): Promise<T> {
+  const pool = poolFor(connection, http);
+  pool.busy++;
+  try {
+    return await act(pool.transport);
+  } finally {
+    pool.busy--;
+    pool.usedAt = performance.now();
+    nodeTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
+  }
+}
+
+type SmtpError = Error & {
+  code?: string;
+  originalCode?: string;
+  responseCode?: number;
+  command?: string;
+  /** The server's last reply, as it came. */
+  response?: string;
+};
+
+/** RFC 3463 and 7505: no such mailbox, moved without a new address, a domain that takes no mail. All others may be policy. */
+const GONE = /^5\d\d[ -]5\.1\.(1|6|10)\b/;
 
 /**
  * `begun`: the server had asked for the message and bytes of it were read. From there on only a reply of the server
@@ -195,7 +218,9 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
   }
   if (reply !== undefined && reply >= 500) {
     // Refusing the sender concerns every message of this connection, refusing a recipient or the content only this one.
-    return { outcome: error.command === "MAIL FROM" ? "broken" : "rejected", code, detail };
+    if (error.command === "MAIL FROM") return { outcome: "broken", code, detail };
+    const gone = error.command === "RCPT TO" && GONE.test(error.response ?? "");
+    return { outcome: "rejected", code, detail, ...(gone ? { recipient: "gone" } : {}) };
   }
   if (begun) return { outcome: "unknown", code, detail };
   return error.code === "EENVELOPE" || error.code === "EMESSAGE"
@@ -251,7 +276,7 @@ export const smtpWithin = (callSeconds: number) =>
 
     async check(connection, http) {
       try {
-        await poolFor(connection, http).verify();
+        await withPool(connection, http, (transport) => transport.verify());
         const { host, port, security } = settingsOf(connection);
         return { ok: true, detail: `${host}:${port} accepts these credentials (encryption: ${security}).` };
       } catch (error) {
@@ -276,10 +301,11 @@ export const smtpWithin = (callSeconds: number) =>
       call_seconds: callSeconds,
       reconcile: { by: "none" },
       async send(messages, connection, http) {
-        const transport = poolFor(connection, http);
         const settings = settingsOf(connection);
         const signal = AbortSignal.timeout(callSeconds * 1000);
-        return Promise.all(messages.map((message) => sendOne(message, transport, settings, signal)));
+        return await withPool(connection, http, (transport) =>
+          Promise.all(messages.map((message) => sendOne(message, transport, settings, signal))),
+        );
       },
     },
 

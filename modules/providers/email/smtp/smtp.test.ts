@@ -2,9 +2,11 @@ import { afterAll, describe, expect, test } from "vitest";
 import { SMTPServer } from "smtp-server";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
+import { until } from "../../../../tests/support/until.ts";
 import { createHttpClient } from "../../../kernel/http/client.ts";
 import { emailSend } from "../../conformance/email.ts";
 import { conformance } from "../../conformance/suite.ts";
+import { createSandbox } from "../../../sandbox/server.ts";
 import { exampleEmail } from "../fixtures.ts";
 import { closeSmtpPools, outcomeOfSmtpError, smtp, smtpWithin } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
@@ -122,6 +124,105 @@ describe("smtp", () => {
     expect(of({ code: "ECONNECTION" }, false)).toBe("retry");
     expect(of({ code: "ECONNECTION" }, true)).toBe("unknown");
     expect(of({ code: "ETIMEDOUT" }, true)).toBe("unknown");
+  });
+
+  test("a refused recipient is gone only by a reply that says so", async () => {
+    const of = (response: string, command = "RCPT TO") =>
+      outcomeOfSmtpError(
+        Object.assign(new Error(response), { code: "EENVELOPE", responseCode: 550, command, response }),
+        false,
+      );
+    for (const reply of [
+      "550 5.1.1 No such user",
+      "550-5.1.1 No such user\n550 5.1.1 here",
+      "551 5.1.6 Moved",
+      "556 5.1.10 Null MX",
+    ])
+      expect(of(reply), reply).toMatchObject({ outcome: "rejected", recipient: "gone" });
+    for (const reply of [
+      "550 5.7.1 Blocked",
+      "550 No such user",
+      "550 5.1.8 Bad sender",
+      "552 5.2.2 Full",
+      "550 5.1.12 ?",
+    ])
+      expect(of(reply), reply).not.toHaveProperty("recipient");
+    expect(of("550 5.1.1 No such user", "DATA")).not.toHaveProperty("recipient");
+    expect(of("550 5.1.1 Bad sender", "MAIL FROM")).toMatchObject({ outcome: "broken" });
+  });
+
+  test("an address that the server does not know is gone", async () => {
+    const sandbox = await createSandbox({ emulations: [emulation], speed: 50 });
+    try {
+      const connection = {
+        id: "c4",
+        credentials: emulation.example().credentials,
+        settings: {},
+        base_url: sandbox.baseUrl("smtp"),
+        webhook_url: null,
+      };
+      const message = { ...exampleEmail(), to: { address: "bounce+1@example.com" } };
+      expect((await smtp.send!.send([message], connection, http))[0]).toMatchObject({
+        outcome: "rejected",
+        code: "smtp_550",
+        recipient: "gone",
+      });
+    } finally {
+      await sandbox.close();
+    }
+  });
+
+  test("a pool is not idle while a batch runs, however long it takes; afterwards it is closed", async () => {
+    const later = () => performance.now() + 61_000;
+    const open = new Set<string>();
+    let release!: () => void;
+    let arrived!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const isUnderWay = new Promise<void>((resolve) => (arrived = resolve));
+    const server = new SMTPServer({
+      logger: false,
+      authOptional: true,
+      disabledCommands: ["STARTTLS"],
+      onConnect(session, done) {
+        open.add(session.id);
+        done();
+      },
+      onClose: (session) => void open.delete(session.id),
+      onData(stream, _session, done) {
+        stream.resume();
+        arrived();
+        stream.on("end", () => void released.then(() => done()));
+      },
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const port = (server.server.address() as AddressInfo).port;
+    const connection = {
+      id: "c6",
+      credentials: {},
+      settings: settings(port, "none"),
+      base_url: null,
+      webhook_url: null,
+    };
+    try {
+      // More than there are connections: some wait in the pool.
+      const sending = smtp.send!.send(
+        Array.from({ length: 8 }, () => exampleEmail()),
+        connection,
+        http,
+      );
+      await isUnderWay;
+      closeSmtpPools(false, later());
+      release();
+      expect((await sending).map((o) => o.outcome)).toEqual(Array(8).fill("sent"));
+      expect(open.size).toBeGreaterThan(0);
+      closeSmtpPools(false);
+      expect(open.size).toBeGreaterThan(0);
+      closeSmtpPools(false, later());
+      await until(() => open.size === 0, { what: "the idle connections to be closed" });
+    } finally {
+      closeSmtpPools();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
   });
 
   test("missing settings name the field", async () => {

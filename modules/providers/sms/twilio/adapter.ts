@@ -10,7 +10,7 @@ import {
   type SendOutcome,
 } from "../../../kernel/provider.ts";
 import * as answers from "../../answers.ts";
-import { parseTwilioEvent } from "./events.ts";
+import { parseTwilioEvent, recipientOf } from "./events.ts";
 import { MESSAGE_ID_PARAM, verifyTwilio } from "./signature.ts";
 
 const BASE = "https://api.twilio.com";
@@ -132,7 +132,8 @@ function outcomeOf(response: HttpResponse): SendOutcome {
   if (response.status >= 500 || response.status === 408) return { outcome: "unknown", code: name, detail: message };
   if ([401, 403, 404].includes(response.status) || isBroken(code))
     return { outcome: "broken", code: name, detail: message };
-  return { outcome: "rejected", code: name, detail: message };
+  const recipient = recipientOf(String(code));
+  return { outcome: "rejected", code: name, detail: message, ...(recipient ? { recipient } : {}) };
 }
 
 /** The sender is a number, a short code, a name, or a Messaging Service itself. */

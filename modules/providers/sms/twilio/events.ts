@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { SmsInbound } from "../../../channels/sms/content.ts";
 import { AppError } from "../../../kernel/errors.ts";
-import type { DeliveryContext, InboundMessage, ProviderEvent } from "../../../kernel/provider.ts";
+import type { DeliveryContext, InboundMessage, ProviderEvent, RefusedRecipient } from "../../../kernel/provider.ts";
 import * as answers from "../../answers.ts";
 import { MESSAGE_ID_PARAM } from "./signature.ts";
 
@@ -34,7 +34,7 @@ const UNREACHABLE = new Set(["30003"]);
 /** Nobody's fault that lasts: the queue was full (30001), the carrier gave no reason (30008), a part was lost (30009), too late (30036). */
 const PASSING = new Set(["30001", "30008", "30009", "30036"]);
 /** The person answered STOP to this sender earlier. */
-export const OPTED_OUT = "21610";
+const OPTED_OUT = "21610";
 
 /** What an error code says about the number. All others (30004, 30007, 30034, 63xxx …) are policy: filters, registration, the account. */
 export function failureOf(code: string): Failure {
@@ -42,6 +42,12 @@ export function failureOf(code: string): Failure {
   if (UNREACHABLE.has(code)) return { kind: "bounced", bounce: "transient" };
   if (PASSING.has(code) || code === "") return { kind: "failed", bounce: "transient" };
   return { kind: "failed", bounce: "block" };
+}
+
+/** What the error code of a refused send says about the recipient; undefined where the reason is something else. */
+export function recipientOf(code: string): RefusedRecipient | undefined {
+  if (code === OPTED_OUT) return "opted_out";
+  return failureOf(code).bounce === "permanent" ? "gone" : undefined;
 }
 
 /** Pure: a form body to events. Throws `invalid` when it is none of Twilio's. */

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHttpClient, type HttpClient } from "../../../kernel/http/client.ts";
 import type { Connection } from "../../../kernel/provider.ts";
 import { createSandbox, type RunningSandbox } from "../../../sandbox/server.ts";
-import { exampleSms, smsSend } from "../../conformance/sms.ts";
+import { smsSend } from "../../conformance/sms.ts";
 import { conformance } from "../../conformance/suite.ts";
 import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
+import { exampleSms } from "../fixtures.ts";
 import { twilio } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
 
@@ -228,11 +229,20 @@ describe("what each answer means for exactly-once", () => {
     expect(await of(201, {})).toMatchObject({ outcome: "unknown" });
     expect(await of(201, "<html>")).toMatchObject({ outcome: "unknown" });
   });
-  test.each([21211, 21408, 21608, 21610, 21612, 21614, 21617])("%i concerns this message: rejected", async (code) => {
+  test.each([
+    [21211, "gone"],
+    [21408, undefined],
+    [21608, undefined],
+    [21610, "opted_out"],
+    [21612, undefined],
+    [21614, "gone"],
+    [21617, undefined],
+  ])("%i concerns this message: rejected, and of the recipient it says %s", async (code, recipient) => {
     expect(await of(400, error(code))).toEqual({
       outcome: "rejected",
       code: `twilio_${code}`,
       detail: `Error ${code}`,
+      ...(recipient ? { recipient } : {}),
     });
   });
   test.each([21212, 21603, 21606, 21659, 21704, 21705])(

@@ -695,7 +695,7 @@ export interface paths {
         head?: never;
         /**
          * Change a connection
-         * @description Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. A new server needs the secrets again.
+         * @description Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. A new account, server or webhook secret wants the webhook registered again. A new server needs the secrets again.
          */
         patch: operations["connections.update"];
         trace?: never;
@@ -1902,7 +1902,7 @@ export interface components {
             action: string;
             actor_id: string;
             /** @enum {string} */
-            actor_kind: "user" | "api_key" | "job" | "webhook" | "agent";
+            actor_kind: "user" | "api_key" | "job";
             /** @description E-mail of a member or name of a key, while it exists. */
             actor_name: string | null;
             /** Format: date-time */
@@ -2603,8 +2603,8 @@ export interface components {
         Role: "viewer" | "approver" | "member" | "admin" | "owner";
         Schedule: {
             cron: string;
-            /** @description Seconds since the last start; null before the first. */
-            lag_seconds: number | null;
+            /** @description Seconds since the last start; before the first, since there is the schedule. */
+            lag_seconds: number;
             last_error: string | null;
             last_finished_at: string | null;
             last_started_at: string | null;
@@ -2743,7 +2743,6 @@ export interface components {
                 [key: string]: unknown;
             };
             slug: string;
-            tier: string;
             /** Format: date-time */
             updated_at: string;
         };
@@ -3584,7 +3583,6 @@ export interface operations {
                         modules: string[];
                         product_name: string;
                         publishable_key: string;
-                        sandbox: boolean;
                         /** @enum {string} */
                         signup: "open" | "invite";
                         supabase_url: string;
@@ -8355,10 +8353,7 @@ export interface operations {
             query?: {
                 file_name?: string;
             };
-            header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -11869,7 +11864,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
