@@ -4,9 +4,9 @@ import type { StepRun } from "../../kernel/step.ts";
 type Run = Pick<StepRun, "campaign_id" | "enrollment_id">;
 
 /**
- * Addresses that several contacts have, a switchboard's or a family's number: in a campaign they are written to for one of these contacts,
- * so that whoever is there gets every step once. `claim` says whether an address is the run's; the first to ask for a free one has it. The
- * rows are locked to the end of the transaction, so that two planners do not both find it free.
+ * Primary addresses that several contacts have, a switchboard's or a family's number: a campaign writes to them for one of these contacts, so
+ * that whoever is there gets every step once. `claim` says whether an address is the run's; the first to ask for a free one has it. The rows
+ * are locked to the end of the transaction, so that two planners do not both find it free.
  */
 export async function sharedAddresses(
   ctx: Ctx,
@@ -17,14 +17,15 @@ export async function sharedAddresses(
   const { db } = ctx;
   const rows = await db<{ address: string }[]>`
     select a.address from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.address = any(${addresses as string[]}::text[])
+    where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.is_primary
+      and a.address = any(${addresses as string[]}::text[])
     group by a.address having count(*) > 1`;
   const shared = rows.map((r) => r.address);
   const owners = new Map<string, string>();
   if (shared.length > 0) {
     await db`
       select from public.contact_addresses a
-      where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.address = any(${shared}::text[])
+      where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.is_primary and a.address = any(${shared}::text[])
       order by a.id for update`;
     // A statement of its own: it sees what whoever held the lock before wrote.
     const written = await db<{ campaign_id: string; to_address: string; enrollment_id: string }[]>`
