@@ -8,6 +8,7 @@ import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
+import { writtenSettings } from "./options.ts";
 import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
 import { beginMoving } from "./sequence/move.ts";
 import { copySequence, saveSteps } from "./sequence/store.ts";
@@ -82,9 +83,10 @@ export const createCampaign = defineOperation({
     await requireAudience(ctx, input);
     await requireTimeZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
+    const settings = writtenSettings(ctx, input.settings);
     const [row] = await db<{ id: string }[]>`
       insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
-      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.list_id}, ${input.segment_id}, ${db.json(input.settings)})
+      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.list_id}, ${input.segment_id}, ${db.json(settings as never)})
       returning id`;
     const id = row!.id;
     await putSenders(ctx, id, input.sender_ids);
@@ -100,8 +102,7 @@ type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_i
 
 /** Writes what really changes, after asking whether it may. The caller holds the row. */
 async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<void> {
-  // jsonb keeps keys in an order of its own; parsed, equal settings print alike.
-  before = { ...before, settings: SettingsSchema.parse(before.settings) };
+  before = { ...before, settings: writtenSettings(ctx, {}, before.settings) };
   const after = { ...before, ...change };
   if (change.list_id && change.segment_id === undefined) after.segment_id = null;
   if (change.segment_id && change.list_id === undefined) after.list_id = null;
@@ -125,7 +126,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
     await requireTimeZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
-      segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings)}
+      segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings as never)}
     where tenant_id = ${ctx.tenantId} and id = ${before.id}`;
   // What waits for the window asks again, and whoever is due.
   const hoursOf = (s: CampaignRow["settings"]) => JSON.stringify([s.time_zone, s.window, s.skip_dates]);
@@ -153,7 +154,7 @@ export const putCampaign = defineOperation({
   output: CampaignSchema,
   async handle(ctx, { id, steps, people, ...change }) {
     const before = await campaignRow(ctx, id, "update");
-    await apply(ctx, before, change);
+    await apply(ctx, before, { ...change, settings: writtenSettings(ctx, change.settings) });
     if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },
@@ -182,7 +183,7 @@ export const patchCampaign = defineOperation({
     const before = await campaignRow(ctx, id, "update");
     const given = Object.fromEntries(Object.entries(rest).filter(([, v]) => v !== undefined)) as Change;
     const named = Object.fromEntries(Object.entries(settings ?? {}).filter(([, v]) => v !== undefined));
-    await apply(ctx, before, { ...given, settings: SettingsSchema.parse({ ...before.settings, ...named }) });
+    await apply(ctx, before, { ...given, settings: writtenSettings(ctx, named, before.settings) });
     if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },

@@ -124,4 +124,20 @@ export const people: readonly Mutation[] = of("sending", [
     test: WEBHOOKS,
     name: LISTED,
   },
+  {
+    promise: "A long conversation shows its newest messages",
+    file: "modules/inbox/threads.ts",
+    find: "order by m.created_at desc, m.id desc limit ${limit + 1}",
+    replace: "order by m.created_at, m.id limit ${limit + 1}",
+    test: "modules/inbox/threads.test.ts",
+    name: "a long conversation comes in pages, newest first and each once, also when many share one instant",
+  },
+  {
+    promise: "A campaign chooses only what a channel offers",
+    file: "modules/campaigns/options.ts",
+    find: "if (errors.length > 0)",
+    replace: "if (errors.length < 0)",
+    test: "modules/campaigns/campaigns.test.ts",
+    name: "a draft is created with its steps, read, listed, changed, cloned and deleted",
+  },
 ]);

@@ -36,6 +36,7 @@ async function calls(people = THREE, input: Record<string, unknown> = {}) {
       enrollment_id: string;
       due_at: string;
       created_at: string;
+      assignee_name: string | null;
     }[];
   };
   const taskOf = async (name: string) => (await list()).find((x) => x.contact.email.startsWith(name))!;
@@ -167,7 +168,7 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   const soon = new Date(Date.now() + 60_000).toISOString();
   expect(
     (await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at: soon, assignee_id: member.userId })).body,
-  ).toMatchObject({ due_at: soon, assignee_id: member.userId });
+  ).toMatchObject({ due_at: soon, assignee_id: member.userId, assignee_name: "member" });
   // Null: from when it was given.
   expect((await tenant.api("PATCH", `/tasks/${ada.id}`, { due_at: null })).body).toMatchObject({
     due_at: null,
@@ -185,10 +186,16 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   }
   expect(seen).toEqual(["ada", "cy", "bob"]);
   expect(names(await list(`&assignee_id=${member.userId}`))).toEqual(["ada", "cy", "bob"]);
+  expect((await list()).map((x) => x.assignee_name)).toEqual([null, "member", null]);
   expect(names(await list(`&assignee_id=${tenant.owner.userId}`))).toEqual(["ada", "bob"]);
   expect(names(await list(`&contact_id=${contactIds[1]}`))).toEqual(["bob"]);
   expect(await list(`&campaign_id=${id}`)).toHaveLength(3);
   expect(await list(`&campaign_id=${crypto.randomUUID()}`)).toEqual([]);
+  expect((await tenant.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
+  expect((await tenant.api("GET", `/tasks/${cy.id}`)).body).toMatchObject({
+    assignee_id: member.userId,
+    assignee_name: null,
+  });
 });
 
 it("the tasks of who leaves the team are anybody's, and so are those that a step still gives them", async () => {
