@@ -210,12 +210,15 @@ create table public.tasks (
   primary key (tenant_id, id),
   foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade,
   foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete cascade,
+  -- The tasks of who leaves the team are anybody's.
+  foreign key (tenant_id, assignee_id) references public.members (tenant_id, user_id) on delete set null (assignee_id),
   check ((status = 'open') = (finished_at is null))
 );
 comment on table public.tasks is 'What a person has to do in a sequence: a call, a letter. The sequence goes on when they say what came of it.';
 create unique index tasks_once on public.tasks (tenant_id, step_run_id) where step_run_id is not null;
 create index tasks_by_urgency on public.tasks (tenant_id, status, (coalesce(due_at, created_at)), id);
 create index tasks_by_enrollment on public.tasks (tenant_id, enrollment_id) where enrollment_id is not null;
+create index tasks_by_assignee on public.tasks (tenant_id, assignee_id) where assignee_id is not null;
 create index tasks_by_contact on public.tasks (tenant_id, contact_id, id desc);
 select kernel.protect('public.tasks');
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { requireTimeZone } from "../kernel/time-zone.ts";
 import { messagingRelease } from "../messaging/release.ts";
 import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -80,6 +81,7 @@ export const createCampaign = defineOperation({
   status: 201,
   async handle(ctx, input) {
     await requireAudience(ctx, input);
+    await requireTimeZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
     const settings = writtenSettings(ctx, input.settings);
     const [row] = await db<{ id: string }[]>`
@@ -121,6 +123,8 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
       });
   }
   await requireAudience(ctx, after);
+  if (before.settings.time_zone !== after.settings.time_zone)
+    await requireTimeZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
       segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings as never)}

@@ -115,11 +115,15 @@ test("is closed, and the next message that comes in opens it again; given to a m
   });
   expect(await list(team, "?status=open")).toEqual([]);
   expect((await list(team, "?status=closed")).map((x) => x.id)).toEqual([first.threadId]);
+  // A machine's note that nobody is there is kept and opens nothing.
+  await receive(team, connectionId, "pat@example.com", { references: [first.reference], kind: "auto_reply" });
+  expect(await list(team, "?status=open")).toEqual([]);
   await receive(team, connectionId, "pat@example.com", { references: [first.reference] });
   expect((await list(team, "?status=open")).map((x) => x.id)).toEqual([first.threadId]);
   // Whoever has it keeps it.
   expect((await patch({})).body.assignee_id).toBe(member.userId);
-  expect((await patch({ assignee_id: null })).body.assignee_id).toBeNull();
+  expect((await team.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
+  expect((await patch({})).body.assignee_id).toBeNull();
   const outsider = await t.tenant();
   const refused = await patch({ assignee_id: outsider.owner.userId });
   expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, "/assignee_id"]);

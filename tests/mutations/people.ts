@@ -70,8 +70,8 @@ export const people: readonly Mutation[] = of("sending", [
   {
     promise: "A conversation that was closed opens when its person writes again",
     file: "modules/messaging/sql/inbound.sql",
-    find: "set last_message_at = ts, status = 'open',",
-    replace: "set last_message_at = ts,",
+    find: "status = case when by_machine then t.status else 'open' end,",
+    replace: "status = t.status,",
     test: "modules/inbox/threads.test.ts",
     name: "is closed, and the next message that comes in opens it again; given to a member and to nobody else",
   },

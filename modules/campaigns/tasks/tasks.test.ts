@@ -191,11 +191,23 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   expect(names(await list(`&contact_id=${contactIds[1]}`))).toEqual(["bob"]);
   expect(await list(`&campaign_id=${id}`)).toHaveLength(3);
   expect(await list(`&campaign_id=${crypto.randomUUID()}`)).toEqual([]);
+});
+
+it("the tasks of who leaves the team are anybody's, and so are those that a step still gives them", async () => {
+  const { tenant, id, list, taskOf, steps } = await calls();
+  const member = await tenant.member("member");
+  const cy = await taskOf("cy");
+  await tenant.api("PATCH", `/tasks/${cy.id}`, { assignee_id: member.userId });
+  const given = steps.map((s) => (s.kind === "task" ? { ...s, assignee_id: member.userId } : s));
+  expect((await tenant.api("PUT", `/campaigns/${id}/steps`, { steps: given })).status).toBe(200);
   expect((await tenant.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
-  expect((await tenant.api("GET", `/tasks/${cy.id}`)).body).toMatchObject({
-    assignee_id: member.userId,
-    assignee_name: null,
-  });
+  const mine = () => list(`&assignee_id=${tenant.owner.userId}`);
+  expect((await mine()).map((x) => x.id)).toContain(cy.id);
+  const dan = (await tenant.api("POST", "/contacts", { email: "dan@example.com", first_name: "dan" })).body.id;
+  await tenant.api("POST", `/campaigns/${id}/leads`, { contact_ids: [dan] });
+  await settlePlans(t, tenant);
+  expect((await mine()).map((x) => x.contact.email)).toContain("dan@example.com");
+  expect(await t.sql`select 1 from kernel.dead_letters where tenant_id = ${tenant.id}`).toEqual([]);
 });
 
 it("a viewer reads tasks and finishes none; another team sees none", async () => {

@@ -31,7 +31,7 @@ export const TaskSchema = z
     assignee_name: z
       .string()
       .nullable()
-      .describe("The member's name, or e-mail address without one; null if nobody has it or they left the workspace."),
+      .describe("The member's name, or e-mail address without one; null if it is anybody's."),
     due_at: z.iso.datetime().nullable(),
     created_at: z.iso.datetime(),
     finished_at: z.iso.datetime().nullable(),

@@ -848,7 +848,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a person
-         * @description Messages already sent stay, without the person. Suppressed addresses stay suppressed.
+         * @description Messages already sent stay, without the person. Suppressed addresses stay suppressed, and those of who opted out become it.
          */
         delete: operations["contacts.delete"];
         options?: never;
@@ -2721,7 +2721,7 @@ export interface components {
         Task: {
             /** @description A member's user id; null: whoever has time. */
             assignee_id: string | null;
-            /** @description The member's name, or e-mail address without one; null if nobody has it or they left the workspace. */
+            /** @description The member's name, or e-mail address without one; null if it is anybody's. */
             assignee_name: string | null;
             campaign: {
                 /** Format: uuid */
