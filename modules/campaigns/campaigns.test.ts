@@ -151,6 +151,20 @@ it("422 names the field and the fix", async () => {
   });
 });
 
+it("a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop", async () => {
+  const { tenant, id } = await draft();
+  // AGT and US/Pacific-New are known to JavaScript alone; IST is India to it, and Israel to Postgres.
+  for (const time_zone of ["AGT", "IST", "US/Pacific-New"]) {
+    const settings = { time_zone };
+    for (const { status, body } of [
+      await tenant.api("PATCH", `/campaigns/${id}`, { settings }),
+      await tenant.api("PUT", `/campaigns/${id}`, { name: "Zoned", settings }),
+      await tenant.api("POST", "/campaigns", { name: "Zoned", settings }),
+    ])
+      expect([time_zone, status, body.errors?.[0].pointer]).toEqual([time_zone, 422, "/settings/time_zone"]);
+  }
+});
+
 it("a subject cannot carry a header", async () => {
   const { tenant, id, campaign } = await draft();
   const answer = await tenant.api("PUT", `/campaigns/${id}/steps`, {

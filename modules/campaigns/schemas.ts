@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TimeZone } from "../kernel/operations/time.ts";
 import type { StepOutput } from "./sequence/tree.ts";
 
 /** What campaigns look like to callers. */
@@ -34,16 +35,6 @@ export const WAITS_FOR = [
 /** On their way through the sequence. */
 export const ACTIVE_STATUS = ["waiting", "sending", "task", "blocked"] as const;
 
-/** An IANA name that JavaScript and Postgres read alike. Offsets such as +02:00 mean opposite things to the two. */
-const isTimeZone = (name: string): boolean => {
-  if (!/^[A-Za-z]/.test(name)) return false;
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
-  } catch {
-    return false;
-  }
-};
-
 const Clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time of day, e.g. 09:00");
 
 export const WindowSchema = z
@@ -64,7 +55,7 @@ export const WindowSchema = z
 
 export const SettingsSchema = z
   .object({
-    time_zone: z.string().max(64).refine(isTimeZone, "must be an IANA time zone, e.g. Europe/Berlin").default("UTC"),
+    time_zone: TimeZone.default("UTC"),
     window: WindowSchema.nullable().default(null).describe("When messages may leave; null: at any time."),
     skip_dates: z
       .array(z.iso.date())

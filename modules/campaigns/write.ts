@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { requireZone } from "../kernel/operations/time.ts";
 import { messagingRelease } from "../messaging/release.ts";
 import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -79,6 +80,7 @@ export const createCampaign = defineOperation({
   status: 201,
   async handle(ctx, input) {
     await requireAudience(ctx, input);
+    await requireZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
     const [row] = await db<{ id: string }[]>`
       insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
@@ -119,6 +121,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
       });
   }
   await requireAudience(ctx, after);
+  await requireZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
       segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings)}

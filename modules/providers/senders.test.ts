@@ -65,6 +65,7 @@ describe("senders", () => {
     ["profile", { signature: "x" }, "/profile"],
     ["time_zone", "Mars/Olympus", "/time_zone"],
     ["time_zone", "+02:00", "/time_zone"],
+    ["time_zone", "US/Pacific-New", "/time_zone"],
     ["limits", [{ ...DAILY, cap: -1 }], "/limits/0/cap"],
     ["limits", [{ ...DAILY, cap: 1.5 }], "/limits/0/cap"],
     ["limits", [{ ...DAILY, per: "year" }], "/limits/0/per"],

@@ -6,6 +6,7 @@ import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { requireZone, TimeZone } from "../kernel/operations/time.ts";
 import { LIMIT_PERIODS, SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with limits of its own. */
@@ -33,30 +34,6 @@ type Limits = z.output<typeof Limits>;
 const Profile = z
   .record(z.string(), z.unknown())
   .describe("What the channel wants besides, such as an e-mail sender's reply_to.");
-const TimeZone = z
-  .string()
-  .max(64)
-  .regex(/^(UTC|[A-Za-z_]+(\/[A-Za-z0-9_+-]+){1,2})$/, "is not an IANA time zone such as Europe/Berlin")
-  .refine((zone) => {
-    try {
-      return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== "";
-    } catch {
-      return false;
-    }
-  }, "is not a known time zone");
-
-/** One unknown zone would break the claim of every message of the team, so the database is asked as well. */
-async function requireZone(ctx: Ctx, zone: string | undefined): Promise<void> {
-  if (zone === undefined) return;
-  try {
-    await ctx.db`select kernel.now() at time zone ${zone}`;
-  } catch (error) {
-    if ((error as { code?: string }).code === "22023")
-      throw invalidField("/time_zone", "is not a time zone the database knows");
-    throw error;
-  }
-}
-
 const withUsage = (db: Tx, tenantId: string, where: ReturnType<Tx>) => db<SenderRow[]>`
   select s.id, s.channel, s.connection_id, s.address, s.display_name, s.profile, s.time_zone, s.status, s.created_at, s.updated_at,
     coalesce((select jsonb_agg(jsonb_build_object('action', l.action, 'per', l.per, 'cap', l.cap, 'used', case
@@ -168,7 +145,7 @@ export const createSender = defineOperation({
   output: SenderSchema,
   status: 201,
   async handle(ctx, input) {
-    await requireZone(ctx, input.time_zone);
+    await requireZone(ctx, input.time_zone, "/time_zone");
     const [connection] = await ctx.db<{ category: string }[]>`
       select category from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.connection_id}`;
     const channel = connection && ctx.registry.channels.get(connection.category);
@@ -212,7 +189,7 @@ export const updateSender = defineOperation({
   }),
   output: SenderSchema,
   async handle(ctx, { id, limits, profile, ...changes }) {
-    await requireZone(ctx, changes.time_zone);
+    await requireZone(ctx, changes.time_zone, "/time_zone");
     const before = await read(ctx, id);
     const channel = ctx.registry.channels.get(before.channel);
     const fitted = channel ? fit(channel, { profile, limits }) : { profile, limits };
