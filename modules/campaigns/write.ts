@@ -3,6 +3,7 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { requireZone } from "../kernel/operations/time.ts";
+import { plain } from "../kernel/text.ts";
 import { messagingRelease } from "../messaging/release.ts";
 import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -263,7 +264,7 @@ export const cloneCampaign = defineOperation({
   status: 201,
   async handle(ctx, { id, name }) {
     const from = await campaignRow(ctx, id);
-    const copied = name ?? `${from.name.slice(0, 112)} (copy)`;
+    const copied = name ?? `${plain(from.name, 112)} (copy)`;
     const [row] = await ctx.db<{ id: string }[]>`
       insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
       select k.tenant_id, ${copied}, k.tier, k.list_id, k.segment_id, k.settings

@@ -70,6 +70,7 @@ describe("senders", () => {
     ["limits", [{ ...DAILY, cap: 1.5 }], "/limits/0/cap"],
     ["limits", [{ ...DAILY, per: "year" }], "/limits/0/per"],
     ["limits", [{ ...DAILY, action: "sms.send" }], "/limits/0/action"],
+    ["limits", [{ ...DAILY, action: "toString" }], "/limits/0/action"],
     ["limits", [DAILY, { ...DAILY, cap: 3 }], "/limits"],
   ])("422 for %s %j", async (field, value, pointer) => {
     const { status, body } = await make({ [field]: value });

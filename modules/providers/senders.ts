@@ -63,7 +63,7 @@ function fit(
         detail: i.message,
       })),
     });
-  const strange = (input.limits ?? []).findIndex((l) => !(l.action in channel.actions));
+  const strange = (input.limits ?? []).findIndex((l) => !Object.hasOwn(channel.actions, l.action));
   if (strange >= 0)
     throw invalidField(`/limits/${strange}/action`, `must be one of ${Object.keys(channel.actions).join(", ")}`);
   return { address, profile: profile?.data as Record<string, unknown> | undefined, limits: input.limits };
