@@ -7,7 +7,7 @@ import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
 import { reasonText } from "./reasons.ts";
 import { nodesOf } from "./sequence/nodes.ts";
-import { channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
+import { branchOf, channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
 import { byId } from "./schemas.ts";
 
 /** The launch check: everything that would keep a campaign from reaching its people, before it starts. */
@@ -105,7 +105,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
   const before = messagesBefore(tree, (step) => {
     const def = ctx.registry.steps.get(step.kind);
     const ways = def?.branches(configOf(step) as never) ?? ["next"];
-    return { channel: def ? channelOf(def) : null, ways: ways.map((way) => step.branches?.[way] ?? []) };
+    return { channel: def ? channelOf(def) : null, ways: ways.map((way) => branchOf(step, way)) };
   });
   for (const step of steps) {
     const def = ctx.registry.steps.get(step.kind);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { TimeZone } from "../kernel/time-zone.ts";
+import { TimeZone } from "../kernel/operations/time.ts";
 import type { StepOutput } from "./sequence/tree.ts";
 
 /** What campaigns look like to callers. */

@@ -2,7 +2,8 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { requireTimeZone } from "../kernel/time-zone.ts";
+import { requireZone } from "../kernel/operations/time.ts";
+import { plain } from "../kernel/text.ts";
 import { messagingRelease } from "../messaging/release.ts";
 import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
@@ -81,7 +82,7 @@ export const createCampaign = defineOperation({
   status: 201,
   async handle(ctx, input) {
     await requireAudience(ctx, input);
-    await requireTimeZone(ctx, input.settings.time_zone, "/settings/time_zone");
+    await requireZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
     const settings = writtenSettings(ctx, input.settings);
     const [row] = await db<{ id: string }[]>`
@@ -123,8 +124,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
       });
   }
   await requireAudience(ctx, after);
-  if (before.settings.time_zone !== after.settings.time_zone)
-    await requireTimeZone(ctx, after.settings.time_zone, "/settings/time_zone");
+  await requireZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
       segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings as never)}
@@ -233,7 +233,7 @@ export const cloneCampaign = defineOperation({
   status: 201,
   async handle(ctx, { id, name }) {
     const from = await campaignRow(ctx, id);
-    const copied = name ?? `${from.name.slice(0, 112)} (copy)`;
+    const copied = name ?? `${plain(from.name, 112)} (copy)`;
     const [row] = await ctx.db<{ id: string }[]>`
       insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
       select k.tenant_id, ${copied}, k.tier, k.list_id, k.segment_id, k.settings

@@ -189,11 +189,15 @@ function valueFault(field: string, kind: Kind, value: unknown): string | null {
   }
 }
 
+/** A date that exists, from the year 1 on, and a time with an offset below 16 hours: what Postgres reads. */
 const isTime = (text: string): boolean => {
-  if (!/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$/.test(text)) return false;
-  const at = new Date(text.replace(" ", "T"));
+  if (!/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-](0\d|1[0-5]):[0-5]\d)?)?$/.test(text))
+    return false;
+  const day = text.slice(0, 10);
+  const date = new Date(day);
   // Date.parse reads 2026-02-31 as March: only a date that survives the round trip exists.
-  return !Number.isNaN(at.getTime()) && (text.length > 10 || at.toISOString().slice(0, 10) === text);
+  const exists = !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === day && day >= "0001-01-01";
+  return exists && !Number.isNaN(Date.parse(text.replace(" ", "T")));
 };
 
 /** JSON Schema of the language for the API document; zod cannot say "recursive, with a depth". */

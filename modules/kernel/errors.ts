@@ -110,6 +110,9 @@ export function toAppError(error: unknown): AppError {
   return new AppError("internal", "An unexpected error. The request id helps us find it.", { cause: error });
 }
 
+/** Bad fields that an answer names at most: it stays small whatever came, and a caller mends the first and sees the next. */
+export const MAX_ERRORS = 100;
+
 /** RFC 9457 problem document. */
 export const toProblem = (error: AppError, requestId: string): Problem => ({
   type: `urn:problem:${error.code.replaceAll("_", "-")}`,
@@ -118,6 +121,6 @@ export const toProblem = (error: AppError, requestId: string): Problem => ({
   code: error.code,
   detail: error.message,
   request_id: requestId,
-  ...(error.errors ? { errors: error.errors } : {}),
+  ...(error.errors ? { errors: error.errors.slice(0, MAX_ERRORS) } : {}),
   ...(error.suggestion ? { suggestion: error.suggestion } : {}),
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
+import { plain } from "../kernel/text.ts";
 import { openConnection } from "../providers/connections.ts";
 import { scrubError } from "../providers/credentials.ts";
 import { messagingSend } from "./send.ts";
@@ -95,7 +96,7 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
       });
       outcomes.push(
         found
-          ? { id, attempt, outcome: "sent", provider_message_id: found.provider_message_id }
+          ? { id, attempt, outcome: "sent", provider_message_id: plain(found.provider_message_id, 300) }
           : {
               id,
               attempt,

@@ -76,6 +76,25 @@ test("what a provider quotes of the credentials is stored nowhere when it refuse
   expect(health).toEqual({ last_error: "The server [secret] may not do this." });
 });
 
+test("what a provider answers is stored whatever characters it has: those of its batch are not left in doubt", async () => {
+  const team = await t.tenant();
+  const connection = await connected(team, "postmark", { server_token: crypto.randomUUID() });
+  const first = await message(team, connection, "queued");
+  // U+0000, and an emoji that lies across the limit.
+  const sender = `Nobody\u0000 ${"x".repeat(991)}😀`;
+  answer = () => ({ status: 200, body: [{ ErrorCode: 300, Message: sender }] });
+  await t.sql`select private.wake_sending()`;
+  await t.drain("messaging_send");
+  const [refused] = await t.sql`select status, error from public.messages where id = ${first}`;
+  expect(refused).toEqual({ status: "failed", error: `Nobody ${"x".repeat(991)}` });
+  const id = await message(team, connection, "queued");
+  answer = () => ({ status: 200, body: [{ ErrorCode: 0, Message: "OK", MessageID: "p-\u00001\ud83d" }] });
+  await t.sql`select private.wake_sending()`;
+  await t.drain("messaging_send");
+  const [sent] = await t.sql`select status, provider_message_id from public.messages where id = ${id}`;
+  expect(sent).toEqual({ status: "sent", provider_message_id: "p-1\ufffd" });
+});
+
 test("nor when it cannot say what became of one", async () => {
   const team = await t.tenant();
   const secret = crypto.randomUUID();

@@ -198,11 +198,15 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
       }
     }),
   );
-  // Providers like to quote what they were sent; what they say is stored and shown.
-  const clean = <T extends SendOutcome>(outcome: T): T =>
-    outcome.detail === undefined
-      ? outcome
-      : { ...outcome, detail: scrub(outcome.detail, provider, connection.credentials) };
+  // What providers say is stored and shown: without the secrets they like to quote, and without characters that cannot be stored, for
+  // which the whole batch would be left in doubt.
+  const clean = (outcome: SendOutcome): SendOutcome =>
+    Object.fromEntries(
+      Object.entries(outcome).map(([field, value]) => [
+        field,
+        typeof value === "string" ? scrub(value, provider, connection.credentials) : value,
+      ]),
+    ) as SendOutcome;
   for (const [i, outcome] of outcomes.flat().entries()) byId.set(messages[i]!.id, clean(outcome));
   const flat = claimed.map((m) => byId.get(m.id)!);
   ctx.metrics.observe("overture_provider_call_seconds", "Time of a send call", (performance.now() - started) / 1000, {

@@ -4,6 +4,7 @@ import { AppError, type FieldError } from "../kernel/errors.ts";
 import { HttpError } from "../kernel/http/client.ts";
 import type { AnyProvider, Connection } from "../kernel/provider.ts";
 import type { Vault } from "../kernel/secrets/vault.ts";
+import { plain } from "../kernel/text.ts";
 import { describeFields } from "./describe.ts";
 import type { ConnectionRow } from "./schemas.ts";
 import { reachableWebhookUrl } from "./webhook-url.ts";
@@ -104,7 +105,7 @@ export const outgoingSecrets = (provider: AnyProvider): string[] =>
     .filter((f) => f.secret && !f.name.startsWith("webhook_"))
     .map((f) => f.name);
 
-/** Providers like to quote what they were sent. Takes every secret out of a text that people or logs will see. */
+/** Providers like to quote what they were sent. Takes every secret out of a text that people or logs will see, and makes it storable. */
 export function scrub(text: string, provider: AnyProvider, credentials: Values): string {
   let clean = text;
   for (const { name, secret } of describeFields(provider.credentials)) {
@@ -112,7 +113,7 @@ export function scrub(text: string, provider: AnyProvider, credentials: Values):
     if (!secret || typeof value !== "string" || value.length < 4) continue;
     for (const form of [value, encodeURIComponent(value), base64(value)]) clean = clean.replaceAll(form, "[secret]");
   }
-  return clean.slice(0, 1000);
+  return plain(clean, 1000);
 }
 
 /** A failure of a call as people, queues and logs may hear of it: no secret in what it says. One nobody foresaw says nothing. */

@@ -65,10 +65,12 @@ describe("senders", () => {
     ["profile", { signature: "x" }, "/profile"],
     ["time_zone", "Mars/Olympus", "/time_zone"],
     ["time_zone", "+02:00", "/time_zone"],
+    ["time_zone", "US/Pacific-New", "/time_zone"],
     ["limits", [{ ...DAILY, cap: -1 }], "/limits/0/cap"],
     ["limits", [{ ...DAILY, cap: 1.5 }], "/limits/0/cap"],
     ["limits", [{ ...DAILY, per: "year" }], "/limits/0/per"],
     ["limits", [{ ...DAILY, action: "sms.send" }], "/limits/0/action"],
+    ["limits", [{ ...DAILY, action: "toString" }], "/limits/0/action"],
     ["limits", [DAILY, { ...DAILY, cap: 3 }], "/limits"],
   ])("422 for %s %j", async (field, value, pointer) => {
     const { status, body } = await make({ [field]: value });

@@ -6,7 +6,7 @@ import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { requireTimeZone, TimeZone } from "../kernel/time-zone.ts";
+import { requireZone, TimeZone } from "../kernel/operations/time.ts";
 import { LIMIT_PERIODS, SENDER_STATUS, SenderSchema, type SenderRow, toSender } from "./schemas.ts";
 
 /** Who messages are from: an address on a connection, with limits of its own. */
@@ -63,7 +63,7 @@ function fit(
         detail: i.message,
       })),
     });
-  const strange = (input.limits ?? []).findIndex((l) => !(l.action in channel.actions));
+  const strange = (input.limits ?? []).findIndex((l) => !Object.hasOwn(channel.actions, l.action));
   if (strange >= 0)
     throw invalidField(`/limits/${strange}/action`, `must be one of ${Object.keys(channel.actions).join(", ")}`);
   return { address, profile: profile?.data as Record<string, unknown> | undefined, limits: input.limits };
@@ -145,7 +145,7 @@ export const createSender = defineOperation({
   output: SenderSchema,
   status: 201,
   async handle(ctx, input) {
-    await requireTimeZone(ctx, input.time_zone, "/time_zone");
+    await requireZone(ctx, input.time_zone, "/time_zone");
     const [connection] = await ctx.db<{ category: string }[]>`
       select category from public.connections where tenant_id = ${ctx.tenantId} and id = ${input.connection_id}`;
     const channel = connection && ctx.registry.channels.get(connection.category);
@@ -189,7 +189,7 @@ export const updateSender = defineOperation({
   }),
   output: SenderSchema,
   async handle(ctx, { id, limits, profile, ...changes }) {
-    await requireTimeZone(ctx, changes.time_zone, "/time_zone");
+    await requireZone(ctx, changes.time_zone, "/time_zone");
     const before = await read(ctx, id);
     const channel = ctx.registry.channels.get(before.channel);
     const fitted = channel ? fit(channel, { profile, limits }) : { profile, limits };

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { Moment } from "../kernel/operations/time.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { checkScopes } from "./scopes.ts";
 import { instant } from "./schemas.ts";
@@ -32,7 +33,7 @@ export const createApiKey = defineOperation({
   input: z.object({
     name: z.string().trim().min(1, "give the key a name").max(80),
     scopes: z.array(z.string().max(80)).min(1, "give at least one scope").max(50),
-    expires_at: z.iso.datetime({ offset: true }).optional(),
+    expires_at: Moment.optional(),
   }),
   output: z.object({ ...shape, key: z.string() }),
   status: 201,

@@ -12,7 +12,7 @@ export const reported = of("sending", [
   },
   {
     promise: "JavaScript and Postgres reckon with one time zone",
-    file: "modules/kernel/time-zone.ts",
+    file: "modules/kernel/operations/time.ts",
     find: "(UTC|[A-Za-z_]+(\\/[A-Za-z0-9_+-]+){1,2})",
     replace: ".+",
     test: "modules/campaigns/campaigns.test.ts",

@@ -13,6 +13,14 @@ const BIG_QUEUE =
 
 export const sending: readonly Mutation[] = of("sending", [
   {
+    promise: "What a provider answers is stored whatever characters it has",
+    file: "modules/providers/credentials.ts",
+    find: "return plain(clean, 1000);",
+    replace: "return clean.slice(0, 1000);",
+    test: "modules/messaging/secrets.test.ts",
+    name: "what a provider answers is stored whatever characters it has: those of its batch are not left in doubt",
+  },
+  {
     promise: "One outgoing message per run of a step",
     file: "migrations/20261130000600_messaging.sql",
     find: "create unique index messages_once",

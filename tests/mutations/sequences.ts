@@ -16,6 +16,14 @@ export const sequences: readonly Mutation[] = of("sending", [
     name: "wherever none can precede it on any way",
   },
   {
+    promise: "A campaign's time zone is one that the database knows: by an unknown one everybody's planning would stop",
+    file: "modules/kernel/operations/time.ts",
+    find: "await ctx.db`select kernel.now() at time zone ${zone}`;",
+    replace: "",
+    test: "modules/campaigns/sequence/what-if-time.test.ts",
+    name: "a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop",
+  },
+  {
     promise: "A condition that cannot be evaluated stops those who stand there, and nobody else of the team",
     file: "modules/campaigns/steps/condition.ts",
     find: 'if (!(error instanceof AppError) || error.code !== "invalid") throw error;',

@@ -4,7 +4,7 @@ import { email } from "../../channels/email/channel.ts";
 import { sms as smsChannel } from "../../channels/sms/channel.ts";
 import { campaigns } from "../module.ts";
 import { messageStep } from "../steps/message.ts";
-import { MAX_STEPS, parseSteps, type StepInput, StepsInput, toGraph, toTree } from "./tree.ts";
+import { branchOf, MAX_STEPS, parseSteps, type StepInput, StepsInput, toGraph, toTree } from "./tree.ts";
 
 const kinds = [
   messageStep(email, "email.send"),
@@ -83,7 +83,12 @@ describe("faults name the step and its field", () => {
 
   it("too many steps and too deep branches are refused, branches included", () => {
     const many = Array.from({ length: 30 }, () => wait);
-    expect(pointers([mail(), opened({ yes: many, no: many })])).toEqual(["/steps"]);
+    // Before any is read: what a step costs to read, a body of thousands would cost thousands of times.
+    for (const steps of [
+      [mail(), opened({ yes: many, no: many })],
+      [...many, ...many],
+    ])
+      expect(StepsInput.safeParse(steps).error?.issues.map((i) => i.path)).toEqual([[]]);
     expect(pointers([mail(), opened({ yes: many.slice(0, MAX_STEPS - 2) })])).toEqual([]);
     let deep: Record<string, unknown> = opened({ yes: [wait] });
     for (let i = 0; i < 3; i++) deep = opened({ yes: [deep] });
@@ -143,6 +148,14 @@ describe("the first e-mail to a person needs a subject", () => {
     // Some come with an e-mail before it: the launch check warns of the others.
     expect(missing([opened({ yes: [mail()], no: [sms] }), mail("")])).toEqual([]);
   });
+});
+
+it("a way may have the name of what every object has", () => {
+  const call = { ...task({ no_answer: [wait] }), outcomes: ["constructor", "no_answer"] };
+  const { nodes } = toGraph(parse([call]).steps);
+  const [step] = toTree(nodes, registry);
+  expect(branchOf(step!, "constructor")).toEqual([]);
+  expect(branchOf(step!, "no_answer")).toHaveLength(1);
 });
 
 it("what an author writes comes back as it was written, through the graph", () => {

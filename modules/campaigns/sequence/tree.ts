@@ -38,7 +38,14 @@ export const StepInput: z.ZodType<StepInput> = z.lazy(() =>
   }),
 ) as unknown as z.ZodType<StepInput>;
 
-export const StepsInput = z.array(StepInput).max(MAX_STEPS);
+const countSteps = (steps: readonly StepInput[]): number =>
+  steps.reduce((sum, step) => sum + 1 + Object.values(step.branches ?? {}).reduce((n, b) => n + countSteps(b), 0), 0);
+
+/** Counted before any step is looked at: reading a message takes milliseconds, and a body has room for tens of thousands. */
+export const StepsInput = z
+  .array(StepInput)
+  .max(MAX_STEPS)
+  .refine((steps) => countSteps(steps) <= MAX_STEPS, `A sequence has at most ${MAX_STEPS} steps, branches included.`);
 
 /** A step that fits its kind, with the place where it stood. */
 export type ParsedStep = {
@@ -65,11 +72,9 @@ export function parseSteps(
 ): { steps: ParsedStep[]; errors: FieldError[] } {
   const errors: FieldError[] = [];
   const ids = new Map<string, string>();
-  let count = 0;
   const read = (list: readonly StepInput[], pointer: string, depth: number): ParsedStep[] =>
     list.flatMap((step, i) => {
       const at = `${pointer}/${i}`;
-      count++;
       const { id, kind, branches, ...fields } = step;
       const def = registry.steps.get(kind);
       if (!def) {
@@ -119,8 +124,6 @@ export function parseSteps(
   for (const step of walk(steps))
     for (const fault of step.def.check?.(step.config as never, { ...env, first: before.get(step) === "none" }) ?? [])
       if (fault.level === "error") errors.push({ pointer: `${step.pointer}/${fault.field}`, detail: fault.detail });
-  if (count > MAX_STEPS)
-    errors.push({ pointer: "/steps", detail: `A sequence has at most ${MAX_STEPS} steps, branches included.` });
   return { steps, errors };
 }
 
@@ -221,6 +224,10 @@ export type StepOutput = {
   branches?: Record<string, StepOutput[]>;
   [field: string]: unknown;
 };
+
+/** The steps of one of a step's ways; a way may have any name, also one that every object has. */
+export const branchOf = (step: StepOutput, way: string): StepOutput[] =>
+  step.branches && Object.hasOwn(step.branches, way) ? step.branches[way]! : [];
 
 /** The author's tree of a version's nodes, branches in the order of their kind's ways. */
 export function toTree(nodes: readonly GraphNode[], registry: Pick<Ctx["registry"], "steps">): StepOutput[] {

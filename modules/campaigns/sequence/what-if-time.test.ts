@@ -201,3 +201,18 @@ it("a time zone the database knows no longer keeps no other team from being woke
   });
   expect(woken.toSorted()).toEqual(ids.toSorted());
 });
+
+it("a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop", async () => {
+  const tenant = await t.tenant();
+  const { id } = await story(t, tenant, [email("A")]);
+  // AGT and US/Pacific-New are known to JavaScript alone; IST is India to it, and Israel to Postgres.
+  for (const time_zone of ["AGT", "IST", "US/Pacific-New"]) {
+    const settings = { time_zone };
+    for (const { status, body } of [
+      await tenant.api("PATCH", `/campaigns/${id}`, { settings }),
+      await tenant.api("PUT", `/campaigns/${id}`, { name: "Zoned", settings }),
+      await tenant.api("POST", "/campaigns", { name: "Zoned", settings }),
+    ])
+      expect([time_zone, status, body.errors?.[0].pointer]).toEqual([time_zone, 422, "/settings/time_zone"]);
+  }
+});

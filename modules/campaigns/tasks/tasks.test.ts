@@ -165,6 +165,8 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   const [ada, cy] = [await taskOf("ada"), await taskOf("cy")];
   const stranger = await tenant.api("PATCH", `/tasks/${cy.id}`, { assignee_id: crypto.randomUUID() });
   expect([stranger.status, stranger.body.errors[0].pointer]).toEqual([422, "/assignee_id"]);
+  for (const due_at of ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"])
+    expect((await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at })).body.errors?.[0].pointer).toBe("/due_at");
   const soon = new Date(Date.now() + 60_000).toISOString();
   expect(
     (await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at: soon, assignee_id: member.userId })).body,

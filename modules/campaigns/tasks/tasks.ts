@@ -3,6 +3,7 @@ import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage } from "../../kernel/operations/cursor.ts";
 import { defineOperation } from "../../kernel/operations/operation.ts";
+import { Moment } from "../../kernel/operations/time.ts";
 import { campaignsPlan } from "../plan/plan.ts";
 
 /** What people have to do in sequences. A sequence goes on when somebody says what came of its task. */
@@ -157,7 +158,7 @@ export const updateTask = defineOperation({
   input: z.object({
     id: z.uuid(),
     assignee_id: z.uuid().nullable().optional().describe("A member's user id."),
-    due_at: z.iso.datetime({ offset: true }).nullable().optional(),
+    due_at: Moment.nullable().optional(),
   }),
   output: TaskSchema,
   async handle(ctx, { id, assignee_id, due_at }) {

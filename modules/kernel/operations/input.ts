@@ -1,7 +1,7 @@
 import type { Context as HonoContext } from "hono";
 import type { z } from "zod";
 import { readBody } from "../http/body.ts";
-import { AppError, type FieldError } from "../errors.ts";
+import { AppError, type FieldError, MAX_ERRORS } from "../errors.ts";
 import { type AnyOperation, pathParams } from "./operation.ts";
 
 /** From a request to an operation's input: bounded reading, strict JSON, one object of path, query and body, parsed. */
@@ -71,8 +71,6 @@ function checkText(text: string, pointer: string): void {
 /** One step of a JSON pointer (RFC 6901). */
 const segment = (key: PropertyKey): string => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
 
-/** Answers stay small whatever came: a caller mends the first faults and sees the next. */
-const MAX_ERRORS = 100;
 const short = (text: string): string => (text.length > 500 ? `${text.slice(0, 500)}…` : text);
 
 /** The parsed input, or a 422 that names every bad field by its JSON pointer. */

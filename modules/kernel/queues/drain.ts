@@ -2,6 +2,7 @@ import { type AnyConsumer, backoffSeconds, DEFAULT_BATCH, type Outcome } from ".
 import type { Ctx } from "../context.ts";
 import { AppError, toAppError } from "../errors.ts";
 import type { Kernel } from "../kernel.ts";
+import { plain } from "../text.ts";
 
 /**
  * One round of a consumer: read a batch, handle it, settle it. A consumer that only writes to the database settles in the
@@ -52,7 +53,7 @@ async function handleRows(
     const parsed = consumer.payload.safeParse(row.message);
     if (!parsed.success) {
       const why = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`).join("; ");
-      refused.push({ ...read(row), kind: "dead", reason: `The payload does not fit: ${why}`.slice(0, 1000) });
+      refused.push({ ...read(row), kind: "dead", reason: plain(`The payload does not fit: ${why}`, 1000) });
     } else {
       const key = parsed.data.tenant_id;
       const message = { ...row, payload: parsed.data };
@@ -192,13 +193,13 @@ function settled(consumer: AnyConsumer, m: Row, outcome: Outcome): Settled {
       return {
         ...read(m),
         kind: "dead",
-        reason: `Gave up after ${m.read_ct} deliveries. ${outcome.reason ?? ""}`.trim().slice(0, 1000),
+        reason: plain(`Gave up after ${m.read_ct} deliveries. ${outcome.reason ?? ""}`.trim(), 1000),
       };
     }
     return { ...read(m), kind: "retry", in: outcome.inSeconds ?? backoffSeconds(m.read_ct) };
   }
   return outcome.kind === "dead"
-    ? { ...read(m), kind: "dead", reason: outcome.reason.slice(0, 1000) }
+    ? { ...read(m), kind: "dead", reason: plain(outcome.reason, 1000) }
     : { ...read(m), kind: "done" };
 }
 
