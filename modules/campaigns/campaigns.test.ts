@@ -266,6 +266,21 @@ it("409 with the reason for what a state does not allow", async () => {
   expect((await tenant.api("PATCH", `/campaigns/${id}`, { name: "Again" })).body.name).toBe("Again");
 });
 
+it("a list or segment that is a campaign's audience cannot be deleted, and the answer says why", async () => {
+  const { tenant, id, campaign } = await draft();
+  const remove = async (path: string) => {
+    const { status, body } = await tenant.api("DELETE", path);
+    return [status, body?.detail];
+  };
+  const listId = campaign.audience.list_id;
+  expect(await remove(`/lists/${listId}`)).toEqual([409, expect.stringContaining("the audience of a campaign")]);
+  const filter = { field: "first_name", op: "eq", value: "Ada" };
+  const segment = (await tenant.api("POST", "/segments", { name: "Adas", filter })).body.id;
+  await tenant.api("PATCH", `/campaigns/${id}`, { segment_id: segment });
+  expect(await remove(`/segments/${segment}`)).toEqual([409, expect.stringContaining("the audience of a campaign")]);
+  expect(await remove(`/lists/${listId}`)).toEqual([204, undefined]);
+});
+
 it("pause holds queued messages, resume lets them go, stop takes them back", async () => {
   const tenant = await t.tenant();
   const { id, connectionId } = await startedCampaign(t, tenant, TWO);
