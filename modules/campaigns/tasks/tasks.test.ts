@@ -193,6 +193,17 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   expect(await list(`&campaign_id=${crypto.randomUUID()}`)).toEqual([]);
 });
 
+it("a task of somebody who left the workspace is anybody's", async () => {
+  const tenant = await t.tenant();
+  const [gone, here] = [await tenant.member("member"), await tenant.member("member")];
+  await startedCampaign(t, tenant, THREE.slice(0, 1), { steps: [{ ...CALL, assignee_id: gone.userId }] });
+  await settlePlans(t, tenant);
+  const mine = async () => (await tenant.api("GET", `/tasks?assignee_id=${here.userId}`)).body.data.length as number;
+  expect(await mine()).toBe(0);
+  expect((await tenant.api("DELETE", `/members/${gone.userId}`)).status).toBe(204);
+  expect(await mine()).toBe(1);
+});
+
 it("a viewer reads tasks and finishes none; another team sees none", async () => {
   const { tenant, taskOf } = await calls(THREE.slice(0, 1));
   const task = await taskOf("ada");

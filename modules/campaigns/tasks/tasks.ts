@@ -83,7 +83,13 @@ export const listTasks = defineOperation({
       select ${columns(db)} from public.tasks t ${joins(db)}
       where t.tenant_id = (select kernel.tenant()) and t.status = ${status}
         ${campaign_id ? db`and t.campaign_id = ${campaign_id}` : db``} ${contact_id ? db`and t.contact_id = ${contact_id}` : db``}
-        ${assignee_id ? db`and (t.assignee_id = ${assignee_id} or t.assignee_id is null)` : db``}
+        ${
+          // Whoever left the workspace, or was never in it, does no task: it is anybody's.
+          assignee_id
+            ? db`and (t.assignee_id = ${assignee_id} or not exists (select from public.members m
+                where m.tenant_id = t.tenant_id and m.user_id = t.assignee_id))`
+            : db``
+        }
         ${after ? db`and (coalesce(t.due_at, t.created_at), t.id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by coalesce(t.due_at, t.created_at), t.id limit ${limit + 1}`;
     return toPage(rows, limit, (r) => [r.cursor_at, r.id], toTask);
