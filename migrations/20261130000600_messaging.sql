@@ -20,11 +20,14 @@ create table public.threads (
   updated_at timestamptz not null default kernel.now(),
   primary key (tenant_id, id),
   foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete set null (contact_id),
-  foreign key (tenant_id, sender_id) references public.senders (tenant_id, id) on delete set null (sender_id)
+  foreign key (tenant_id, sender_id) references public.senders (tenant_id, id) on delete set null (sender_id),
+  -- Who leaves the team leaves nothing behind that only they see.
+  foreign key (tenant_id, assignee_id) references public.members (tenant_id, user_id) on delete set null (assignee_id)
 );
 comment on table public.threads is 'A conversation with one person on one channel, from its first inbound message on.';
 create index threads_by_last_message on public.threads (tenant_id, last_message_at desc, id desc);
 create index threads_by_key on public.threads (tenant_id, channel, external_key, last_message_at desc);
+create index threads_by_assignee on public.threads (tenant_id, assignee_id) where assignee_id is not null;
 create index threads_by_contact on public.threads (tenant_id, contact_id, last_message_at desc) where contact_id is not null;
 select kernel.protect('public.threads');
 

@@ -5,7 +5,7 @@ create table public.campaigns (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),
   name text not null check (length(btrim(name)) between 1 and 120),
-  status text not null default 'draft' check (status in ('draft', 'running', 'paused', 'stopped', 'done', 'archived')),
+  status text not null default 'draft' check (status in ('draft', 'running', 'paused', 'stopped', 'done', 'archived', 'deleting')),
   tier text not null default 'standard' check (length(tier) <= 40),
   -- The version that new people follow; null while nothing is written.
   version_id uuid,
@@ -210,12 +210,15 @@ create table public.tasks (
   primary key (tenant_id, id),
   foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade,
   foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete cascade,
+  -- The tasks of who leaves the team are anybody's.
+  foreign key (tenant_id, assignee_id) references public.members (tenant_id, user_id) on delete set null (assignee_id),
   check ((status = 'open') = (finished_at is null))
 );
 comment on table public.tasks is 'What a person has to do in a sequence: a call, a letter. The sequence goes on when they say what came of it.';
 create unique index tasks_once on public.tasks (tenant_id, step_run_id) where step_run_id is not null;
 create index tasks_by_urgency on public.tasks (tenant_id, status, (coalesce(due_at, created_at)), id);
 create index tasks_by_enrollment on public.tasks (tenant_id, enrollment_id) where enrollment_id is not null;
+create index tasks_by_assignee on public.tasks (tenant_id, assignee_id) where assignee_id is not null;
 create index tasks_by_contact on public.tasks (tenant_id, contact_id, id desc);
 select kernel.protect('public.tasks');
 
@@ -225,10 +228,12 @@ alter table public.messages
   add foreign key (tenant_id, enrollment_id) references public.enrollments (tenant_id, id) on delete set null (enrollment_id);
 alter table public.threads
   add foreign key (tenant_id, campaign_id) references public.campaigns (tenant_id, id) on delete set null (campaign_id);
+create index threads_by_campaign on public.threads (tenant_id, campaign_id) where campaign_id is not null;
 
 select kernel.create_queue('campaigns_enroll');
 select kernel.create_queue('campaigns_plan');
 select kernel.create_queue('campaigns_move');
 select kernel.create_queue('campaigns_retry');
 select kernel.create_queue('campaigns_stop');
+select kernel.create_queue('campaigns_delete');
 select kernel.create_queue('campaigns_message_facts');

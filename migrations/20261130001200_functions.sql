@@ -625,6 +625,28 @@ grant execute on function private.guard_suppression(public.messages), private.gu
     text)
   to overture_user, overture_worker;
 
+-- object function private.keep_opt_outs() sha256:e81ce019e83510ee
+-- An opt-out outlives its contact, however that is deleted: the person's addresses on the channel become suppressed, so that they are not
+-- written to when they are imported again, or when a double's address is given to the contact that stays. Not what somebody else has who
+-- did not opt out.
+create or replace function private.keep_opt_outs() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select c.tenant_id, c.channel, a.address, 'unsubscribe', 'The person had opted out when their contact was deleted.'
+  from public.consents c
+  join public.contact_addresses a on a.tenant_id = c.tenant_id and a.contact_id = c.contact_id and a.channel = c.channel
+  where c.tenant_id = old.tenant_id and c.contact_id = old.id and c.state = 'withdrawn'
+    and exists (select from public.tenants t where t.id = old.tenant_id)
+    and not exists (select from public.contact_addresses o
+      left join public.consents g on g.tenant_id = o.tenant_id and g.contact_id = o.contact_id and g.channel = o.channel
+      where o.tenant_id = a.tenant_id and o.channel = a.channel and o.address = a.address and o.contact_id <> old.id
+        and g.state is distinct from 'withdrawn')
+  order by a.channel, a.address
+  on conflict (tenant_id, channel, address) do nothing;
+  return old;
+end $$;
+
 -- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
 -- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
 -- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
@@ -1179,7 +1201,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
 
--- object function private.release_messages(uuid,uuid[],text,int4) sha256:020690e513af3db4
+-- object function private.release_messages(uuid,uuid[],text,int4) sha256:ce2235eda01f3933
 -- Puts held messages back on the queue, in portions: of a campaign that goes on, or named ones; and of the campaign those that were
 -- deferred for a reason that holds no longer. What a guard would only stop again stays, so that this ends. Returns how many.
 create or replace function private.release_messages(campaign uuid, ids uuid[], because text default null,
@@ -1202,18 +1224,37 @@ language sql volatile set search_path = '' as $$
   )
   select pg_catalog.count(*)::int from back
 $$;
-grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
+
+-- object function private.leave_campaign(uuid) sha256:0710a6177dd28d93
+-- Takes a campaign that is being deleted off the next of its messages and conversations, at most 1,000 of each at once. Returns of how many
+-- messages.
+create or replace function private.leave_campaign(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  update public.threads t set campaign_id = null
+  where t.tenant_id = (select kernel.tenant()) and t.id = any(array(select x.id from public.threads x
+    where x.tenant_id = (select kernel.tenant()) and x.campaign_id = campaign limit 1000));
+  with portion as (
+    select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign
+    limit 1000 for update
+  ), left_alone as (
+    update public.messages m set updated_at = (select kernel.now()), campaign_id = null
+    from portion p where m.tenant_id = (select kernel.tenant()) and m.id = p.id returning 1
+  )
+  select pg_catalog.count(*)::int from left_alone
+$$;
+grant execute on function private.guard_approval(public.messages), private.leave_campaign(uuid), private.emit_cancelled(jsonb),
   private.cancel_messages(uuid[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;
 
--- object function private.answered_message(text,text[],text) sha256:c9df76b992bbde60
+-- object function private.answered_message(text,text[],text,text) sha256:699835f7fe99a545
 -- Inbound messages: stored once, put into their conversation, and told to the modules. `read` is what the channel made of it:
 -- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
 
--- Which message of ours it answers. By reference, else by the other side's address: our last message to it. Both by index, so that a
--- stranger's message walks through nothing; reference by reference, because for a list of them the planner may read all e-mails instead.
-create or replace function private.answered_message(on_channel text, refs text[], sender text) returns public.messages
+-- Which message of ours it answers. By reference, else by the two addresses: our last message to the other side from where they wrote to.
+-- Where none was from there (a pool of numbers, an address for replies), our last one to them. Both by index, so that a stranger's message
+-- walks through nothing; reference by reference, because for a list of them the planner may read all e-mails instead.
+create or replace function private.answered_message(on_channel text, refs text[], sender text, ours text) returns public.messages
 language plpgsql stable set search_path = '' as $$
 declare
   found_id uuid;
@@ -1236,14 +1277,18 @@ begin
     select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
     if original.id is not null then return original; end if;
   end if;
-  select m.* into original from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
-    and m.sent_at is not null
-  order by m.created_at desc limit 1;
+  -- Also one whose outcome nobody knows yet: a person may be faster than the provider's answer. What surely left comes first.
+  select x.id into found_id from (
+    select m.id, m.from_address, m.sent_at, m.created_at from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
+      and (m.sent_at is not null or m.status in ('sending', 'unknown'))
+    order by m.created_at desc limit 100) x
+  order by (x.from_address = ours) desc, (x.sent_at is not null) desc, x.created_at desc limit 1;
+  select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:a34e99e6d8e5c680
+-- object function private.receive_message(uuid,text,jsonb) sha256:e143e36e8341180c
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1262,7 +1307,7 @@ declare
 begin
   if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
     and s.address = sender) then return null; end if;
-  original := private.answered_message(on_channel, refs, sender);
+  original := private.answered_message(on_channel, refs, sender, coalesce(read ->> 'to_address', ''));
   if original.id is null then
     select t.* into thread from public.threads t
     where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
@@ -1291,7 +1336,8 @@ begin
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
     pg_catalog.left(coalesce(nullif(original.subject, ''), read ->> 'subject', ''), 500), ts)
-  on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
+  on conflict (tenant_id, id) do update set last_message_at = ts, status = case when by_machine then t.status else 'open' end,
+    contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
     perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
@@ -1319,7 +1365,7 @@ begin
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
-grant execute on function private.answered_message(text, text[], text), private.receive_message(uuid, text, jsonb) to overture_worker;
+grant execute on function private.answered_message(text, text[], text, text), private.receive_message(uuid, text, jsonb) to overture_worker;
 
 -- object function private.events_keep_months() sha256:ef405b9b3bc34fa0
 -- Partitions of public.message_events, one a month, made ahead and dropped whole when they are older than the retention.
@@ -1808,6 +1854,29 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
 
+-- object function private.delete_campaign(uuid) sha256:15a955f4e82a0217
+-- Deletes the next people of a campaign that is being deleted, at most 1,000 at once, then takes it off the messages that stay, and last
+-- itself. What has not left is cancelled now: later a guard would find only that the person is gone. Returns whether the campaign is gone.
+create or replace function private.delete_campaign(campaign uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  people uuid[];
+begin
+  perform from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign and k.status = 'deleting' for update;
+  if not found then return true; end if;
+  people := array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign order by e.id limit 1000);
+  if pg_catalog.cardinality(people) > 0 then
+    perform private.cancel_messages(people, 'campaign_stopped');
+    delete from public.enrollments e where e.tenant_id = (select kernel.tenant()) and e.id = any(people);
+  end if;
+  if pg_catalog.cardinality(people) = 1000 or private.leave_campaign(campaign) = 1000 then return false; end if;
+  delete from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign;
+  return true;
+end $$;
+grant execute on function private.delete_campaign(uuid) to overture_user, overture_worker;
+
 -- object function private.anybody_due(uuid,uuid,timestamptz) sha256:6146ec8e6d377e50
 -- Schedules: run across tenants; they only mark and enqueue.
 
@@ -1839,25 +1908,45 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
 
--- object function private.wake_releasing() sha256:2a291d7ad4b8718d
+-- object function private.campaigns_with_work(text) sha256:620d42dc9fed5acb
+-- Teams that have something to do in campaigns which run and whose window is open: asked campaign by campaign, because there are few that
+-- run, and what waits in a paused one wakes nobody. `ask`: releasing or planning. Where a campaign cannot be asked (its time zone is one
+-- that the database knows no longer), its team is named too and learns why; no other team waits for that.
+create or replace function private.campaigns_with_work(ask text) returns table (tenant_id uuid, campaign_id uuid)
+language plpgsql volatile set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  k record;
+begin
+  for k in select c.tenant_id, c.id, c.settings from public.campaigns c where c.status = 'running' loop
+    begin
+      if not private.in_window(k.settings, ts) then continue; end if;
+    exception when invalid_parameter_value then
+      null;
+    end;
+    if ask = 'planning' and private.anybody_due(k.tenant_id, k.id, ts) or ask = 'releasing' and coalesce((select true
+      from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
+        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false) then
+      tenant_id := k.tenant_id;
+      campaign_id := k.id;
+      return next;
+    end if;
+  end loop;
+end $$;
+
+-- object function private.wake_releasing() sha256:2025ac9786fe04cf
 -- What is held in a campaign that runs, and may leave by now: a resume that met a worker holding it back, or a window that is open again.
 create or replace function private.wake_releasing() returns int
 language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from kernel.enqueue('messaging_release', array(
-    select pg_catalog.jsonb_build_object('tenant_id', k.tenant_id, 'campaign_id', k.id) from public.campaigns k
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and coalesce((select true from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
-        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false)))
+    select pg_catalog.jsonb_build_object('tenant_id', w.tenant_id, 'campaign_id', w.campaign_id)
+    from private.campaigns_with_work('releasing') w))
 $$;
 
--- object function private.wake_planning() sha256:8b23b153f28f8b66
--- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
+-- object function private.wake_planning() sha256:1209bc16a276d312
 create or replace function private.wake_planning() returns int
 language sql volatile security definer set search_path = '' as $$
-  select kernel.wake('campaigns_plan', array(
-    select distinct k.tenant_id from public.campaigns k
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and private.anybody_due(k.tenant_id, k.id, kernel.now())))
+  select kernel.wake('campaigns_plan', array(select distinct w.tenant_id from private.campaigns_with_work('planning') w))
 $$;
 
 -- object function private.finish_campaigns() sha256:5126009917d9c151
@@ -2552,6 +2641,9 @@ create or replace trigger count_update after update on public.contacts referenci
 -- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
 create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
   for each statement execute function private.count_contact_tags();
+
+-- object trigger keep_opt_outs on public.contacts sha256:a0d8155cf296bfdd
+create or replace trigger keep_opt_outs before delete on public.contacts for each row execute function private.keep_opt_outs();
 
 -- object trigger count_insert on public.messages sha256:b74a91eb81f84a31
 create or replace trigger count_insert after insert on public.messages referencing new table as new_rows

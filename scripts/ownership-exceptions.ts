@@ -13,6 +13,12 @@ export const EXCEPTIONS: readonly Exception[] = [
     "public.members",
     "public.tenants",
   ),
+  ...known(
+    "compliance",
+    "write",
+    "a trigger: an opt-out outlives its contact, however that is deleted",
+    "public.contacts",
+  ),
   ...known("providers", "read", "a refusal to delete names the campaigns that use it", "public.campaign_senders"),
   ...known("messaging", "write", "the claim reserves a sender's places in its one statement", "public.sender_usage"),
   ...known(

@@ -52,7 +52,9 @@ export const messageHearing = hear(facts, {
       ctx,
       of("message.failed").map((m) => ({ ...m, outcome: "refused" })),
     );
-    await bounced(ctx, [...of("message.bounced"), ...of("message.undelivered")]);
+    // What was only for the moment (a full mailbox, a phone that is off) ends nothing: the next step may arrive.
+    const lasting = [...of("message.bounced"), ...of("message.undelivered")].filter((m) => m.bounce !== "transient");
+    await bounced(ctx, lasting);
     await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
   },
 });

@@ -26,13 +26,15 @@ import { messageStep } from "./steps/message.ts";
 import { taskStep } from "./steps/task.ts";
 import { waitStep } from "./steps/wait.ts";
 import { finishTask, getTask, listTasks, updateTask } from "./tasks/tasks.ts";
-import { cloneCampaign, createCampaign, deleteCampaign, patchCampaign, putCampaign, putSteps } from "./write.ts";
+import { campaignsDelete, deleteCampaign } from "./delete.ts";
+import { cloneCampaign, createCampaign, patchCampaign, putCampaign, putSteps } from "./write.ts";
 
 /** Campaigns: sequences, audiences, everybody's way through them, and the tasks that people do in them. */
 export const campaigns = defineModule({
   name: "campaigns",
   needs: ["contacts", "channels", "compliance", "providers", "messaging"],
   owns: [
+    "campaigns_delete",
     "campaigns_enroll",
     "campaigns_message_facts",
     "campaigns_move",
@@ -87,7 +89,7 @@ export const campaigns = defineModule({
     updateTask,
     campaignStats,
   ],
-  consumers: [campaignsEnroll, campaignsPlan, campaignsMove, campaignsRetry, campaignsStop],
+  consumers: [campaignsDelete, campaignsEnroll, campaignsPlan, campaignsMove, campaignsRetry, campaignsStop],
   schedules: [
     defineSchedule({
       name: "campaigns.wake",

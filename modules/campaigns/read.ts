@@ -139,7 +139,7 @@ export const listCampaigns = defineOperation({
     // Ids are UUIDv7: in their order campaigns were made.
     const rows = await db<{ id: string }[]>`
       select k.id from public.campaigns k where k.tenant_id = ${ctx.tenantId}
-        ${status ? db`and k.status = ${status}` : db`and k.status <> 'archived'`}
+        ${status ? db`and k.status = ${status}` : db`and k.status not in ('archived', 'deleting')`}
         ${search ? db`and position(lower(${search}::text) in lower(k.name)) > 0` : db``}
         ${after ? db`and k.id < ${after[0]}::uuid` : db``}
       order by k.id desc limit ${limit + 1}`;

@@ -5,6 +5,7 @@
 export const REASONS: Readonly<Record<string, string>> = {
   no_address: "The contact has no address for this channel.",
   address_invalid: "The contact's address cannot receive messages.",
+  address_shared: "The campaign writes to this address for another contact who has it too.",
   suppressed: "The address is on the suppression list.",
   opted_out: "The contact opted out on this channel.",
   no_consent: "No consent is recorded for this channel.",

@@ -4,7 +4,7 @@ import type { StepOutput } from "./sequence/tree.ts";
 
 /** What campaigns look like to callers. */
 
-export const CAMPAIGN_STATUS = ["draft", "running", "paused", "stopped", "done", "archived"] as const;
+export const CAMPAIGN_STATUS = ["draft", "running", "paused", "stopped", "done", "archived", "deleting"] as const;
 export type CampaignStatus = (typeof CAMPAIGN_STATUS)[number];
 export const ENROLLMENT_STATUS = [
   "waiting",
@@ -53,6 +53,13 @@ export const WindowSchema = z
     message: "must be after start; for the whole day use 00:00 to 23:59",
   });
 
+/** Which there are, and what they take, say the channels that are on (options.ts). */
+const ChannelOption = z
+  .unknown()
+  .describe(
+    "An option of a channel, such as `track_opens`: the catalogue's forms `options.<channel>` say which there are.",
+  );
+
 export const SettingsSchema = z
   .object({
     time_zone: TimeZone.default("UTC"),
@@ -62,24 +69,23 @@ export const SettingsSchema = z
       .max(366)
       .default([])
       .describe("Days on which nothing leaves, such as holidays, in the campaign's time zone."),
-    track_opens: z.boolean().default(true),
-    track_clicks: z.boolean().default(true),
     stop_on_reply: z.boolean().default(true),
     exclusive: z.boolean().default(true).describe("Leaves out people who are active in another exclusive campaign."),
   })
+  .catchall(ChannelOption)
   .meta({ id: "CampaignSettings" });
 export type Settings = z.output<typeof SettingsSchema>;
 
 /** For PATCH: only what is named changes, so nothing may have a default. */
-export const SettingsPatch = z.object({
-  time_zone: SettingsSchema.shape.time_zone.unwrap().optional(),
-  window: WindowSchema.nullable().optional(),
-  track_opens: z.boolean().optional(),
-  track_clicks: z.boolean().optional(),
-  stop_on_reply: z.boolean().optional(),
-  skip_dates: z.array(z.iso.date()).max(366).optional(),
-  exclusive: z.boolean().optional(),
-});
+export const SettingsPatch = z
+  .object({
+    time_zone: SettingsSchema.shape.time_zone.unwrap().optional(),
+    window: WindowSchema.nullable().optional(),
+    stop_on_reply: z.boolean().optional(),
+    skip_dates: z.array(z.iso.date()).max(366).optional(),
+    exclusive: z.boolean().optional(),
+  })
+  .catchall(ChannelOption);
 
 export const Name = z.string().trim().min(1, "must not be empty").max(120);
 export const Tier = z.string().trim().min(1).max(40);

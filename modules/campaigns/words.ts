@@ -35,6 +35,7 @@ export const campaignsWords: Catalogue = {
     stopped: { label: "Stopped", tone: "bad" },
     done: { label: "Done", tone: "good" },
     archived: { label: "Archived", tone: "neutral" },
+    deleting: { label: "Being deleted", tone: "neutral" },
   }),
   // `over`: the person is through, nothing more is sent to them.
   "enrollment.status": entriesOf(ENROLLMENT_STATUS, {

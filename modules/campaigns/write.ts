@@ -9,7 +9,8 @@ import { requireAudience } from "./audience/audience.ts";
 import { campaignsRetry } from "./audience/retry.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
-import { byId, CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
+import { writtenSettings } from "./options.ts";
+import { CampaignSchema, Name, SettingsPatch, SettingsSchema, Tier } from "./schemas.ts";
 import { beginMoving } from "./sequence/move.ts";
 import { copySequence, saveSteps } from "./sequence/store.ts";
 import { type StepInput, StepsInput } from "./sequence/tree.ts";
@@ -83,9 +84,10 @@ export const createCampaign = defineOperation({
     await requireAudience(ctx, input);
     await requireZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
+    const settings = writtenSettings(ctx, input.settings);
     const [row] = await db<{ id: string }[]>`
       insert into public.campaigns (tenant_id, name, tier, list_id, segment_id, settings)
-      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.list_id}, ${input.segment_id}, ${db.json(input.settings)})
+      values (${ctx.tenantId}, ${input.name}, ${input.tier}, ${input.list_id}, ${input.segment_id}, ${db.json(settings as never)})
       returning id`;
     const id = row!.id;
     await putSenders(ctx, id, input.sender_ids);
@@ -101,8 +103,7 @@ type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_i
 
 /** Writes what really changes, after asking whether it may. The caller holds the row. */
 async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<void> {
-  // jsonb keeps keys in an order of its own; parsed, equal settings print alike.
-  before = { ...before, settings: SettingsSchema.parse(before.settings) };
+  before = { ...before, settings: writtenSettings(ctx, {}, before.settings) };
   const after = { ...before, ...change };
   if (change.list_id && change.segment_id === undefined) after.segment_id = null;
   if (change.segment_id && change.list_id === undefined) after.list_id = null;
@@ -110,6 +111,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
     keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
   if (before.status === "archived")
     throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
+  if (before.status === "deleting") throw new AppError("conflict", "The campaign is being deleted.");
   if (differs(["list_id", "segment_id"]) && before.status !== "draft") {
     throw new AppError("conflict", "The audience is fixed once a campaign has started.", {
       suggestion: "Add people through its leads, or clone it and change the copy.",
@@ -125,7 +127,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   await requireZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},
-      segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings)}
+      segment_id = ${after.segment_id}, settings = ${ctx.db.json(after.settings as never)}
     where tenant_id = ${ctx.tenantId} and id = ${before.id}`;
   // What waits for the window asks again, and whoever is due.
   const hoursOf = (s: CampaignRow["settings"]) => JSON.stringify([s.time_zone, s.window, s.skip_dates]);
@@ -153,7 +155,7 @@ export const putCampaign = defineOperation({
   output: CampaignSchema,
   async handle(ctx, { id, steps, people, ...change }) {
     const before = await campaignRow(ctx, id, "update");
-    await apply(ctx, before, change);
+    await apply(ctx, before, { ...change, settings: writtenSettings(ctx, change.settings) });
     if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },
@@ -182,7 +184,7 @@ export const patchCampaign = defineOperation({
     const before = await campaignRow(ctx, id, "update");
     const given = Object.fromEntries(Object.entries(rest).filter(([, v]) => v !== undefined)) as Change;
     const named = Object.fromEntries(Object.entries(settings ?? {}).filter(([, v]) => v !== undefined));
-    await apply(ctx, before, { ...given, settings: SettingsSchema.parse({ ...before.settings, ...named }) });
+    await apply(ctx, before, { ...given, settings: writtenSettings(ctx, named, before.settings) });
     if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
   },
@@ -216,39 +218,6 @@ export const putSteps = defineOperation({
   async handle(ctx, { id, steps, people }) {
     await changeSteps(ctx, await campaignRow(ctx, id, "update"), steps, people);
     return await loadCampaign(ctx, id);
-  },
-});
-
-export const deleteCampaign = defineOperation({
-  id: "campaigns.delete",
-  method: "DELETE",
-  path: "/campaigns/{id}",
-  summary: "Delete a draft or archived campaign",
-  description: "Its messages stay in the people's history.",
-  permission: "campaigns:write",
-  input: byId,
-  output: z.null(),
-  status: 204,
-  async handle(ctx, { id }) {
-    const campaign = await campaignRow(ctx, id, "update");
-    if (campaign.status !== "draft" && campaign.status !== "archived") {
-      throw new AppError(
-        "conflict",
-        `The campaign is ${campaign.status}; drafts and archived campaigns can be deleted.`,
-        {
-          suggestion:
-            campaign.status === "running" || campaign.status === "paused"
-              ? "Stop and archive it first."
-              : "Archive it first.",
-        },
-      );
-    }
-    // Told now, with the reason: later a guard would find only that the person is gone.
-    await ctx.db`
-      select private.cancel_messages(array(select e.id from public.enrollments e
-        where e.tenant_id = ${ctx.tenantId} and e.campaign_id = ${id} and e.status = 'sending'), 'campaign_stopped')`;
-    await ctx.db`delete from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}`;
-    return null;
   },
 });
 

@@ -113,6 +113,35 @@ describe("opting out", () => {
       reason: "opted_out",
     });
   });
+  test("outlives the contact: deleted one by one or in bulk and imported again, they are not written to; what others share stays free", async () => {
+    const t = await k.tenant();
+    const ada = await contact(t, { email: "ada@example.com", phone: "+4930123456" });
+    const bob = await contact(t, { email: "bob@example.com", phone: "+4930123456" });
+    const cy = await contact(t, { email: "cy@example.com" });
+    const [dan, eve] = [await contact(t, { phone: "+4930123457" }), await contact(t, { phone: "+4930123457" })];
+    for (const channel of ["email", "sms"]) await grant(t, [ada, dan, eve], { channel, state: "withdrawn" });
+    // A new address, of which no opt-out came, and one that is not opted out of.
+    expect((await t.api("PATCH", `/contacts/${ada}`, { email: "ada@new.example" })).status).toBe(200);
+    for (const id of [ada, cy]) expect((await t.api("DELETE", `/contacts/${id}`)).status).toBe(204);
+    expect(await suppressed(t, "email")).toEqual(["ada@example.com unsubscribe", "ada@new.example unsubscribe"]);
+    expect(await suppressed(t, "sms")).toEqual([]);
+    const doubles = { action: "delete", ids: [dan, eve] };
+    expect([(await t.api("POST", "/contacts/bulk-actions", doubles)).body, await suppressed(t, "sms")]).toEqual([
+      { affected: 2 },
+      ["+4930123457 unsubscribe"],
+    ]);
+    // The double's address goes to the contact that stays.
+    expect((await t.api("PATCH", `/contacts/${bob}`, { email: "ada@new.example" })).status).toBe(200);
+    const c = await startedCampaign(k, t, [{ email: "ada@example.com" }, { email: "cy@example.com" }]);
+    await t.api("POST", `/campaigns/${c.id}/leads`, { contact_ids: [bob] });
+    await settlePlans(k, t);
+    expect((await enrollmentsOf(k, c.id)).map((e) => [e.email, e.status, e.reason])).toEqual([
+      ["ada@example.com", "left_out", "suppressed"],
+      ["ada@new.example", "left_out", "suppressed"],
+      ["cy@example.com", "sending", null],
+    ]);
+  });
+
   const wake = async (t: TestTenant) => {
     await k.sql`select private.wake_planning()`;
     await settlePlans(k, t);

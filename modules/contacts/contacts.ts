@@ -274,7 +274,8 @@ export const deleteContact = defineOperation({
   method: "DELETE",
   path: "/contacts/{id}",
   summary: "Delete a person",
-  description: "Messages already sent stay, without the person. Suppressed addresses stay suppressed.",
+  description:
+    "Messages already sent stay, without the person. Suppressed addresses stay suppressed, and those of who opted out become it.",
   permission: "contacts:delete",
   input: z.object({ id }),
   output: z.null(),

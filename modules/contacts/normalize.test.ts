@@ -46,6 +46,9 @@ describe("one written form per value", () => {
     ["0049 30 901820", null, "+4930901820"],
     ["(415) 555-2671", "US", "+14155552671"],
     ["+44 20 7946 0958", "DE", "+442079460958"],
+    ["+52 1 55 1234 5678", null, "+525512345678"],
+    ["+5215512345678", "MX", "+525512345678"],
+    ["+52 155 123 4567", null, "+521551234567"],
   ])("phone %j in %j becomes %j", (given, country, value) => expect(normalisePhone(given, country)).toEqual({ value }));
 
   it("refuses a phone number without any country, and says how to write it", () => {

@@ -30,11 +30,15 @@ export function normaliseEmail(text: string): Normalised {
   return ok(bare);
 }
 
+/** Mexico dropped the 1 of mobile numbers in 2019; address books still have it, and networks still put it in front of who writes. */
+const OLD_MEXICAN_MOBILE = /^(\s*(?:\+|00)\s*52)[\s().-]*1(?=(?:[\s().-]*\d){10}\s*$)/;
+
 /** E.164, e.g. `+4930123456`. Without a country code the number is read as one of `country` (ISO 3166 alpha-2). */
 export function normalisePhone(text: string, country?: string | null): Normalised {
   const region = country && /^[A-Z]{2}$/.test(country) ? (country as CountryCode) : undefined;
+  const written = text.replace(OLD_MEXICAN_MOBILE, "$1");
   // `00` is the international prefix of most of the world; without a region the parser knows only `+`.
-  const number = parsePhoneNumberFromString(region ? text : text.replace(/^\s*00/, "+"), region);
+  const number = parsePhoneNumberFromString(region ? written : written.replace(/^\s*00/, "+"), region);
   if (!number || !number.isPossible()) {
     return fault(
       `${shown(text)} is not a phone number${region ? ` of ${region}` : "; write it with the country code, like +49 30 123456"}`,

@@ -102,6 +102,7 @@ test("an unknown outcome is decided by a person, once", async () => {
 test("another team's messages and conversations are not found", async () => {
   const [mine, theirs] = [await t.tenant(), await t.tenant()];
   const id = await insert(theirs, { direction: "in", status: "received" });
-  for (const path of [`/messages/${id}`, `/threads/${id}`]) expect((await mine.api("GET", path)).status).toBe(404);
+  for (const path of [`/messages/${id}`, `/threads/${id}`, `/threads/${id}/messages`])
+    expect((await mine.api("GET", path)).status, path).toBe(404);
   expect((await mine.api("GET", "/messages")).body.data).toEqual([]);
 });

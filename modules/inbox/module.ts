@@ -1,13 +1,13 @@
 import { defineModule } from "../kernel/module.ts";
 import { getMessage, listMessages, resolveMessage } from "./messages.ts";
 import { inboxWords } from "./words.ts";
-import { getThread, listThreads } from "./threads.ts";
+import { getThread, listThreadMessages, listThreads } from "./threads.ts";
 
 /** Inbox: what people see of messages and conversations, with their contacts and campaigns. Owns no table. */
 export const inbox = defineModule({
   name: "inbox",
   needs: ["contacts", "messaging", "campaigns"],
-  operations: [listMessages, getMessage, resolveMessage, listThreads, getThread],
+  operations: [listMessages, getMessage, resolveMessage, listThreads, getThread, listThreadMessages],
   catalogue: inboxWords,
   pages: [{ path: "/inbox", label: "Inbox", icon: "inbox", shortcut: "i", group: "work", position: 50 }],
 });

@@ -100,6 +100,9 @@ export const MessageDetailSchema = MessageSchema.extend({
   ),
 }).meta({ id: "MessageDetail" });
 
+/** A message as a conversation shows it: with its whole text. */
+export const ThreadMessageSchema = MessageSchema.extend({ body_text: z.string() }).meta({ id: "ThreadMessage" });
+
 export const ThreadSchema = z
   .object({
     id: z.uuid(),
@@ -116,3 +119,16 @@ export const ThreadSchema = z
     messages: z.number().int(),
   })
   .meta({ id: "Thread", description: "A conversation that somebody answered." });
+
+export const ThreadDetailSchema = ThreadSchema.pick({
+  id: true,
+  channel: true,
+  subject: true,
+  contact: true,
+  campaign: true,
+})
+  .extend({
+    status: z.enum(THREAD_STATUS).nullable().describe("Null while nobody has answered."),
+    assignee_id: z.uuid().nullable().describe("The member it was given to."),
+  })
+  .meta({ id: "ThreadDetail" });

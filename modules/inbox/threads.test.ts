@@ -62,7 +62,7 @@ async function setUp() {
   return { team, ...(await giveSender(t, team)) };
 }
 
-test("a conversation begins with the first message that comes in, is listed by the newest and shows both sides in order", async () => {
+test("a conversation begins with the first message that comes in, is listed by the newest and shows both sides, newest first", async () => {
   const { team, connectionId } = await setUp();
   const { body: pat } = await team.api("POST", "/contacts", { email: "pat@example.com", first_name: "Pat" });
   const first = await sent(team, "pat@example.com", { contact_id: pat.id });
@@ -84,8 +84,18 @@ test("a conversation begins with the first message that comes in, is listed by t
     },
   ]);
   const thread = await team.api("GET", `/threads/${first.threadId}`);
-  const texts = thread.body.messages.map((m: { body_text: string }) => m.body_text);
-  expect(texts).toEqual(["question", "first answer", "second answer"]);
+  expect(thread.body).toEqual({
+    id: first.threadId,
+    channel: "email",
+    subject: "Hello",
+    status: "open",
+    assignee_id: null,
+    contact: { id: pat.id, full_name: "Pat", email: "pat@example.com" },
+    campaign: null,
+  });
+  const { body } = await team.api("GET", `/threads/${first.threadId}/messages`);
+  const texts = body.data.map((m: { body_text: string }) => m.body_text);
+  expect(texts).toEqual(["second answer", "first answer", "question"]);
 });
 
 test("is closed, and the next message that comes in opens it again; given to a member and to nobody else", async () => {
@@ -99,13 +109,21 @@ test("is closed, and the next message that comes in opens it again; given to a m
     status: "closed",
     assignee_id: member.userId,
   });
+  expect((await team.api("GET", `/threads/${first.threadId}`)).body).toMatchObject({
+    status: "closed",
+    assignee_id: member.userId,
+  });
   expect(await list(team, "?status=open")).toEqual([]);
   expect((await list(team, "?status=closed")).map((x) => x.id)).toEqual([first.threadId]);
+  // A machine's note that nobody is there is kept and opens nothing.
+  await receive(team, connectionId, "pat@example.com", { references: [first.reference], kind: "auto_reply" });
+  expect(await list(team, "?status=open")).toEqual([]);
   await receive(team, connectionId, "pat@example.com", { references: [first.reference] });
   expect((await list(team, "?status=open")).map((x) => x.id)).toEqual([first.threadId]);
   // Whoever has it keeps it.
   expect((await patch({})).body.assignee_id).toBe(member.userId);
-  expect((await patch({ assignee_id: null })).body.assignee_id).toBeNull();
+  expect((await team.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
+  expect((await patch({})).body.assignee_id).toBeNull();
   const outsider = await t.tenant();
   const refused = await patch({ assignee_id: outsider.owner.userId });
   expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, "/assignee_id"]);
@@ -174,6 +192,42 @@ test("pages through every conversation once, newest message first, also when man
   }
   expect(seen).toEqual((await list(team)).map((x) => x.id));
   expect(new Set(seen).size).toBe(7);
+});
+
+test("a long conversation comes in pages, newest first and each once, also when many share one instant", async () => {
+  const { team, connectionId } = await setUp();
+  const first = await sent(team, "pat@example.com");
+  const answers: string[] = [];
+  for (let i = 0; i < 8; i++) {
+    const id = await receive(team, connectionId, "pat@example.com", {
+      references: [first.reference],
+      text: `no. ${i}`,
+    });
+    answers.unshift(id!);
+  }
+  await sent(team, "pat@example.com", { body_text: "of another conversation" });
+  const together = answers.slice(0, 5);
+  await t.sql`
+    update public.messages set created_at = (select max(m.created_at) from public.messages m where m.tenant_id = ${team.id})
+    where tenant_id = ${team.id} and id = any(${together})`;
+  const seen: string[] = [];
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const page: { body: { data: { id: string }[]; next_cursor: string | null } } = await team.api(
+      "GET",
+      `/threads/${first.threadId}/messages?limit=2${cursor && `&cursor=${cursor}`}`,
+    );
+    seen.push(...page.body.data.map((x) => x.id));
+    cursor = page.body.next_cursor;
+  }
+  expect(seen).toEqual([...together.sort().reverse(), ...answers.slice(5), first.id]);
+});
+
+test("what nobody has answered can be read by its conversation too, which has no state yet", async () => {
+  const { team } = await setUp();
+  const { threadId } = await sent(team, "silent@example.com");
+  expect((await team.api("GET", `/threads/${threadId}`)).body).toMatchObject({ status: null, assignee_id: null });
+  const { body } = await team.api("GET", `/threads/${threadId}/messages`);
+  expect([body.data.length, body.next_cursor, body.has_more]).toEqual([1, null, false]);
 });
 
 test("the same mail told five times at one moment is stored once; our own is not stored", async () => {

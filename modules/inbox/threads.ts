@@ -4,9 +4,11 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { columns, joins, type Row, timeAndId, toMessage } from "./messages.ts";
 import { THREAD_STATUS } from "../messaging/threads.ts";
-import { MessageSchema, ThreadSchema } from "./schemas.ts";
+import { ThreadDetailSchema, ThreadMessageSchema, ThreadSchema } from "./schemas.ts";
 
 /** Conversations: what people answered, on every channel. */
+
+const noThread = () => new AppError("not_found", "There is no such conversation.");
 
 export const listThreads = defineOperation({
   id: "threads.list",
@@ -62,16 +64,45 @@ export const getThread = defineOperation({
   id: "threads.get",
   method: "GET",
   path: "/threads/{id}",
-  summary: "A conversation, oldest message first",
+  summary: "A conversation: what it is about, with whom, and whose it is",
+  description: "Also for messages that nobody has answered yet. Its messages are a list of their own.",
   permission: "messages:read",
   input: z.object({ id: z.uuid() }),
-  output: z.object({ id: z.uuid(), messages: z.array(MessageSchema.extend({ body_text: z.string() })) }),
-  async handle(ctx, input) {
-    const { db } = ctx;
+  output: ThreadDetailSchema,
+  async handle({ db }, { id }) {
+    // By its first message, which every conversation has; a row of threads it has from the first answer on.
+    const [row] = await db<z.output<typeof ThreadDetailSchema>[]>`
+      select m.thread_id as id, m.channel, m.subject, t.status, t.assignee_id,
+        case when c.id is not null then jsonb_build_object('id', c.id, 'full_name', c.full_name, 'email', c.email) end as contact,
+        case when k.id is not null then jsonb_build_object('id', k.id, 'name', k.name) end as campaign
+      from (
+        select x.* from public.messages x where x.tenant_id = (select kernel.tenant()) and x.thread_id = ${id}
+        order by x.created_at, x.id limit 1) m
+      left join public.threads t on t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id
+      left join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = coalesce(t.contact_id, m.contact_id)
+      left join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = coalesce(t.campaign_id, m.campaign_id)`;
+    if (!row) throw noThread();
+    return row;
+  },
+});
+
+export const listThreadMessages = defineOperation({
+  id: "threads.messages",
+  method: "GET",
+  path: "/threads/{id}/messages",
+  summary: "The messages of a conversation, newest first",
+  permission: "messages:read",
+  input: z.object({ id: z.uuid(), ...pageParams }),
+  output: pageOf(ThreadMessageSchema),
+  async handle({ db }, { id, limit, cursor }) {
+    const after = decodeCursor(cursor, timeAndId);
     const rows = await db<Row[]>`
       select ${columns(db)}, m.body_text from public.messages m ${joins(db)}
-      where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
-    if (rows.length === 0) throw new AppError("not_found", "There is no such conversation.");
-    return { id: input.id, messages: rows.map(toMessage) as never };
+      where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${id}
+        ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
+      order by m.created_at desc, m.id desc limit ${limit + 1}`;
+    // A conversation has a message at least; the page after the last one may be empty.
+    if (rows.length === 0 && !after) throw noThread();
+    return toPage(rows, limit, (r) => [r.cursor_at, r.id], toMessage as never);
   },
 });

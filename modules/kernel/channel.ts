@@ -152,7 +152,10 @@ type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = un
   actions: Readonly<Record<string, ActionDef>>;
   /** Whether a message may only go to a person with recorded consent for this channel. */
   requires_consent: boolean;
-  /** What a campaign may choose for this channel, such as tracking. Field metadata makes the form. */
+  /**
+   * What a campaign may choose, such as tracking; every option has a default and field metadata that makes the form. Options of one
+   * name are one choice for all channels; the tenant can switch a boolean off for all its campaigns.
+   */
   options: z.ZodObject;
   /** What the author writes. Field metadata (`.meta({ title, widget })`) makes the editor's form. */
   template: T;

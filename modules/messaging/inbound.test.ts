@@ -24,7 +24,7 @@ test("a stranger's mail, with and without references, reads a few index pages, h
   const pages = (name: string, references: string[]) =>
     team.run(async (ctx) => {
       const [row] = await ctx.db<{ "QUERY PLAN": { Plan: Record<string, number> }[] }[]>`
-        explain (analyze, buffers, format json) select private.answered_message('email', ${references}::text[], ${name})`;
+        explain (analyze, buffers, format json) select private.answered_message('email', ${references}::text[], ${name}, 'me@us.test')`;
       const plan = row!["QUERY PLAN"][0]!.Plan;
       return plan["Shared Hit Blocks"]! + plan["Shared Read Blocks"]!;
     });

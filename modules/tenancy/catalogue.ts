@@ -11,7 +11,9 @@ const Answer = z.object({
     .describe("Choices by name, e.g. `campaign.status`. A list of a module that is off is missing."),
   forms: z
     .record(z.string(), z.record(z.string(), z.unknown()))
-    .describe("JSON Schemas of what is configured: `step.<kind>`, and `sender.<channel>` for a sender's profile."),
+    .describe(
+      "JSON Schemas of what is configured: `step.<kind>`, `sender.<channel>` for a sender's profile, and `options.<channel>` for what a campaign chooses among its settings.",
+    ),
   permissions: z
     .array(z.object({ permission: z.string(), role: z.enum(ROLES) }))
     .describe("Every permission with the least role that has it."),
@@ -33,6 +35,7 @@ async function render({
     forms: Object.fromEntries([
       ...[...steps.values()].map((s) => [`step.${s.kind}`, formOf(s.config)]),
       ...[...channels.values()].map((c) => [`sender.${c.id}`, formOf(c.sender.profile)]),
+      ...[...channels.values()].map((c) => [`options.${c.id}`, formOf(c.options)]),
     ]),
     permissions: [...permissions].map(([permission, role]) => ({ permission, role })),
   });

@@ -57,6 +57,8 @@ describe("roles and permissions", () => {
   test("nobody of one team sees or changes another's members", async () => {
     const [mine, theirs] = [await t.tenant(), await t.tenant()];
     expect((await t.call(mine.owner.token, theirs.id)("GET", "/members")).status).toBe(403);
+    expect((await mine.api("GET", `/members/${mine.owner.userId}`)).body).toMatchObject({ role: "owner" });
+    expect((await mine.api("GET", `/members/${theirs.owner.userId}`)).status).toBe(404);
     expect((await mine.api("PATCH", `/members/${theirs.owner.userId}`, { role: "viewer" })).status).toBe(404);
     expect((await mine.api("DELETE", `/members/${theirs.owner.userId}`)).status).toBe(404);
     const seen = await asPerson(

@@ -43,6 +43,17 @@ async function findMember(ctx: Ctx, userId: string): Promise<MemberRow> {
   return member;
 }
 
+export const getMember = defineOperation({
+  id: "members.get",
+  method: "GET",
+  path: "/members/{user_id}",
+  summary: "A member of the team",
+  permission: "members:read",
+  input: z.object({ user_id: z.uuid() }),
+  output: Member,
+  handle: (ctx, { user_id }) => findMember(ctx, user_id),
+});
+
 /** The database checks the same in a trigger; here it gets words. A program is never an owner. */
 function mustBeOwner(ctx: Ctx, ...roles: (Role | undefined)[]): void {
   if (roles.includes("owner") && !(ctx.actor.kind === "user" && ctx.actor.role === "owner")) {

@@ -7,7 +7,7 @@ import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
 import { me, options } from "./me.ts";
-import { listMembers, removeMember, updateMember } from "./members.ts";
+import { getMember, listMembers, removeMember, updateMember } from "./members.ts";
 import { login, logout, refreshSession, registerAccount, signUp } from "./sessions.ts";
 import { createTenant, getTenant, listTenants, updateTenant } from "./tenants.ts";
 import { tenancyWords } from "./words.ts";
@@ -45,6 +45,7 @@ export const tenancy = defineModule({
     getTenant,
     updateTenant,
     listMembers,
+    getMember,
     updateMember,
     removeMember,
     createInvitation,

@@ -5,7 +5,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
   page,
   account,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(300_000);
   const list = await account.api("POST", "/lists", { name: "Finance leads" });
   const [first] = await addContacts(account, [
     { email: "reply+anna@example.com", first_name: "Anna", last_name: "Berg", company_name: "Acme", lists: [list.id] },
@@ -35,6 +35,18 @@ test("a provider is connected, a sequence is written, checked, launched, watched
 
     const panel = page.getByRole("dialog", { name: "Postmark, sandboxed" });
     await expect(panel.getByRole("button", { name: "Activate" })).toBeDisabled();
+    // What is optional can be set and taken out again.
+    const perSecond = async () => (await account.api("GET", "/connections")).data[0].settings.per_second;
+    for (const [written, stored] of [
+      ["5", 5],
+      ["", undefined],
+    ] as const) {
+      await panel.getByRole("button", { name: "Edit" }).click();
+      await panel.getByLabel("Calls per second").fill(written);
+      await panel.getByRole("button", { name: "Save" }).click();
+      await expect(panel.getByRole("button", { name: "Check" })).toBeVisible();
+      expect(await perSecond()).toBe(stored);
+    }
     await panel.getByRole("button", { name: "Check" }).click();
     await expect(panel.getByText("Tested")).toBeVisible();
     await panel.getByRole("button", { name: "Activate" }).click();

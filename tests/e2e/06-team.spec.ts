@@ -96,6 +96,21 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
     await expect(viewer.getByRole("button", { name: "New contact", includeHidden: true })).toHaveCount(0);
   });
 
+  await test.step("an admin changes members; owners are changed by owners alone", async () => {
+    await page.getByLabel("Role of Vera Viewer").selectOption("admin");
+    await expect(page.getByLabel("Role of Vera Viewer")).toHaveValue("admin");
+    const colleague = await register("Otto Second", "His own");
+    const { url } = await account.api("POST", "/invitations", { email: colleague.email, role: "viewer" });
+    await colleague.api("POST", "/auth/invitation/accept", { token: new URL(url).searchParams.get("token") });
+    await viewer.goto("/settings");
+    const role = viewer.getByLabel("Role of Otto Second");
+    await expect(role.getByRole("option")).toHaveText(["Admin", "Member", "Approver", "Viewer"]);
+    await expect(viewer.getByRole("button", { name: "Remove Otto Second" })).toBeVisible();
+    await expect(viewer.getByRole("row", { name: /Ada Lovelace/ })).toContainText("Owner");
+    await expect(viewer.getByLabel("Role of Ada Lovelace")).toHaveCount(0);
+    await expect(viewer.getByRole("button", { name: "Remove Ada Lovelace" })).toHaveCount(0);
+  });
+
   await test.step("the link works once; a removed member is out", async () => {
     await page.getByRole("button", { name: "Remove Vera Viewer" }).click();
     await page.getByRole("alertdialog").getByRole("button", { name: "Remove" }).click();
@@ -193,11 +208,11 @@ test("suppressions go in by the handful, and tracking is switched off for the wh
 
   await page.getByRole("link", { name: "Workspace", exact: true }).click();
   await page.getByRole("checkbox", { name: /Count opens/ }).click();
-  await expect(toast(page, "Tracking changed")).toBeVisible();
+  await expect(toast(page, "Changed for all campaigns")).toBeVisible();
   await page.reload();
   await expect(page.getByRole("checkbox", { name: /Count opens/ })).not.toBeChecked();
   await expect(page.getByRole("checkbox", { name: /Count clicks/ })).toBeChecked();
-  expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false, track_clicks: true });
+  expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false });
 });
 
 test("another team's pages answer as if they did not exist", async ({ page, account, browser }) => {

@@ -98,6 +98,9 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.goto("/tasks");
     await page.getByRole("button", { name: "Call them" }).press("Enter");
     const panel = page.getByRole("dialog", { name: "Call them" });
+    await pick(panel.getByRole("combobox", { name: "Assignee" }), "ada", /Ada Lovelace/);
+    await expect(toast(page, "Assignee changed")).toBeVisible();
+    await expect(page.getByRole("row", { name: /Call them/, includeHidden: true })).toContainText("Ada Lovelace");
     await panel.getByLabel("What happened").fill("Wants to see a demo.");
     await panel.getByRole("button", { name: "Reached" }).press("Enter");
     await expect(toast(page, "Task done: the sequence goes on")).toBeVisible();

@@ -70,8 +70,8 @@ export const people: readonly Mutation[] = of("sending", [
   {
     promise: "A conversation that was closed opens when its person writes again",
     file: "modules/messaging/sql/inbound.sql",
-    find: "set last_message_at = ts, status = 'open',",
-    replace: "set last_message_at = ts,",
+    find: "status = case when by_machine then t.status else 'open' end,",
+    replace: "status = t.status,",
     test: "modules/inbox/threads.test.ts",
     name: "is closed, and the next message that comes in opens it again; given to a member and to nobody else",
   },
@@ -123,5 +123,21 @@ export const people: readonly Mutation[] = of("sending", [
     replace: `e.kind === "bounced" && e.bounce === "permanent"`,
     test: WEBHOOKS,
     name: LISTED,
+  },
+  {
+    promise: "A long conversation shows its newest messages",
+    file: "modules/inbox/threads.ts",
+    find: "order by m.created_at desc, m.id desc limit ${limit + 1}",
+    replace: "order by m.created_at, m.id limit ${limit + 1}",
+    test: "modules/inbox/threads.test.ts",
+    name: "a long conversation comes in pages, newest first and each once, also when many share one instant",
+  },
+  {
+    promise: "A campaign chooses only what a channel offers",
+    file: "modules/campaigns/options.ts",
+    find: "if (errors.length > 0)",
+    replace: "if (errors.length < 0)",
+    test: "modules/campaigns/campaigns.test.ts",
+    name: "a draft is created with its steps, read, listed, changed, cloned and deleted",
   },
 ]);

@@ -285,6 +285,14 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "a word that asks for help is no answer: the sequence goes on",
   },
   {
+    promise: "What a deleted campaign had not sent is cancelled, not left waiting",
+    file: "modules/campaigns/sql/enrollments.sql",
+    find: "    perform private.cancel_messages(people, 'campaign_stopped');\n",
+    replace: "",
+    test: "modules/campaigns/delete.test.ts",
+    name: "a campaign with many people is deleted in portions; its messages stay, without it, and what has not left is cancelled",
+  },
+  {
     promise: "What a pause holds is not lost",
     file: "modules/messaging/sql/guards.sql",
     find: "case when s.verdict = 'cancel' then 'cancelled' when s.until is null then 'held' else 'queued' end",

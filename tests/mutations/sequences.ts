@@ -20,7 +20,7 @@ export const sequences: readonly Mutation[] = of("sending", [
     file: "modules/kernel/operations/time.ts",
     find: "await ctx.db`select kernel.now() at time zone ${zone}`;",
     replace: "",
-    test: "modules/campaigns/settings.test.ts",
+    test: "modules/campaigns/sequence/what-if-time.test.ts",
     name: "a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop",
   },
   {

@@ -5,6 +5,7 @@ import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { providers } from "./providers.ts";
+import { reported } from "./reported.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 import { whatIfs } from "./what-ifs.ts";
@@ -22,4 +23,5 @@ export const mutations: readonly Mutation[] = [
   ...people,
   ...providers,
   ...whatIfs,
+  ...reported,
 ];

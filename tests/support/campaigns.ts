@@ -147,6 +147,7 @@ const CAMPAIGN_QUEUES = [
   "campaigns_message_facts",
   "campaigns_move",
   "campaigns_stop",
+  "campaigns_delete",
   "campaigns_retry",
   "messaging_release",
 ];

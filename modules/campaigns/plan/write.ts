@@ -72,9 +72,11 @@ export async function writeChanges(ctx: Ctx, changes: readonly Change[]): Promis
   if (tasks.length > 0)
     await db`
       insert into public.tasks (tenant_id, contact_id, campaign_id, enrollment_id, step_run_id, title, note, due_at, assignee_id)
-      select ${tenantId}::uuid, t.contact_id, t.campaign_id, t.enrollment_id, t.step_run_id, t.title, t.note, t.due_at, t.assignee_id
+      select ${tenantId}::uuid, t.contact_id, t.campaign_id, t.enrollment_id, t.step_run_id, t.title, t.note, t.due_at, p.user_id
       from jsonb_to_recordset(${db.json(tasks as never)}) as t(contact_id uuid, campaign_id uuid, enrollment_id uuid, step_run_id uuid, title text, note text,
-        due_at timestamptz, assignee_id uuid)`;
+        due_at timestamptz, assignee_id uuid)
+      -- Whom the step names may have left the team since: the task is anybody's.
+      left join public.members p on p.tenant_id = (select kernel.tenant()) and p.user_id = t.assignee_id`;
   const decisions = changes.flatMap((c) => c.decisions.map((d) => ({ subject_id: c.id, ...d })));
   if (decisions.length > 0) await db`select kernel.decide(${db.json(decisions as never)})`;
   return changes.length;

@@ -13,16 +13,21 @@ const runsOf = async (campaign: string) => [
     where e.campaign_id = ${campaign} order by r.id`),
 ];
 /** Told by the provider, as its webhook consumer writes it down. */
-const bounce = (tenant: TestTenant, connectionId: string, message: string) =>
+const bounce = (
+  tenant: TestTenant,
+  connectionId: string,
+  message: string,
+  kind: "permanent" | "transient" | "block" = "block",
+) =>
   tenant.run(
     (ctx) =>
       ctx.db`select private.apply_events(${connectionId}, ${ctx.db.json([
         {
-          event_key: `b-${message}`,
+          event_key: `b-${kind}-${message}`,
           kind: "bounced",
           at: new Date().toISOString(),
           message_id: message,
-          permanent: false,
+          bounce: kind,
         },
       ] as never)})`,
   );
@@ -124,6 +129,15 @@ it("who is blocked again by a retry is not retried by it for ever", async () => 
   expect(await retried()).toBe(0);
 });
 
+it("a campaign stopped while its audience is being taken in takes in nobody more", async () => {
+  const tenant = await t.tenant();
+  const k = await story(t, tenant, [email("A")]);
+  expect((await tenant.api("POST", `/campaigns/${k.id}/stop`)).status).toBe(200);
+  await k.go();
+  expect(await enrollmentsOf(t, k.id)).toEqual([]);
+  expect(await t.sql`select enrolling from public.campaigns where id = ${k.id}`).toMatchObject([{ enrolling: 0 }]);
+});
+
 it("an audience whose segment is gone ends the taking in, with the reason, and the campaign can finish", async () => {
   const tenant = await t.tenant();
   const k = await story(t, tenant, [email("A")]);
@@ -162,6 +176,21 @@ describe("a sequence that ends with a step that could not happen", () => {
   });
 });
 
+it("a bounce that is only for the moment ends nothing; one that lasts does", async () => {
+  const tenant = await t.tenant();
+  const k = await story(t, tenant, [email("A"), hours(24), email("B"), hours(24), email("C")]);
+  await k.go();
+  await bounce(tenant, k.connectionId, (await k.messages())[0]!.id, "transient");
+  await settlePlans(t, tenant);
+  expect(await k.lead()).toMatchObject({ status: "waiting" });
+  await k.pass(25);
+  await k.go();
+  expect(await k.sent()).toEqual(["A", "B"]);
+  await bounce(tenant, k.connectionId, (await k.messages())[1]!.id, "permanent");
+  await settlePlans(t, tenant);
+  expect(await k.lead()).toMatchObject({ status: "bounced" });
+});
+
 it("a word that asks for help is no answer: the sequence goes on", async () => {
   const tenant = await t.tenant();
   const k = await story(t, tenant, [email("A"), email("B")]);
@@ -174,4 +203,41 @@ it("a word that asks for help is no answer: the sequence goes on", async () => {
   expect(
     await t.sql`select replied_at from public.messages where campaign_id = ${k.id} and direction = 'out' and replied_at is not null`,
   ).toEqual([]);
+});
+
+describe("where an answer stops only its own campaign", () => {
+  const start = async () => {
+    const tenant = await t.tenant();
+    await t.sql`update public.tenants set settings = settings || '{"reply_stops": "campaign"}' where id = ${tenant.id}`;
+    const shared = { settings: { exclusive: false } };
+    const first = await story(t, tenant, [email("A"), hours(24), email("B")], ["ada@acme.test"], shared);
+    return { tenant, shared, first };
+  };
+
+  it("one to the address that wrote earlier is an answer to that, whoever wrote last", async () => {
+    const { tenant, shared, first } = await start();
+    await first.go();
+    const second = await story(t, tenant, [email("C"), hours(24), email("D")], ["bob@acme.test"], shared);
+    await t.sql`update public.senders set address = 'kim@us.test' where id = ${second.senderId}`;
+    await tenant.api("POST", `/campaigns/${second.id}/leads`, { contact_ids: first.contactIds });
+    await second.go();
+    await reply(tenant, first.connectionId, "ada@acme.test");
+    await settlePlans(t, tenant);
+    expect(await first.lead()).toMatchObject({ status: "replied" });
+    expect(await second.lead("ada@acme.test")).toMatchObject({ status: "waiting" });
+    const threads = await t.sql`
+      select o.thread_id = i.thread_id as same from public.messages i join public.messages o on o.campaign_id = ${first.id} and o.direction = 'out'
+      where i.tenant_id = ${tenant.id} and i.direction = 'in'`;
+    expect(threads).toMatchObject([{ same: true }]);
+  });
+
+  it("one that is faster than the provider's answer to the send ends its sequence too", async () => {
+    const { tenant, first } = await start();
+    await first.plan();
+    const [m] = await claim(tenant, first.connectionId);
+    await settle(tenant, [m!.id], "unknown");
+    await reply(tenant, first.connectionId, "ada@acme.test");
+    await settlePlans(t, tenant);
+    expect(await first.lead()).toMatchObject({ status: "replied" });
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { enrollmentsOf, settlePlans } from "../../../tests/support/campaigns.ts";
+import { enrollmentsOf, giveList, sendAll, settlePlans, wakePlanner } from "../../../tests/support/campaigns.ts";
 import { testKernel } from "../../../tests/support/kernel.ts";
 import {
   applyGuards,
@@ -303,4 +303,44 @@ describe("a contact", () => {
     expect(await k.sent("bob@acme.test")).toEqual(["A"]);
     expect(await k.sent("cyd@acme.test")).toEqual(["A", "B"]);
   });
+});
+
+it("a number that several contacts have gets each step once, also when one of them comes later", async () => {
+  const tenant = await t.tenant();
+  const { smsSenderId, smsConnectionId } = await giveSmsSender(t, tenant);
+  const number = { phone: "+4915112340000" };
+  const people = ["ada", "bob", "cy"].map((first_name) => ({ first_name, ...number }));
+  const { listId, contactIds } = await giveList(t, tenant, [...people, { first_name: "dan", phone: "+4915112340001" }]);
+  await tenant.api("POST", "/consents", { channel: "sms", contact_ids: contactIds, source: "form" });
+  const [, , cy] = contactIds;
+  await t.sql`delete from public.list_contacts where list_id = ${listId} and contact_id = ${cy!}`;
+  const made = await tenant.api("POST", "/campaigns", {
+    name: "Texts",
+    sender_ids: [smsSenderId],
+    list_id: listId,
+    steps: [
+      { kind: "sms", body: "First" },
+      { kind: "sms", body: "Second" },
+    ],
+  });
+  expect((await tenant.api("POST", `/campaigns/${made.body.id}/start`)).status).toBe(200);
+  const go = async () => {
+    do await wakePlanner(t, tenant);
+    while ((await sendAll(tenant, smsConnectionId)) > 0);
+    const rows = await t.sql<{ to_address: string; body_text: string }[]>`
+      select to_address, body_text from public.messages where campaign_id = ${made.body.id} order by to_address, body_text`;
+    return rows.map((m) => `${m.to_address} ${m.body_text}`);
+  };
+  const once = ["+4915112340000 First", "+4915112340000 Second", "+4915112340001 First", "+4915112340001 Second"];
+  expect(await go()).toEqual(once);
+  await tenant.api("POST", `/campaigns/${made.body.id}/leads`, { contact_ids: [cy] });
+  expect(await go()).toEqual(once);
+  const ends = await t.sql<{ status: string; reason: string | null }[]>`
+    select status, reason from public.enrollments where campaign_id = ${made.body.id} order by status`;
+  expect(ends).toMatchObject([
+    { status: "failed", reason: "address_shared" },
+    { status: "failed", reason: "address_shared" },
+    { status: "finished", reason: null },
+    { status: "finished", reason: null },
+  ]);
 });

@@ -177,3 +177,42 @@ it("a wait in days ends for the person at the hour it began, in the campaign's z
   await k.go();
   expect(hoursUntil((await k.lead()).next_at)).toBeCloseTo(48, 1);
 });
+
+it("a time zone the database knows no longer keeps no other team from being woken", async () => {
+  const teams = [await t.tenant(), await t.tenant()];
+  const campaigns: string[] = [];
+  for (const tenant of teams) {
+    const k = await story(t, tenant, [hours(1), email("A")]);
+    await k.go();
+    await tenant.api("POST", `/campaigns/${k.id}/pause`);
+    await k.pass(2);
+    campaigns.push(k.id);
+  }
+  const ids = teams.map((tenant) => tenant.id);
+  // In one transaction, so that no other suite's schedule or worker sees it.
+  const woken = await t.sql.begin(async (tx) => {
+    await tx`update public.campaigns set status = 'running' where id = any(${campaigns}::uuid[])`;
+    await tx`update public.campaigns set settings = settings || '{"time_zone": "Europe/Gone"}' where id = ${campaigns[0]!}`;
+    await tx`select private.wake_planning(), private.wake_releasing()`;
+    const rows = await tx<{ team: string }[]>`
+      delete from pgmq.q_campaigns_plan q where q.message ->> 'tenant_id' = any(${ids}) returning q.message ->> 'tenant_id' as team`;
+    await tx`update public.campaigns set status = 'paused', settings = settings || '{"time_zone": "UTC"}' where id = any(${campaigns}::uuid[])`;
+    return rows.map((r) => r.team);
+  });
+  expect(woken.toSorted()).toEqual(ids.toSorted());
+});
+
+it("a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop", async () => {
+  const tenant = await t.tenant();
+  const { id } = await story(t, tenant, [email("A")]);
+  // AGT and US/Pacific-New are known to JavaScript alone; IST is India to it, and Israel to Postgres.
+  for (const time_zone of ["AGT", "IST", "US/Pacific-New"]) {
+    const settings = { time_zone };
+    for (const { status, body } of [
+      await tenant.api("PATCH", `/campaigns/${id}`, { settings }),
+      await tenant.api("PUT", `/campaigns/${id}`, { name: "Zoned", settings }),
+      await tenant.api("POST", "/campaigns", { name: "Zoned", settings }),
+    ])
+      expect([time_zone, status, body.errors?.[0].pointer]).toEqual([time_zone, 422, "/settings/time_zone"]);
+  }
+});

@@ -142,6 +142,28 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_campaign(uuid) to overture_user, overture_worker;
 
+-- Deletes the next people of a campaign that is being deleted, at most 1,000 at once, then takes it off the messages that stay, and last
+-- itself. What has not left is cancelled now: later a guard would find only that the person is gone. Returns whether the campaign is gone.
+create or replace function private.delete_campaign(campaign uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  people uuid[];
+begin
+  perform from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign and k.status = 'deleting' for update;
+  if not found then return true; end if;
+  people := array(
+    select e.id from public.enrollments e
+    where e.tenant_id = (select kernel.tenant()) and e.campaign_id = campaign order by e.id limit 1000);
+  if pg_catalog.cardinality(people) > 0 then
+    perform private.cancel_messages(people, 'campaign_stopped');
+    delete from public.enrollments e where e.tenant_id = (select kernel.tenant()) and e.id = any(people);
+  end if;
+  if pg_catalog.cardinality(people) = 1000 or private.leave_campaign(campaign) = 1000 then return false; end if;
+  delete from public.campaigns k where k.tenant_id = (select kernel.tenant()) and k.id = campaign;
+  return true;
+end $$;
+grant execute on function private.delete_campaign(uuid) to overture_user, overture_worker;
+
 -- Schedules: run across tenants; they only mark and enqueue.
 
 -- Whether anybody of a campaign waits for something that is due. Asked action by action and sender by sender, as the index is sorted:
@@ -172,23 +194,42 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.anybody_due(uuid, uuid, timestamptz) to overture_user, overture_worker;
 
+-- Teams that have something to do in campaigns which run and whose window is open: asked campaign by campaign, because there are few that
+-- run, and what waits in a paused one wakes nobody. `ask`: releasing or planning. Where a campaign cannot be asked (its time zone is one
+-- that the database knows no longer), its team is named too and learns why; no other team waits for that.
+create or replace function private.campaigns_with_work(ask text) returns table (tenant_id uuid, campaign_id uuid)
+language plpgsql volatile set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  k record;
+begin
+  for k in select c.tenant_id, c.id, c.settings from public.campaigns c where c.status = 'running' loop
+    begin
+      if not private.in_window(k.settings, ts) then continue; end if;
+    exception when invalid_parameter_value then
+      null;
+    end;
+    if ask = 'planning' and private.anybody_due(k.tenant_id, k.id, ts) or ask = 'releasing' and coalesce((select true
+      from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
+        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false) then
+      tenant_id := k.tenant_id;
+      campaign_id := k.id;
+      return next;
+    end if;
+  end loop;
+end $$;
+
 -- What is held in a campaign that runs, and may leave by now: a resume that met a worker holding it back, or a window that is open again.
 create or replace function private.wake_releasing() returns int
 language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from kernel.enqueue('messaging_release', array(
-    select pg_catalog.jsonb_build_object('tenant_id', k.tenant_id, 'campaign_id', k.id) from public.campaigns k
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and coalesce((select true from public.messages m where m.tenant_id = k.tenant_id and m.campaign_id = k.id and m.status = 'held'
-        and m.error_code in ('campaign_paused', 'outside_window') limit 1), false)))
+    select pg_catalog.jsonb_build_object('tenant_id', w.tenant_id, 'campaign_id', w.campaign_id)
+    from private.campaigns_with_work('releasing') w))
 $$;
 
--- Campaign by campaign: there are few that run, and what waits in a paused one wakes nobody.
 create or replace function private.wake_planning() returns int
 language sql volatile security definer set search_path = '' as $$
-  select kernel.wake('campaigns_plan', array(
-    select distinct k.tenant_id from public.campaigns k
-    where k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and private.anybody_due(k.tenant_id, k.id, kernel.now())))
+  select kernel.wake('campaigns_plan', array(select distinct w.tenant_id from private.campaigns_with_work('planning') w))
 $$;
 
 -- Running campaigns in which nobody waits any more and no audience is being taken in. Locked first, then looked at again:

@@ -6,6 +6,7 @@ import { type AnyStep, defineStep, type StepResult, type StepRun } from "../../k
 import { type MergeRow, valuesOf } from "../../channels/variables.ts";
 import { queueMessages, type QueuedMessage } from "../../messaging/queue.ts";
 import { customKeysOf } from "../custom-keys.ts";
+import { sharedAddresses } from "./shared-addresses.ts";
 
 /** The step for one action of a channel, with what the channel's authors write as its configuration; plain sending has the channel's name. */
 export function messageStep(channel: AnyChannel, action: string): AnyStep {
@@ -56,6 +57,8 @@ async function planMessages(
 ): Promise<StepResult[]> {
   const people = await loadPeople(ctx, channel, runs);
   const senders = await loadSenders(ctx, action, runs);
+  const addresses = [...new Set([...people.values()].flatMap((p) => p.address ?? []))];
+  const shared = await sharedAddresses(ctx, channel.id, addresses, runs);
   const customKeys = await customKeysOf(ctx);
   const tenant = await tenantSettings(ctx);
   const templates = new Map<string, CompiledTemplate>();
@@ -90,6 +93,7 @@ async function planMessages(
           reason: rendered.missing.length > 0 ? "missing_value" : "template_fault",
           detail: blocked.slice(0, 500),
         };
+      if (!shared.claim(run, person.address)) return { do: "skip", reason: "address_shared" };
       choice.pool.room--;
       const id = uuid7();
       const prepared = await channel.prepare({

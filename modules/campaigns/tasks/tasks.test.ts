@@ -36,6 +36,7 @@ async function calls(people = THREE, input: Record<string, unknown> = {}) {
       enrollment_id: string;
       due_at: string;
       created_at: string;
+      assignee_name: string | null;
     }[];
   };
   const taskOf = async (name: string) => (await list()).find((x) => x.contact.email.startsWith(name))!;
@@ -169,7 +170,7 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   const soon = new Date(Date.now() + 60_000).toISOString();
   expect(
     (await tenant.api("PATCH", `/tasks/${cy.id}`, { due_at: soon, assignee_id: member.userId })).body,
-  ).toMatchObject({ due_at: soon, assignee_id: member.userId });
+  ).toMatchObject({ due_at: soon, assignee_id: member.userId, assignee_name: "member" });
   // Null: from when it was given.
   expect((await tenant.api("PATCH", `/tasks/${ada.id}`, { due_at: null })).body).toMatchObject({
     due_at: null,
@@ -187,21 +188,28 @@ it("tasks are listed the most urgent first, page by page, and by campaign, conta
   }
   expect(seen).toEqual(["ada", "cy", "bob"]);
   expect(names(await list(`&assignee_id=${member.userId}`))).toEqual(["ada", "cy", "bob"]);
+  expect((await list()).map((x) => x.assignee_name)).toEqual([null, "member", null]);
   expect(names(await list(`&assignee_id=${tenant.owner.userId}`))).toEqual(["ada", "bob"]);
   expect(names(await list(`&contact_id=${contactIds[1]}`))).toEqual(["bob"]);
   expect(await list(`&campaign_id=${id}`)).toHaveLength(3);
   expect(await list(`&campaign_id=${crypto.randomUUID()}`)).toEqual([]);
 });
 
-it("a task of somebody who left the workspace is anybody's", async () => {
-  const tenant = await t.tenant();
-  const [gone, here] = [await tenant.member("member"), await tenant.member("member")];
-  await startedCampaign(t, tenant, THREE.slice(0, 1), { steps: [{ ...CALL, assignee_id: gone.userId }] });
+it("the tasks of who leaves the team are anybody's, and so are those that a step still gives them", async () => {
+  const { tenant, id, list, taskOf, steps } = await calls();
+  const member = await tenant.member("member");
+  const cy = await taskOf("cy");
+  await tenant.api("PATCH", `/tasks/${cy.id}`, { assignee_id: member.userId });
+  const given = steps.map((s) => (s.kind === "task" ? { ...s, assignee_id: member.userId } : s));
+  expect((await tenant.api("PUT", `/campaigns/${id}/steps`, { steps: given })).status).toBe(200);
+  expect((await tenant.api("DELETE", `/members/${member.userId}`)).status).toBe(204);
+  const mine = () => list(`&assignee_id=${tenant.owner.userId}`);
+  expect((await mine()).map((x) => x.id)).toContain(cy.id);
+  const dan = (await tenant.api("POST", "/contacts", { email: "dan@example.com", first_name: "dan" })).body.id;
+  await tenant.api("POST", `/campaigns/${id}/leads`, { contact_ids: [dan] });
   await settlePlans(t, tenant);
-  const mine = async () => (await tenant.api("GET", `/tasks?assignee_id=${here.userId}`)).body.data.length as number;
-  expect(await mine()).toBe(0);
-  expect((await tenant.api("DELETE", `/members/${gone.userId}`)).status).toBe(204);
-  expect(await mine()).toBe(1);
+  expect((await mine()).map((x) => x.contact.email)).toContain("dan@example.com");
+  expect(await t.sql`select 1 from kernel.dead_letters where tenant_id = ${tenant.id}`).toEqual([]);
 });
 
 it("a viewer reads tasks and finishes none; another team sees none", async () => {

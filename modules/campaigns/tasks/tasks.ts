@@ -28,7 +28,11 @@ export const TaskSchema = z
     }),
     campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
     enrollment_id: z.uuid().nullable(),
-    assignee_id: z.uuid().nullable(),
+    assignee_id: z.uuid().nullable().describe("A member's user id; null: whoever has time."),
+    assignee_name: z
+      .string()
+      .nullable()
+      .describe("The member's name, or e-mail address without one; null if it is anybody's."),
     due_at: z.iso.datetime().nullable(),
     created_at: z.iso.datetime(),
     finished_at: z.iso.datetime().nullable(),
@@ -52,7 +56,7 @@ const toTask = ({ cursor_at: _, ...row }: Row): z.output<typeof TaskSchema> => (
 
 const columns = (db: Ctx["db"]) => db`
   t.id, t.title, t.note, t.status, t.outcome, t.result, t.enrollment_id, t.assignee_id, t.due_at, t.created_at, t.finished_at, t.finished_by,
-  coalesce(t.due_at, t.created_at)::text as cursor_at,
+  coalesce(nullif(p.name, ''), p.email) as assignee_name, coalesce(t.due_at, t.created_at)::text as cursor_at,
   coalesce((select array(select jsonb_array_elements_text(n.config -> 'outcomes')) from public.step_runs r
     join public.sequence_nodes n on n.tenant_id = r.tenant_id and n.id = r.node_id
     where r.tenant_id = t.tenant_id and r.id = t.step_run_id), '{done}') as outcomes,
@@ -60,7 +64,8 @@ const columns = (db: Ctx["db"]) => db`
   case when k.id is not null then jsonb_build_object('id', k.id, 'name', k.name) end as campaign`;
 const joins = (db: Ctx["db"]) => db`
   join public.contacts c on c.tenant_id = t.tenant_id and c.id = t.contact_id
-  left join public.campaigns k on k.tenant_id = t.tenant_id and k.id = t.campaign_id`;
+  left join public.campaigns k on k.tenant_id = t.tenant_id and k.id = t.campaign_id
+  left join public.members p on p.tenant_id = t.tenant_id and p.user_id = t.assignee_id`;
 
 export const listTasks = defineOperation({
   id: "tasks.list",
@@ -83,13 +88,7 @@ export const listTasks = defineOperation({
       select ${columns(db)} from public.tasks t ${joins(db)}
       where t.tenant_id = (select kernel.tenant()) and t.status = ${status}
         ${campaign_id ? db`and t.campaign_id = ${campaign_id}` : db``} ${contact_id ? db`and t.contact_id = ${contact_id}` : db``}
-        ${
-          // Whoever left the workspace, or was never in it, does no task: it is anybody's.
-          assignee_id
-            ? db`and (t.assignee_id = ${assignee_id} or not exists (select from public.members m
-                where m.tenant_id = t.tenant_id and m.user_id = t.assignee_id))`
-            : db``
-        }
+        ${assignee_id ? db`and (t.assignee_id = ${assignee_id} or t.assignee_id is null)` : db``}
         ${after ? db`and (coalesce(t.due_at, t.created_at), t.id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by coalesce(t.due_at, t.created_at), t.id limit ${limit + 1}`;
     return toPage(rows, limit, (r) => [r.cursor_at, r.id], toTask);

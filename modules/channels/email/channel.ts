@@ -33,11 +33,14 @@ export const email = defineChannel({
   },
   requires_consent: false,
   options: z.object({
-    track_opens: z.boolean().default(true).meta({ title: "Track opens", description: "Adds an invisible image." }),
+    track_opens: z
+      .boolean()
+      .default(true)
+      .meta({ title: "Count opens", description: "Adds an invisible picture to messages." }),
     track_clicks: z
       .boolean()
       .default(true)
-      .meta({ title: "Track clicks", description: "Links lead through this installation." }),
+      .meta({ title: "Count clicks", description: "Links in messages go through this server." }),
   }),
   template: emailTemplate,
   compile,

@@ -115,6 +115,20 @@ for (const [kind, lists] of [
 ] as const)
   for (const words of Object.values(lists)) for (const word of words) KEYWORDS.set(fold(word), kind);
 
-/** What a whole message asks for, or null when it is an ordinary answer. */
-export const keyword = (text: string): InboundKind | null =>
-  text.length > MAX_LENGTH * 4 ? null : (KEYWORDS.get(fold(text)) ?? null);
+/** Courtesies around such a word change nothing: "Stop. Thank you". In the languages of most of the lists, as `fold` leaves them. */
+const COURTESY =
+  "please|pls|plz|thanks|thank you|thx|bitte|danke|merci|svp|sil vous plait|por favor|gracias|per favore|grazie|obrigado|obrigada|" +
+  "alstublieft|aub|bedankt|dank u|tack|tak|takk|prosze|dziekuje|kiitos|lutfen|tesekkurler|prosim|dekuji|koszonom|multumesc|" +
+  "пожалуиста|спасибо|дякую";
+const COURTESIES = new RegExp(`^((${COURTESY}) )+|( (${COURTESY}))+$`, "gu");
+
+/**
+ * What a whole message asks for, or null when it is an ordinary answer. An opt-out may be polite or said twice; START and HELP may not:
+ * "Info please" is an answer.
+ */
+export function keyword(text: string): InboundKind | null {
+  if (text.length > MAX_LENGTH * 4) return null;
+  const folded = fold(text);
+  const bare = folded.replace(COURTESIES, "").replace(/^(\S+)( \1)+$/u, "$1");
+  return KEYWORDS.get(folded) ?? (KEYWORDS.get(bare) === "opt_out" ? "opt_out" : null);
+}

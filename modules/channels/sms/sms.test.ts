@@ -19,6 +19,8 @@ conformance(sms, {
     ["+49 151 1234-5678", "+4915112345678"],
     ["0049 (151) 12345678", "+4915112345678"],
     [" +1 (415) 555-2671 ", "+14155552671"],
+    // As networks put it in front of an answer.
+    ["+5215512345678", "+525512345678"],
   ],
   senders: [
     ["+1 415 555 2671", "+14155552671"],
@@ -69,6 +71,8 @@ describe("segments", () => {
   test("characters of the extension table count two, and an escape is never cut from its character", () => {
     expect(of("€".repeat(80))).toEqual(["GSM-7", 1, 160]);
     expect(of("€".repeat(81))).toEqual(["GSM-7", 2, 162]);
+    // Beside a character of no GSM alphabet they are characters like any other.
+    expect(of(`${"]".repeat(68)}😘`)).toEqual(["UCS-2", 1, 70]);
     // 152 and a pair: the pair does not fit into the one septet left of the first segment.
     expect(of(`${"a".repeat(152)}{${"a".repeat(151)}`)).toEqual(["GSM-7", 2, 305]);
     expect(of(`${"a".repeat(152)}{${"a".repeat(152)}`)).toEqual(["GSM-7", 3, 306]);
@@ -163,6 +167,14 @@ describe("opt-out words", () => {
       ",",
     ),
   ])("%s lets the person go", (text) => expect(keyword(text)).toBe("opt_out"));
+  test.each([
+    "Stop. Thank you",
+    "please STOP!",
+    "Bitte abmelden, danke",
+    "Arrêt s'il vous plaît",
+    "STOP STOP",
+    "Стоп, пожалуйста",
+  ])("politely or twice, %s lets the person go", (text) => expect(keyword(text)).toBe("opt_out"));
   test.each(["START", "unstop", "Opt in", "subscribe", "Alta", "başlat"])("%s brings them back", (text) =>
     expect(keyword(text)).toBe("opt_in"),
   );
@@ -183,6 +195,9 @@ describe("opt-out words", () => {
     "The end?!",
     "can you help me",
     "stop start",
+    "Info please",
+    "Subscribe? No thanks",
+    "Thank you",
     "s t o p",
     "nonstop",
     "?",

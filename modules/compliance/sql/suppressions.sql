@@ -78,3 +78,25 @@ grant execute on function private.guard_suppression(public.messages), private.gu
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
     text)
   to overture_user, overture_worker;
+
+-- An opt-out outlives its contact, however that is deleted: the person's addresses on the channel become suppressed, so that they are not
+-- written to when they are imported again, or when a double's address is given to the contact that stays. Not what somebody else has who
+-- did not opt out.
+create or replace function private.keep_opt_outs() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.suppressions (tenant_id, channel, address, reason, detail)
+  select c.tenant_id, c.channel, a.address, 'unsubscribe', 'The person had opted out when their contact was deleted.'
+  from public.consents c
+  join public.contact_addresses a on a.tenant_id = c.tenant_id and a.contact_id = c.contact_id and a.channel = c.channel
+  where c.tenant_id = old.tenant_id and c.contact_id = old.id and c.state = 'withdrawn'
+    and exists (select from public.tenants t where t.id = old.tenant_id)
+    and not exists (select from public.contact_addresses o
+      left join public.consents g on g.tenant_id = o.tenant_id and g.contact_id = o.contact_id and g.channel = o.channel
+      where o.tenant_id = a.tenant_id and o.channel = a.channel and o.address = a.address and o.contact_id <> old.id
+        and g.state is distinct from 'withdrawn')
+  order by a.channel, a.address
+  on conflict (tenant_id, channel, address) do nothing;
+  return old;
+end $$;
+create or replace trigger keep_opt_outs before delete on public.contacts for each row execute function private.keep_opt_outs();

@@ -119,6 +119,23 @@ language sql volatile set search_path = '' as $$
   select pg_catalog.count(*)::int from back
 $$;
 
-grant execute on function private.guard_approval(public.messages), private.emit_cancelled(jsonb),
+-- Takes a campaign that is being deleted off the next of its messages and conversations, at most 1,000 of each at once. Returns of how many
+-- messages.
+create or replace function private.leave_campaign(campaign uuid) returns int
+language sql volatile set search_path = '' as $$
+  update public.threads t set campaign_id = null
+  where t.tenant_id = (select kernel.tenant()) and t.id = any(array(select x.id from public.threads x
+    where x.tenant_id = (select kernel.tenant()) and x.campaign_id = campaign limit 1000));
+  with portion as (
+    select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.campaign_id = campaign
+    limit 1000 for update
+  ), left_alone as (
+    update public.messages m set updated_at = (select kernel.now()), campaign_id = null
+    from portion p where m.tenant_id = (select kernel.tenant()) and m.id = p.id returning 1
+  )
+  select pg_catalog.count(*)::int from left_alone
+$$;
+
+grant execute on function private.guard_approval(public.messages), private.leave_campaign(uuid), private.emit_cancelled(jsonb),
   private.cancel_messages(uuid[], text), private.release_messages(uuid, uuid[], text, int) to overture_user, overture_worker;
 grant execute on function private.apply_guards(int) to overture_worker;

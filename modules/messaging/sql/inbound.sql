@@ -2,9 +2,10 @@
 -- {"kind","provider_inbound_id","from_address","from_name","to_address","subject","text","references",
 --  "email": {"rfc_message_id","in_reply_to","headers","html"} | null}
 
--- Which message of ours it answers. By reference, else by the other side's address: our last message to it. Both by index, so that a
--- stranger's message walks through nothing; reference by reference, because for a list of them the planner may read all e-mails instead.
-create or replace function private.answered_message(on_channel text, refs text[], sender text) returns public.messages
+-- Which message of ours it answers. By reference, else by the two addresses: our last message to the other side from where they wrote to.
+-- Where none was from there (a pool of numbers, an address for replies), our last one to them. Both by index, so that a stranger's message
+-- walks through nothing; reference by reference, because for a list of them the planner may read all e-mails instead.
+create or replace function private.answered_message(on_channel text, refs text[], sender text, ours text) returns public.messages
 language plpgsql stable set search_path = '' as $$
 declare
   found_id uuid;
@@ -27,10 +28,14 @@ begin
     select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
     if original.id is not null then return original; end if;
   end if;
-  select m.* into original from public.messages m
-  where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
-    and m.sent_at is not null
-  order by m.created_at desc limit 1;
+  -- Also one whose outcome nobody knows yet: a person may be faster than the provider's answer. What surely left comes first.
+  select x.id into found_id from (
+    select m.id, m.from_address, m.sent_at, m.created_at from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = sender
+      and (m.sent_at is not null or m.status in ('sending', 'unknown'))
+    order by m.created_at desc limit 100) x
+  order by (x.from_address = ours) desc, (x.sent_at is not null) desc, x.created_at desc limit 1;
+  select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = found_id;
   return original;
 end $$;
 
@@ -52,7 +57,7 @@ declare
 begin
   if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
     and s.address = sender) then return null; end if;
-  original := private.answered_message(on_channel, refs, sender);
+  original := private.answered_message(on_channel, refs, sender, coalesce(read ->> 'to_address', ''));
   if original.id is null then
     select t.* into thread from public.threads t
     where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
@@ -81,7 +86,8 @@ begin
   insert into public.threads as t (tenant_id, id, channel, contact_id, campaign_id, sender_id, external_key, subject, last_message_at)
   values (me, coalesce(original.thread_id, thread.id, new_id), on_channel, person, original.campaign_id, original.sender_id, sender,
     pg_catalog.left(coalesce(nullif(original.subject, ''), read ->> 'subject', ''), 500), ts)
-  on conflict (tenant_id, id) do update set last_message_at = ts, status = 'open', contact_id = coalesce(t.contact_id, excluded.contact_id);
+  on conflict (tenant_id, id) do update set last_message_at = ts, status = case when by_machine then t.status else 'open' end,
+    contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
     perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
@@ -110,4 +116,4 @@ begin
   return new_id;
 end $$;
 
-grant execute on function private.answered_message(text, text[], text), private.receive_message(uuid, text, jsonb) to overture_worker;
+grant execute on function private.answered_message(text, text[], text, text), private.receive_message(uuid, text, jsonb) to overture_worker;

@@ -6,7 +6,7 @@ import { ApiError, toApiError, type Problem } from "./errors.ts";
 export const API_BASE = "/api/v1";
 
 /** What the API client needs from the session; set once by session.svelte.ts so that neither imports the other. */
-export type Credentials = {
+type Credentials = {
   token: () => Promise<string | null>;
   tenantId: () => string | null;
   /** Called on a 401 with a token: true when a fresh token is at hand and the call is worth repeating. */
@@ -42,7 +42,7 @@ export type Rest<O> = [Path<O>] extends [never] ? [options?: Options<O>] : [opti
 type AnyOptions = { path?: object; query?: object; body?: unknown; signal?: AbortSignal; idempotencyKey?: string };
 
 /** Headers every call carries; also for calls that fetch() cannot make (upload progress, downloads). */
-export async function authHeaders(): Promise<Record<string, string>> {
+async function authHeaders(): Promise<Record<string, string>> {
   const headers: Record<string, string> = {};
   const token = await credentials.token();
   if (token) headers["authorization"] = `Bearer ${token}`;

@@ -15,7 +15,7 @@ export type Catalogue = {
   readonly pages: Answer["pages"];
   /** A list's entries, with a trait where one is named; empty while its module is off. */
   list(name: string, trait?: string): readonly CatalogueEntry[];
-  /** A form as JSON Schema: `step.<kind>`, `sender.<channel>`; undefined while its module is off. */
+  /** A form as JSON Schema: `step.<kind>`, `sender.<channel>`, `options.<channel>`; undefined while its module is off. */
   form(name: string): FormSchema | undefined;
   /** The same for a select. */
   options(name: string, trait?: string): { value: string; label: string }[];

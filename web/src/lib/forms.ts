@@ -11,6 +11,7 @@ export type FormSchema = {
   minimum?: number;
   maximum?: number;
   maxLength?: number;
+  maxItems?: number;
   anyOf?: FormSchema[];
   properties?: Record<string, FormSchema>;
   required?: string[];

@@ -1,6 +1,6 @@
 import { toApiError } from "./errors.ts";
 
-export type Toast = { id: number; tone: "good" | "bad" | "info"; title: string; detail?: string };
+export type Toast = { id: number; tone: "good" | "bad"; title: string; detail?: string };
 
 /** Short notes in the corner. Errors stay until closed: a person must be able to read and copy them. */
 class Toasts {
@@ -9,9 +9,6 @@ class Toasts {
 
   good(title: string, detail?: string): void {
     this.#add({ tone: "good", title, detail }, 4000);
-  }
-  info(title: string, detail?: string): void {
-    this.#add({ tone: "info", title, detail }, 6000);
   }
   bad(thrown: unknown): void {
     const error = toApiError(thrown);

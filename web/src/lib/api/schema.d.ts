@@ -310,7 +310,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a draft or archived campaign
-         * @description Its messages stay in the people's history.
+         * @description Its messages stay in the contacts' history. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.
          */
         delete: operations["campaigns.delete"];
         options?: never;
@@ -848,7 +848,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a person
-         * @description Messages already sent stay, without the person. Suppressed addresses stay suppressed.
+         * @description Messages already sent stay, without the person. Suppressed addresses stay suppressed, and those of who opted out become it.
          */
         delete: operations["contacts.delete"];
         options?: never;
@@ -1378,7 +1378,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** A member of the team */
+        get: operations["members.get"];
         put?: never;
         post?: never;
         /** Remove a member, or leave the team yourself */
@@ -1807,7 +1808,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A conversation, oldest message first */
+        /**
+         * A conversation: what it is about, with whom, and whose it is
+         * @description Also for messages that nobody has answered yet. Its messages are a list of their own.
+         */
         get: operations["threads.get"];
         put?: never;
         post?: never;
@@ -1816,6 +1820,23 @@ export interface paths {
         head?: never;
         /** Close or reopen a conversation, or give it to somebody */
         patch: operations["threads.update"];
+        trace?: never;
+    };
+    "/threads/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of a conversation, newest first */
+        get: operations["threads.messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
 }
@@ -1973,7 +1994,7 @@ export interface components {
             settings: components["schemas"]["CampaignSettingsOutput"];
             started_at: string | null;
             /** @enum {string} */
-            status: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
+            status: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             steps: components["schemas"]["CampaignStep"][];
             tier: string;
             /** Format: date-time */
@@ -1996,10 +2017,6 @@ export interface components {
             stop_on_reply: boolean;
             /** @default UTC */
             time_zone: string;
-            /** @default true */
-            track_clicks: boolean;
-            /** @default true */
-            track_opens: boolean;
             /** @description When messages may leave; null: at any time. */
             window?: {
                 /** @description ISO days: 1 is Monday, 7 is Sunday. */
@@ -2009,6 +2026,8 @@ export interface components {
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
             } | null;
+        } & {
+            [key: string]: unknown;
         };
         CampaignSettingsOutput: {
             /**
@@ -2025,10 +2044,6 @@ export interface components {
             stop_on_reply: boolean;
             /** @default UTC */
             time_zone: string;
-            /** @default true */
-            track_clicks: boolean;
-            /** @default true */
-            track_opens: boolean;
             /**
              * @description When messages may leave; null: at any time.
              * @default null
@@ -2041,6 +2056,8 @@ export interface components {
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
             } | null;
+        } & {
+            [key: string]: unknown;
         };
         /** @description A step; the fields of its kind stand beside `kind`. */
         CampaignStep: {
@@ -2702,7 +2719,10 @@ export interface components {
             tag: string;
         };
         Task: {
+            /** @description A member's user id; null: whoever has time. */
             assignee_id: string | null;
+            /** @description The member's name, or e-mail address without one; null if it is anybody's. */
+            assignee_name: string | null;
             campaign: {
                 /** Format: uuid */
                 id: string;
@@ -2774,6 +2794,78 @@ export interface components {
             /** @enum {string} */
             status: "open" | "closed";
             subject: string;
+        };
+        ThreadDetail: {
+            /** @description The member it was given to. */
+            assignee_id: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            channel: string;
+            contact: {
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+            } | null;
+            /** Format: uuid */
+            id: string;
+            /** @description Null while nobody has answered. */
+            status: ("open" | "closed") | null;
+            subject: string;
+        };
+        ThreadMessage: {
+            /** @description What is done on the channel, such as `email.send`. */
+            action: string;
+            /** @enum {string} */
+            approval: "not_required" | "pending" | "approved" | "rejected";
+            attempts: number;
+            body_text: string;
+            bounced_at: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            channel: string;
+            clicked_at: string | null;
+            contact: {
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+            } | null;
+            /** Format: date-time */
+            created_at: string;
+            delivered_at: string | null;
+            /** @enum {string} */
+            direction: "out" | "in";
+            due_at: string | null;
+            enrollment_id: string | null;
+            error: string | null;
+            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            error_code: string | null;
+            from_address: string;
+            from_name: string;
+            /** Format: uuid */
+            id: string;
+            is_auto_reply: boolean;
+            opened_at: string | null;
+            provider_message_id: string | null;
+            replied_at: string | null;
+            sent_at: string | null;
+            /** @description The first 200 characters of the text. */
+            snippet: string;
+            /** @enum {string} */
+            status: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
+            step_id: string | null;
+            subject: string;
+            /** Format: uuid */
+            thread_id: string;
+            to_address: string;
+            unsubscribed_at: string | null;
         };
     };
     responses: never;
@@ -3760,7 +3852,7 @@ export interface operations {
                 limit?: number;
                 /** @description Part of the name, in any case. */
                 search?: string;
-                status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived";
+                status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             };
             header?: never;
             path?: never;
@@ -4174,8 +4266,6 @@ export interface operations {
                         skip_dates?: string[];
                         stop_on_reply?: boolean;
                         time_zone?: string;
-                        track_clicks?: boolean;
-                        track_opens?: boolean;
                         window?: {
                             /** @description ISO days: 1 is Monday, 7 is Sunday. */
                             days: number[];
@@ -4184,6 +4274,8 @@ export interface operations {
                             /** @description First minute of the day, in the campaign's time zone. */
                             start: string;
                         } | null;
+                    } & {
+                        [key: string]: unknown;
                     };
                     steps?: components["schemas"]["__schema0"][];
                     tier?: string;
@@ -5499,7 +5591,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        /** @description JSON Schemas of what is configured: `step.<kind>`, and `sender.<channel>` for a sender's profile. */
+                        /** @description JSON Schemas of what is configured: `step.<kind>`, `sender.<channel>` for a sender's profile, and `options.<channel>` for what a campaign chooses among its settings. */
                         forms: {
                             [key: string]: {
                                 [key: string]: unknown;
@@ -9551,6 +9643,73 @@ export interface operations {
             };
         };
     };
+    "members.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A member of the team */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "members.remove": {
         parameters: {
             query?: never;
@@ -12007,67 +12166,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A conversation, oldest message first */
+            /** @description A conversation: what it is about, with whom, and whose it is */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        /** Format: uuid */
-                        id: string;
-                        messages: {
-                            /** @description What is done on the channel, such as `email.send`. */
-                            action: string;
-                            /** @enum {string} */
-                            approval: "not_required" | "pending" | "approved" | "rejected";
-                            attempts: number;
-                            body_text: string;
-                            bounced_at: string | null;
-                            campaign: {
-                                /** Format: uuid */
-                                id: string;
-                                name: string;
-                            } | null;
-                            channel: string;
-                            clicked_at: string | null;
-                            contact: {
-                                email: string | null;
-                                full_name: string;
-                                /** Format: uuid */
-                                id: string;
-                            } | null;
-                            /** Format: date-time */
-                            created_at: string;
-                            delivered_at: string | null;
-                            /** @enum {string} */
-                            direction: "out" | "in";
-                            due_at: string | null;
-                            enrollment_id: string | null;
-                            error: string | null;
-                            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
-                            error_code: string | null;
-                            from_address: string;
-                            from_name: string;
-                            /** Format: uuid */
-                            id: string;
-                            is_auto_reply: boolean;
-                            opened_at: string | null;
-                            provider_message_id: string | null;
-                            replied_at: string | null;
-                            sent_at: string | null;
-                            /** @description The first 200 characters of the text. */
-                            snippet: string;
-                            /** @enum {string} */
-                            status: "queued" | "held" | "sending" | "sent" | "failed" | "unknown" | "cancelled" | "received";
-                            step_id: string | null;
-                            subject: string;
-                            /** Format: uuid */
-                            thread_id: string;
-                            to_address: string;
-                            unsubscribed_at: string | null;
-                        }[];
-                    };
+                    "application/json": components["schemas"]["ThreadDetail"];
                 };
             };
             /** @description Problem */
@@ -12152,6 +12257,84 @@ export interface operations {
                         id: string;
                         /** @enum {string} */
                         status: "open" | "closed";
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "threads.messages": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages of a conversation, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ThreadMessage"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
                     };
                 };
             };

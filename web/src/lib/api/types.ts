@@ -41,7 +41,6 @@ export type ConsolePage = Schemas["ConsolePage"];
 export type AuthOptions = Answer<Operation<"/auth/options", "get">>;
 export type SessionTokens = Schemas["Session"] & { tenant?: Schemas["Tenant"] };
 export type Role = Schemas["Role"];
-export type Tenant = Schemas["Tenant"];
 export type Me = Answer<Operation<"/auth/me", "get">>;
 export type Member = Schemas["Member"];
 export type Invitation = Schemas["Invitation"];
@@ -50,15 +49,12 @@ export type ApiKey = Schemas["ApiKey"];
 export type MadeApiKey = Answer<Operation<"/api-keys", "post">>;
 export type AuditEntry = Schemas["AuditEntry"];
 
-export type QueueMetrics = Schemas["Queue"];
 export type DeadLetter = Schemas["DeadLetter"];
 export type Schedule = Schemas["Schedule"];
-export type Alert = Schemas["Alert"];
 
 export type CustomValue = string | number | boolean | null;
 export type Contact = Schemas["Contact"];
 export type Company = Schemas["Company"];
-export type Interaction = Schemas["Interaction"];
 export type ContactList = Schemas["List"];
 export type Tag = Schemas["Tag"];
 export type CustomField = Schemas["CustomField"];
@@ -95,9 +91,8 @@ export type Why = Answer<Operation<"/campaigns/{id}/leads/{enrollment_id}/why", 
 export type Enrollment = Schemas["Enrollment"];
 
 export type Message = Schemas["Message"];
-export type MessageDetail = Schemas["MessageDetail"];
 export type Thread = Schemas["Thread"];
-export type ThreadDetail = Answer<Operation<"/threads/{id}", "get">>;
+export type ThreadStatus = Thread["status"];
 
 export type Dashboard = Answer<Operation<"/dashboard", "get">>;
 export type Activity = Schemas["Activity"];

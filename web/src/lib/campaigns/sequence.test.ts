@@ -76,6 +76,8 @@ test("the outline gives every step its depth, and the branch it begins", () => {
     ["c", 1, "yes"],
   ]);
   expect(outline(stored).map(({ step }) => summaryOf(step, catalogue))).toEqual(["Hi", "Opened a message", "Call"]);
+  expect(summaryOf({ kind: "email", subject: " ", body: "And?" }, catalogue)).toBe("In the same thread");
+  expect(summaryOf({ kind: "sms", body: "Hi there\nBye" }, catalogue)).toBe("Hi there");
 });
 
 test.each([

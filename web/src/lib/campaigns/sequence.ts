@@ -105,6 +105,9 @@ export function summaryOf(
     return words.join(fields["match"] === "any" ? " or " : " and ") || "No rule yet";
   }
   if (kind === "end") return text("goal") ? `Goal: ${text("goal")}` : "The sequence ends";
-  if (kind === "email") return text("subject") || "In the same thread";
+  // A message that may go without a subject then answers in the thread it began.
+  const form = catalogue.form(`step.${kind}`);
+  if (form?.properties?.["subject"] && !form.required?.includes("subject"))
+    return text("subject") || "In the same thread";
   return text("title") || text("subject") || text("body").split("\n", 1)[0] || humanise(kind);
 }

@@ -1,6 +1,7 @@
 import type { CreateQueryOptions } from "@tanstack/svelte-query";
-import type { Campaign, Connection, Contact, ContactList, Segment, Sender, Tag } from "../api/types.ts";
+import type { Campaign, Connection, Contact, ContactList, Member, Segment, Sender, Tag } from "../api/types.ts";
 import type { ApiError } from "../errors.ts";
+import { session } from "../session.svelte.ts";
 import { queryClient } from "./client.ts";
 import { read } from "./queries.ts";
 import { keyOf } from "./sources.ts";
@@ -14,6 +15,8 @@ export type PickerSource = {
   one(value: string): Asks<Option>;
   /** Said when there is nothing at all to choose. */
   none: string;
+  /** Said of a choice that does not exist any more; without it, its id is. */
+  gone?: string;
 };
 
 /** Options a search gives at most; typing narrows it down. */
@@ -82,6 +85,28 @@ export const campaigns: PickerSource = {
   search: (search) => found(read("/campaigns", { query: { search, limit: MOST } }), ofCampaign),
   one: (id) => chosen(read("/campaigns/{id}", { path: { id } }), ofCampaign),
   none: "There are no campaigns yet.",
+};
+
+const mine = (id: string) => id === session.me?.user.id;
+const ofMember = (m: Pick<Member, "user_id" | "name" | "email">): Option => ({
+  value: m.user_id,
+  label: `${m.name || m.email}${mine(m.user_id) ? " (you)" : ""}`,
+  ...(m.name ? { hint: m.email } : {}),
+});
+/** Members of the workspace; before anything is typed oneself first, who is chosen most. */
+export const members: PickerSource = {
+  search: (search) => ({
+    ...(read("/members", { query: { search, limit: MOST } }) as unknown as Asks<Option[]>),
+    select: (page: unknown) => {
+      const found = (page as { data: Member[] }).data;
+      const me = session.me?.user;
+      if (search || !me) return found.map(ofMember);
+      return [ofMember({ user_id: me.id, ...me }), ...found.filter((m) => !mine(m.user_id)).map(ofMember)];
+    },
+  }),
+  one: (id) => chosen(read("/members/{user_id}", { path: { user_id: id } }), ofMember),
+  none: "Nobody is in this workspace.",
+  gone: "A former member",
 };
 
 /** `list:<id>` and `segment:<id>` as one choice. */

@@ -27,10 +27,10 @@ export const ANNOUNCED = [
   "threads",
 ] as const;
 /** Tables that change without an announcement: asked again after a change made here. */
-export const SILENT = ["api_keys", "audit_log", "dead_letters", "list_contacts", "members", "tenants"] as const;
+const SILENT = ["api_keys", "audit_log", "dead_letters", "list_contacts", "members", "tenants"] as const;
 export type Table = (typeof ANNOUNCED)[number] | (typeof SILENT)[number];
 
-export type Source = {
+type Source = {
   tables: readonly Table[];
   /** Shortest time between two refreshes by announcements, in ms; what costs the server more is asked less often. */
   every?: number;
@@ -73,6 +73,7 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/lists": { tables: ["lists", "list_contacts"] },
   "/lists/{id}": { tables: ["lists", "list_contacts"] },
   "/members": { tables: ["members"] },
+  "/members/{user_id}": { tables: ["members"] },
   "/messages": { tables: ["messages", "message_events"], every: 1500 },
   "/messages/{id}": { tables: ["messages", "message_events"] },
   "/queues": { tables: ["dead_letters"] },
@@ -87,7 +88,8 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/tasks/{id}": { tables: ["tasks"] },
   "/tenant": { tables: ["tenants"] },
   "/threads": { tables: ["threads", "messages"] },
-  "/threads/{id}": { tables: ["messages", "message_events"] },
+  "/threads/{id}": { tables: ["threads", "messages"] },
+  "/threads/{id}/messages": { tables: ["messages", "message_events"] },
 };
 
 const byTable = new Map<string, ReadPath[]>();
