@@ -11,6 +11,7 @@ import {
 } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { deleteUnused } from "./in-use.ts";
 import { id, List } from "./schemas.ts";
 
 /** Named sets of people, filled by hand or by an import. */
@@ -128,8 +129,10 @@ export const deleteList = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone =
-      await ctx.db`delete from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.id} returning id`;
+    const gone = await deleteUnused(
+      "list",
+      ctx.db`delete from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.id} returning id`,
+    );
     if (gone.length === 0) throw new AppError("not_found", "There is no such list.");
     return null;
   },

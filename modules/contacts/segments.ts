@@ -11,6 +11,7 @@ import {
 } from "../kernel/operations/cursor.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { deleteUnused } from "./in-use.ts";
 import { pageOfContacts } from "./contact-page.ts";
 import { countContacts, whereContacts } from "./contact-query.ts";
 import { prepare } from "./filter-sql.ts";
@@ -156,8 +157,10 @@ export const deleteSegment = defineOperation({
   output: z.null(),
   status: 204,
   async handle(ctx, input) {
-    const gone =
-      await ctx.db`delete from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`;
+    const gone = await deleteUnused(
+      "segment",
+      ctx.db`delete from public.segments where tenant_id = ${ctx.tenantId} and id = ${input.id} returning id`,
+    );
     if (gone.length === 0) throw new AppError("not_found", "There is no such segment.");
     return null;
   },

@@ -322,6 +322,13 @@ describe("a redirect", () => {
 });
 
 describe("errors", () => {
+  test("about what was given leave no deadline behind, which would keep the process", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((r) => r === "Timeout").length;
+    const before = timers();
+    await expect(client().fetch("https://a%zz:b@host.example/")).rejects.toThrow("not percent-encoded UTF-8");
+    expect(timers()).toBe(before);
+  });
+
   test("are TypeErrors that say whether the request may have been sent", async () => {
     const refused = await failure(client().fetch("http://127.0.0.1:1/", { method: "POST", body: "x" }));
     expect(refused).toBeInstanceOf(TypeError);

@@ -67,12 +67,6 @@ const HARMLESS = new Set(["accept", "accept-encoding", "accept-language", "conte
 /** One call: redirects followed, the answer's body decompressed and limited. Rejects with HttpError. */
 export async function call(transport: Transport, userAgent: string, input: Call): Promise<Called> {
   const { limits } = input;
-  const ended = new AbortController();
-  const late = setTimeout(
-    () => ended.abort(new HttpError("timeout", `No whole answer within ${limits.totalMs} ms.`, true)),
-    limits.totalMs,
-  );
-  const signal = input.signal ? AbortSignal.any([input.signal, ended.signal]) : ended.signal;
   let { method, body } = input;
   let url = new URL(input.url);
   const headers = new Headers(input.headers);
@@ -82,6 +76,12 @@ export async function call(transport: Transport, userAgent: string, input: Call)
     headers.set("accept-encoding", headers.has("range") ? "identity" : ACCEPT_ENCODING);
   if (body?.type && !headers.has("content-type")) headers.set("content-type", body.type);
   basicAuth(url, headers);
+  const ended = new AbortController();
+  const late = setTimeout(
+    () => ended.abort(new HttpError("timeout", `No whole answer within ${limits.totalMs} ms.`, true)),
+    limits.totalMs,
+  );
+  const signal = input.signal ? AbortSignal.any([input.signal, ended.signal]) : ended.signal;
 
   try {
     for (let hop = 0; ; hop++) {
@@ -142,7 +142,12 @@ function redirectTarget(location: string, from: URL): URL {
 /** Name and password of a URL go into a header, and nowhere else. */
 function basicAuth(url: URL, headers: Headers) {
   if (!url.username && !url.password) return;
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  let pair: string;
+  try {
+    pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  } catch (cause) {
+    throw new TypeError("The URL's user name or password is not percent-encoded UTF-8.", { cause });
+  }
   const bytes = new TextEncoder().encode(pair);
   if (!headers.has("authorization")) headers.set("authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`);
   url.username = url.password = "";
