@@ -80,6 +80,7 @@ it("the check counts the audience: suppressed, without address, missing values",
   expect(body.audience).toEqual({
     count: 4,
     left_out: { suppressed: 1, no_address: 1 },
+    unreached: [],
     missing_variables: [
       { variable: "firstName", count: 1 },
       { variable: "custom.plan", count: 1 },
@@ -278,6 +279,20 @@ it("on a channel that demands consent only those who gave it are taken in; with 
       { kind: "sms", body: "b" },
     ],
     settings: { exclusive: false },
+  });
+  // The check says beforehand who will get no text message.
+  const check = (await tenant.api("GET", `/campaigns/${both.body.id}/check`)).body;
+  expect(check.audience).toMatchObject({ count: 4, left_out: {} });
+  expect(check.audience.unreached.map((u: { reason: string }) => u.reason).sort()).toEqual([
+    "no_consent",
+    "opted_out",
+    "suppressed",
+  ]);
+  expect(check.checks).toContainEqual({
+    id: "unreached",
+    level: "warning",
+    detail: "SMS: 1 contact of 4 will not get its messages: No consent is recorded for this channel.",
+    fix: "Record their consent: select them under Contacts.",
   });
   expect((await tenant.api("POST", `/campaigns/${both.body.id}/start`)).status).toBe(200);
   await settlePlans(t, tenant);
