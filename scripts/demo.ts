@@ -10,14 +10,21 @@ import { startStack } from "../supabase/embedded/stack.ts";
  * Prints one JSON object; exits 1 unless nothing was lost and nothing sent twice.
  */
 
-const { values: args } = parseArgs({
-  options: {
-    contacts: { type: "string", default: "200" },
-    csv: { type: "string" },
-    json: { type: "boolean", default: false },
-    speed: { type: "string", default: "10" },
-  },
-});
+const USAGE = `npm run demo -- [--contacts 200] [--csv FILE] [--speed 10] [--json]
+
+--contacts  how many invented people, 1 to 100000; --csv takes your own file instead
+--speed     how much faster than people the sandbox's recipients act
+--json      prints the result as one line of JSON`;
+
+const { values: args } = parsed();
+if (args.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+if (!(Number(args.speed) > 0)) {
+  console.error("--speed takes a number above 0.");
+  process.exit(1);
+}
 const count = Number(args.contacts);
 if (!Number.isInteger(count) || count < 1 || count > 100_000) {
   console.error("--contacts takes a whole number from 1 to 100000.");
@@ -53,6 +60,23 @@ try {
   await stack.stop();
 }
 process.exit(failed ? 1 : 0);
+
+function parsed() {
+  try {
+    return parseArgs({
+      options: {
+        contacts: { type: "string", default: "200" },
+        csv: { type: "string" },
+        json: { type: "boolean", default: false },
+        speed: { type: "string", default: "10" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(1);
+  }
+}
 
 /** Resident memory of all processes of the stack, in MB (Linux; elsewhere this process alone). */
 function residentMb(): number {

@@ -30,6 +30,9 @@ const ReportSchema = z.object({
     left_out: z
       .record(z.string(), z.number().int())
       .describe("People who can be reached on no channel of the sequence, by reason."),
+    unreached: z
+      .array(z.object({ channel: z.string(), reason: z.string(), count: z.number().int() }))
+      .describe("People who can be reached, but not on this channel of the sequence."),
     missing_variables: z.array(
       z.object({
         variable: z.string(),
@@ -76,7 +79,7 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
     campaign,
     uses.filter((u) => u.fallback === null),
   );
-  checks.push(...audienceChecks(campaign, audience));
+  checks.push(...audienceChecks(ctx, campaign, audience));
   checks.push(...paceChecks(ctx, campaign, senders, nodes, audience));
   return { ok: checks.every((c) => c.level !== "error"), checks, audience };
 }
@@ -228,7 +231,7 @@ const contacts = (n: number) => (n === 1 ? "1 contact" : `${n} contacts`);
 const reachable = (audience: AudienceReport): number =>
   audience.count - Object.values(audience.left_out).reduce((a, b) => a + b, 0);
 
-function audienceChecks(campaign: CampaignRow, audience: AudienceReport): Check[] {
+function audienceChecks(ctx: Ctx, campaign: CampaignRow, audience: AudienceReport): Check[] {
   if (!sourceOf(campaign) && audience.count === 0) {
     return [
       {
@@ -251,6 +254,13 @@ function audienceChecks(campaign: CampaignRow, audience: AudienceReport): Check[
   else checks.push({ id: "audience", level: "ok", detail: `${contacts(n)} will receive the sequence.` });
   for (const [reason, count] of Object.entries(audience.left_out))
     checks.push({ id: reason, level: "warning", detail: `${contacts(count)} will be left out: ${reasonText(reason)}` });
+  for (const { channel, reason, count } of audience.unreached)
+    checks.push({
+      id: "unreached",
+      level: "warning",
+      detail: `${ctx.registry.channels.get(channel)?.label ?? channel}: ${contacts(count)} of ${n} will not get its messages: ${reasonText(reason)}`,
+      ...(reason === "no_consent" ? { fix: "Record their consent: select them under Contacts." } : {}),
+    });
   for (const { variable, count } of audience.missing_variables) {
     checks.push({
       id: "missing_variable",
@@ -282,11 +292,12 @@ function paceChecks(
       ...(length < 60 ? { fix: "The window is shorter than an hour: widen it, or little will leave each day." } : {}),
     });
   }
-  const people = Math.max(0, reachable(audience));
   const hours = nodes.filter((n) => n.kind === "wait").reduce((sum, n) => sum + waitHours(n.config), 0);
   for (const channel of new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))) {
     const caps = senders.filter((s) => s.channel === channel && s.status === "active").map(perDay);
     const steps = nodes.filter((n) => n.action?.split(".")[0] === channel).length;
+    const closed = audience.unreached.filter((u) => u.channel === channel).reduce((sum, u) => sum + u.count, 0);
+    const people = Math.max(0, reachable(audience) - closed);
     if (people === 0 || caps.length === 0 || caps.includes(null)) continue;
     const cap = caps.reduce<number>((a, b) => a + b!, 0);
     if (cap < 1) continue;
@@ -300,7 +311,7 @@ function paceChecks(
     checks.push({
       id: "pace",
       level: days > 90 ? "warning" : "ok",
-      detail: `${ctx.registry.channels.get(channel)?.label ?? channel}: up to ${people * steps} messages at ${Math.floor(cap)} a day: about ${days} ${days === 1 ? "day" : "days"}.`,
+      detail: `${ctx.registry.channels.get(channel)?.label ?? channel}: up to ${people * steps} ${people * steps === 1 ? "message" : "messages"} at ${Math.floor(cap)} a day: about ${days} ${days === 1 ? "day" : "days"}.`,
       ...(days > 90 ? { fix: "Raise the senders' limits, add senders, or write to fewer people." } : {}),
     });
   }
@@ -319,10 +330,11 @@ export function estimateDays(plan: {
   daily_cap: number;
   days_a_week: number;
 }): number {
-  const sendingDays = Math.ceil((plan.people * plan.steps) / plan.daily_cap);
-  const byCap = Math.ceil((sendingDays * 7) / plan.days_a_week);
-  const firstRound = Math.ceil((Math.ceil(plan.people / plan.daily_cap) * 7) / plan.days_a_week);
-  return Math.max(byCap, firstRound + Math.ceil(plan.wait_hours / 24));
+  const calendarDays = (messages: number) => {
+    const sending = Math.ceil(messages / plan.daily_cap);
+    return sending + Math.floor((sending - 1) / plan.days_a_week) * (7 - plan.days_a_week);
+  };
+  return Math.max(calendarDays(plan.people * plan.steps), calendarDays(plan.people) + Math.round(plan.wait_hours / 24));
 }
 
 /** Throws what the check found, as field errors, unless the campaign can start. */

@@ -100,7 +100,7 @@ export const resumeCampaign = defineOperation({
     requireReady({
       ok: false,
       checks: checks.filter((c) => c.id !== "audience"),
-      audience: { count: 0, left_out: {}, missing_variables: [] },
+      audience: { count: 0, left_out: {}, unreached: [], missing_variables: [] },
     });
     await ctx.enqueue(messagingRelease, {
       tenant_id: ctx.tenantId,

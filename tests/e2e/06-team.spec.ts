@@ -131,6 +131,9 @@ test("an API key works with its scopes until it is revoked", async ({ page }) =>
   await dialog.getByLabel("Name").fill("CRM sync");
   const contacts = dialog.locator("fieldset div", { has: page.getByText("contacts", { exact: true }) }).last();
   await contacts.getByRole("checkbox", { name: "read" }).click();
+  // Only what a scope can be: no permission of its own, such as to launch.
+  await expect(contacts.getByRole("checkbox", { name: "write" })).toBeVisible();
+  await expect(dialog.getByRole("checkbox", { name: /launch|delete|leave/ })).toHaveCount(0);
   await dialog.getByRole("button", { name: "Create the key" }).click();
   const key = await dialog.getByRole("code").innerText();
   expect(key).toMatch(/^ovk_/);

@@ -144,3 +144,23 @@ test("consent is recorded and withdrawn with where it comes from", async ({ page
     { channel: "sms", state: "withdrawn", source: "On the phone" },
   ]);
 });
+
+test("consent is recorded for everybody who is selected, with where it comes from", async ({ page, account }) => {
+  const ids = await addContacts(account, [
+    { email: "anna@example.com", first_name: "Anna", phone: "+4915112345678" },
+    { email: "bert@example.com", first_name: "Bert", phone: "+4915112345679" },
+  ]);
+  await page.goto("/contacts");
+  await page.getByRole("checkbox", { name: "Select all loaded" }).click();
+  await page.getByRole("button", { name: "Consent", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Record consent" });
+  await expect(dialog.getByRole("button", { name: "Record" })).toBeDisabled();
+  await dialog.getByLabel("Channel").selectOption({ label: "SMS" });
+  await dialog.getByLabel("Where it comes from").fill("Trade fair");
+  await dialog.getByRole("button", { name: "Record" }).click();
+  await expect(toast(page, "Consent of 2 contacts recorded")).toBeVisible();
+  for (const id of ids)
+    expect((await account.api("GET", `/contacts/${id}/consents`)).data).toMatchObject([
+      { channel: "sms", state: "granted", source: "Trade fair" },
+    ]);
+});

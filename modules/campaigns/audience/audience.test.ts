@@ -80,6 +80,7 @@ it("the check counts the audience: suppressed, without address, missing values",
   expect(body.audience).toEqual({
     count: 4,
     left_out: { suppressed: 1, no_address: 1 },
+    unreached: [],
     missing_variables: [
       { variable: "firstName", count: 1 },
       { variable: "custom.plan", count: 1 },
@@ -279,14 +280,19 @@ it("on a channel that demands consent only those who gave it are taken in; with 
     ],
     settings: { exclusive: false },
   });
+  const check = (await tenant.api("GET", `/campaigns/${both.body.id}/check`)).body;
+  const reasons = check.audience.unreached.map((u: { reason: string }) => u.reason);
+  expect(reasons.sort()).toEqual(["no_consent", "opted_out", "suppressed"]);
+  expect(check.checks).toContainEqual({
+    id: "unreached",
+    level: "warning",
+    detail: "SMS: 1 contact of 4 will not get its messages: No consent is recorded for this channel.",
+    fix: expect.stringContaining("Record their consent"),
+  });
   expect((await tenant.api("POST", `/campaigns/${both.body.id}/start`)).status).toBe(200);
   await settlePlans(t, tenant);
-  expect((await enrollmentsOf(t, both.body.id)).map((e) => e.status)).toEqual([
-    "sending",
-    "sending",
-    "sending",
-    "sending",
-  ]);
+  const states = (await enrollmentsOf(t, both.body.id)).map((e) => e.status);
+  expect(states).toEqual(["sending", "sending", "sending", "sending"]);
 });
 
 it("a campaign that is not exclusive takes people who are active elsewhere, and keeps nobody from others", async () => {

@@ -70,6 +70,9 @@ export async function channelsOf(ctx: Ctx, versionId: string | null): Promise<{ 
   return ids.map((id) => ({ id, consent: ctx.registry.channels.get(id)?.requires_consent ?? false }));
 }
 
+/** Why nobody is reached, from what is hardest to mend to what is nearest to it. */
+const NEARNESS = ["no_address", "address_invalid", "suppressed", "opted_out", "no_consent"];
+
 /**
  * Why a contact `c` can be reached on none of these channels, as a code; null when one is open. Of several reasons the one that is
  * nearest to being mended counts.
@@ -88,7 +91,7 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
             when g.state = 'withdrawn' then 'opted_out'
             when a.state = 'invalid' then 'address_invalid'
             when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and coalesce(g.state, '') <> 'granted' then 'no_consent' end as reason) r
-        cross join lateral (select r.reason, array_position(array['no_address', 'address_invalid', 'suppressed', 'opted_out', 'no_consent'], r.reason) as rank) v)`;
+        cross join lateral (select r.reason, array_position(${NEARNESS}::text[], r.reason) as rank) v)`;
 
 /** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */
 export const ENROLL_BATCH = 1000;
@@ -202,6 +205,8 @@ export type AudienceReport = {
   count: number;
   /** People who can be reached on no channel of the sequence, by reason. */
   left_out: Record<string, number>;
+  /** People who can be reached, but not on this channel of the sequence. */
+  unreached: { channel: string; reason: string; count: number }[];
   missing_variables: { variable: string; count: number }[];
 };
 
@@ -221,18 +226,26 @@ export async function audienceReport(
   });
   const value = (sql: (typeof personal)[number]["sql"]): Fragment =>
     "customKey" in sql ? db`(c.custom ->> ${sql.customKey}::text)` : (db.unsafe(sql.text) as unknown as Fragment);
+  const channels = await channelsOf(ctx, campaign.version_id);
+  const column = (prefix: string, i: number) => db.unsafe(`${prefix}${i}`) as unknown as Fragment;
+  const join = (parts: Fragment[]) => parts.reduce((a, b) => db`${a}${b}`, db``);
+  // One column for each channel: null where it is open.
+  const reasons = join(channels.map((ch, i) => db`, ${unreachable(ctx, [ch])} as ${column("r", i)}`));
+  const groups = join(channels.map((_, i) => db`, p.${column("r", i)}`));
+  const reached =
+    channels.length > 0
+      ? db`num_nulls(${join(channels.map((_, i) => db`${i > 0 ? db`, ` : db``}p.${column("r", i)}`))}) > 0`
+      : db`true`;
   const counted = personal.map(
     (_, i) =>
-      db`, (count(*) filter (where p.reason is null and coalesce(btrim(v${db.unsafe(String(i))}), '') = ''))::int as m${db.unsafe(String(i))}`,
+      db`, (count(*) filter (where ${reached} and coalesce(btrim(${column("v", i)}), '') = ''))::int as ${column("m", i)}`,
   );
-  const values = personal.map(({ sql }, i) => db`, ${value(sql)} as v${db.unsafe(String(i))}`);
-  const join = (parts: Fragment[]) => parts.reduce((a, b) => db`${a}${b}`, db``);
+  const values = personal.map(({ sql }, i) => db`, ${value(sql)} as ${column("v", i)}`);
   const { people } = await audienceCondition(ctx, sourceOf(campaign));
-  const channels = await channelsOf(ctx, campaign.version_id);
-  const rows = await db<(Record<string, number> & { reason: string | null; n: number })[]>`
-    select p.reason, count(*)::int as n ${join(counted as unknown as Fragment[])}
+  const rows = await db<({ n: number } & Record<`m${number}`, number> & Record<`r${number}`, string | null>)[]>`
+    select count(*)::int as n ${groups} ${join(counted)}
     from (
-      select ${unreachable(ctx, channels)} as reason ${join(values as unknown as Fragment[])}
+      select c.id ${reasons} ${join(values)}
       from (
         -- Two questions, not one with «or», which would have everybody looked at.
         select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}
@@ -240,10 +253,25 @@ export async function audienceReport(
         select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
         where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
       ) c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
-    ) p group by p.reason`;
+    ) p group by ${channels.length > 0 ? join(channels.map((_, i) => db`${i > 0 ? db`, ` : db``}p.${column("r", i)}`)) : db`()`}`;
+
+  const left_out: Record<string, number> = {};
+  const unreached = channels.map(() => ({}) as Record<string, number>);
+  for (const row of rows) {
+    const closed = channels.map((_, i) => row[`r${i}`] ?? null);
+    const nearest = NEARNESS.findLast((reason) => closed.includes(reason));
+    if (nearest === undefined) continue;
+    if (closed.includes(null)) {
+      for (const [i, reason] of closed.entries())
+        if (reason) unreached[i]![reason] = (unreached[i]![reason] ?? 0) + row.n;
+    } else left_out[nearest] = (left_out[nearest] ?? 0) + row.n;
+  }
   return {
     count: rows.reduce((sum, r) => sum + r.n, 0),
-    left_out: Object.fromEntries(rows.flatMap((r) => (r.reason ? [[r.reason, r.n]] : []))),
+    left_out,
+    unreached: channels.flatMap(({ id }, i) =>
+      Object.entries(unreached[i]!).map(([reason, count]) => ({ channel: id, reason, count })),
+    ),
     missing_variables: personal
       .map(({ name }, i) => ({ variable: name, count: rows.reduce((sum, r) => sum + r[`m${i}`]!, 0) }))
       .filter((m) => m.count > 0),

@@ -4439,6 +4439,12 @@ export interface operations {
                                 count: number;
                                 variable: string;
                             }[];
+                            /** @description People who can be reached, but not on this channel of the sequence. */
+                            unreached: {
+                                channel: string;
+                                count: number;
+                                reason: string;
+                            }[];
                         };
                         checks: {
                             detail: string;
