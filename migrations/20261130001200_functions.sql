@@ -1049,7 +1049,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:9e89ed4f267d2013
+-- object function private.suppress_reported(private.incoming[]) sha256:2db9db57b91e5113
 -- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -1066,7 +1066,7 @@ begin
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
-      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
+      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The contact unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce',
         'The provider reported that the address takes no messages.');
     end case;

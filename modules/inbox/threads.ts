@@ -12,7 +12,7 @@ export const listThreads = defineOperation({
   id: "threads.list",
   method: "GET",
   path: "/threads",
-  summary: "Conversations, newest message first",
+  summary: "List threads, newest message first",
   permission: "messages:read",
   input: z.object({
     ...pageParams,
@@ -21,7 +21,7 @@ export const listThreads = defineOperation({
     include_auto_replies: z
       .stringbool()
       .default(true)
-      .describe("Whether conversations in which only machines answered are listed."),
+      .describe("Whether threads with automatic replies only are listed too."),
   }),
   output: pageOf(ThreadSchema),
   async handle(ctx, input) {
@@ -62,7 +62,7 @@ export const getThread = defineOperation({
   id: "threads.get",
   method: "GET",
   path: "/threads/{id}",
-  summary: "A conversation, oldest message first",
+  summary: "Read a thread, oldest message first",
   permission: "messages:read",
   input: z.object({ id: z.uuid() }),
   output: z.object({ id: z.uuid(), messages: z.array(MessageSchema.extend({ body_text: z.string() })) }),
@@ -71,7 +71,7 @@ export const getThread = defineOperation({
     const rows = await db<Row[]>`
       select ${columns(db)}, m.body_text from public.messages m ${joins(db)}
       where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${input.id} order by m.created_at, m.id limit 200`;
-    if (rows.length === 0) throw new AppError("not_found", "There is no such conversation.");
+    if (rows.length === 0) throw new AppError("not_found", "There is no such thread.");
     return { id: input.id, messages: rows.map(toMessage) as never };
   },
 });

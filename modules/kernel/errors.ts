@@ -65,7 +65,7 @@ export type Problem = {
 
 const TITLES: Record<ErrorCode, string> = {
   invalid: "The input is not valid",
-  bad_request: "The request cannot be read",
+  bad_request: "The request could not be read",
   unauthenticated: "Sign in first",
   forbidden: "Not allowed",
   not_found: "Not found",
@@ -79,7 +79,7 @@ const TITLES: Record<ErrorCode, string> = {
   rate_limited: "Too many requests",
   upstream: "A provider answered with an error",
   unavailable: "Temporarily unavailable",
-  internal: "Something went wrong on our side",
+  internal: "Unexpected error in the server",
 };
 
 /** SQLSTATE → what the caller did. Constraint messages stay ours: they name tables. */
@@ -91,9 +91,9 @@ const SQLSTATE: Record<string, [ErrorCode, string]> = {
   "22P05": ["invalid", "Text contains a character that cannot be stored (U+0000)."],
   "22021": ["invalid", "Text is not valid UTF-8."],
   "42501": ["forbidden", "Your role does not allow this."],
-  "40001": ["conflict", "Somebody changed the same thing at the same time. Try again."],
-  "40P01": ["conflict", "Somebody changed the same thing at the same time. Try again."],
-  "57014": ["unavailable", "The database took too long."],
+  "40001": ["conflict", "Another request changed the same data at the same time. Try again."],
+  "40P01": ["conflict", "Another request changed the same data at the same time. Try again."],
+  "57014": ["unavailable", "The database did not finish in time."],
 };
 
 /** Any thrown thing as an AppError. Unknown ones become `internal`, with the original as the cause for the log. */
@@ -105,7 +105,7 @@ export function toAppError(error: unknown): AppError {
     return new AppError(code, detail, { cause: error });
   }
   if (typeof sqlstate === "string" && /^(ECONNREFUSED|ECONNRESET|CONNECTION_|CONNECT_TIMEOUT|57P0|08)/.test(sqlstate)) {
-    return new AppError("unavailable", "The database is not reachable.", { cause: error, retryAfter: 5 });
+    return new AppError("unavailable", "The database cannot be reached.", { cause: error, retryAfter: 5 });
   }
   return new AppError("internal", "An unexpected error. The request id helps us find it.", { cause: error });
 }

@@ -77,9 +77,15 @@ export function createKernel(
     },
     pool: (share) => samples.record("pool", "pool", share),
     read: (from) =>
-      services.metrics.count("overture_replica_reads_total", "Reads a replica might answer, by who answered", { from }),
+      services.metrics.count(
+        "overture_replica_reads_total",
+        "Reads that a replica may serve, by the database that served them",
+        { from },
+      ),
   });
-  const samples = createSamples(database, (error) => services.log.warn("samples could not be written yet", { error }));
+  const samples = createSamples(database, (error) =>
+    services.log.warn("metric samples could not be written; they are kept for the next try", { error }),
+  );
 
   const context = (scope: RunScope, tx: Tx, now: Date, notes: AuditNote[]): Ctx => ({
     ...services,

@@ -359,7 +359,7 @@ describe("states", () => {
     await t.api("PATCH", `/connections/${id}`, { credentials: { api_key: goodKey() } });
     release();
     const { status, body } = await registering;
-    expect([status, body.suggestion]).toEqual([409, "Register again."]);
+    expect([status, body.suggestion]).toEqual([409, "Register the webhook again."]);
     expect((await t.api("GET", `/connections/${id}`)).body).toMatchObject({
       webhook_registered: false,
       credentials_set: ["api_key"],

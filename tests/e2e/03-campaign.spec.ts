@@ -70,9 +70,9 @@ test("a provider is connected, a sequence is written, checked, launched, watched
       await page.getByRole("button", { name: "Add a step to the sequence" }).click();
       await page.getByRole("menuitem", { name: kind, exact: true }).click();
     };
-    await add("E-mail");
-    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "outreach.ex", "Sam <sam@outreach.example>");
-    const one = page.getByRole("region", { name: "Step 1: E-mail" });
+    await add("Email");
+    await pick(page.getByRole("combobox", { name: "From, Email" }), "outreach.ex", "Sam <sam@outreach.example>");
+    const one = page.getByRole("region", { name: "Step 1: Email" });
     await one.getByLabel("Subject").fill("Hello {{firstName|there}}");
     await one.getByRole("textbox", { name: "Message of step 1" }).fill("How is {{companyName}} doing?\n\n");
     await one.getByRole("button", { name: "Insert a variable into step 1" }).click();
@@ -81,7 +81,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await add("Wait");
     await page.getByLabel("Unit of the wait of step 2").selectOption("minutes");
     await page.getByLabel("How long step 2 waits").fill("1");
-    await add("E-mail");
+    await add("Email");
     await page.getByRole("textbox", { name: "Message of step 3" }).fill("Did you see my note, {{firstName|friend}}?");
     await page.keyboard.press("Control+s");
     await expect(page.getByText("Saved", { exact: true })).toBeVisible();
@@ -194,7 +194,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("button", { name: "Resume" }).click();
     await expect(page.getByRole("button", { name: "Pause" })).toBeVisible();
     await page.getByRole("button", { name: "More actions" }).click();
-    await page.getByRole("menuitem", { name: "Stop for good" }).click();
+    await page.getByRole("menuitem", { name: "Stop permanently" }).click();
     await page.getByRole("alertdialog").getByRole("button", { name: "Stop" }).click();
     await expect(page.getByRole("banner").or(page.locator("header")).first()).toContainText("Stopped");
     await page.getByRole("button", { name: "More actions" }).click();

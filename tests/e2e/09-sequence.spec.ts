@@ -22,9 +22,9 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
 
   await test.step("the tree, without a mouse", async () => {
     await page.goto(`/campaigns/${campaign.id}/edit`);
-    await add("the sequence", "E-mail");
-    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "sam", "Sam <sam@outreach.example>");
-    await step("Step 1: E-mail").getByLabel("Subject").fill("Hello {{firstName}}");
+    await add("the sequence", "Email");
+    await pick(page.getByRole("combobox", { name: "From, Email" }), "sam", "Sam <sam@outreach.example>");
+    await step("Step 1: Email").getByLabel("Subject").fill("Hello {{firstName}}");
     await page.getByLabel("Message of step 1").fill("How are you?");
     await add("the sequence", "Condition");
     await expect(step("Step 2: Condition").getByLabel("Rule 1 of step 2", { exact: true })).toHaveValue("opened");
@@ -111,7 +111,7 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.getByRole("button", { name: "Why Olga Open is here" }).click();
     const olga = page.getByRole("dialog", { name: "Why Olga Open is here" });
     const told = olga.getByRole("listitem");
-    await expect(told.filter({ hasText: "E-mail" }).first()).toContainText("Sent");
+    await expect(told.filter({ hasText: "Email" }).first()).toContainText("Sent");
     await expect(told.filter({ hasText: "Condition" }).first()).toContainText("Yes");
     await expect(told.filter({ hasText: "Manual task" }).last()).toContainText("Reached");
     await expect(olga.getByRole("region", { name: "Now" })).toContainText("Finished");

@@ -57,7 +57,7 @@ async function performInTeam(
   key: Idempotency | null,
 ): Promise<Reply> {
   const { actor, tenantId, requestId, signal, now } = caller;
-  if (tenantId === null) throw new Error(`${op.id} runs inside a team, and its caller names none`);
+  if (tenantId === null) throw new Error(`${op.id} runs inside a tenant, and its caller names none`);
   const scope = { actor, tenantId, requestId, signal };
   if (op.transaction === "manual")
     return await actInSteps(op, kernel.manual(scope), input, key, async (ctx) =>
@@ -83,10 +83,10 @@ async function performOutside(
     const line = { action: op.id, request_id: caller.requestId };
     try {
       const reply = await handle();
-      kernel.log.info("an act outside a team", { ...line, state: "ok" });
+      kernel.log.info("an action outside a tenant", { ...line, state: "ok" });
       return reply;
     } catch (error) {
-      kernel.log.info("an act outside a team", { ...line, state: "failed", error_code: toAppError(error).code });
+      kernel.log.info("an action outside a tenant", { ...line, state: "failed", error_code: toAppError(error).code });
       throw error;
     }
   };
