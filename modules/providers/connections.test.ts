@@ -126,7 +126,9 @@ describe("credentials", () => {
     expect(wrong.body.errors[0].pointer).toBe("/credentials/api_key");
     expect(JSON.stringify(wrong.body)).not.toContain("oops");
     const unknown = await makeResend(t, { credentials: { api_key: goodKey(), colour: "red" } });
-    expect(unknown.body.errors).toEqual([{ pointer: "/credentials/colour", detail: "Resend has no such field." }]);
+    expect(unknown.body.errors).toEqual([
+      { pointer: "/credentials/colour", detail: "Resend has no field with this name." },
+    ]);
     const provider = await makeResend(t, { provider: "pigeon" });
     expect(provider.body.errors[0].pointer).toBe("/provider");
   });

@@ -101,7 +101,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
     await page.getByRole("alertdialog").getByRole("button", { name: "Remove" }).click();
     await expect(toast(page, "Member removed")).toBeVisible();
     await viewer.goto("/contacts");
-    await expect(viewer.getByRole("heading", { name: "You belong to no workspace" })).toBeVisible();
+    await expect(viewer.getByRole("heading", { name: "You are not a member of a workspace" })).toBeVisible();
     await viewer.goto(link);
     await expect(viewer.getByRole("heading", { name: "This invitation no longer works" })).toBeVisible();
   });

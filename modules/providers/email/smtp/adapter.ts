@@ -97,7 +97,7 @@ function connect(settings: Settings, http: HttpClient): Promise<net.Socket> {
     const exposed = () =>
       new HttpError(
         "tls",
-        "Without encryption, the password and the messages could be read on the way to a public host.",
+        "A public host without encryption is not allowed: the password and the messages could be read on the way.",
         false,
       );
     if (settings.security === "none" && isPublicAddress(settings.host)) throw exposed();
