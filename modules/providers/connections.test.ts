@@ -96,7 +96,7 @@ describe("credentials", () => {
     const a = (await makeResend(t)).body.id;
     const b = (await makeResend(t)).body.id;
     await k.sql`update public.connections set credentials = (select credentials from public.connections where id = ${a}) where id = ${b}`;
-    await expect(t.run((ctx) => openConnection(ctx, b))).rejects.toThrow(/does not open/);
+    await expect(t.run((ctx) => openConnection(ctx, b))).rejects.toThrow(/cannot be decrypted/);
     await expect(t.run((ctx) => openConnection(ctx, a))).resolves.toMatchObject({
       provider: { id: "resend" },
       status: "draft",
