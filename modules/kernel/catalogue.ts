@@ -1,11 +1,11 @@
 import { z } from "zod";
 
 /**
- * What a module tells its clients about the choices it offers: the value the API takes, the words people read for it and how it
- * is shown. A console that reads this keeps no list of its own that could go stale.
+ * What a module tells its clients about the choices it offers: the value the API accepts, the label users read and how it
+ * is shown. A console that reads this needs no list of its own, which could become outdated.
  */
 
-/** Meaning of a colour: at rest, good, needs a look, broken, for information, moving. */
+/** Meaning of a colour: neutral, good, needs attention, failed, for information, in progress. */
 const TONES = ["neutral", "good", "warn", "bad", "info", "accent"] as const;
 export type Tone = (typeof TONES)[number];
 

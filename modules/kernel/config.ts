@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /**
- * The environment, read once. Nobody else reads it: `boot(env)` parses the kernel's keys and those the modules declare, and passes
+ * The environment, read once and only here: `boot(env)` parses the kernel's keys and those the modules declare, and passes
  * the result on. All faults are reported together, each with its key.
  */
 
@@ -193,10 +193,10 @@ const fromKeyMap = (raw: string | undefined): string | undefined => {
   }
 };
 
-/** What a module declares: keys of the environment, all of which begin with OVERTURE_. */
+/** The configuration that a module declares: keys of the environment, all of which begin with OVERTURE_. */
 type Configured = { name: string; config?: z.ZodObject };
 
-/** The parsed keys of a module that is on, by the schema it declares. */
+/** The parsed keys of an enabled module, by the schema it declares. */
 export type ConfigOf = <S extends z.ZodObject>(schema: S) => z.infer<S>;
 
 /**

@@ -1,4 +1,4 @@
-/** Every error a caller can meet: a stable code, a public sentence and, where it helps, what to do. */
+/** Every error that a caller can get: a stable code, a public sentence and, where it helps, what to do. */
 
 const STATUS = {
   invalid: 422,
@@ -26,7 +26,7 @@ export type FieldError = { pointer: string; detail: string };
 
 type Extra = { errors?: FieldError[]; suggestion?: string; retryAfter?: number; cause?: unknown };
 
-/** An expected failure. `detail` is public; whatever must stay ours goes into `cause`. */
+/** An expected failure. `detail` is shown to the caller; internal information goes into `cause`. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly errors?: FieldError[];
@@ -48,7 +48,7 @@ export class AppError extends Error {
   }
 }
 
-/** A single bad field, the commonest failure by far. `pointer` as in RFC 6901, e.g. `/steps/0/subject`. */
+/** An error for a single bad field, the most frequent one. `pointer` as in RFC 6901, e.g. `/steps/0/subject`. */
 export const invalidField = (pointer: string, detail: string, suggestion?: string) =>
   new AppError("invalid", detail, { errors: [{ pointer, detail }], suggestion });
 
@@ -82,7 +82,7 @@ const TITLES: Record<ErrorCode, string> = {
   internal: "Unexpected error in the server",
 };
 
-/** SQLSTATE → what the caller did. Constraint messages stay ours: they name tables. */
+/** SQLSTATE → what the caller did. Constraint messages are not shown to callers, because they name tables. */
 const SQLSTATE: Record<string, [ErrorCode, string]> = {
   "23505": ["conflict", "Something with the same key exists already."],
   "23503": ["conflict", "Something this refers to does not exist, or something else still refers to it."],
@@ -96,7 +96,7 @@ const SQLSTATE: Record<string, [ErrorCode, string]> = {
   "57014": ["unavailable", "The database did not finish in time."],
 };
 
-/** Any thrown thing as an AppError. Unknown ones become `internal`, with the original as the cause for the log. */
+/** Converts any thrown value to an AppError. Unknown ones become `internal`, with the original as the cause for the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const sqlstate = (error as { code?: unknown } | null)?.code;

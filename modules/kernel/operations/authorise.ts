@@ -37,6 +37,6 @@ function requirePermission(registry: Pick<Offered, "permissions">, permission: s
   }
 }
 
-/** Whom limits and Idempotency-Keys outside a team belong to. */
+/** The owner of rate limits and Idempotency-Keys of operations without a tenant. */
 export const callerId = (actor: Actor): string =>
   actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other";

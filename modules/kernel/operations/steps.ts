@@ -17,7 +17,7 @@ type Steps = {
   log: Log;
   requestId: string;
   key: Idempotency | null;
-  /** Null where nothing is audited: reads, and acts outside a team. */
+  /** Null where nothing is audited: reads, and operations without a tenant. */
   audit: { start(db: Tx): Promise<void>; settle(db: Tx, state: ActState): Promise<void> } | null;
 };
 
