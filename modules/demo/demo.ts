@@ -124,7 +124,7 @@ export const startDemo = defineOpenOperation({
       });
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     const { userId, email } = ctx.actor;
-    const name = "Demo team";
+    const name = "Demo workspace";
     // The lock makes two clicks one team.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
     const teams = await ctx.db<{ id: string; name: string; role: string }[]>`

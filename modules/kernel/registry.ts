@@ -225,7 +225,7 @@ function shapesOf(
 function* channelFaults({ id, actions }: AnyChannel): Generator<string> {
   if (!/^[a-z][a-z0-9_]{0,30}$/.test(id))
     yield `channel ${id}: use lower case letters, digits and _ for its id, at most 31`;
-  if (Object.keys(actions).length === 0) yield `channel ${id} has no action, so nobody could be written to on it`;
+  if (Object.keys(actions).length === 0) yield `channel ${id} has no action, so no messages could be sent on it`;
   for (const [name, { limits }] of Object.entries(actions)) {
     if (!name.startsWith(`${id}.`) || !/^[a-z][a-z0-9_]{0,30}$/.test(name.slice(id.length + 1)))
       yield `channel ${id}: name the action ${name} as ${id}.<verb>`;

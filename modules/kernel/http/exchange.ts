@@ -75,7 +75,7 @@ function carry(exchange: Exchange, dispatcher: Dispatcher, release: (error?: Htt
       clearTimeout(timer);
       timer = setTimeout(() => fail(new HttpError("timeout", `${what} within ${ms} ms.`, started)), ms);
     };
-    const awaitHead = () => patience(exchange.headersMs, "No answer");
+    const awaitHead = () => patience(exchange.headersMs, "No response");
     const settle = (error?: HttpError) => {
       over = true;
       clearTimeout(timer);

@@ -33,7 +33,7 @@ export async function ready(kernel: Kernel): Promise<Response> {
           name: "queues",
           ok: stuck.length === 0,
           detail: stuck.length
-            ? `not taken for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
+            ? `no message read for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
             : `${queues.length} queues move`,
         },
         {
@@ -46,7 +46,7 @@ export async function ready(kernel: Kernel): Promise<Response> {
   } catch (error) {
     kernel.log.error("the readiness check failed", { error });
     return Response.json(
-      { status: "down", checks: [{ name: "database", ok: false, detail: "does not answer" }] satisfies Check[] },
+      { status: "down", checks: [{ name: "database", ok: false, detail: "does not respond" }] satisfies Check[] },
       { status: 503 },
     );
   }
@@ -179,7 +179,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
 /** A histogram out of stored counts: cumulative, as Prometheus wants it. */
 function durationGauges(totals: TotalRow[]): Gauge[] {
   const family = "overture_request_duration_seconds";
-  const help = "Time to answer, of all processes since the installation began";
+  const help = "Time to respond, of all processes since the installation was created";
   return totals.flatMap((t) => {
     let below = 0;
     const bucket = (le: string, n: number) => ({
