@@ -318,8 +318,8 @@ test.each([
   ["module", "Notes", /lower case/],
   ["module", "../notes", /lower case/],
   ["module", "1notes", /lower case/],
-  ["module", "kernel", /taken/],
-  ["module", "delete", /taken/],
+  ["module", "kernel", /reserved word/],
+  ["module", "delete", /reserved word/],
   ["module", "contacts", /modules\/contacts exists already/],
   ["module", "threads", /migrations\/\w+\.sql has a table of the name threads already/],
   ["module", "tags", /modules\/contacts\/tags\.ts has a route of the name tags already/],
@@ -338,7 +338,7 @@ test.each([
   ["provider", "fax/acme", /no channel «fax»; there are email, sms\. A new one: npm run new:channel -- fax/],
   ["provider", "email/resend", /modules\/providers\/email\/resend exists already/],
   ["provider", "email/twilio", /modules\/providers\/sms\/twilio exists already/],
-  ["provider", "email/api", /taken/],
+  ["provider", "email/api", /reserved word/],
 ] as const)("a %s named %s is refused with what to do", (kind, name, message) => {
   expect(() => makers[kind](name, ROOT)).toThrow(message);
 });
