@@ -1071,7 +1071,7 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:9e89ed4f267d2013
+-- object function private.suppress_reported(private.incoming[]) sha256:2db9db57b91e5113
 -- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -1088,7 +1088,7 @@ begin
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
-      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
+      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The contact unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce',
         'The provider reported that the address takes no messages.');
     end case;
@@ -2225,7 +2225,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
 $$;
 
--- object function private.team_findings() sha256:5622e38323e4925b
+-- object function private.team_findings() sha256:5870810dc8383074
 -- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
 create or replace function private.team_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2285,15 +2285,15 @@ language sql stable security definer set search_path = '' as $$
       where m.tenant_id = r.tenant_id and m.sent_at > kernel.now() - r.patience and m.campaign_id = r.id limit 1), false)
   union all
   select d.tenant_id, 'dead_letters', d.queue, 'team', 'warning',
-    pg_catalog.format('%s%s %s of %s failed for good.', case when c.n > 1000 then 'More than ' end, least(c.n, 1000),
-      case when c.n = 1 then 'job' else 'jobs' end, d.queue),
+    pg_catalog.format('%s%s %s of the queue %s failed permanently.', case when c.n > 1000 then 'More than ' end, least(c.n, 1000),
+      case when c.n = 1 then 'message' else 'messages' end, d.queue),
     '/queues?tab=dead&queue=' || d.queue, least(c.n, 1000), 0, 0
   from dead d join public.tenants t on t.id = d.tenant_id
   cross join lateral (select pg_catalog.count(*) as n from (
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
 $$;
 
--- object function private.installation_findings() sha256:ae46210aaa7af11b
+-- object function private.installation_findings() sha256:f107963c348dbd32
 -- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.
 create or replace function private.installation_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -2315,7 +2315,7 @@ language sql stable security definer set search_path = '' as $$
     group by w.name, w.factor, w.severity, w.said
   ), budget as (select private.alert_limit('error_budget', 0.001) as share)
   select o.id, 'queue_late', l.queue, 'installation', case when l.lag_seconds > 3 * x.most then 'critical' else 'warning' end,
-    pg_catalog.format('Nobody takes from the queue %s: its first message has been ready for %s minutes.', l.queue,
+    pg_catalog.format('No worker reads the queue %s: its oldest message has been ready for %s minutes.', l.queue,
       pg_catalog.ceil(l.lag_seconds / 60)), '/queues', l.lag_seconds, x.most, 60
   from operator o cross join (select private.alert_limit('queue_lag_seconds', 300) as most) x cross join kernel.queue_lags() l
     where l.lag_seconds > x.most
@@ -2326,7 +2326,7 @@ language sql stable security definer set search_path = '' as $$
     where m.visible > x.most
   union all
   select o.id, 'schedule_late', h.name, 'installation', 'critical',
-    pg_catalog.format('The schedule %s is late: more than three runs are missing.', h.name), '/queues?tab=schedules',
+    pg_catalog.format('The schedule %s is late: more than three runs were missed.', h.name), '/queues?tab=schedules',
     h.lag_seconds, 0, 60
   from operator o cross join kernel.schedule_health() h where h.late and h.name <> 'operations.alerts'
   union all
@@ -2335,7 +2335,7 @@ language sql stable security definer set search_path = '' as $$
   from operator o cross join kernel.schedule_health() h where h.last_error is not null
   union all
   select o.id, 'error_rate', r.name, 'installation', r.severity,
-    pg_catalog.format('%s %% of the requests of the last %s failed; %s %% is what the objective allows.',
+    pg_catalog.format('%s %% of the requests of the last %s failed; the objective allows %s %%.',
       pg_catalog.round(r.long_rate * 100, 2), r.said, b.share * 100), '/queues?tab=service', r.long_rate, b.share * r.factor, 0
   from operator o cross join rates r cross join budget b where r.errors >= 10 and r.long_rate > b.share * r.factor
     and r.short_rate > b.share * r.factor

@@ -18,7 +18,7 @@ try {
   const passphraseFile = values["passphrase-file"] ?? process.env.OVERTURE_BACKUP_PASSPHRASE_FILE;
   const passphrase = passphraseFile ? readPassphrase(passphraseFile) : undefined;
   if (!existsSync(join(home, "pg", "PG_VERSION")))
-    throw new StartError(`${home} holds no database. Is OVERTURE_HOME right?`);
+    throw new StartError(`${home} has no database. Check OVERTURE_HOME.`);
   const stamp = new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19);
   const ending = passphrase === undefined ? "overture" : "overture.age";
   const file = resolve(positionals[0] ?? join(home, "backups", `${stamp}.${ending}`));
@@ -35,10 +35,10 @@ try {
     console.log(`  ${file}: ${rows} rows of ${tables} tables, ${(statSync(file).size / 1_048_576).toFixed(1)} MB.`);
     console.log(
       !keys
-        ? "  It holds no keys: keep secrets.env apart, nothing encrypted can be read without it."
+        ? "  It has no keys: keep a copy of secrets.env separately, because stored credentials cannot be decrypted without it."
         : passphrase === undefined
-          ? "  It holds the installation's keys as well (secrets.env), unencrypted: keep it as you keep those."
-          : "  It holds the installation's keys as well (secrets.env) and is encrypted: without the passphrase it is lost.",
+          ? "  It also has the installation's keys (secrets.env), unencrypted: protect the file like the keys."
+          : "  It also has the installation's keys (secrets.env) and is encrypted: it cannot be restored without the passphrase.",
     );
   } finally {
     await server?.stop();
@@ -55,7 +55,8 @@ function parse() {
       allowPositionals: true,
       options: { "without-keys": { type: "boolean" }, "passphrase-file": { type: "string" } },
     });
-    if (parsed.positionals.length > 1) throw new Error(`${parsed.positionals[1]} is one too many.`);
+    if (parsed.positionals.length > 1)
+      throw new Error(`Only one FILE can be given; ${parsed.positionals[1]} is not expected.`);
     return parsed;
   } catch (error) {
     throw new StartError(`${(error as Error).message} ${USAGE}`);

@@ -26,7 +26,7 @@ try {
     loadSettings().home,
   );
   const file = given ? resolve(given) : scheduledBackups(plan.folder)[0];
-  if (!file) throw new StartError(`${plan.folder} holds no scheduled backup yet. Name a file. ${USAGE}`);
+  if (!file) throw new StartError(`${plan.folder} has no scheduled backup yet. Give a file. ${USAGE}`);
   const passphrase = passphraseFile ? readPassphrase(passphraseFile) : plan.passphrase;
 
   const began = performance.now();
@@ -44,7 +44,7 @@ try {
   try {
     const health = await fetch(`${stack.url}/health/ready`);
     if (health.status !== 200)
-      throw new StartError(`The restored installation answers ${health.status}: ${await health.text()}`);
+      throw new StartError(`The restored installation responds with status ${health.status}: ${await health.text()}`);
     const started = since(starting);
     const sql = postgres(stack.adminDbUrl, { max: 1, onnotice: () => {} });
     try {
@@ -58,7 +58,7 @@ try {
       await sql.end({ timeout: 5 });
     }
     // What the start itself writes (schedules, settings) may be more, never less.
-    if (rows < expected.rows) throw new StartError(`Only ${rows} of ${expected.rows} rows came back.`);
+    if (rows < expected.rows) throw new StartError(`Only ${rows} of ${expected.rows} rows were restored.`);
     console.log(
       JSON.stringify({
         drill: "restore",
@@ -92,7 +92,7 @@ function parse(): { file: string | undefined; passphraseFile: string | undefined
       allowPositionals: true,
       options: { "passphrase-file": { type: "string" } },
     });
-    if (positionals.length > 1) throw new Error(`${positionals[1]} is one too many.`);
+    if (positionals.length > 1) throw new Error(`Only one FILE can be given; ${positionals[1]} is not expected.`);
     return { file: positionals[0], passphraseFile: values["passphrase-file"] };
   } catch (error) {
     throw new StartError(`${(error as Error).message} ${USAGE}`);

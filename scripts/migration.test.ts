@@ -144,5 +144,5 @@ test("the command makes the next file with a place for table changes, and refuse
     });
   expect(() => run()).toThrow(/npm run migration/);
   expect(() => run("--no")).toThrow(/npm run migration/);
-  expect(() => run("Some Subject")).toThrow(/is no subject/);
+  expect(() => run("Some Subject")).toThrow(/is not a valid subject/);
 });

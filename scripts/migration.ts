@@ -49,7 +49,9 @@ function main(args: readonly string[]): number {
   }
   if (word !== "--refresh") {
     if (!/^[a-z][a-z0-9_]*$/.test(word)) {
-      console.error(`"${word}" is no subject: lower case letters, digits and underscores, such as contact_phone`);
+      console.error(
+        `"${word}" is not a valid subject: use lower case letters, digits and underscores, such as contact_phone`,
+      );
       return 1;
     }
     const path = `migrations/${nextVersion(ROOT)}_${word}.sql`;

@@ -13,7 +13,9 @@ import { capital, camel, checkFree, checkName, isMain, type Scaffold, scaffold, 
 export function newProvider(name: string, root: string): Scaffold {
   const [channel = "", id = "", ...rest] = name.split("/");
   if (!id || rest.length > 0)
-    throw new Error(`"${name}" names no provider: write the channel and the provider's id, such as email/acme.`);
+    throw new Error(
+      `"${name}" is not the name of a provider: give the channel and the provider's id, such as email/acme.`,
+    );
   const channels = below(root, "modules/channels").filter((c) => textOf(root, `modules/channels/${c}/channel.ts`));
   if (!channels.includes(channel))
     throw new Error(
@@ -85,7 +87,7 @@ function peopleOf(root: string, channel: string): People {
   const people = peopleOfField(exported(root, file, /contact_field: "(\w+)"/, "contact_field"));
   if (people) return { name: people, from: people };
   throw new Error(
-    `Nobody plays the recipients of ${channel}: write modules/sandbox/${channel}.ts first, which exports a Cast.`,
+    `The sandbox has no recipients for ${channel}: write modules/sandbox/${channel}.ts first, which exports a Cast.`,
   );
 }
 

@@ -37,7 +37,7 @@ export async function recordAnswers(
   try {
     await provider.check(connection, recorder.http);
     if (message && confirm) {
-      const question = `This sends one message from ${message.from.address} to ${message.to.address} through ${provider.label}, which may cost money.`;
+      const question = `This command sends one message from ${message.from.address} to ${message.to.address} through ${provider.label}, which may cost money.`;
       if (!(await confirm(question))) throw new Error("Nothing was sent, and nothing was recorded.");
       recorder.allowChanges();
       await provider.send!.send([message], connection, recorder.http);

@@ -256,7 +256,7 @@ describe("what a provider answers", () => {
     await expect(no).rejects.toThrow("Nothing was sent, and nothing was recorded.");
     expect(calls).toEqual(["GET /a"]);
     expect(asked).toEqual([
-      `This sends one message from +15005550006 to ${PERSONAL[2]} through Acme, which may cost money.`,
+      `This command sends one message from +15005550006 to ${PERSONAL[2]} through Acme, which may cost money.`,
     ]);
     const answers = await recordAnswers(acme, connection(), client(), { message, confirm: answering(true) });
     expect(answers.map((a) => `${a.method} ${a.path}`)).toEqual(["GET /a", "POST /messages"]);

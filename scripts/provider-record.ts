@@ -32,7 +32,9 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
   const { id, send } = provider;
   if (!send) throw new Error(`${id} sends no messages, so there is nothing to record.`);
   if (!emulation.http && !emulation.listen)
-    throw new Error(`The emulation of ${id} has neither http nor listen: nobody would answer the adapter.`);
+    throw new Error(
+      `The emulation of ${id} has neither http nor listen, so the adapter's requests would get no response.`,
+    );
   const example = await exampleOf(provider.category);
   // So slow that no recipient acts, and no webhook leaves, before it is closed again.
   const sandbox = await createSandbox({ emulations: [emulation], speed: 0.001 });
@@ -59,7 +61,7 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
       for (const part of [messages.slice(0, 1), ...(send.batch > 1 ? [messages.slice(1)] : [])]) {
         for (const outcome of await send.send(part, connection, client))
           if (outcome.outcome !== "sent")
-            throw new Error(`The emulation of ${id} did not take the message: ${JSON.stringify(outcome)}`);
+            throw new Error(`The emulation of ${id} did not accept the message: ${JSON.stringify(outcome)}`);
       }
       return recorder.recording();
     } finally {
@@ -176,7 +178,8 @@ export async function providerRecord(args: string[]): Promise<string> {
     return `wrote ${path}; read it before you commit it.`;
   }
   const emulation = (await loadEmulations()).find((e) => e.id === id);
-  if (!emulation) throw new Error(`${id} has no emulation.ts beside its adapter: nobody would answer the adapter.`);
+  if (!emulation)
+    throw new Error(`${id} has no emulation.ts beside its adapter, so the adapter's requests would get no response.`);
   return JSON.stringify(await record(provider, emulation), null, 2);
 }
 

@@ -8,7 +8,7 @@ import { loadSettings } from "../supabase/embedded/settings.ts";
 /** `npm run restore -- FILE [--passphrase-file FILE]`: makes OVERTURE_HOME out of a backup. Never touches a home that holds a database. */
 
 const USAGE =
-  "Usage: npm run restore -- FILE [--passphrase-file FILE]   (into OVERTURE_HOME, which must not hold a database)";
+  "Usage: npm run restore -- FILE [--passphrase-file FILE]   (into OVERTURE_HOME, which must not have a database)";
 
 try {
   const { file, passphraseFile } = parse();
@@ -17,7 +17,7 @@ try {
   const passphrase = named ? readPassphrase(named) : undefined;
   const manifest = await restoreHome(resolve(file), home, (line) => console.log(`  ${line} …`), passphrase);
   console.log(
-    `  ${home} is as it was on ${manifest.created_at}. Start it with npm start; newer migrations are applied then.`,
+    `  ${home} is restored to its state of ${manifest.created_at}. Start it with npm start; newer migrations are applied then.`,
   );
 } catch (error) {
   console.error(`\n  ${error instanceof StartError ? error.message : ((error as Error).stack ?? error)}\n`);
@@ -30,7 +30,7 @@ function parse(): { file: string; passphraseFile: string | undefined } {
       allowPositionals: true,
       options: { "passphrase-file": { type: "string" } },
     });
-    if (positionals.length !== 1) throw new Error("Name one file.");
+    if (positionals.length !== 1) throw new Error("Give one file.");
     return { file: positionals[0]!, passphraseFile: values["passphrase-file"] };
   } catch (error) {
     throw new StartError(`${(error as Error).message} ${USAGE}`);

@@ -318,8 +318,8 @@ test.each([
   ["module", "Notes", /lower case/],
   ["module", "../notes", /lower case/],
   ["module", "1notes", /lower case/],
-  ["module", "kernel", /taken/],
-  ["module", "delete", /taken/],
+  ["module", "kernel", /reserved word/],
+  ["module", "delete", /reserved word/],
   ["module", "contacts", /modules\/contacts exists already/],
   ["module", "threads", /migrations\/\w+\.sql has a table of the name threads already/],
   ["module", "tags", /modules\/contacts\/tags\.ts has a route of the name tags already/],
@@ -332,13 +332,13 @@ test.each([
   ["channel", "sms", /modules\/channels\/sms exists already/],
   ["channel", "wait", /steps\/wait\.ts exists already/],
   ["channel", "x".repeat(32), /2 to 31/],
-  ["provider", "acme", /write the channel and the provider's id, such as email\/acme/],
-  ["provider", "email/acme/two", /write the channel/],
+  ["provider", "acme", /give the channel and the provider's id, such as email\/acme/],
+  ["provider", "email/acme/two", /give the channel/],
   ["provider", "email/Acme", /lower case/],
   ["provider", "fax/acme", /no channel «fax»; there are email, sms\. A new one: npm run new:channel -- fax/],
   ["provider", "email/resend", /modules\/providers\/email\/resend exists already/],
   ["provider", "email/twilio", /modules\/providers\/sms\/twilio exists already/],
-  ["provider", "email/api", /taken/],
+  ["provider", "email/api", /reserved word/],
 ] as const)("a %s named %s is refused with what to do", (kind, name, message) => {
   expect(() => makers[kind](name, ROOT)).toThrow(message);
 });

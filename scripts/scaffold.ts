@@ -51,10 +51,9 @@ export type NameRule = { what: string; max: number; example: string; taken?: rea
 export function checkName(name: string, { what, max, example, taken = [] }: NameRule): void {
   if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name) || name.length < 2 || name.length > max)
     throw new Error(
-      `"${name}" is no name for a ${what}: use lower case letters, digits and _, 2 to ${max}, such as ${example}.`,
+      `"${name}" is not a valid name for a ${what}: use lower case letters, digits and _, 2 to ${max}, such as ${example}.`,
     );
-  if (WORDS.has(name) || taken.includes(name))
-    throw new Error(`"${name}" is taken by the code itself; choose another name.`);
+  if (WORDS.has(name) || taken.includes(name)) throw new Error(`"${name}" is a reserved word; choose another name.`);
 }
 
 /** Throws when one of the paths exists. */
@@ -137,7 +136,7 @@ async function print(root: string, scaffold: Scaffold): Promise<void> {
     console.log(`--- ${path}: add\n${line}\nand ${name} to the list «${list.trim()}…».`);
   for (const { path, line, before } of scaffold.insertions ?? [])
     console.log(`--- ${path}: add above «${before.trim().split("\n")[0]}»\n${line}`);
-  console.log("With --write all of this is done.");
+  console.log("Repeat the command with --write to make these changes.");
 }
 
 /** The command of a generator: one name, `--write` or not. Ends the process with 1 and one line where it cannot be done. */

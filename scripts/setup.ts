@@ -11,7 +11,9 @@ loadSettings();
 const url = process.env.SUPABASE_DB_URL ?? process.env.OVERTURE_DB_URL;
 try {
   if (!url)
-    throw new Error("SUPABASE_DB_URL is not set: the connection of the role postgres, as `supabase status` prints it.");
+    throw new Error(
+      "SUPABASE_DB_URL is not set. Set it to the connection URL of the role postgres, which `supabase status` prints.",
+    );
   const applied = await migrate({
     url,
     yes: process.argv.includes("--yes"),
@@ -20,7 +22,11 @@ try {
   if (applied.length === 0) console.log("The database is up to date.");
   const { claimUrl } = await install({ ...process.env, SUPABASE_DB_URL: url });
   console.log("Schedules and settings are registered.");
-  console.log(claimUrl ? `The first account is made here, once: ${claimUrl}` : "The installation has an owner.");
+  console.log(
+    claimUrl
+      ? `Create the first account with this link, which works once: ${claimUrl}`
+      : "The installation has an owner.",
+  );
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));
   process.exit(1);

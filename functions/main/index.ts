@@ -59,7 +59,7 @@ Deno.serve(async (request) => {
     const worker = await createWorker(name);
     return await worker.fetch(request);
   } catch (error) {
-    console.error(`the function ${name} did not answer: ${(error as Error).stack ?? error}`);
-    return problem(503, "Unavailable", `The function ${name} did not answer; its log says why.`);
+    console.error(`the function ${name} did not respond: ${(error as Error).stack ?? error}`);
+    return problem(503, "Unavailable", `The function ${name} did not respond; its log says why.`);
   }
 });

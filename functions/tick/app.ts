@@ -15,6 +15,9 @@ export const createApp = (kernel: Kernel): Hono =>
     .onError((error, c) => problemResponse(kernel, error, newRequestId(c.req.header("x-request-id"))))
     .post("/", async (c) => {
       if (!(await equalSecrets(c.req.header("apikey") ?? "", kernel.config.secretKey)))
-        throw new AppError("unauthenticated", "The tick needs the installation's secret key in `apikey`.");
+        throw new AppError(
+          "unauthenticated",
+          "The tick function needs the installation's secret key in the header `apikey`.",
+        );
       return c.json({ handled: await drainFor(kernel, BUDGET_MS) });
     });

@@ -10,7 +10,7 @@ const Activity = z
     message_id: z.uuid(),
     contact: z.object({ id: z.uuid(), name: z.string(), email: z.string() }).nullable(),
     campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
-    detail: z.string().describe("The clicked URL, the provider's words on a bounce, else the subject."),
+    detail: z.string().describe("The clicked URL, the provider's text about a bounce, or else the subject."),
   })
   .meta({ id: "Activity" });
 
@@ -32,7 +32,7 @@ export const activity = defineOperation({
   id: "analytics.activity",
   method: "GET",
   path: "/activity",
-  summary: "What happened to messages, newest first",
+  summary: "List events of messages, newest first",
   permission: "analytics:read",
   replica: true,
   input: z.object(pageParams),

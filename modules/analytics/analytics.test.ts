@@ -148,7 +148,7 @@ test("attention names what wants a person, and nothing in a healthy team", async
   expect(items[0]!.detail).toContain("bad key");
   expect(items[2]!.href).toBe(`/campaigns/${broken.id}`);
   expect(items[5]!.detail).toMatch(/^8 %/);
-  expect(items[6]!.detail).toBe("3 jobs have failed for good.");
+  expect(items[6]!.detail).toBe("3 queue messages have failed permanently.");
 });
 
 test("activity is newest first, in pages that repeat and skip nothing even within one instant, without machines' opens", async () => {

@@ -69,7 +69,7 @@ async function tasks(ctx: Ctx): Promise<Attention[]> {
   const { n, overdue } = row!;
   if (n === 0) return [];
   const late = overdue > 0 ? `, ${overdue > BOUND ? `more than ${BOUND}` : overdue} of them overdue` : "";
-  return [{ kind: "tasks", detail: `${many(n, "task waits", "tasks wait")} for somebody${late}.`, href: "/tasks" }];
+  return [{ kind: "tasks", detail: `${many(n, "task waits", "tasks wait")} for a member${late}.`, href: "/tasks" }];
 }
 
 /** Running ones that cannot send or have people they cannot write to, and paused ones that were perhaps forgotten. */
@@ -119,7 +119,7 @@ async function campaigns(ctx: Ctx): Promise<Attention[]> {
     if (r.blocked > 0)
       items.push({
         kind: "campaign_blocked",
-        detail: `${r.name}: ${many(r.blocked, "person is", "people are")} blocked, for example by a missing variable.`,
+        detail: `${r.name}: ${many(r.blocked, "contact is", "contacts are")} blocked, for example by a missing variable.`,
         href: `${href}?status=blocked`,
       });
     return items;
@@ -132,7 +132,7 @@ function bounces({ sent, bounced }: { sent: number; bounced: number }): Attentio
   return [
     {
       kind: "bounce_rate",
-      detail: `${percent} % of the last 7 days' messages bounced. Clean the list before sending on.`,
+      detail: `${percent} % of the messages of the last 7 days bounced. Remove invalid addresses from the list before you send more.`,
       href: "/contacts?status=bounced",
     },
   ];
@@ -145,7 +145,13 @@ async function deadLetters(ctx: Ctx): Promise<Attention[]> {
   const n = row!.n;
   return n === 0
     ? []
-    : [{ kind: "dead_letters", detail: `${many(n, "job has", "jobs have")} failed for good.`, href: "/queues" }];
+    : [
+        {
+          kind: "dead_letters",
+          detail: `${many(n, "queue message has", "queue messages have")} failed permanently.`,
+          href: "/queues",
+        },
+      ];
 }
 
 async function failedImports(ctx: Ctx): Promise<Attention[]> {

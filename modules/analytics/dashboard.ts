@@ -26,9 +26,9 @@ export const dashboard = defineOperation({
   id: "analytics.dashboard",
   method: "GET",
   path: "/dashboard",
-  summary: "Numbers, the last two weeks, and what wants attention",
+  summary: "Read the dashboard: counters, the last two weeks, and items that need attention",
   description:
-    "Days are UTC. delivered to unsubscribed are of the last 7 days; each message counts once per kind. A machine's open or click is not counted.",
+    "Days are UTC. `delivered` to `unsubscribed` count the last 7 days; each message counts once per kind. Automatic opens and clicks by software are not counted.",
   permission: "analytics:read",
   replica: true,
   input: z.object({}),

@@ -26,17 +26,17 @@ const ReportSchema = z.object({
     }),
   ),
   audience: z.object({
-    count: z.number().int().describe("People the audience selects."),
+    count: z.number().int().describe("Number of contacts that the audience selects."),
     left_out: z
       .record(z.string(), z.number().int())
-      .describe("People who can be reached on no channel of the sequence, by reason."),
+      .describe("Number of contacts that cannot be reached on any channel of the sequence, by reason."),
     unreached: z
       .array(z.object({ channel: z.string(), reason: z.string(), count: z.number().int() }))
-      .describe("People who can be reached, but not on this channel of the sequence."),
+      .describe("Number of contacts that can be reached, but not on this channel of the sequence."),
     missing_variables: z.array(
       z.object({
         variable: z.string(),
-        count: z.number().int().describe("People who would be blocked for want of it."),
+        count: z.number().int().describe("Number of contacts that would be blocked because the variable has no value."),
       }),
     ),
   }),
@@ -116,7 +116,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
       found.push({
         id: "step_kind",
         level: "error",
-        detail: `Step ${step.position} is of a kind that is switched off: ${step.kind}.`,
+        detail: `Step ${step.position} has the kind ${step.kind}, which is disabled in this installation.`,
         fix: "Remove the step.",
       });
       continue;
@@ -163,7 +163,7 @@ function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[
   const label = ctx.registry.channels.get(channelId)?.label ?? channelId;
   if (senders.length === 0)
     return [
-      { id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose who writes." },
+      { id: "sender", level: "error", detail: `The campaign has no sender for ${label}.`, fix: "Choose a sender." },
     ];
   const checks: Check[] = [];
   const usable = senders.filter((s) => s.status === "active" && s.connection_status === "active" && perDay(s) !== 0);
@@ -174,21 +174,21 @@ function senderChecks(ctx: Ctx, channelId: string, senders: SenderRow[]): Check[
         id: "sender",
         level,
         detail: `The sender ${sender.address} is ${sender.status}.`,
-        fix: "Activate it, or choose another.",
+        fix: "Activate the sender, or choose another one.",
       });
     else if (perDay(sender) === 0)
       checks.push({
         id: "sender",
         level,
         detail: `The sender ${sender.address} may send 0 messages a day.`,
-        fix: "Raise its limits.",
+        fix: "Raise the sender's limits.",
       });
     else if (sender.connection_status !== "active")
       checks.push({
         id: "connection",
         level,
         detail: `The connection ${sender.connection_name} is ${sender.connection_status}.`,
-        fix: "Check and activate it under Connections.",
+        fix: "Check and activate the connection under Connections.",
       });
   }
   for (const sender of usable) {
@@ -238,7 +238,7 @@ function audienceChecks(ctx: Ctx, campaign: CampaignRow, audience: AudienceRepor
         id: "audience",
         level: "error",
         detail: "The campaign has no audience.",
-        fix: "Choose a list or a segment, or add people.",
+        fix: "Choose a list or a segment, or add contacts.",
       },
     ];
   }
@@ -265,8 +265,8 @@ function audienceChecks(ctx: Ctx, campaign: CampaignRow, audience: AudienceRepor
     checks.push({
       id: "missing_variable",
       level: "warning",
-      detail: `${contacts(count)} ${count === 1 ? "has" : "have"} no ${variable} and would be held back.`,
-      fix: `Add a fallback, {{${variable}|…}}, or fill in the values.`,
+      detail: `${contacts(count)} ${count === 1 ? "has" : "have"} no ${variable} and would be blocked.`,
+      fix: `Add a fallback, {{${variable}|…}}, or fill in the missing values.`,
     });
   }
   return checks;
@@ -281,15 +281,19 @@ function paceChecks(
 ): Check[] {
   const checks: Check[] = [];
   const { window, time_zone } = campaign.settings;
-  if (!window) checks.push({ id: "window", level: "ok", detail: "Messages leave at any time of any day." });
+  if (!window) checks.push({ id: "window", level: "ok", detail: "Messages are sent at any time on any day." });
   else {
     const minutes = (t: string) => Number(t.slice(0, 2)) * 60 + Number(t.slice(3));
     const length = minutes(window.end) - minutes(window.start);
     checks.push({
       id: "window",
       level: length < 60 ? "warning" : "ok",
-      detail: `Messages leave on ${window.days.length} ${window.days.length === 1 ? "day" : "days"} a week from ${window.start} to ${window.end} (${time_zone}).`,
-      ...(length < 60 ? { fix: "The window is shorter than an hour: widen it, or little will leave each day." } : {}),
+      detail: `Messages are sent on ${window.days.length} ${window.days.length === 1 ? "day" : "days"} a week from ${window.start} to ${window.end} (${time_zone}).`,
+      ...(length < 60
+        ? {
+            fix: "The sending window is shorter than an hour: only few messages can be sent each day. Use a longer window.",
+          }
+        : {}),
     });
   }
   const hours = nodes.filter((n) => n.kind === "wait").reduce((sum, n) => sum + waitHours(n.config), 0);
@@ -312,7 +316,7 @@ function paceChecks(
       id: "pace",
       level: days > 90 ? "warning" : "ok",
       detail: `${ctx.registry.channels.get(channel)?.label ?? channel}: up to ${people * steps} ${people * steps === 1 ? "message" : "messages"} at ${Math.floor(cap)} a day: about ${days} ${days === 1 ? "day" : "days"}.`,
-      ...(days > 90 ? { fix: "Raise the senders' limits, add senders, or write to fewer people." } : {}),
+      ...(days > 90 ? { fix: "Raise the senders' limits, add senders, or choose a smaller audience." } : {}),
     });
   }
   return checks;
@@ -345,7 +349,7 @@ export function requireReady(report: Report): void {
     "invalid",
     errors.length === 1
       ? errors[0]!.detail
-      : `${errors.length} checks stand against it: ${errors.map((e) => e.detail).join(" ")}`,
+      : `${errors.length} checks failed: ${errors.map((e) => e.detail).join(" ")}`,
     {
       errors: errors.map((e) => ({ pointer: `/${e.id}`, detail: e.fix ? `${e.detail} ${e.fix}` : e.detail })),
       suggestion: errors[0]!.fix,
@@ -357,7 +361,7 @@ export const checkOperation = defineOperation({
   id: "campaigns.check",
   method: "GET",
   path: "/campaigns/{id}/check",
-  summary: "What stands against starting, and what to expect",
+  summary: "Check whether a campaign can start, with a forecast",
   permission: "campaigns:read",
   input: byId,
   output: ReportSchema,

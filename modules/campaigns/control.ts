@@ -27,7 +27,7 @@ async function move(
 
 async function refuse(ctx: Ctx, id: string, from: readonly CampaignStatus[], suggestion: string): Promise<never> {
   const { status } = await campaignRow(ctx, id);
-  throw new AppError("conflict", `The campaign is ${status}; it must be ${from.join(" or ")} for this.`, {
+  throw new AppError("conflict", `The campaign is ${status}; this is possible only while it is ${from.join(" or ")}.`, {
     suggestion,
   });
 }
@@ -36,9 +36,9 @@ export const startCampaign = defineOperation({
   id: "campaigns.start",
   method: "POST",
   path: "/campaigns/{id}/start",
-  summary: "Start a draft",
+  summary: "Start a draft campaign",
   description:
-    "Every check must pass. The audience is taken in behind the answer; the campaign keeps the connections its senders have now.",
+    "No check may have an error. The audience is enrolled in the background after the response. The campaign keeps the connections that its senders have now.",
   permission: "campaigns:launch",
   input: byId,
   output: CampaignSchema,
@@ -49,7 +49,12 @@ export const startCampaign = defineOperation({
       where tenant_id = ${tenantId} and id = ${id} and status = 'draft' returning 1`;
     const campaign = await campaignRow(ctx, id);
     if (!started)
-      await refuse(ctx, id, ["draft"], campaign.status === "paused" ? "Resume it." : "Clone it and start the copy.");
+      await refuse(
+        ctx,
+        id,
+        ["draft"],
+        campaign.status === "paused" ? "Resume the campaign." : "Clone the campaign and start the copy.",
+      );
     // After the statement that decides, in its transaction: a fault takes the start back.
     const report = await checkCampaign(ctx, campaign);
     requireReady(report);
@@ -69,9 +74,9 @@ export const pauseCampaign = defineOperation({
   id: "campaigns.pause",
   method: "POST",
   path: "/campaigns/{id}/pause",
-  summary: "Pause",
+  summary: "Pause a campaign",
   description:
-    "Nothing more leaves; messages already planned are held until it resumes. `in_flight` are those a provider has already: they cannot be taken back.",
+    "No more messages are sent; messages that are already planned are held until the campaign is resumed. `in_flight` is the number of messages already handed to a provider: they cannot be cancelled.",
   permission: "campaigns:launch",
   input: byId,
   output: z.object({ campaign: CampaignSchema, in_flight: z.number().int() }),
@@ -89,7 +94,8 @@ export const resumeCampaign = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/resume",
   summary: "Resume a paused campaign",
-  description: "Everybody goes on where they were; held messages go back on the queue behind the answer.",
+  description:
+    "Every enrollment continues at its step; held messages return to the queue in the background after the response.",
   permission: "campaigns:launch",
   input: byId,
   output: CampaignSchema,
@@ -137,9 +143,9 @@ export const stopCampaign = defineOperation({
   id: "campaigns.stop",
   method: "POST",
   path: "/campaigns/{id}/stop",
-  summary: "Stop for good",
+  summary: "Stop a campaign permanently",
   description:
-    "Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.",
+    "No more messages are sent. In the background, all enrollments are ended and messages that are not sent yet are cancelled.",
   permission: "campaigns:launch",
   destructive: true,
   input: byId,
@@ -155,13 +161,13 @@ export const archiveCampaign = defineOperation({
   id: "campaigns.archive",
   method: "POST",
   path: "/campaigns/{id}/archive",
-  summary: "Archive",
-  description: "Hides a campaign that is over, or a draft that came to nothing.",
+  summary: "Archive a campaign",
+  description: "Hides a campaign that has ended, or a draft that is not needed.",
   permission: "campaigns:write",
   input: byId,
   output: CampaignSchema,
   async handle(ctx, { id }) {
-    await move(ctx, id, ["draft", "stopped", "done"], "archived", "Stop it first.");
+    await move(ctx, id, ["draft", "stopped", "done"], "archived", "Stop the campaign first.");
     return await loadCampaign(ctx, id);
   },
 });

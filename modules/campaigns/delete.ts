@@ -33,7 +33,7 @@ export const deleteCampaign = defineOperation({
   path: "/campaigns/{id}",
   summary: "Delete a draft or archived campaign",
   description:
-    "Its messages stay in the contacts' history. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.",
+    "Its messages are kept in the timelines of the contacts. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.",
   permission: "campaigns:write",
   input: byId,
   output: z.null(),
@@ -42,8 +42,11 @@ export const deleteCampaign = defineOperation({
     const { status } = await campaignRow(ctx, id, "update");
     if (status === "deleting") return null;
     if (status !== "draft" && status !== "archived") {
-      throw new AppError("conflict", `The campaign is ${status}; drafts and archived campaigns can be deleted.`, {
-        suggestion: status === "running" || status === "paused" ? "Stop and archive it first." : "Archive it first.",
+      throw new AppError("conflict", `The campaign is ${status}; only drafts and archived campaigns can be deleted.`, {
+        suggestion:
+          status === "running" || status === "paused"
+            ? "Stop and archive the campaign first."
+            : "Archive the campaign first.",
       });
     }
     await ctx.db`update public.campaigns set status = 'deleting' where tenant_id = ${ctx.tenantId} and id = ${id}`;

@@ -54,15 +54,15 @@ export const previewCampaign = defineOperation({
   id: "campaigns.preview",
   method: "POST",
   path: "/campaigns/{id}/preview",
-  summary: "See the messages as one person would get them",
+  summary: "Preview the messages for one contact",
   description:
-    "Without `contact_id`, as the first person of the audience; with `steps`, of steps that are still being written. Links are not tracked and the unsubscribe line is left out.",
+    "Without `contact_id`, for the first contact of the audience. With `steps`, for these steps instead of the saved ones. Links are not tracked and the unsubscribe line is left out.",
   permission: "campaigns:read",
   input: z.object({
     id: z.uuid(),
     contact_id: z.uuid().optional(),
     steps: StepsInput.optional().describe(
-      "Steps that are not saved; one that does not fit its kind yet is left out of the answer.",
+      "Steps that are not saved; a step that is not valid yet is left out of the response.",
     ),
   }),
   output: z.object({
@@ -70,18 +70,20 @@ export const previewCampaign = defineOperation({
     steps: z.array(
       z.object({
         step_id: z.uuid().nullable().describe("Null for a step that is not saved yet."),
-        pointer: z.string().describe("Where the step stands, as errors name it: `/steps/0/branches/yes/1`."),
+        pointer: z.string().describe("JSON pointer to the step, as in errors: `/steps/0/branches/yes/1`."),
         kind: z.string(),
         channel: z.string(),
         subject: z.string(),
-        html: z.string().nullable().describe("Null on channels of plain text."),
+        html: z.string().nullable().describe("Null on channels with plain text only."),
         text: z.string(),
         measure: z
           .record(z.string(), z.union([z.string(), z.number()]))
-          .describe("Such as the number of SMS segments."),
+          .describe("Details that depend on the channel, such as the number of SMS segments."),
         missing: z
           .array(z.string())
-          .describe("Variables without a value or fallback: this message would be held back."),
+          .describe(
+            "Variables without a value or fallback: while there are any, the enrollment would be blocked at this step.",
+          ),
         faults: z.array(z.string()),
       }),
     ),

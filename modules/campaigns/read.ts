@@ -125,7 +125,7 @@ export const listCampaigns = defineOperation({
   id: "campaigns.list",
   method: "GET",
   path: "/campaigns",
-  summary: "Campaigns, newest first",
+  summary: "List campaigns, newest first",
   permission: "campaigns:read",
   input: z.object({
     ...pageParams,
@@ -164,7 +164,7 @@ export const getCampaign = defineOperation({
   id: "campaigns.get",
   method: "GET",
   path: "/campaigns/{id}",
-  summary: "A campaign with its steps and counters",
+  summary: "Read a campaign with its steps and counters",
   permission: "campaigns:read",
   input: byId,
   output: CampaignSchema,

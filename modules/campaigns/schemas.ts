@@ -46,7 +46,7 @@ export const WindowSchema = z
       .transform((days) => [...new Set(days)].sort())
       .describe("ISO days: 1 is Monday, 7 is Sunday."),
     start: Clock.describe("First minute of the day, in the campaign's time zone."),
-    end: Clock.describe("Nothing leaves at or after this time."),
+    end: Clock.describe("No message is sent at or after this time."),
   })
   .refine((w) => w.start < w.end, {
     path: ["end"],
@@ -63,14 +63,17 @@ const ChannelOption = z
 export const SettingsSchema = z
   .object({
     time_zone: TimeZone.default("UTC"),
-    window: WindowSchema.nullable().default(null).describe("When messages may leave; null: at any time."),
+    window: WindowSchema.nullable().default(null).describe("When messages may be sent; null: at any time."),
     skip_dates: z
       .array(z.iso.date())
       .max(366)
       .default([])
-      .describe("Days on which nothing leaves, such as holidays, in the campaign's time zone."),
+      .describe("Days without sending, such as holidays, in the campaign's time zone."),
     stop_on_reply: z.boolean().default(true),
-    exclusive: z.boolean().default(true).describe("Leaves out people who are active in another exclusive campaign."),
+    exclusive: z
+      .boolean()
+      .default(true)
+      .describe("Whether contacts that are active in another exclusive campaign are left out."),
   })
   .catchall(ChannelOption)
   .meta({ id: "CampaignSettings" });
@@ -95,11 +98,14 @@ export const StepSchema: z.ZodType<StepOutput, StepOutput> = z
     z.looseObject({
       id: z.uuid(),
       kind: z.string(),
-      position: z.number().int().describe("Its place in the whole sequence, branches included, from 1."),
+      position: z.number().int().describe("The step's position in the whole sequence, branches included, from 1."),
       branches: z.record(z.string(), z.array(StepSchema)).optional(),
     }),
   )
-  .meta({ id: "CampaignStep", description: "A step; the fields of its kind stand beside `kind`." }) as never;
+  .meta({
+    id: "CampaignStep",
+    description: "A step; it also has the fields of its kind, at the same level as `kind`.",
+  }) as never;
 
 export const CampaignSchema = z
   .object({
@@ -120,17 +126,17 @@ export const CampaignSchema = z
       .number()
       .int()
       .nullable()
-      .describe("Which version of the sequence new people follow; null while nothing is written."),
+      .describe("The version of the sequence that new contacts get; null while the sequence has no steps."),
     audience: z.object({ list_id: z.uuid().nullable(), segment_id: z.uuid().nullable(), name: z.string().nullable() }),
     tier: z.string(),
     settings: SettingsSchema,
     steps: z.array(StepSchema),
     counts: z.object({
       enrolled: z.number().int(),
-      pending: z.number().int().describe("People still on their way through the sequence."),
-      blocked: z.number().int().describe("Of these, waiting for a missing value."),
-      tasks: z.number().int().describe("Of these, waiting for a person to do a task."),
-      left_out: z.number().int().describe("People of the audience who were not taken in."),
+      pending: z.number().int().describe("Enrollments that have not ended."),
+      blocked: z.number().int().describe("Of `pending`, enrollments blocked by a missing value."),
+      tasks: z.number().int().describe("Of `pending`, enrollments waiting for a task."),
+      left_out: z.number().int().describe("Contacts of the audience that were left out."),
       sent: z.number().int(),
       delivered: z.number().int(),
       opened: z.number().int(),
@@ -138,7 +144,7 @@ export const CampaignSchema = z
       replied: z.number().int(),
       bounced: z.number().int(),
     }),
-    enrolling: z.boolean().describe("Whether an audience is still being taken in."),
+    enrolling: z.boolean().describe("Whether contacts are still being enrolled in the background."),
     started_at: z.iso.datetime().nullable(),
     finished_at: z.iso.datetime().nullable(),
     created_at: z.iso.datetime(),
@@ -152,15 +158,17 @@ export const EnrollmentSchema = z
     id: z.uuid(),
     contact: z.object({ id: z.uuid(), email: z.string().nullable(), full_name: z.string() }),
     status: z.enum(ENROLLMENT_STATUS),
-    step_id: z.uuid().nullable().describe("The step they stand at."),
+    step_id: z.uuid().nullable().describe("The step that the enrollment is at."),
     step_kind: z.string().nullable(),
-    version: z.number().int().nullable().describe("The version of the sequence they follow."),
+    version: z.number().int().nullable().describe("The version of the sequence that the enrollment follows."),
     next_at: z.iso
       .datetime()
       .nullable()
-      .describe("When the next thing happens: past a sender's limit or outside the window, when it goes on."),
-    waits_for: z.enum(WAITS_FOR).nullable().describe("What they wait for while they are active."),
-    reason: z.string().nullable().describe("Why, as a sentence: what they wait for, or why it ended."),
+      .describe(
+        "When the enrollment continues. When a sender's limit is reached or the window is closed: when sending is possible again.",
+      ),
+    waits_for: z.enum(WAITS_FOR).nullable().describe("What the enrollment waits for while it is active."),
+    reason: z.string().nullable().describe("The reason as a sentence: why the enrollment waits, or why it ended."),
     reason_code: z.string().nullable(),
     last_event: z.object({ kind: z.string(), at: z.iso.datetime() }).nullable(),
     created_at: z.iso.datetime(),

@@ -26,17 +26,20 @@ const more = {
 };
 
 const StatsSchema = z.object({
-  audience: z.number().int().describe("People the list or segment selects now, and whoever else is in the campaign."),
-  audience_exact: z.boolean().describe("False: at least so many."),
+  audience: z
+    .number()
+    .int()
+    .describe("Number of contacts that the list or segment selects now, and of other contacts in the campaign."),
+  audience_exact: z.boolean().describe("False: `audience` is a lower bound."),
   enrolled: z.number().int(),
-  pending: z.number().int().describe("People still on their way: waiting, sending or blocked."),
+  pending: z.number().int().describe("Enrollments that are waiting, sending or blocked."),
   blocked: z.number().int(),
   ...counters,
   ...more,
   per_step: z.array(
     z.object({
       step_id: z.uuid().nullable(),
-      kind: z.string().nullable().describe("Null for a step that the present version does not have."),
+      kind: z.string().nullable().describe("Null for a step that the current version does not have."),
       position: z.number().int(),
       label: z.string().describe("The step's subject, title or first words."),
       ...counters,
@@ -59,9 +62,9 @@ export const campaignStats = defineOperation({
   id: "campaigns.stats",
   method: "GET",
   path: "/campaigns/{id}/stats",
-  summary: "What became of a campaign",
+  summary: "Read a campaign's statistics",
   description:
-    "Totals, per step, and a series: the last 24 hours by hour or the last 14 days by day. Counts are messages; prefetches by machines are not opens.",
+    "Totals, counts per step, and a time series: the last 24 hours by hour or the last 14 days by day. Counts are messages; automatic opens by software are not counted.",
   permission: "campaigns:read",
   input: z.object({
     id: z.uuid(),

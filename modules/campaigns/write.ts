@@ -28,7 +28,7 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
   if (errors.length > 0)
     throw new AppError("invalid", errors[0]!.detail, {
       errors,
-      suggestion: "GET /senders lists them; add one under a connection first.",
+      suggestion: "GET /senders lists the senders; add one under a connection first.",
     });
   const gone = await db<{ address: string }[]>`
     delete from public.campaign_senders cs using public.senders s
@@ -37,9 +37,9 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
   if (began && gone.length > 0)
     throw new AppError(
       "conflict",
-      `People of this campaign may know ${gone[0]!.address} already: a sender cannot be taken away once it has started.`,
+      `Contacts of this campaign may already have messages from ${gone[0]!.address}: a sender cannot be removed after the campaign has started.`,
       {
-        suggestion: "Pause the sender, or add others beside it.",
+        suggestion: "Pause the sender, or add other senders.",
       },
     );
   if (ids.length > 0)
@@ -55,7 +55,9 @@ async function putSenders(ctx: Ctx, campaignId: string, senderIds: readonly stri
 export const People = z
   .enum(["move", "stay"])
   .default("move")
-  .describe("What a change of the steps means for people on the way: they go on in the new version, or finish theirs.");
+  .describe(
+    "What happens to active enrollments when the steps change: they continue in the new version, or finish their version.",
+  );
 
 const full = {
   name: Name,
@@ -63,9 +65,13 @@ const full = {
     .array(z.uuid())
     .max(100)
     .default([])
-    .describe("Who writes: at least one for each channel of the steps. Several share the people."),
-  list_id: z.uuid().nullable().default(null).describe("Everybody on a list, or"),
-  segment_id: z.uuid().nullable().default(null).describe("everybody in a saved segment when the campaign starts."),
+    .describe("Ids of the senders: at least one for each channel of the steps. Several senders share the contacts."),
+  list_id: z.uuid().nullable().default(null).describe("The list that is the audience, or"),
+  segment_id: z
+    .uuid()
+    .nullable()
+    .default(null)
+    .describe("the segment that is the audience, evaluated when the campaign starts."),
   tier: Tier.default("standard"),
   settings: SettingsSchema.prefault({}),
   steps: StepsInput.default([]),
@@ -75,7 +81,7 @@ export const createCampaign = defineOperation({
   id: "campaigns.create",
   method: "POST",
   path: "/campaigns",
-  summary: "Draft a campaign",
+  summary: "Create a draft campaign",
   permission: "campaigns:write",
   input: z.object(full),
   output: CampaignSchema,
@@ -110,17 +116,19 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
   const differs = (keys: (keyof Change & keyof CampaignRow)[]) =>
     keys.some((k) => JSON.stringify(before[k]) !== JSON.stringify(after[k]));
   if (before.status === "archived")
-    throw new AppError("conflict", "The campaign is archived.", { suggestion: "Clone it and change the copy." });
+    throw new AppError("conflict", "The campaign is archived.", {
+      suggestion: "Clone the campaign and change the copy.",
+    });
   if (before.status === "deleting") throw new AppError("conflict", "The campaign is being deleted.");
   if (differs(["list_id", "segment_id"]) && before.status !== "draft") {
     throw new AppError("conflict", "The audience is fixed once a campaign has started.", {
-      suggestion: "Add people through its leads, or clone it and change the copy.",
+      suggestion: "Add contacts with POST /campaigns/{id}/leads, or clone the campaign and change the copy.",
     });
   }
   if (before.status === "stopped" || before.status === "done") {
     if (differs(["settings"]) || change.sender_ids)
       throw new AppError("conflict", `The campaign is ${before.status}: only its name can be changed.`, {
-        suggestion: "Clone it and change the copy.",
+        suggestion: "Clone the campaign and change the copy.",
       });
   }
   await requireAudience(ctx, after);
@@ -149,7 +157,7 @@ export const putCampaign = defineOperation({
   path: "/campaigns/{id}",
   summary: "Replace a campaign",
   description:
-    "What is left out falls back to its default; without `steps` the steps stay as they are. Campaign and steps are saved together or not at all.",
+    "Fields that are left out get their default; without `steps` the steps are not changed. Campaign and steps are saved together or not at all.",
   permission: "campaigns:write",
   input: z.object({ ...full, id: z.uuid(), steps: StepsInput.optional(), people: People }),
   output: CampaignSchema,
@@ -165,7 +173,7 @@ export const patchCampaign = defineOperation({
   id: "campaigns.patch",
   method: "PATCH",
   path: "/campaigns/{id}",
-  summary: "Change some of a campaign",
+  summary: "Change some fields of a campaign",
   description: "`settings` is merged key by key.",
   permission: "campaigns:write",
   input: z.object({
@@ -199,7 +207,7 @@ export async function changeSteps(
 ): Promise<void> {
   if (campaign.status === "stopped" || campaign.status === "done" || campaign.status === "archived")
     throw new AppError("conflict", `The campaign is ${campaign.status}: its steps cannot be changed.`, {
-      suggestion: "Clone it and change the copy.",
+      suggestion: "Clone the campaign and change the copy.",
     });
   const versionId = await saveSteps(ctx, campaign, steps);
   if (versionId && campaign.status !== "draft" && people === "move") await beginMoving(ctx, campaign.id, versionId);
@@ -211,7 +219,7 @@ export const putSteps = defineOperation({
   path: "/campaigns/{id}/steps",
   summary: "Replace a campaign's steps",
   description:
-    "In their order. A step with its id keeps its statistics when it is moved or rewritten. Of a campaign that has started this makes the next version of the sequence.",
+    "All steps in order. A step that is given with its id keeps its statistics when it is moved or changed. For a campaign that has started, this creates the next version of the sequence.",
   permission: "campaigns:write",
   input: z.object({ id: z.uuid(), steps: StepsInput, people: People }),
   output: CampaignSchema,
@@ -226,7 +234,7 @@ export const cloneCampaign = defineOperation({
   method: "POST",
   path: "/campaigns/{id}/clone",
   summary: "Copy a campaign into a new draft",
-  description: "Steps, settings, sender and audience; not the people and their history.",
+  description: "Copies steps, settings, senders and audience, but not the enrollments and their history.",
   permission: "campaigns:write",
   input: z.object({ id: z.uuid(), name: Name.optional() }),
   output: CampaignSchema,

@@ -36,7 +36,7 @@ export function markVariables(
     const bar = inner.indexOf("|");
     const given = (bar < 0 ? inner : inner.slice(0, bar)).trim();
     if (given === "") {
-      error("variable_empty", () => `${shown(whole)} names no variable; write for example {{firstName|there}}.`);
+      error("variable_empty", () => `${shown(whole)} does not name a variable; write for example {{firstName|there}}.`);
       return "";
     }
     const name = resolveVariable(given, customKeys);
@@ -53,7 +53,7 @@ export function markVariables(
       field,
       level: "error",
       id: "braces",
-      detail: `The ${field} has {{ or }} without its partner; a variable looks like {{firstName}} or {{firstName|there}}.`,
+      detail: `The ${field} has {{ without }} or }} without {{; a variable looks like {{firstName}} or {{firstName|there}}.`,
     });
   }
   return marked;
@@ -67,7 +67,7 @@ function unknown(given: string, customKeys: ReadonlySet<string>): string {
     near.length > 0
       ? `; did you mean ${near.map((n) => `{{${n}}}`).join(" or ")}?`
       : "; use for example {{firstName}}, {{companyName}} or {{custom.key}}.";
-  return `{{${shown(given)}}} is no variable${help}`;
+  return `{{${shown(given)}}} is not a variable${help}`;
 }
 
 /** A marked text as its fixed parts and the places of its values. */

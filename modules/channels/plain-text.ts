@@ -21,7 +21,8 @@ import { keyword } from "./sms/opt-out.ts";
 const form = z.object({
   body: z.string().min(1, "must not be empty").max(4000).meta({
     title: "Message",
-    description: "Plain text with variables such as {{firstName|there}}. Say who writes, and how to opt out.",
+    description:
+      "Plain text with variables such as {{firstName|there}}. Name the sender in the text and explain how to opt out.",
     widget: "text",
   }),
 });
@@ -44,14 +45,14 @@ export const plainText = ({ length, author = () => [] }: TextRules) => ({
     const text = toPieces(markVariables("body", tidy(template.body), input.customKeys, uses, faults), uses);
     const fixed = fixedText(text);
     if (template.body.trim() === "") faults.push(EMPTY);
-    faults.push(...author(fixed, uses), ...length(fixed, "Without any value the message"));
+    faults.push(...author(fixed, uses), ...length(fixed, "Without the values of its variables the message"));
     return { uses, faults, parts: { text } };
   },
   /** Of one person's message only errors are said: the author has read the warnings. */
   render({ parts }: CompiledTemplate<Parts>, { valueOf, showMissing = false }: RenderInput): RenderedTemplate<null> {
     const missing = new Set<string>();
     const text = tidy(fillPieces(parts.text, { valueOf, showMissing, missing })).trim();
-    const faults = length(text, "With this person's values the message").filter((f) => f.level === "error");
+    const faults = length(text, "With this contact's values the message").filter((f) => f.level === "error");
     if (text === "" && missing.size === 0) faults.push(EMPTY);
     return { missing: [...missing], faults, subject: "", text, draft: null };
   },

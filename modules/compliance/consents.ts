@@ -11,7 +11,7 @@ const Consent = z
   .object({
     channel: z.string(),
     state: z.enum(CONSENT_STATES),
-    source: z.string().describe("Where it comes from: a form, an import, a word in a reply."),
+    source: z.string().describe("Where the consent comes from: a form, an import, a reply."),
     at: z.iso.datetime(),
   })
   .meta({ id: "Consent" });
@@ -27,7 +27,7 @@ export const listConsents = defineOperation({
   id: "consents.list",
   method: "GET",
   path: "/contacts/{id}/consents",
-  summary: "A contact's consents, one per channel",
+  summary: "List a contact's consents, one per channel",
   permission: "compliance:read",
   input: z.object({ id: z.uuid() }),
   output: z.object({ data: z.array(Consent) }),
@@ -46,15 +46,18 @@ export const putConsents = defineOperation({
   path: "/consents",
   summary: "Record consent of up to 1,000 contacts for a channel, or its withdrawal",
   description:
-    "Granting consent does not lift a suppression of the address. Withdrawing it stops every message to the contact on the channel, whatever their address.",
+    "Granting consent does not remove a suppression of the address. Withdrawing consent stops all messages to the contact on the channel, at every address of the contact.",
   permission: "compliance:write",
   input: z.object({
     channel: z.string().max(40),
     contact_ids: z.array(z.uuid()).min(1, "name at least one contact").max(1000, "at most 1000 at once"),
     state: z.enum(CONSENT_STATES).default("granted"),
-    source: z.string().trim().min(1, "say where the consent comes from").max(500),
+    source: z.string().trim().min(1, "give the source of the consent").max(500),
   }),
-  output: z.object({ changed: z.number().int(), unknown: z.number().int().describe("Ids that are no contacts.") }),
+  output: z.object({
+    changed: z.number().int(),
+    unknown: z.number().int().describe("Number of ids that belong to no contact."),
+  }),
   async handle(ctx, { channel, contact_ids, state, source }) {
     requireChannel(ctx, channel);
     const known = await ctx.db<{ id: string }[]>`

@@ -29,10 +29,10 @@ const toSuppression = (row: Row): z.output<typeof Suppression> => ({
 
 /** What stands beside the address when a person or a program adds it. */
 const NOTE: Record<Reason, string> = {
-  unsubscribe: "The person unsubscribed.",
+  unsubscribe: "The contact unsubscribed.",
   bounce: "The address does not exist.",
-  complaint: "The person reported a message as spam.",
-  manual: "Suppressed by the team.",
+  complaint: "The contact reported a message as spam.",
+  manual: "Suppressed by a member of the workspace.",
 };
 
 /** Returns the rows of these addresses, and which of them are new. */
@@ -58,7 +58,7 @@ export const listSuppressions = defineOperation({
   id: "suppressions.list",
   method: "GET",
   path: "/suppressions",
-  summary: "Suppressed addresses, newest first",
+  summary: "List suppressed addresses, newest first",
   permission: "compliance:read",
   input: z.object({
     ...pageParams,
@@ -83,9 +83,9 @@ export const addSuppression = defineOperation({
   id: "suppressions.create",
   method: "POST",
   path: "/suppressions",
-  summary: "Never write to an address again",
+  summary: "Suppress an address",
   description:
-    "Stops every running sequence of the person and takes back what has not left. Repeating it changes nothing.",
+    "No further message is sent to the address. Ends all running enrollments of the contact and cancels messages that are not sent yet. Repeating the request changes nothing.",
   permission: "compliance:write",
   input: z.object({
     channel: Channel.default("email"),
@@ -111,7 +111,7 @@ export const addSuppressions = defineOperation({
   method: "POST",
   path: "/suppressions/bulk",
   summary: "Suppress up to 1,000 addresses",
-  description: "Each address is answered by itself; a bad one does not keep the others out.",
+  description: "The response has one result per address; an invalid address does not stop the others.",
   permission: "compliance:write",
   input: z.object({
     channel: Channel.default("email"),
@@ -152,8 +152,9 @@ export const deleteSuppression = defineOperation({
   id: "suppressions.delete",
   method: "DELETE",
   path: "/suppressions/{id}",
-  summary: "Allow writing to an address again",
-  description: "Nothing that was stopped starts again. The audit log keeps the address and why it was suppressed.",
+  summary: "Remove a suppression",
+  description:
+    "The address can be written to again. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.",
   permission: "compliance:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),

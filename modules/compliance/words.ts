@@ -11,6 +11,6 @@ export const complianceWords: Catalogue = {
     unsubscribe: { label: "Unsubscribed", tone: "warn" },
     bounce: { label: "Bounced", tone: "bad" },
     complaint: { label: "Complained", tone: "bad" },
-    manual: { label: "Added by hand", tone: "neutral" },
+    manual: { label: "Added by a member", tone: "neutral" },
   }),
 };

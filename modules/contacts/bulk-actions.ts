@@ -21,17 +21,17 @@ export const bulkActions = defineOperation({
   id: "contacts.bulk_action",
   method: "POST",
   path: "/contacts/bulk-actions",
-  summary: "Tag, list, delete or set the status of many people",
-  description: `By ids or by filter, at most ${BULK_MOST.toLocaleString("en")} people at once; above that nothing happens. People who are opted out or bounced keep their status.`,
+  summary: "Tag, list, delete or set the status of many contacts",
+  description: `By ids or by filter, at most ${BULK_MOST.toLocaleString("en")} contacts at once; above that nothing is changed. Contacts that opted out or bounced keep their status.`,
   destructive: true,
   permission: "contacts:write",
   input: z.object({
     action: z.enum(ACTIONS),
     value: z.string().max(200).optional().describe("The tag, the id of the list, or the status. Not used by delete."),
     ids: z.array(id).min(1).max(10_000).optional(),
-    filter: FilterSchema.optional().describe("Instead of ids. {all: []} selects everybody."),
+    filter: FilterSchema.optional().describe("Instead of ids. {all: []} selects all contacts."),
   }),
-  output: z.object({ affected: z.number().int().describe("People that changed.") }),
+  output: z.object({ affected: z.number().int().describe("Number of contacts that were changed.") }),
   async handle(ctx, { action, value, ids, filter }) {
     if ((ids === undefined) === (filter === undefined))
       throw new AppError("invalid", "Give either ids or a filter.", {
@@ -44,8 +44,8 @@ export const bulkActions = defineOperation({
     if (row!.matched > BULK_MOST) {
       throw new AppError(
         "invalid",
-        `This selects more than ${BULK_MOST.toLocaleString("en")} people. Nothing was changed.`,
-        { suggestion: "Narrow the filter and repeat." },
+        `This selects more than ${BULK_MOST.toLocaleString("en")} contacts. Nothing was changed.`,
+        { suggestion: "Use a narrower filter and try again." },
       );
     }
     ctx.audit({ affected: row!.affected });
@@ -55,7 +55,7 @@ export const bulkActions = defineOperation({
 
 async function checkValue(ctx: Ctx, action: Action, value: string | undefined): Promise<string> {
   if (action === "delete") {
-    if (value !== undefined) throw invalidField("/value", "delete takes no value");
+    if (value !== undefined) throw invalidField("/value", "delete does not take a value");
     return "";
   }
   const text = clean(value ?? "");

@@ -18,7 +18,7 @@ const STRIDE = 1000;
 
 const name = z.string().trim().min(1).max(200);
 const optional = {
-  domain: z.string().max(300).nullish().describe("Belongs to one company only, e.g. example.com."),
+  domain: z.string().max(300).nullish().describe("Unique among the companies, e.g. example.com."),
   size: z.string().trim().max(60).nullish(),
   industry: z.string().trim().max(120).nullish(),
   country: z.string().max(60).nullish(),
@@ -172,7 +172,7 @@ export const deleteCompany = defineOperation({
   method: "DELETE",
   path: "/companies/{id}",
   summary: "Delete a company",
-  description: "Its people stay, without a company.",
+  description: "Its contacts are kept, without a company.",
   permission: "contacts:delete",
   input: z.object({ id }),
   output: z.null(),

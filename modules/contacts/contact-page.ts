@@ -13,8 +13,11 @@ import { id } from "./schemas.ts";
 
 export const SORTS = ["created_at", "email", "last_name"] as const;
 export const sortParams = {
-  sort: z.enum(SORTS).default("created_at").describe("created_at begins with the newest, the others with A."),
-  order: z.enum(["asc", "desc"]).optional().describe("Turns the order of `sort` round."),
+  sort: z
+    .enum(SORTS)
+    .default("created_at")
+    .describe("Default direction: created_at starts with the newest, the other fields with A."),
+  order: z.enum(["asc", "desc"]).optional().describe("Reverses the order of `sort`."),
 };
 
 const SORT_COLUMN = { created_at: "created_at", email: "email_sort", last_name: "last_name_sort" } as const;

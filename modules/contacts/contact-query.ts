@@ -28,10 +28,10 @@ export const contactFilters = {
     .max(200)
     .optional()
     .describe(
-      "Words in name, e-mail address or title; all of them must occur. One or two letters match the beginning of a word.",
+      "Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word.",
     ),
-  list_id: id.optional().describe("People on this list."),
-  segment_id: id.optional().describe("People this segment selects now."),
+  list_id: id.optional().describe("Contacts on this list."),
+  segment_id: id.optional().describe("Contacts that this segment selects now."),
   tag: z.string().max(200).optional(),
   status: z.enum(STATUSES).optional(),
   company_id: id.optional(),

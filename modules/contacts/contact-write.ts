@@ -52,7 +52,8 @@ export async function writeContacts(
     }
     pending = lost;
   }
-  if (pending.length > 0) throw new Error("contacts could not be written: their addresses keep changing hands");
+  if (pending.length > 0)
+    throw new Error("the contacts could not be saved because other requests kept changing their addresses");
   return outcomes as WriteOutcome[];
 }
 

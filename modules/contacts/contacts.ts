@@ -17,7 +17,7 @@ export const listContacts = defineOperation({
   id: "contacts.list",
   method: "GET",
   path: "/contacts",
-  summary: "List people",
+  summary: "List contacts",
   permission: "contacts:read",
   input: z.object({ ...contactFilters, ...sortParams, ...pageParams }),
   output: pageOf(Contact),
@@ -28,8 +28,8 @@ export const selectContacts = defineOperation({
   id: "contacts.select",
   method: "POST",
   path: "/contacts/select",
-  summary: "List people by filter or by id",
-  description: "Like GET /contacts for filters too long for a URL. Changes nothing.",
+  summary: "List contacts by filter or by id",
+  description: "Like GET /contacts, for filters that are too long for a URL. Changes nothing.",
   permission: "contacts:read",
   input: z.object({
     filter: FilterSchema.optional(),
@@ -50,9 +50,9 @@ export const contactCount = defineOperation({
   id: "contacts.count",
   method: "GET",
   path: "/contacts/count",
-  summary: "Count people",
+  summary: "Count contacts",
   description:
-    "With filters exact up to 10,000, above that «at least» (exact: false). Without filters a large team gets an estimate.",
+    "With filters, exact up to 10,000; above that a lower bound (exact: false). Without filters, an estimate for tenants with many contacts.",
   permission: "contacts:read",
   input: z.object(contactFilters),
   output: z.object({ count: z.number().int(), exact: z.boolean() }),
@@ -90,13 +90,13 @@ export const isSomebody = (values: WriteRow["values"]): boolean =>
     values.last_name,
   );
 
-const NOBODY = "says nothing about who this is: give an e-mail address, a LinkedIn URL, a phone number or a name";
+const NOBODY = "does not identify a person: give an email address, a LinkedIn URL, a phone number or a name";
 
 export const createContact = defineOperation({
   id: "contacts.create",
   method: "POST",
   path: "/contacts",
-  summary: "Add a person",
+  summary: "Add a contact",
   permission: "contacts:write",
   input: ContactInput,
   output: Contact,
@@ -115,7 +115,7 @@ export const createContact = defineOperation({
       on_duplicate: "skip",
     });
     if (result!.outcome !== "created") {
-      throw new AppError("conflict", "A contact with this e-mail address exists already.", {
+      throw new AppError("conflict", "A contact with this email address exists already.", {
         errors: [{ pointer: "/email", detail: `belongs to contact ${result!.id}` }],
         suggestion: `Change that contact with PATCH /contacts/${result!.id}.`,
       });
@@ -128,16 +128,16 @@ export const bulkContacts = defineOperation({
   id: "contacts.bulk",
   method: "POST",
   path: "/contacts/bulk",
-  summary: "Add or update up to 500 people",
+  summary: "Add or update up to 500 contacts",
   description:
-    "Answers per item: one bad item does not stop the others. People are recognised by their e-mail address.",
+    "The response has one result per item: an invalid item does not stop the others. Existing contacts are recognised by their email address.",
   permission: "contacts:write",
   input: z.object({
     contacts: z
       .array(z.record(z.string(), z.unknown()))
       .min(1)
       .max(500)
-      .describe("Objects as for POST /contacts. Each is checked on its own."),
+      .describe("Objects as for POST /contacts. Each item is validated separately."),
     on_duplicate: OnDuplicate.default("skip"),
   }),
   output: z.object({
@@ -216,7 +216,7 @@ export const readOneContact = defineOperation({
   id: "contacts.get",
   method: "GET",
   path: "/contacts/{id}",
-  summary: "Read a person",
+  summary: "Read a contact",
   permission: "contacts:read",
   input: z.object({ id }),
   output: Contact,
@@ -227,8 +227,9 @@ export const updateContact = defineOperation({
   id: "contacts.update",
   method: "PATCH",
   path: "/contacts/{id}",
-  summary: "Change a person",
-  description: "Only the fields given change; null clears one. `tags` replaces all tags; `custom` merges key by key.",
+  summary: "Change a contact",
+  description:
+    "Only the given fields are changed; null clears a field. `tags` replaces all tags; `custom` merges key by key.",
   permission: "contacts:write",
   input: z.object({ id, ...contactFields }),
   output: Contact,
@@ -249,7 +250,7 @@ export const updateContact = defineOperation({
       const [other] = await db<{ id: string }[]>`
         select id from public.contacts where tenant_id = ${tenantId} and email = ${values.email} and id <> ${contactId}`;
       if (other)
-        throw new AppError("conflict", "Another contact has this e-mail address.", {
+        throw new AppError("conflict", "Another contact has this email address.", {
           errors: [{ pointer: "/email", detail: `belongs to contact ${other.id}` }],
         });
     }
@@ -273,9 +274,9 @@ export const deleteContact = defineOperation({
   id: "contacts.delete",
   method: "DELETE",
   path: "/contacts/{id}",
-  summary: "Delete a person",
+  summary: "Delete a contact",
   description:
-    "Messages already sent stay, without the person. Suppressed addresses stay suppressed, and those of who opted out become it.",
+    "Messages already sent are kept, without the contact. Suppressed addresses stay suppressed; if the contact had opted out, its addresses are suppressed too.",
   permission: "contacts:delete",
   input: z.object({ id }),
   output: z.null(),
@@ -294,7 +295,7 @@ export const contactInteractions = defineOperation({
   id: "contacts.interactions",
   method: "GET",
   path: "/contacts/{id}/interactions",
-  summary: "Everything between you and a person, newest first",
+  summary: "List a contact's timeline, newest first",
   permission: "contacts:read",
   input: z.object({ id, ...pageParams }),
   output: pageOf(Interaction),

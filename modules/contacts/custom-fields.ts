@@ -52,9 +52,9 @@ export const createCustomField = defineOperation({
     key: z
       .string()
       .regex(/^[a-z][a-z0-9_]{0,49}$/, "must begin with a letter and use lower case letters, digits and _, at most 50")
-      .describe("Never changes; used as custom.<key>."),
+      .describe("Cannot be changed later; used as custom.<key>."),
     label,
-    type: z.enum(CUSTOM_TYPES).describe("Never changes."),
+    type: z.enum(CUSTOM_TYPES).describe("Cannot be changed later."),
     options: options.default([]).describe("The choices of a select; empty for other types."),
   }),
   output: CustomField,
@@ -79,7 +79,7 @@ export const createCustomField = defineOperation({
       throw new AppError("conflict", "A custom field with this key exists already.", {
         errors: [{ pointer: "/key", detail: "is taken" }],
       });
-    throw new AppError("conflict", `A team can have ${MAX_CUSTOM_FIELDS} custom fields.`);
+    throw new AppError("conflict", `A workspace can have at most ${MAX_CUSTOM_FIELDS} custom fields.`);
   },
 });
 
@@ -92,7 +92,7 @@ export const updateCustomField = defineOperation({
   input: z.object({
     id,
     label: label.optional(),
-    options: options.optional().describe("People keep values that are no longer offered."),
+    options: options.optional().describe("Contacts keep values that are no longer an option."),
   }),
   output: CustomField,
   async handle(ctx, input) {

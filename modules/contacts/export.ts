@@ -37,8 +37,9 @@ export const exportContacts = defineManualOperation({
   id: "contacts.export",
   method: "GET",
   path: "/contacts/export.csv",
-  summary: "Download people as CSV",
-  description: "Takes the filters and the order of GET /contacts. Custom fields follow as custom.<key>.",
+  summary: "Download contacts as CSV",
+  description:
+    "Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>.",
   permission: "contacts:read",
   input: z.object({ ...contactFilters, ...sortParams }),
   output: z.string(),

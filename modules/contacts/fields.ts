@@ -152,7 +152,7 @@ function readTags(given: readonly string[], values: ContactValues, faults: Field
   if (long)
     faults.push({ field: "tags", detail: `'${long.slice(0, 20)}…' is longer than ${MAX_TAG_LENGTH} characters` });
   else if (tags.length > MAX_TAGS)
-    faults.push({ field: "tags", detail: `has ${tags.length} tags; ${MAX_TAGS} are the most` });
+    faults.push({ field: "tags", detail: `has ${tags.length} tags; at most ${MAX_TAGS} are allowed` });
   else values.tags = tags;
 }
 

@@ -95,7 +95,7 @@ export async function prepare(
       const known = [...custom.keys()].map((k) => `custom.${k}`).join(", ") || "no custom fields yet";
       errors.push({
         pointer: `${pointer}/field`,
-        detail: `is not a field of this team; use one of ${allowedFields()} (there are ${known})`,
+        detail: `is not a field of this workspace; use one of ${allowedFields()} (there are ${known})`,
       });
       continue;
     }
@@ -176,7 +176,7 @@ export async function prepare(
 const faulty = (errors: FieldError[]) =>
   new AppError(
     "invalid",
-    errors.length === 1 ? `filter: ${errors[0]!.detail}` : `The filter has ${errors.length} faults.`,
+    errors.length === 1 ? `filter: ${errors[0]!.detail}` : `The filter has ${errors.length} errors.`,
     { errors },
   );
 

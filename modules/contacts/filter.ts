@@ -102,7 +102,7 @@ export function filterFaults(input: unknown): Fault[] {
     const group = keys.find((k) => k === "all" || k === "any" || k === "not");
     if (group) {
       const extra = keys.find((k) => k !== group);
-      if (extra) return void faults.push({ path: [...path, extra], detail: `cannot stand beside ${group}` });
+      if (extra) return void faults.push({ path: [...path, extra], detail: `cannot be combined with ${group}` });
       if (group === "not") return visit(node.not, [...path, "not"], depth + 1);
       const parts = node[group];
       if (!Array.isArray(parts))
@@ -114,7 +114,7 @@ export function filterFaults(input: unknown): Fault[] {
     }
     conditions += 1;
     if (conditions > MAX_CONDITIONS)
-      return void faults.push({ path, detail: `is one condition too many; ${MAX_CONDITIONS} are the most` });
+      return void faults.push({ path, detail: `is one condition too many; at most ${MAX_CONDITIONS} are allowed` });
     conditionFaults(node, path, faults);
   };
   visit(input, [], 1);
@@ -144,9 +144,9 @@ export function kindFault(
   value: unknown,
 ): { at: "op" | "value"; detail: string } | null {
   if (!KIND_OPS[kind].includes(op))
-    return { at: "op", detail: `${op} does not fit ${field}; use one of ${KIND_OPS[kind].join(", ")}` };
+    return { at: "op", detail: `${op} cannot be used with ${field}; use one of ${KIND_OPS[kind].join(", ")}` };
   if (EMPTY.includes(op))
-    return value === undefined || value === null ? null : { at: "value", detail: `${op} takes no value` };
+    return value === undefined || value === null ? null : { at: "value", detail: `${op} does not take a value` };
   if (op === "within_days") {
     const good = typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 3650;
     return good ? null : { at: "value", detail: "must be a whole number of days from 1 to 3650" };
@@ -202,18 +202,18 @@ const isTime = (text: string): boolean => {
 
 /** JSON Schema of the language for the API document; zod cannot say "recursive, with a depth". */
 const documentation = {
-  description: `A group ({all}, {any}, {not}) or a condition {field, op, value}. At most ${MAX_DEPTH} levels and ${MAX_CONDITIONS} conditions. Fields: ${allowedFields()}. Text compares without regard to case; neq and not include empty values; within_days means within the last so many days.`,
+  description: `A group ({all}, {any}, {not}) or a condition {field, op, value}. At most ${MAX_DEPTH} levels and ${MAX_CONDITIONS} conditions. Fields: ${allowedFields()}. Text is compared without regard to upper and lower case; neq and not include empty values; within_days means within that number of days before now.`,
   type: "object" as const,
   properties: {
     all: {
       type: "array" as const,
       items: { type: "object" as const },
-      description: "All of these hold; an empty list selects everybody.",
+      description: "All of these are true; an empty list selects all contacts.",
     },
     any: {
       type: "array" as const,
       items: { type: "object" as const },
-      description: "At least one of these holds; an empty list selects nobody.",
+      description: "At least one of these is true; an empty list selects no contacts.",
     },
     not: { type: "object" as const },
     field: { type: "string" as const },

@@ -43,7 +43,7 @@ export const listLists = defineOperation({
   id: "lists.list",
   method: "GET",
   path: "/lists",
-  summary: "List the lists, newest first",
+  summary: "List the contact lists, newest first",
   permission: "contacts:read",
   input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(List),
@@ -70,7 +70,7 @@ export const createList = defineOperation({
   id: "lists.create",
   method: "POST",
   path: "/lists",
-  summary: "Make a list",
+  summary: "Create a list",
   permission: "contacts:write",
   input: z.object({ name, description: description.default("") }),
   output: List,
@@ -123,7 +123,7 @@ export const deleteList = defineOperation({
   method: "DELETE",
   path: "/lists/{id}",
   summary: "Delete a list",
-  description: "The people on it stay.",
+  description: "The contacts on the list are kept.",
   permission: "contacts:delete",
   input: z.object({ id }),
   output: z.null(),
@@ -142,14 +142,14 @@ export const addToList = defineOperation({
   id: "lists.add_contacts",
   method: "POST",
   path: "/lists/{id}/contacts",
-  summary: "Put people on a list",
-  description: "Ids that are on the list already, or that name nobody, are passed over and counted.",
+  summary: "Add contacts to a list",
+  description: "Ids that are already on the list or belong to no contact are skipped and counted.",
   permission: "contacts:write",
   input: z.object({ id, contact_ids: z.array(id).min(1).max(1000) }),
   output: z.object({
     added: z.number().int(),
-    already: z.number().int().describe("Were on the list."),
-    unknown: z.number().int().describe("Ids that name nobody."),
+    already: z.number().int().describe("Number of ids that were already on the list."),
+    unknown: z.number().int().describe("Number of ids that belong to no contact."),
   }),
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
@@ -171,7 +171,7 @@ export const removeFromList = defineOperation({
   id: "lists.remove_contact",
   method: "DELETE",
   path: "/lists/{id}/contacts/{contact_id}",
-  summary: "Take a person off a list",
+  summary: "Remove a contact from a list",
   permission: "contacts:write",
   input: z.object({ id, contact_id: id }),
   output: z.null(),
@@ -179,7 +179,7 @@ export const removeFromList = defineOperation({
   async handle(ctx, input) {
     const gone = await ctx.db`
       delete from public.list_contacts where tenant_id = (select kernel.tenant()) and list_id = ${input.id} and contact_id = ${input.contact_id} returning 1`;
-    if (gone.length === 0) throw new AppError("not_found", "This person is not on this list.");
+    if (gone.length === 0) throw new AppError("not_found", "This contact is not on this list.");
     return null;
   },
 });

@@ -38,7 +38,7 @@ describe("one written form per value", () => {
   });
 
   it("says which text is no e-mail address", () =>
-    expect(normaliseEmail("foo")).toEqual({ fault: "'foo' is not an e-mail address" }));
+    expect(normaliseEmail("foo")).toEqual({ fault: "'foo' is not an email address" }));
 
   it.each([
     ["+49 (0)30 901820", null, "+4930901820"],

@@ -25,8 +25,8 @@ export function normaliseEmail(text: string): Normalised {
     .replace(/^mailto:/i, "")
     .trim()
     .toLowerCase();
-  if (bare.length > 254) return fault("is longer than the 254 characters an e-mail address may have");
-  if (!emailSchema.safeParse(bare).success) return fault(`${shown(text)} is not an e-mail address`);
+  if (bare.length > 254) return fault("is longer than the 254 characters that an email address may have");
+  if (!emailSchema.safeParse(bare).success) return fault(`${shown(text)} is not an email address`);
   return ok(bare);
 }
 

@@ -35,8 +35,8 @@ export const Contact = z
     custom: z.record(z.string(), z.unknown()).describe("Values of custom fields by key."),
     tags: z.array(z.string()),
     last_interaction_at: timestamp.nullable(),
-    consent_source: z.string().nullable().describe("Where the permission to contact comes from."),
-    lawful_basis: z.enum(LAWFUL_BASES).nullable().describe("GDPR article 6 basis."),
+    consent_source: z.string().nullable().describe("Source of the permission to write to the contact."),
+    lawful_basis: z.enum(LAWFUL_BASES).nullable().describe("Lawful basis under GDPR article 6."),
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -51,7 +51,7 @@ export const contactFields = {
   last_name: text(200),
   title: text(400).describe("Job title."),
   phone: text(60).describe(
-    "Any usual notation; stored as E.164. Without country code it is read as a number of `country`.",
+    "Any common notation; stored as E.164. A number without country code is read as a number of `country`.",
   ),
   whatsapp_number: text(60),
   linkedin_url: text(500).describe("Profile URL, e.g. https://www.linkedin.com/in/name."),
@@ -74,7 +74,7 @@ export const contactFields = {
 
 export const ContactInput = z.object({
   ...contactFields,
-  lists: z.array(id).max(50).optional().describe("Lists to put the person on."),
+  lists: z.array(id).max(50).optional().describe("Lists to add the contact to."),
 });
 export type ContactInput = z.output<typeof ContactInput>;
 
@@ -88,7 +88,7 @@ export const Company = z
     size: z.string().nullable(),
     industry: z.string().nullable(),
     country: z.string().nullable(),
-    contact_count: z.number().int().describe("People of this company, counted up to 1,000."),
+    contact_count: z.number().int().describe("Number of contacts of this company, counted up to 1,000."),
     contact_count_exact: z.boolean().describe("False: at least so many."),
     created_at: timestamp,
     updated_at: timestamp,
@@ -137,12 +137,12 @@ export const Detected = z
   .object({
     delimiter: z.string(),
     encoding: z.enum(["utf-8", "windows-1252", "utf-16le", "utf-16be"]),
-    has_header: z.boolean().describe("False: the first row is data, and the headers are made up."),
+    has_header: z.boolean().describe("False: the first row is data, and the headers are generated."),
     headers: z.array(z.string()),
     preview_rows: z.array(z.array(z.string())).describe("The first rows, at most 10."),
     suggested_mapping: z
       .record(z.string(), z.string().nullable())
-      .describe("Header → field, guessed from names and values."),
+      .describe("Header → field, suggested from headers and values."),
   })
   .meta({ id: "DetectedCsv" });
 export type Detected = z.output<typeof Detected>;
@@ -153,26 +153,32 @@ export const ImportOptions = z
       .enum(["skip", "update", "create_new"])
       .default("skip")
       .describe(
-        "What to do with people who exist. `skip` leaves them as they are but still puts them on the list. `create_new` needs duplicate_key linkedin_url, because an e-mail address belongs to one person.",
+        "What to do with rows whose contact exists. `skip` leaves the contact unchanged but still adds it to the list. `create_new` needs duplicate_key linkedin_url, because an email address belongs to one contact.",
       ),
     duplicate_key: z.enum(["email", "linkedin_url"]).default("email"),
-    list_id: id.nullish().describe("List to put everybody on."),
-    tags: z.array(z.string().max(200)).max(20).default([]).describe("Tags for everybody created or updated."),
-    consent_source: z.string().max(200).nullish().describe("For rows that name none."),
-    lawful_basis: z.enum(LAWFUL_BASES).nullish().describe("For rows that name none."),
+    list_id: id.nullish().describe("List to add all imported contacts to."),
+    tags: z
+      .array(z.string().max(200))
+      .max(20)
+      .default([])
+      .describe("Tags for all contacts that are created or updated."),
+    consent_source: z.string().max(200).nullish().describe("Default for rows without a value."),
+    lawful_basis: z.enum(LAWFUL_BASES).nullish().describe("Default for rows without a value."),
     default_country: z
       .string()
       .regex(/^[A-Z]{2}$/, "must be an ISO 3166 code such as DE")
       .nullish()
-      .describe("Country of phone numbers without country code, where the row names none."),
+      .describe("Country of phone numbers without country code, for rows without a country."),
     invalid_values: z
       .enum(["reject", "drop"])
       .default("reject")
-      .describe("Whether a bad value rejects its row or is left out. The duplicate key is never left out."),
+      .describe(
+        "Whether an invalid value rejects its row or is left out. A row with an invalid duplicate key is always rejected.",
+      ),
     create_custom_fields: z
       .boolean()
       .default(false)
-      .describe("Make the custom fields that the mapping names and that do not exist, as text."),
+      .describe("Create the custom fields of the mapping that do not exist, with the type text."),
   })
   .meta({ id: "ImportOptions" });
 export type ImportOptions = z.output<typeof ImportOptions>;
@@ -185,7 +191,11 @@ export const Import = z
     file_name: z.string(),
     file_bytes: z.number().int(),
     status: z.enum(IMPORT_STATUSES),
-    rows_total: z.number().int().nullable().describe("Counted from the line ends while uploading; exact once done."),
+    rows_total: z
+      .number()
+      .int()
+      .nullable()
+      .describe("An estimate from the line ends until the import is done, then exact."),
     rows_done: z.number().int(),
     created: z.number().int(),
     updated: z.number().int(),

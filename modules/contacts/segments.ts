@@ -94,13 +94,13 @@ export const previewSegment = defineOperation({
   id: "segments.preview",
   method: "POST",
   path: "/segments/preview",
-  summary: "Count whom a filter selects, with a sample",
+  summary: "Count the contacts a filter selects, with a sample",
   permission: "contacts:read",
   input: z.object({ filter: FilterSchema }),
   output: z.object({
     count: z.number().int(),
     exact: z.boolean().describe("False: there are at least so many."),
-    sample: z.array(Contact).describe("The ten newest."),
+    sample: z.array(Contact).describe("The ten newest contacts."),
   }),
   async handle(ctx, input) {
     const where = await whereContacts(ctx, { tree: input.filter });
@@ -151,7 +151,7 @@ export const deleteSegment = defineOperation({
   method: "DELETE",
   path: "/segments/{id}",
   summary: "Delete a segment",
-  description: "The people it selected stay.",
+  description: "The contacts it selected are kept.",
   permission: "contacts:delete",
   input: z.object({ id }),
   output: z.null(),

@@ -8,7 +8,7 @@ export const listTags = defineOperation({
   id: "tags.list",
   method: "GET",
   path: "/tags",
-  summary: "List the tags in use, with the number of people",
+  summary: "List the tags in use, with the number of contacts",
   permission: "contacts:read",
   input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(Tag),

@@ -44,7 +44,7 @@ const OPTIONS: Record<string, string> = { status: "contact.status", lawful_basis
 const names = [...new Set([...Object.keys(WORDS), ...TARGETS, ...Object.keys(FIELD_KINDS)])];
 const fields = names.map((value): CatalogueEntry => {
   const label = WORDS[value];
-  if (!label) throw new Error(`The catalogue has no words for the contact field ${value}.`);
+  if (!label) throw new Error(`The catalogue has no label for the contact field ${value}.`);
   return {
     value,
     label,

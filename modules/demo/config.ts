@@ -5,6 +5,6 @@ export const demoConfig = z.object({
     .url()
     .transform((url) => url.replace(/\/$/, ""))
     .optional()
-    .meta({ description: "Base URL of the sandbox; the demo is offered where it is set" }),
+    .meta({ description: "Base URL of the sandbox; the demo is available only where it is set" }),
   OVERTURE_SANDBOX_SMTP: z.string().optional().meta({ description: "host:port of the sandbox's SMTP server" }),
 });

@@ -79,7 +79,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     });
     const list = await invoke(createList, tx, {
       name: "Demo audience",
-      description: "Invented people who answer, bounce and unsubscribe.",
+      description: "Invented contacts that reply, bounce and unsubscribe.",
     });
     const { data } = await invoke(bulkContacts, tx, {
       on_duplicate: "skip",
@@ -111,8 +111,8 @@ export const startDemo = defineOpenOperation({
   id: "demo.start",
   method: "POST",
   path: "/demo",
-  summary: "Make a demo team with a campaign that runs in the sandbox",
-  description: "The team is separate from your own. A second call gives the same team.",
+  summary: "Create a demo tenant with a campaign that runs in the sandbox",
+  description: "The demo tenant is separate from your own. A second call returns the same tenant.",
   auth: "user",
   input: z.object({}),
   output: z.object({ tenant_id: z.uuid(), name: z.string() }),
@@ -124,7 +124,7 @@ export const startDemo = defineOpenOperation({
       });
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
     const { userId, email } = ctx.actor;
-    const name = "Demo team";
+    const name = "Demo workspace";
     // The lock makes two clicks one team.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
     const teams = await ctx.db<{ id: string; name: string; role: string }[]>`

@@ -59,7 +59,7 @@ export const listMessages = defineOperation({
   id: "messages.list",
   method: "GET",
   path: "/messages",
-  summary: "Messages, newest first",
+  summary: "List messages, newest first",
   permission: "messages:read",
   input: z.object({
     ...pageParams,
@@ -126,7 +126,7 @@ export const getMessage = defineOperation({
   id: "messages.get",
   method: "GET",
   path: "/messages/{id}",
-  summary: "A message with its attempts and events",
+  summary: "Read a message with its attempts and events",
   permission: "messages:read",
   input: z.object({ id: z.uuid() }),
   output: MessageDetailSchema,
@@ -137,9 +137,9 @@ export const resolveMessage = defineOperation({
   id: "messages.resolve",
   method: "POST",
   path: "/messages/{id}/resolve",
-  summary: "Say what became of a message whose outcome nobody knows",
+  summary: "Resolve a message with an unknown outcome",
   description:
-    "For `unknown` messages that neither an idempotency key nor the provider's search could settle: look at the provider's dashboard and decide.",
+    "For messages with the status `unknown` that neither an idempotency key nor the provider's search could resolve: check the provider's dashboard and report whether the message was sent.",
   permission: "messages:write",
   input: z.object({ id: z.uuid(), outcome: z.enum(["sent", "failed"]) }),
   output: MessageDetailSchema,
@@ -148,11 +148,16 @@ export const resolveMessage = defineOperation({
       select status from public.messages where tenant_id = (select kernel.tenant()) and id = ${input.id} for update`;
     if (!row) throw new AppError("not_found", "There is no such message.");
     if (row.status !== "unknown")
-      throw new AppError("conflict", `The message is ${row.status}: there is nothing to decide.`);
+      throw new AppError("conflict", `The message has the status ${row.status}: its outcome is known.`);
     const outcome =
       input.outcome === "sent"
-        ? { id: input.id, outcome: "sent", code: "resolved", detail: "A person said it was sent." }
-        : { id: input.id, outcome: "rejected", code: "resolved", detail: "A person said it was not sent." };
+        ? { id: input.id, outcome: "sent", code: "resolved", detail: "A member reported that the message was sent." }
+        : {
+            id: input.id,
+            outcome: "rejected",
+            code: "resolved",
+            detail: "A member reported that the message was not sent.",
+          };
     await ctx.db`select private.settle_messages(${ctx.db.json([outcome])})`;
     return await loadMessage(ctx, input.id);
   },

@@ -40,7 +40,7 @@ export const MessageSchema = z
     campaign: z.object({ id: z.uuid(), name: z.string() }).nullable(),
     enrollment_id: z.uuid().nullable(),
     step_id: z.uuid().nullable(),
-    action: z.string().describe("What is done on the channel, such as `email.send`."),
+    action: z.string().describe("The action on the channel, such as `email.send`."),
     approval: z.enum(["not_required", "pending", "approved", "rejected"]),
     thread_id: z.uuid(),
     from_address: z.string(),
@@ -55,7 +55,7 @@ export const MessageSchema = z
     error_code: z
       .string()
       .nullable()
-      .describe("Why it failed, is held or was cancelled: a code of the vocabulary of reasons."),
+      .describe("Why the message failed, is held or was cancelled: a code of the catalogue's list `reason`."),
     due_at: at,
     sent_at: at,
     delivered_at: at,
@@ -73,12 +73,12 @@ export const MessageDetailSchema = MessageSchema.extend({
   body_html: z
     .string()
     .nullable()
-    .describe("For outgoing messages. The HTML of received mail is never given out: show body_text."),
+    .describe("Only for outgoing messages. The HTML of received mail is never given out: show body_text."),
   email: z
     .object({ rfc_message_id: z.string().nullable(), headers: z.record(z.string(), z.unknown()) })
     .nullable()
-    .describe("What only e-mail has; null on other channels."),
-  content: z.record(z.string(), z.unknown()).describe("What only its channel has."),
+    .describe("Fields that only email has; null on other channels."),
+  content: z.record(z.string(), z.unknown()).describe("Fields that only the message's channel has."),
   attempt_log: z.array(
     z.object({
       number: z.number().int(),
@@ -108,17 +108,17 @@ export const ThreadSchema = z
     id: z.uuid(),
     channel: z.string(),
     status: z.enum(THREAD_STATUS),
-    address: z.string().describe("The other side's address."),
+    address: z.string().describe("The contact's address."),
     subject: z.string(),
     snippet: z.string(),
     contact: MessageSchema.shape.contact,
     campaign: MessageSchema.shape.campaign,
     last_message_at: z.iso.datetime(),
     last_received_at: z.iso.datetime().nullable(),
-    is_auto_reply: z.boolean().describe("Whether the newest received message was written by a machine."),
+    is_auto_reply: z.boolean().describe("Whether the newest received message is an automatic reply."),
     messages: z.number().int(),
   })
-  .meta({ id: "Thread", description: "A conversation that somebody answered." });
+  .meta({ id: "Thread", description: "A thread in which a contact replied." });
 
 export const ThreadDetailSchema = ThreadSchema.pick({
   id: true,
@@ -128,7 +128,7 @@ export const ThreadDetailSchema = ThreadSchema.pick({
   campaign: true,
 })
   .extend({
-    status: z.enum(THREAD_STATUS).nullable().describe("Null while nobody has answered."),
-    assignee_id: z.uuid().nullable().describe("The member it was given to."),
+    status: z.enum(THREAD_STATUS).nullable().describe("Null until the contact replies."),
+    assignee_id: z.uuid().nullable().describe("The member to whom the thread is assigned."),
   })
   .meta({ id: "ThreadDetail" });

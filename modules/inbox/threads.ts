@@ -14,7 +14,7 @@ export const listThreads = defineOperation({
   id: "threads.list",
   method: "GET",
   path: "/threads",
-  summary: "Conversations, newest message first",
+  summary: "List threads, newest message first",
   permission: "messages:read",
   input: z.object({
     ...pageParams,
@@ -23,7 +23,7 @@ export const listThreads = defineOperation({
     include_auto_replies: z
       .stringbool()
       .default(true)
-      .describe("Whether conversations in which only machines answered are listed."),
+      .describe("Whether threads with automatic replies only are listed too."),
   }),
   output: pageOf(ThreadSchema),
   async handle(ctx, input) {
@@ -64,8 +64,8 @@ export const getThread = defineOperation({
   id: "threads.get",
   method: "GET",
   path: "/threads/{id}",
-  summary: "A conversation: what it is about, with whom, and whose it is",
-  description: "Also for messages that nobody has answered yet. Its messages are a list of their own.",
+  summary: "Read a thread: subject, contact, status and assignee",
+  description: "Also for threads without a reply. The messages are a separate list.",
   permission: "messages:read",
   input: z.object({ id: z.uuid() }),
   output: ThreadDetailSchema,
@@ -90,7 +90,7 @@ export const listThreadMessages = defineOperation({
   id: "threads.messages",
   method: "GET",
   path: "/threads/{id}/messages",
-  summary: "The messages of a conversation, newest first",
+  summary: "List the messages of a thread, newest first",
   permission: "messages:read",
   input: z.object({ id: z.uuid(), ...pageParams }),
   output: pageOf(ThreadMessageSchema),

@@ -38,8 +38,8 @@ export const inboxWords: Catalogue = {
   "attempt.outcome": entriesOf(ATTEMPT_OUTCOMES, {
     sent: { label: "Accepted by the provider", tone: "good" },
     rejected: { label: "Refused by the provider", tone: "bad" },
-    retry: { label: "Failed, to be tried again", tone: "warn" },
-    unknown: { label: "No answer: it may have been sent", tone: "warn" },
-    broken: { label: "The connection does not work", tone: "bad" },
+    retry: { label: "Failed; will be tried again", tone: "warn" },
+    unknown: { label: "No response: the message may have been sent", tone: "warn" },
+    broken: { label: "The connection failed", tone: "bad" },
   }),
 };

@@ -1,29 +1,29 @@
 import { z } from "zod";
 
 /**
- * What a module tells its clients about the choices it offers: the value the API takes, the words people read for it and how it
- * is shown. A console that reads this keeps no list of its own that could go stale.
+ * What a module tells its clients about the choices it offers: the value the API accepts, the label users read and how it
+ * is shown. A console that reads this needs no list of its own, which could become outdated.
  */
 
-/** Meaning of a colour: at rest, good, needs a look, broken, for information, moving. */
+/** Meaning of a colour: neutral, good, needs attention, failed, for information, in progress. */
 const TONES = ["neutral", "good", "warn", "bad", "info", "accent"] as const;
 export type Tone = (typeof TONES)[number];
 
 export const CatalogueEntry = z
   .object({
-    value: z.string().describe("What the API takes and gives."),
-    label: z.string().describe("What people read."),
-    tone: z.enum(TONES).optional().describe("How a status is coloured."),
+    value: z.string().describe("The value as the API accepts and returns it."),
+    label: z.string().describe("The label as users read it."),
+    tone: z.enum(TONES).optional().describe("The colour class of a status."),
     description: z.string().optional(),
-    group: z.string().optional().describe("Entries of one group belong together."),
-    type: z.string().optional().describe("Kind of value of a field; for an operator the kind of field it fits."),
+    group: z.string().optional().describe("Entries with the same group are shown together."),
+    type: z.string().optional().describe("The value type of a field; for an operator, the field type it applies to."),
     takes: z
       .enum(["value", "values", "days", "nothing"])
       .optional()
-      .describe("What an operator compares with: one value, a list, a number of days, or nothing."),
-    options: z.string().optional().describe("The catalogue's list that holds the possible values of a field."),
-    fallback: z.string().optional().describe("What to offer in place of a value that is missing."),
-    traits: z.array(z.string()).optional().describe("Where else the entry may be used, e.g. `settable`, `importable`."),
+      .describe("What an operator compares a field with: one value, a list, a number of days, or nothing."),
+    options: z.string().optional().describe("The list of the catalogue with the possible values of the field."),
+    fallback: z.string().optional().describe("The suggested text where the value is missing."),
+    traits: z.array(z.string()).optional().describe("Other uses of the entry, e.g. `settable`, `importable`."),
   })
   .meta({ id: "CatalogueEntry" });
 export type CatalogueEntry = z.output<typeof CatalogueEntry>;
@@ -35,11 +35,11 @@ export const ConsolePage = z
   .object({
     path: z.string().describe("Where the console shows it."),
     label: z.string(),
-    icon: z.string().describe("Name of the icon; a console that lacks it shows a dot."),
-    shortcut: z.string().length(1).describe("The key that opens it, after `g`."),
+    icon: z.string().describe("Name of the icon; a console without this icon shows a dot."),
+    shortcut: z.string().length(1).describe("The key that opens the page, pressed after `g`."),
     group: z.enum(["work", "system"]),
     position: z.number().int().describe("Order within the group."),
-    permission: z.string().optional().describe("What one must be allowed to open it."),
+    permission: z.string().optional().describe("The permission needed to open the page."),
   })
   .meta({ id: "ConsolePage" });
 export type ConsolePage = z.output<typeof ConsolePage>;

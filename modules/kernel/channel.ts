@@ -8,17 +8,17 @@ import type { Vault } from "./secrets/vault.ts";
  * person, what its inbound messages mean, and how people opt out. The ledger, caps, guards and inbox are the same for all.
  */
 
-/** What a sender may do on a channel, and how often by default; no limits: as often as the provider takes it. */
+/** The actions of a sender on a channel, with their default limits; without limits: as many as the provider accepts. */
 export type ActionDef = { label: string; limits: readonly { per: LimitPeriod; cap: number }[] };
 type LimitPeriod = "hour" | "day" | "week";
 
-/** A fault in what the author wrote or in what one person would get; with an `error` it must not be saved or sent. */
+/** A fault in a template or in the message to one contact; a text with an `error` must not be saved or sent. */
 export type Fault = { field: string; level: "error" | "warning"; id: string; detail: string };
 
-/** A variable as it stands in a template, by its canonical name, with the text used when the person has no value. */
+/** A variable in a template: its canonical name, and the text that is used when the contact has no value. */
 export type VariableUse = { name: string; fallback: string | null };
 
-/** A template read once; `parts` is the channel's own. */
+/** A parsed template; `parts` are defined by the channel. */
 export type CompiledTemplate<Parts = unknown> = {
   uses: readonly VariableUse[];
   faults: readonly Fault[];
@@ -32,7 +32,7 @@ export type CompileInput = {
   first: boolean;
 };
 
-/** Gives a person's value of a variable by its canonical name as one line of text, or null when there is none. */
+/** Returns a contact's value of a variable, by its canonical name, as one line of text; null when there is none. */
 export type ValueOf = (name: string) => string | null;
 
 /**
@@ -48,7 +48,7 @@ export type RenderInput = {
   showMissing?: boolean;
 };
 
-/** What one person would get, before the message exists. While `blockedBy` gives a reason it must not be sent. */
+/** The rendered message to one contact, before it is stored. While `blockedBy` returns a reason, it must not be sent. */
 export type RenderedTemplate<Draft = unknown> = {
   /** Names of variables without value and fallback. */
   missing: string[];
@@ -78,7 +78,7 @@ export type PrepareInput<Draft> = {
   options: Record<string, unknown>;
 };
 
-/** What the ledger stores: general columns, the channel's own content, and where tracked links lead. */
+/** What the ledger stores: general columns, the channel's own content, and the targets of tracked links. */
 export type PreparedMessage = {
   subject: string;
   text: string;
@@ -89,7 +89,7 @@ export type PreparedMessage = {
   links: readonly { number: number; url: string }[];
 };
 
-/** A message as the ledger gives it back for sending. */
+/** A stored message, as it is read for sending. */
 export type StoredMessage = Pick<PreparedMessage, "subject" | "text" | "content" | "email">;
 
 /** Columns of email_details. An inbound mail may lack a Message-ID; ours never does. */
@@ -104,7 +104,7 @@ export type EmailDetails = {
 /** What an inbound message is. Only `reply` stops sequences; `opt_out` and `opt_in` change consent. */
 export type InboundKind = "reply" | "auto_reply" | "delivery_report" | "opt_out" | "opt_in" | "help";
 
-/** An inbound message, read: every field bounded and storable. */
+/** A parsed inbound message: every field is limited in size and can be stored. */
 export type ReadMessage = {
   kind: InboundKind;
   provider_inbound_id: string;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /**
- * The environment, read once. Nobody else reads it: `boot(env)` parses the kernel's keys and those the modules declare, and passes
+ * The environment, read once and only here: `boot(env)` parses the kernel's keys and those the modules declare, and passes
  * the result on. All faults are reported together, each with its key.
  */
 
@@ -28,53 +28,61 @@ const Env = z.object({
     .string()
     .min(1)
     .optional()
-    .describe("Supabase's publishable key (sb_publishable_…): for its auth server, and given to the console; needed"),
+    .describe("Supabase's publishable key (sb_publishable_…): sent to its auth server and to the console; required"),
   SUPABASE_PUBLISHABLE_KEYS: z
     .string()
     .optional()
     .describe(
-      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key goes first',
+      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key takes precedence',
     ),
   SUPABASE_SECRET_KEY: z
     .string()
     .min(1)
     .optional()
-    .describe("Supabase's secret key (sb_secret_…): opens /metrics and functions/tick to other machines; needed"),
+    .describe(
+      "Supabase's secret key (sb_secret_…): allows access to /metrics and functions/tick from other machines; required",
+    ),
   SUPABASE_SECRET_KEYS: z
     .string()
     .optional()
     .describe(
-      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key goes first',
+      'The same as JSON, {"default":"sb_…"}, as the platform passes it to functions; the single key takes precedence',
     ),
   SUPABASE_JWT_SECRET: z
     .string()
     .min(32, "must have at least 32 characters")
     .optional()
     .describe(
-      "Secret of access tokens signed with HS256; without it only those of the auth server's public keys count",
+      "Secret of access tokens signed with HS256; without it only tokens signed with the auth server's public keys are accepted",
     ),
   OVERTURE_DB_URL: z
     .string()
     .startsWith("postgres", "must be a postgres:// URL")
     .optional()
     .describe(
-      "The database, with a login that may take the roles overture_user and overture_worker; default SUPABASE_DB_URL",
+      "The database, with a login that can switch to the roles overture_user and overture_worker; default SUPABASE_DB_URL",
     ),
   SUPABASE_DB_URL: z
     .string()
     .startsWith("postgres", "must be a postgres:// URL")
     .optional()
-    .describe("The database as its owner: installs, migrates, and serves where OVERTURE_DB_URL is not set"),
+    .describe(
+      "The database with its owner's login, for installing and migrating; also used where OVERTURE_DB_URL is not set",
+    ),
   OVERTURE_REPLICA_URL: z
     .string()
     .startsWith("postgres", "must be a postgres:// URL")
     .optional()
-    .describe("A streaming replica that dashboards and statistics may be read from; the same login as OVERTURE_DB_URL"),
+    .describe(
+      "A streaming replica from which dashboards and statistics may be read; the same login as OVERTURE_DB_URL",
+    ),
   OVERTURE_REPLICA_LAG: z.coerce
     .number()
     .positive()
     .default(60)
-    .describe("Seconds the replica may be behind; schedules write every few seconds, so a sound one is less"),
+    .describe(
+      "Highest accepted lag of the replica in seconds; schedules write every few seconds, so a working replica is always below",
+    ),
   OVERTURE_KEYS: z
     .string()
     .regex(
@@ -85,53 +93,59 @@ const Env = z.object({
   OVERTURE_PUBLIC_URL: z
     .url()
     .optional()
-    .describe("Base of links in mails, of webhooks and of the console; default SUPABASE_URL"),
-  OVERTURE_ALLOW_PRIVATE_HOSTS: list.describe("host or host:port list that tenants' URLs may reach although private"),
+    .describe("Base URL of links in emails, of webhooks and of the console; default SUPABASE_URL"),
+  OVERTURE_ALLOW_PRIVATE_HOSTS: list.describe(
+    "Private hosts that tenants' URLs may reach: a list of host or host:port",
+  ),
   OVERTURE_CORS_ORIGINS: list.describe("Origins besides the console's own that may call the API from a browser"),
-  OVERTURE_MODULES_OFF: list.describe("Names of modules to leave out"),
+  OVERTURE_MODULES_OFF: list.describe("Names of modules to disable"),
   OVERTURE_API_RATE: z.coerce.number().positive().default(50).describe("API requests per second and tenant, sustained"),
-  OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make at once"),
+  OVERTURE_API_BURST: z.coerce.number().positive().default(200).describe("API requests a tenant may make in one burst"),
   OVERTURE_API_KEY_RATE: z.coerce
     .number()
     .positive()
     .optional()
-    .describe("API requests per second and API key, sustained; default half of the tenant's, so that people get in"),
+    .describe(
+      "API requests per second and API key, sustained; default half of the tenant's, so that users of the console are not blocked",
+    ),
   OVERTURE_API_KEY_BURST: z.coerce
     .number()
     .positive()
     .optional()
-    .describe("API requests an API key may make at once; default half of the tenant's"),
+    .describe("API requests an API key may make in one burst; default half of the tenant's"),
   OVERTURE_BODY_TIMEOUT: z.coerce
     .number()
     .positive()
     .default(30)
-    .describe("Seconds a request's body may take to arrive; an uploaded file may pause as long"),
+    .describe(
+      "Seconds in which a request's body must arrive; for an uploaded file, the longest pause between two parts",
+    ),
   OVERTURE_DB_POOL: z.coerce
     .number()
     .int()
     .min(2)
     .max(20)
     .default(20)
-    .describe("Most connections to the database that one process opens, 2 to 20"),
+    .describe("Maximum number of database connections per process, 2 to 20"),
   OVERTURE_TICK_URL: z
     .url()
     .optional()
-    .describe("URL of functions/tick as the database reaches it; set it only where no worker runs"),
+    .describe("URL under which the database reaches functions/tick; set it only where no worker runs"),
   OVERTURE_METRICS_PORT: z.coerce
     .number()
     .int()
     .min(1)
     .max(65535)
     .optional()
-    .describe("Port on which a worker answers /health/live, /health/ready and /metrics; none unless set"),
+    .describe("Port on which a worker answers /health/live, /health/ready and /metrics; no port unless set"),
   WORKER_TYPE: z
     .string()
     .default("all")
-    .describe("Which queues a worker drains: all, or a comma list of modules and queues"),
+    .describe("The queues a worker processes: all, or a comma-separated list of modules and queues"),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
-    .describe("Least severity of log lines that are written: debug, info, warn, error or silent"),
+    .describe("Lowest severity of log lines that are written: debug, info, warn, error or silent"),
 });
 
 export type Config = {
@@ -179,10 +193,10 @@ const fromKeyMap = (raw: string | undefined): string | undefined => {
   }
 };
 
-/** What a module declares: keys of the environment, all of which begin with OVERTURE_. */
+/** The configuration that a module declares: keys of the environment, all of which begin with OVERTURE_. */
 type Configured = { name: string; config?: z.ZodObject };
 
-/** The parsed keys of a module that is on, by the schema it declares. */
+/** The parsed keys of an enabled module, by the schema it declares. */
 export type ConfigOf = <S extends z.ZodObject>(schema: S) => z.infer<S>;
 
 /**

@@ -27,7 +27,7 @@ export const scopeOf = (actor: Actor, tenantId: string): Scope =>
     ? { role: "overture_user", tenantId, userId: actor.userId }
     : { role: "overture_worker", tenantId };
 
-/** What handlers may know of the modules that are on; the registry itself knows the handlers. */
+/** What handlers may read about the enabled modules; a type of its own, because the registry itself holds the handlers. */
 export type Offered = {
   modules: readonly { name: string; config?: z.ZodObject; ready?(config: Record<string, unknown>): boolean }[];
   permissions: ReadonlyMap<string, Role>;
@@ -43,7 +43,7 @@ export type Offered = {
   catalogue: Readonly<Record<string, readonly CatalogueEntry[]>>;
 };
 
-/** What everything may use without a transaction. */
+/** Services that need no transaction. */
 export type Services = {
   /** The kernel's configuration. */
   config: Config;
@@ -57,7 +57,7 @@ export type Services = {
   registry: Offered;
 };
 
-/** What a handler gets: one open transaction in one tenant, as one actor. */
+/** The context of a handler: one open transaction in one tenant, as one actor. */
 export type Ctx = Services & {
   actor: Actor;
   tenantId: string;
@@ -83,12 +83,12 @@ export type Ctx = Services & {
   audit(detail: Record<string, unknown>, target?: string): void;
 };
 
-/** For work that must not hold a transaction while it calls the outside: opens one per step. */
+/** For work that calls other services and must not keep a transaction open meanwhile: it opens one per step. */
 export type ManualCtx = Omit<Ctx, "db" | "now" | "audit" | "emit"> & {
   tx<T>(fn: (ctx: Ctx) => Promise<T>): Promise<T>;
 };
 
-/** A caller without a tenant: signing in, accepting an invitation, choosing a team. */
+/** A caller without a tenant: signing in, accepting an invitation, choosing a tenant. */
 export type OpenCtx = Services & {
   actor: Actor;
   requestId: string;
@@ -99,7 +99,7 @@ export type OpenCtx = Services & {
   audit(detail: Record<string, unknown>, target?: string): void;
 };
 
-/** The same for work that calls the outside in between: one transaction per step. */
+/** The same for work that calls other services: one transaction per step. */
 export type OpenManualCtx = Omit<OpenCtx, "db" | "now" | "enqueue"> & {
   tx<T>(fn: (ctx: OpenCtx) => Promise<T>): Promise<T>;
 };

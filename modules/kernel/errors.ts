@@ -1,4 +1,4 @@
-/** Every error a caller can meet: a stable code, a public sentence and, where it helps, what to do. */
+/** Every error that a caller can get: a stable code, a public sentence and, where it helps, what to do. */
 
 const STATUS = {
   invalid: 422,
@@ -26,7 +26,7 @@ export type FieldError = { pointer: string; detail: string };
 
 type Extra = { errors?: FieldError[]; suggestion?: string; retryAfter?: number; cause?: unknown };
 
-/** An expected failure. `detail` is public; whatever must stay ours goes into `cause`. */
+/** An expected failure. `detail` is shown to the caller; internal information goes into `cause`. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly errors?: FieldError[];
@@ -48,7 +48,7 @@ export class AppError extends Error {
   }
 }
 
-/** A single bad field, the commonest failure by far. `pointer` as in RFC 6901, e.g. `/steps/0/subject`. */
+/** An error for a single bad field, the most frequent one. `pointer` as in RFC 6901, e.g. `/steps/0/subject`. */
 export const invalidField = (pointer: string, detail: string, suggestion?: string) =>
   new AppError("invalid", detail, { errors: [{ pointer, detail }], suggestion });
 
@@ -65,7 +65,7 @@ export type Problem = {
 
 const TITLES: Record<ErrorCode, string> = {
   invalid: "The input is not valid",
-  bad_request: "The request cannot be read",
+  bad_request: "The request could not be read",
   unauthenticated: "Sign in first",
   forbidden: "Not allowed",
   not_found: "Not found",
@@ -79,10 +79,10 @@ const TITLES: Record<ErrorCode, string> = {
   rate_limited: "Too many requests",
   upstream: "A provider answered with an error",
   unavailable: "Temporarily unavailable",
-  internal: "Something went wrong on our side",
+  internal: "Unexpected error in the server",
 };
 
-/** SQLSTATE → what the caller did. Constraint messages stay ours: they name tables. */
+/** SQLSTATE → what the caller did. Constraint messages are not shown to callers, because they name tables. */
 const SQLSTATE: Record<string, [ErrorCode, string]> = {
   "23505": ["conflict", "Something with the same key exists already."],
   "23503": ["conflict", "Something this refers to does not exist, or something else still refers to it."],
@@ -91,12 +91,12 @@ const SQLSTATE: Record<string, [ErrorCode, string]> = {
   "22P05": ["invalid", "Text contains a character that cannot be stored (U+0000)."],
   "22021": ["invalid", "Text is not valid UTF-8."],
   "42501": ["forbidden", "Your role does not allow this."],
-  "40001": ["conflict", "Somebody changed the same thing at the same time. Try again."],
-  "40P01": ["conflict", "Somebody changed the same thing at the same time. Try again."],
-  "57014": ["unavailable", "The database took too long."],
+  "40001": ["conflict", "Another request changed the same data at the same time. Try again."],
+  "40P01": ["conflict", "Another request changed the same data at the same time. Try again."],
+  "57014": ["unavailable", "The database did not finish in time."],
 };
 
-/** Any thrown thing as an AppError. Unknown ones become `internal`, with the original as the cause for the log. */
+/** Converts any thrown value to an AppError. Unknown ones become `internal`, with the original as the cause for the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const sqlstate = (error as { code?: unknown } | null)?.code;
@@ -105,7 +105,7 @@ export function toAppError(error: unknown): AppError {
     return new AppError(code, detail, { cause: error });
   }
   if (typeof sqlstate === "string" && /^(ECONNREFUSED|ECONNRESET|CONNECTION_|CONNECT_TIMEOUT|57P0|08)/.test(sqlstate)) {
-    return new AppError("unavailable", "The database is not reachable.", { cause: error, retryAfter: 5 });
+    return new AppError("unavailable", "The database cannot be reached.", { cause: error, retryAfter: 5 });
   }
   return new AppError("internal", "An unexpected error. The request id helps us find it.", { cause: error });
 }

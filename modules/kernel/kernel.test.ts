@@ -129,7 +129,7 @@ describe("vault", () => {
     const sealed = await vault.seal({ api_key: "secret" }, "connection:t:c");
     expect(sealed).not.toContain("secret");
     expect(await vault.open(sealed, "connection:t:c")).toEqual({ api_key: "secret" });
-    await expect(vault.open(sealed, "connection:t:other")).rejects.toThrow(/does not open/);
+    await expect(vault.open(sealed, "connection:t:other")).rejects.toThrow(/cannot be decrypted/);
   });
   test("an old key still opens while it is in the ring, and no longer when it is gone", async () => {
     const sealed = await createVault([old]).seal("x", "a");

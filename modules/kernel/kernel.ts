@@ -12,7 +12,7 @@ import { createRegistry, type Registry } from "./registry.ts";
 import { createSamples, type Samples } from "./observability/samples.ts";
 import { createVault } from "./secrets/vault.ts";
 
-/** The running product: configuration, services, database and everything the modules offer. */
+/** The running product: configuration, services, database and everything that the modules offer. */
 export type Kernel = Omit<Services, "registry"> & {
   /** What the modules that are on offer. */
   registry: Registry;
@@ -44,7 +44,7 @@ type RunScope = {
 /** How long a module's close hook may take; a platform kills a process that takes longer to stop. */
 const CLOSE_MS = 5_000;
 
-/** What a host may bring of its own: where log lines go (standard error by default) and who resolves host names. */
+/** What a host may replace: the output of log lines (standard error by default) and the resolver of host names. */
 export type Host = { writeLog?: (line: string) => void; lookup?: Lookup };
 
 /** Parses the environment, wires the services and checks the modules against each other. Opens no connection yet. */
@@ -77,9 +77,15 @@ export function createKernel(
     },
     pool: (share) => samples.record("pool", "pool", share),
     read: (from) =>
-      services.metrics.count("overture_replica_reads_total", "Reads a replica might answer, by who answered", { from }),
+      services.metrics.count(
+        "overture_replica_reads_total",
+        "Reads that a replica may serve, by the database that served them",
+        { from },
+      ),
   });
-  const samples = createSamples(database, (error) => services.log.warn("samples could not be written yet", { error }));
+  const samples = createSamples(database, (error) =>
+    services.log.warn("metric samples could not be written; they are kept for the next try", { error }),
+  );
 
   const context = (scope: RunScope, tx: Tx, now: Date, notes: AuditNote[]): Ctx => ({
     ...services,
@@ -136,11 +142,11 @@ export function createKernel(
   };
 }
 
-/** Private addresses a tenant's URLs may lead to because a module serves them. */
+/** Private addresses that tenants' URLs may use, because a module serves them. */
 const privateHostsOf = (modules: readonly ModuleDef[], configOf: ConfigOf): string[] =>
   modules.flatMap((m) => [...(m.privateHosts?.(m.config ? configOf(m.config) : {}) ?? [])]);
 
-/** One module that cannot close, or takes too long, keeps neither the others nor the process. */
+/** A module that fails to close, or takes too long, stops neither the other modules from closing nor the process. */
 async function closeModule(m: ModuleDef, log: Log): Promise<void> {
   if (!m.close) return;
   let timer: ReturnType<typeof setTimeout> | undefined;

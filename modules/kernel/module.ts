@@ -11,7 +11,7 @@ import type { AnyProvider } from "./provider.ts";
 import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
-/** A module's door: what it needs and what it offers. Ten lines, no logic. */
+/** A module's manifest: what it needs and what it offers. About ten lines, no logic. */
 export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** Modules whose tables or operations this one uses; they must be switched on too. */

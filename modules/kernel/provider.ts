@@ -6,7 +6,7 @@ import type { HttpClient } from "./http/client.ts";
  * Credentials and transport are arguments, so two tenants can never share a key.
  */
 
-/** Who sends or receives: an address in the channel's own normal form, and a display name. */
+/** A sender or recipient: an address in the channel's normal form, and a display name. */
 export type Party = { address: string; name?: string | null };
 
 /**
@@ -23,10 +23,10 @@ export type OutboundMessage<Content = unknown> = {
 };
 
 /**
- * What became of one send.
+ * The outcome of one send.
  * sent: the provider accepted it. rejected: it will never accept this one. `recipient` says that the reason is the address, and is then
  * suppressed: `gone`: it takes no messages (unknown, dead); `opted_out`: the person does not want any.
- * retry: it was surely not accepted, and may be later. unknown: nobody can say; it must be reconciled, never repeated.
+ * retry: it was surely not accepted, and may be later. unknown: not known; it must be reconciled, never repeated.
  * broken: the connection itself is unusable (bad key, account closed); the message was not accepted.
  */
 export type SendOutcome =
@@ -38,7 +38,7 @@ export type SendOutcome =
 
 export type RefusedRecipient = "gone" | "opted_out";
 
-/** What every event about a message says. `event_id` is deterministic, so a redelivery is one row. */
+/** Fields of every event about a message. `event_id` is deterministic, so a redelivery is one row. */
 type EventBase = {
   event_id: string;
   provider_message_id: string | null;
@@ -51,7 +51,7 @@ type EventBase = {
   at: string;
 };
 
-/** What a webhook says happened, in one vocabulary for all channels. */
+/** An event that a webhook reported, with the same names for all channels. */
 export type ProviderEvent =
   | (EventBase & {
       /** sent: the provider says that it has the message, which settles a send whose answer was lost. */
@@ -123,7 +123,7 @@ export type SendCapability<C, Content> = {
   ): Promise<{ provider_message_id: string } | null>;
 };
 
-/** Takes what the provider reports over HTTP. */
+/** Reads what the provider reports over HTTP. */
 type WebhookCapability<C> = {
   /**
    * Registers `url` at the provider for delivery events and inbound messages, so that a person need not click through its

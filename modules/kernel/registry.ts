@@ -11,7 +11,7 @@ import type { AnyProvider } from "./provider.ts";
 import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
 
-/** Everything the switched-on modules offer, checked at boot with every fault listed at once. */
+/** Everything that the enabled modules offer; checked at the start, with all faults reported at once. */
 export type Registry = {
   modules: ModuleDef[];
   permissions: Map<string, Role>;
@@ -225,7 +225,7 @@ function shapesOf(
 function* channelFaults({ id, actions }: AnyChannel): Generator<string> {
   if (!/^[a-z][a-z0-9_]{0,30}$/.test(id))
     yield `channel ${id}: use lower case letters, digits and _ for its id, at most 31`;
-  if (Object.keys(actions).length === 0) yield `channel ${id} has no action, so nobody could be written to on it`;
+  if (Object.keys(actions).length === 0) yield `channel ${id} has no action, so no messages could be sent on it`;
   for (const [name, { limits }] of Object.entries(actions)) {
     if (!name.startsWith(`${id}.`) || !/^[a-z][a-z0-9_]{0,30}$/.test(name.slice(id.length + 1)))
       yield `channel ${id}: name the action ${name} as ${id}.<verb>`;
@@ -236,7 +236,7 @@ function* channelFaults({ id, actions }: AnyChannel): Generator<string> {
   }
 }
 
-/** What is wrong with a provider as it was written: found at boot, not by the first message that meets it. */
+/** Faults in a provider's definition: reported at the start, instead of at the first message that uses the provider. */
 function providerFaults(p: AnyProvider, categories: readonly string[]): string[] {
   const faults: string[] = [];
   const fault = (what: string) => faults.push(`provider ${p.id}: ${what}`);
@@ -256,7 +256,7 @@ function providerFaults(p: AnyProvider, categories: readonly string[]): string[]
   return faults;
 }
 
-/** The registered provider of this id. Throws `not_found` with the ids there are. */
+/** The registered provider with this id. Throws `not_found` with the known ids. */
 export function providerOf(registry: Pick<Offered, "providers">, id: string): AnyProvider {
   const provider = registry.providers.find((p) => p.id === id);
   if (provider) return provider;

@@ -6,7 +6,7 @@ import type { Fault, VariableUse } from "./channel.ts";
  * sets: one call for all that are due at steps of this kind.
  */
 
-/** One person at one step. */
+/** One enrollment at one step. */
 export type StepRun<C = unknown> = {
   enrollment_id: string;
   campaign_id: string;
@@ -24,7 +24,7 @@ export type StepRun<C = unknown> = {
   time_zone: string;
 };
 
-/** What a step wants done for one person. */
+/** What a step requests for one enrollment. */
 export type StepResult =
   /** Go on by this branch (default `next`); `outcome` and `output` are kept with the step run. */
   | { do: "next"; branch?: string; outcome?: string; output?: Record<string, unknown> }
@@ -42,7 +42,7 @@ export type StepResult =
   | { do: "block"; reason: string; detail: string }
   | { do: "end"; status: "finished" | "stopped"; reason: string | null };
 
-/** What the checks of a step may know of the campaign. */
+/** What a step's checks may read about the campaign. */
 export type StepEnv = {
   customKeys: ReadonlySet<string>;
   /** Whether no message on the step's channel can come before it, whichever way a person takes. */

@@ -85,10 +85,10 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
       if (aboutAddressOnly(item.event)) reported.push(item);
       else if (deliveries.get(item.delivery)!.attempts >= UNMATCHED_ROUNDS) {
         reported.push(item);
-        finished.set(item.delivery, { id: item.delivery, error: "No message of ours matches this event." });
+        finished.set(item.delivery, { id: item.delivery, error: "No message of this installation matches the event." });
       } else {
         finished.delete(item.delivery);
-        outcomes.set(item.delivery, retry(undefined, "The event matches no message yet."));
+        outcomes.set(item.delivery, retry(undefined, "No message matches the event yet."));
       }
     }
   }
@@ -104,7 +104,7 @@ async function process(ctx: Ctx, ids: string[]): Promise<Outcome[]> {
 /** The bytes as events, or the reason why they are none. Nothing a provider sends may throw out of the batch. */
 function read(ctx: Ctx, delivery: Delivery): { events: ProviderEvent[]; category: string } | { error: string } {
   const provider = ctx.registry.providers.find((p) => p.id === delivery.provider);
-  if (!provider?.webhook) return { error: `There is no webhook parser for ${delivery.provider}.` };
+  if (!provider?.webhook) return { error: `There is no webhook parser for the provider ${delivery.provider}.` };
   try {
     return { events: provider.webhook.parse(delivery.body, delivery.context), category: provider.category };
   } catch (error) {
@@ -175,9 +175,9 @@ async function suppressReported(ctx: Ctx, items: Keyed[]): Promise<void> {
     const complained = addresses((e) => e.kind === "complained");
     const gone = addresses((e) => "bounce" in e && e.bounce === "permanent");
     if (left.length > 0)
-      await ctx.db`select private.opt_out(${channelId}, '{}', ${left}::text[], 'unsubscribe', 'The person unsubscribed.')`;
+      await ctx.db`select private.opt_out(${channelId}, '{}', ${left}::text[], 'unsubscribe', 'The contact unsubscribed.')`;
     if (complained.length > 0)
-      await ctx.db`select private.opt_out(${channelId}, '{}', ${complained}::text[], 'complaint', 'The person reported a message as spam.')`;
+      await ctx.db`select private.opt_out(${channelId}, '{}', ${complained}::text[], 'complaint', 'The contact reported a message as spam.')`;
     if (gone.length > 0)
       await ctx.db`select private.suppress(${channelId}, ${gone}::text[], 'bounce', 'The provider reported that the address takes no messages.')`;
   }

@@ -17,10 +17,10 @@ export async function receive(
   message: InboundMessage,
 ): Promise<void> {
   const channel = ctx.registry.channels.get(channelId);
-  if (!channel) throw new AppError("invalid", `No module brings the channel ${channelId}.`);
+  if (!channel) throw new AppError("invalid", `No enabled module has the channel ${channelId}.`);
   const read = channel.readInbound(message);
   if (read.from_address === "" || read.provider_inbound_id === "") {
-    ctx.log.warn("a received message names no sender", {
+    ctx.log.warn("a received message has no sender address", {
       connection: connectionId,
       inbound_id: read.provider_inbound_id,
     });

@@ -28,7 +28,7 @@ export function isMachine(headers: Headers): boolean {
 
 async function read(kernel: Kernel, purpose: LinkPurpose, text: string): Promise<LinkToken> {
   const token = await readLinkToken(kernel.vault, purpose, text);
-  if (!token) throw new AppError("not_found", "This link is not valid. It may have been cut by a mail program.");
+  if (!token) throw new AppError("not_found", "This link is not valid. An email program may have shortened it.");
   return token;
 }
 

@@ -48,7 +48,10 @@ export const messagingReconcile = defineManualConsumer({
       try {
         left.push(await reconcileConnection(ctx, id));
       } catch (error) {
-        ctx.log.warn("a connection could not be asked what became of its messages", { connection: id, error });
+        ctx.log.warn("the provider could not be asked about messages with an unknown outcome", {
+          connection: id,
+          error,
+        });
       }
     }
     const later = left.filter((l) => typeof l === "number");
@@ -102,7 +105,7 @@ async function reconcileConnection(ctx: ManualCtx, connectionId: string): Promis
               attempt,
               outcome: "retry",
               code: "not_found",
-              detail: "The provider never got it.",
+              detail: "The provider did not receive the message.",
               after_seconds: 0,
             },
       );

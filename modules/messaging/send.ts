@@ -48,7 +48,7 @@ type Claimed = {
 const TOO_LATE: SendOutcome = {
   outcome: "retry",
   code: "too_late",
-  detail: "The worker stood still after taking the message.",
+  detail: "The worker paused for too long after it took the message, so the message was not sent.",
   after_seconds: 0,
 };
 
@@ -189,11 +189,11 @@ async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Prom
         if (answers.length === batch.length) return answers;
         throw new Error(`${provider.id} gave ${answers.length} outcomes for ${batch.length} messages`);
       } catch (error) {
-        ctx.log.error("an adapter threw", { provider: provider.id, connection: connection.id, error });
+        ctx.log.error("a provider's adapter failed", { provider: provider.id, connection: connection.id, error });
         return batch.map(() => ({
           outcome: "unknown",
           code: "adapter_error",
-          detail: "The adapter failed while the call was under way.",
+          detail: "The adapter failed during the request to the provider.",
         }));
       }
     }),
@@ -235,7 +235,10 @@ async function settleSurely(
       return await ctx.tx((tx) => settle(tx, bucket, claimed, outcomes));
     } catch (error) {
       if (tries === SETTLE_TRIES) throw error;
-      ctx.log.warn("outcomes could not be written yet", { messages: claimed.length, error });
+      ctx.log.warn("outcomes of sends could not be saved; they will be tried again", {
+        messages: claimed.length,
+        error,
+      });
       await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** tries));
     }
   }

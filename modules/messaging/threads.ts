@@ -8,7 +8,7 @@ export const updateThread = defineOperation({
   id: "threads.update",
   method: "PATCH",
   path: "/threads/{id}",
-  summary: "Close or reopen a conversation, or give it to somebody",
+  summary: "Close, reopen or assign a thread",
   permission: "messages:write",
   input: z.object({
     id: z.uuid(),
@@ -30,7 +30,7 @@ export const updateThread = defineOperation({
       update public.threads set status = coalesce(${status ?? null}, status),
         assignee_id = ${assignee_id === undefined ? db`assignee_id` : assignee_id}
       where tenant_id = ${ctx.tenantId} and id = ${id} returning id, status, assignee_id`;
-    if (!row) throw new AppError("not_found", "There is no such conversation.");
+    if (!row) throw new AppError("not_found", "There is no such thread.");
     return row;
   },
 });

@@ -88,7 +88,7 @@ test("dead letters open one alert, which stays one, closes by itself once they a
     scope: "team",
     severity: "warning",
     status: "open",
-    summary: `2 jobs of ${queue} failed for good.`,
+    summary: `2 messages of the queue ${queue} failed permanently.`,
     value: 2,
     resolved_at: null,
   });

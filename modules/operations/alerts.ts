@@ -32,14 +32,18 @@ export const Alert = z
       .describe(
         "campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late",
       ),
-    subject: z.string().describe("The queue, schedule or campaign it is about; empty where the kind says it all."),
+    subject: z
+      .string()
+      .describe("The queue, schedule or campaign that the alert is about; empty where the kind alone identifies it."),
     scope: z
       .enum(["team", "installation"])
-      .describe("installation: about what all teams share; only the team that operates it has these."),
+      .describe(
+        "installation: about what all tenants share; only the tenant that operates the installation has these alerts.",
+      ),
     severity: z.enum(ALERT_SEVERITY),
     status: z.enum(ALERT_STATUS),
     summary: z.string(),
-    href: z.string().nullable().describe("Where in the console to look."),
+    href: z.string().nullable().describe("The page of the console about it."),
     value: z.number(),
     threshold: z.number(),
     opened_at: z.iso.datetime(),
@@ -57,13 +61,13 @@ export const listAlerts = defineOperation({
   id: "alerts.list",
   method: "GET",
   path: "/alerts",
-  summary: "Alerts that are open, and those that were",
-  description: "Newest first. They open and close by themselves; resolved ones are kept for 90 days.",
+  summary: "List open and resolved alerts",
+  description: "Newest first. Alerts open and close automatically; resolved alerts are kept for 90 days.",
   permission: "operations:read",
   input: z.object({
     ...pageParams,
     status: z.enum(ALERT_STATUS).optional(),
-    subject: z.string().max(200).optional().describe("Only those about this queue, schedule or campaign."),
+    subject: z.string().max(200).optional().describe("Only alerts about this queue, schedule or campaign."),
   }),
   output: pageOf(Alert),
   async handle(ctx, { status, subject, cursor, limit }) {
@@ -82,7 +86,7 @@ export async function alertGauges(tx: Tx): Promise<Gauge[]> {
   const rows = await tx<{ severity: string; open: number }[]>`select severity, open from private.alert_counts()`;
   return rows.map((row) => ({
     name: "overture_alerts_open",
-    help: "Open alerts of all teams",
+    help: "Open alerts of all tenants",
     labels: { severity: row.severity },
     value: row.open,
   }));

@@ -64,7 +64,8 @@ async function post(
       body,
     });
     if (response.status >= 200 && response.status < 300) return done();
-    if (response.status === 410) return dead("The alert webhook answered 410 Gone: it wants no more.");
+    if (response.status === 410)
+      return dead("The alert webhook answered 410 Gone, so no further alerts are sent to it.");
     const after = Number(response.headers.get("retry-after"));
     return retry(after > 0 ? Math.min(after, 3600) : undefined, `The alert webhook answered ${response.status}.`);
   } catch (error) {

@@ -9,7 +9,7 @@ export const listQueues = defineOperation({
   id: "queues.list",
   method: "GET",
   path: "/queues",
-  summary: "Queues: how much waits, and since when",
+  summary: "List the queues with their number of messages and their age",
   permission: "operations:read",
   input: z.object({}),
   output: z.object({
@@ -17,11 +17,11 @@ export const listQueues = defineOperation({
       z
         .object({
           queue: z.string(),
-          waiting: z.number().int().describe("All messages, also those in work or waiting for a retry."),
+          waiting: z.number().int().describe("All messages, including messages being handled or waiting for a retry."),
           visible: z.number().int().describe("Messages a worker may take now."),
           oldest_seconds: z.number().int(),
-          total: z.number().int().describe("Messages ever sent on it."),
-          dead: z.number().int().describe("The team's dead letters, counted up to 10,000."),
+          total: z.number().int().describe("All messages sent to the queue since it was created."),
+          dead: z.number().int().describe("The tenant's dead letters, counted up to 10,000."),
           exact: z
             .boolean()
             .describe("False above 10,000 messages: `waiting` and `visible` are then the database's estimates."),
@@ -73,7 +73,7 @@ export const listDeadLetters = defineOperation({
   id: "dead_letters.list",
   method: "GET",
   path: "/dead-letters",
-  summary: "Messages no retry could help, with the reason, newest first",
+  summary: "List dead letters with their reasons, newest first",
   permission: "operations:read",
   input: z.object({ ...pageParams, queue: z.string().max(47).optional() }),
   output: pageOf(DeadLetter),
@@ -99,7 +99,7 @@ export const requeueDeadLetters = defineOperation({
   method: "POST",
   path: "/dead-letters/requeue",
   summary: "Put dead letters back on their queues",
-  description: "Ids that are gone already are skipped; the answer counts those that were moved.",
+  description: "Ids that no longer exist are skipped; the response has the number of messages that were moved.",
   permission: "operations:write",
   input: z.object({ ids: Ids }),
   output: z.object({ requeued: z.number().int() }),
@@ -114,7 +114,7 @@ export const purgeDeadLetters = defineOperation({
   id: "dead_letters.purge",
   method: "POST",
   path: "/dead-letters/purge",
-  summary: "Delete dead letters for good",
+  summary: "Delete dead letters permanently",
   destructive: true,
   permission: "operations:write",
   input: z.object({ ids: Ids }),

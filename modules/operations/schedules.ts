@@ -17,7 +17,7 @@ export const listSchedules = defineOperation({
   id: "schedules.list",
   method: "GET",
   path: "/schedules",
-  summary: "Recurring work, its last run, and whether it is late",
+  summary: "List the schedules with their last run and whether they are late",
   permission: "operations:read",
   input: z.object({}),
   output: z.object({
@@ -30,11 +30,11 @@ export const listSchedules = defineOperation({
           last_finished_at: z.iso.datetime().nullable(),
           last_error: z.string().nullable(),
           runs: z.number().int(),
-          skipped: z.number().int().describe("Runs left out because the one before had not finished."),
+          skipped: z.number().int().describe("Runs skipped because the previous run had not finished."),
           lag_seconds: z
             .number()
-            .describe("Seconds since the last start; before the first, since there is the schedule."),
-          late: z.boolean().describe("More than three runs are missing."),
+            .describe("Seconds since the last start; before the first start, since the schedule was created."),
+          late: z.boolean().describe("More than three runs were missed."),
         })
         .meta({ id: "Schedule" }),
     ),

@@ -23,7 +23,7 @@ const ms = z.number().nullable().describe("Milliseconds; null without requests."
 const share = z.number().nullable();
 const Level = {
   requests: z.number().int(),
-  errors: z.number().int().describe("Answers of 500 and above."),
+  errors: z.number().int().describe("Responses with status 500 and above."),
   availability: share,
   p95_ms: ms,
   p99_ms: ms,
@@ -36,9 +36,9 @@ export const serviceLevel = defineOperation({
   id: "service_level.read",
   method: "GET",
   path: "/service-level",
-  summary: "Availability, errors and answer times against their objectives",
+  summary: "Read availability, errors and response times against their objectives",
   description:
-    "Of the whole installation, all teams and processes together. Percentiles are merged from histograms, so they are exact to the width of a bucket. What never reached a process, because none ran, is not counted: watch that from outside.",
+    "Of the whole installation, for all tenants and processes together. Percentiles are merged from histograms, so their precision is the width of a bucket. Requests that reached no process, because none ran, are not counted: monitor the installation from outside as well.",
   permission: "operations:read",
   input: z.object({ window: z.enum(SERVICE_WINDOWS).default("1h") }),
   output: z.object({
@@ -46,7 +46,10 @@ export const serviceLevel = defineOperation({
     since: z.iso.datetime(),
     ...Level,
     error_rate: share,
-    budget_left: z.number().nullable().describe("Share of the allowed errors not used yet; negative when overspent."),
+    budget_left: z
+      .number()
+      .nullable()
+      .describe("Share of the error budget that is left; negative when the budget is exceeded."),
     objectives: z.object({
       availability: z.number(),
       p95_ms: z.number(),
@@ -59,7 +62,7 @@ export const serviceLevel = defineOperation({
     database: z.object({
       statements: z.number().int(),
       query_p95_ms: ms,
-      pool_use_p95: share.describe("Share of a process's connections in use when a transaction began."),
+      pool_use_p95: share.describe("Share of a process's connections that were in use when a transaction began."),
       connections: z.number().int(),
       connections_max: z.number().int(),
     }),

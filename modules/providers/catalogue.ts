@@ -10,7 +10,7 @@ const Field = z
     title: z.string(),
     description: z.string().nullable(),
     type: z.enum(["string", "integer", "number", "boolean"]),
-    secret: z.boolean().describe("Written, never read back."),
+    secret: z.boolean().describe("Whether the field can be written but is never returned."),
     required: z.boolean(),
     placeholder: z.string().nullable(),
     options: z.array(z.string()).nullable(),
@@ -26,7 +26,9 @@ const ProviderSchema = z
   .object({
     id: z.string(),
     label: z.string(),
-    category: z.string().describe("What it is for: a channel such as `email`, or another kind such as `crm`."),
+    category: z
+      .string()
+      .describe("The use of the provider: a channel such as `email`, or another category such as `crm`."),
     docs_url: z.string(),
     setup: z.string(),
     credentials_form: z.array(Field),
@@ -36,12 +38,14 @@ const ProviderSchema = z
       .object({
         per_second: z.number(),
         batch: z.number().int(),
-        reconcile: z.enum(["key", "search", "none"]).describe("How an unknown outcome of a send is settled."),
+        reconcile: z.enum(["key", "search", "none"]).describe("How an unknown outcome of a send is resolved."),
       })
       .nullable()
-      .describe("Limits of sending; null where it sends nothing."),
+      .describe("Limits of sending; null for providers that do not send."),
     webhooks: z.boolean(),
-    registers_webhook: z.boolean().describe("Whether POST /connections/{id}/register-webhook can do it for you."),
+    registers_webhook: z
+      .boolean()
+      .describe("Whether POST /connections/{id}/register-webhook can register the webhook."),
   })
   .meta({ id: "Provider" });
 
@@ -71,7 +75,7 @@ export const listProviders = defineOperation({
   id: "providers.list",
   method: "GET",
   path: "/providers",
-  summary: "Providers this installation can speak to, with the forms of their connections",
+  summary: "List the supported providers with the forms of their connections",
   permission: "providers:read",
   input: z.object({}),
   output: z.object({ data: z.array(ProviderSchema) }),

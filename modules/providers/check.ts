@@ -46,7 +46,7 @@ async function ask(ctx: ManualCtx, { provider, connection }: Opened): Promise<Ve
       const suggestion =
         error.kind === "blocked"
           ? undefined
-          : "Try again; if it persists, look at the provider's status page and the base URL.";
+          : "Try again; if the error stays, check the provider's status page and the base URL.";
       return {
         ok: false,
         code: error.kind,
@@ -68,7 +68,7 @@ async function ask(ctx: ManualCtx, { provider, connection }: Opened): Promise<Ve
     const detail =
       error instanceof AppError
         ? scrub(error.message, provider, connection.credentials)
-        : `${provider.label} gave an answer we cannot read.`;
+        : `${provider.label} sent a response that cannot be read.`;
     return { ok: false, code: error instanceof AppError ? error.code : "bad_answer", detail, certain: false };
   }
 }
@@ -77,9 +77,9 @@ export const checkConnection = defineManualOperation({
   id: "connections.check",
   method: "POST",
   path: "/connections/{id}/check",
-  summary: "Ask the provider whether the credentials work",
+  summary: "Check the credentials with the provider",
   description:
-    "Passing makes a draft or a connection with an issue tested. Failing makes it a draft, or an issue if it was in use.",
+    "A passed check changes the status `draft` or `issue` to `tested`. A failed check changes it to `draft`, or to `issue` if the connection was in use.",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: z.object({
@@ -112,8 +112,8 @@ export const checkConnection = defineManualOperation({
           and base_url is not distinct from ${row.base_url} and settings = ${db.json(row.settings)}
         returning ${publicColumns(db)}`;
       if (!saved)
-        throw new AppError("conflict", "The connection was changed while it was being checked.", {
-          suggestion: "Check it again.",
+        throw new AppError("conflict", "The connection was changed during the check.", {
+          suggestion: "Check the connection again.",
         });
       return { ...verdict, connection: toConnection(saved, tx) };
     });
@@ -124,15 +124,15 @@ export const registerWebhook = defineManualOperation({
   id: "connections.register_webhook",
   method: "POST",
   path: "/connections/{id}/register-webhook",
-  summary: "Register our webhook at the provider",
-  description: "For delivery events and replies. Safe to repeat; keeps the signing secret the provider gives.",
+  summary: "Register this installation's webhook at the provider",
+  description: "For delivery events and replies. Can be repeated; stores the signing secret that the provider returns.",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: z.object({ detail: z.string(), connection: ConnectionSchema }),
   async handle(ctx, { id }) {
     const { row, provider, connection } = await ctx.tx((tx) => open(tx, id));
     if (!provider.webhook?.register) {
-      throw new AppError("conflict", `${provider.label} has no webhooks we could register.`, {
+      throw new AppError("conflict", `${provider.label} has no webhooks that can be registered through its API.`, {
         suggestion: provider.webhook
           ? `Enter ${webhookUrl(ctx.config.publicUrl, provider.id, id)} in its dashboard.`
           : undefined,
@@ -142,8 +142,11 @@ export const registerWebhook = defineManualOperation({
     if (url === null)
       throw new AppError(
         "conflict",
-        `The provider cannot reach ${ctx.config.publicUrl}, where this installation takes webhooks.`,
-        { suggestion: "Set OVERTURE_PUBLIC_URL to an address the internet can reach, then register again." },
+        `The provider cannot reach ${ctx.config.publicUrl}, the address at which this installation receives webhooks.`,
+        {
+          suggestion:
+            "Set OVERTURE_PUBLIC_URL to an address that is reachable from the internet, then register the webhook again.",
+        },
       );
     const given = await register(ctx, provider.webhook.register, url, provider, connection);
     return await ctx.tx(async (tx) => {
@@ -158,7 +161,9 @@ export const registerWebhook = defineManualOperation({
         registration(stored, now.settings, now.base_url) !==
         registration(connection.credentials, row.settings, row.base_url)
       )
-        throw new AppError("conflict", "The connection was changed meanwhile.", { suggestion: "Register again." });
+        throw new AppError("conflict", "The connection was changed at the same time.", {
+          suggestion: "Register the webhook again.",
+        });
       const credentials = { ...stored, ...given.credentials };
       const sealed = await sealCredentials(vault, tenantId, id, credentials);
       const [saved] = await db<PublicRow[]>`

@@ -96,7 +96,7 @@ describe("credentials", () => {
     const a = (await makeResend(t)).body.id;
     const b = (await makeResend(t)).body.id;
     await k.sql`update public.connections set credentials = (select credentials from public.connections where id = ${a}) where id = ${b}`;
-    await expect(t.run((ctx) => openConnection(ctx, b))).rejects.toThrow(/does not open/);
+    await expect(t.run((ctx) => openConnection(ctx, b))).rejects.toThrow(/cannot be decrypted/);
     await expect(t.run((ctx) => openConnection(ctx, a))).resolves.toMatchObject({
       provider: { id: "resend" },
       status: "draft",
@@ -126,7 +126,9 @@ describe("credentials", () => {
     expect(wrong.body.errors[0].pointer).toBe("/credentials/api_key");
     expect(JSON.stringify(wrong.body)).not.toContain("oops");
     const unknown = await makeResend(t, { credentials: { api_key: goodKey(), colour: "red" } });
-    expect(unknown.body.errors).toEqual([{ pointer: "/credentials/colour", detail: "Resend has no such field." }]);
+    expect(unknown.body.errors).toEqual([
+      { pointer: "/credentials/colour", detail: "Resend has no field with this name." },
+    ]);
     const provider = await makeResend(t, { provider: "pigeon" });
     expect(provider.body.errors[0].pointer).toBe("/provider");
   });
@@ -359,7 +361,7 @@ describe("states", () => {
     await t.api("PATCH", `/connections/${id}`, { credentials: { api_key: goodKey() } });
     release();
     const { status, body } = await registering;
-    expect([status, body.suggestion]).toEqual([409, "Register again."]);
+    expect([status, body.suggestion]).toEqual([409, "Register the webhook again."]);
     expect((await t.api("GET", `/connections/${id}`)).body).toMatchObject({
       webhook_registered: false,
       credentials_set: ["api_key"],

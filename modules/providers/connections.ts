@@ -27,7 +27,7 @@ export const publicColumns = (db: Tx) => db`
   last_success_at, last_error, last_error_at, circuit_open_until, created_at, updated_at`;
 
 export const noConnection = () =>
-  new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists them." });
+  new AppError("not_found", "There is no such connection.", { suggestion: "GET /connections lists the connections." });
 
 export const values = z.record(
   z.string().max(60),
@@ -38,7 +38,7 @@ export const BaseUrl = z
   .string()
   .max(500)
   .nullable()
-  .describe("Replaces the provider's own address: a rehearsal server or a self-hosted peer.");
+  .describe("Base URL to use instead of the provider's own, for a test server or a self-hosted service.");
 
 /** What the sender needs of a connection, with its credentials opened. The caller keeps it no longer than its work takes. */
 export async function openConnection(
@@ -58,7 +58,7 @@ export async function openConnection(
 /** Turns the unique key on (tenant, name) into a sentence. */
 export const uniqueName = (error: unknown, name: string): unknown =>
   (error as { code?: string }).code === "23505"
-    ? new AppError("conflict", `There is a connection named «${name}» already.`, {
+    ? new AppError("conflict", `A connection named «${name}» exists already.`, {
         errors: [{ pointer: "/name", detail: "is taken" }],
       })
     : error;
@@ -67,7 +67,7 @@ export const listConnections = defineOperation({
   id: "connections.list",
   method: "GET",
   path: "/connections",
-  summary: "Connections, newest first",
+  summary: "List connections, newest first",
   permission: "providers:read",
   input: z.object({
     ...pageParams,
@@ -97,7 +97,7 @@ export const getConnection = defineOperation({
   id: "connections.get",
   method: "GET",
   path: "/connections/{id}",
-  summary: "One connection with its health",
+  summary: "Read a connection with its health",
   permission: "providers:read",
   input: z.object({ id: z.uuid() }),
   output: ConnectionSchema,
@@ -121,9 +121,9 @@ export const createConnection = defineOperation({
   id: "connections.create",
   method: "POST",
   path: "/connections",
-  summary: "Connect an account at a provider",
+  summary: "Create a connection",
   description:
-    "The connection starts as a draft: check it, then activate it. Credentials are encrypted and never given out again.",
+    "The connection starts as a draft: check it, then activate it. Credentials are stored encrypted and are never returned.",
   permission: "providers:write",
   input: z.object({
     provider: z.string().max(40),
@@ -159,7 +159,7 @@ export const deleteConnection = defineOperation({
   id: "connections.delete",
   method: "DELETE",
   path: "/connections/{id}",
-  summary: "Remove a connection that nothing uses any more",
+  summary: "Delete a connection that is not in use",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),
@@ -187,7 +187,7 @@ export const deleteConnection = defineOperation({
       .map((u) => u.label)
       .join(", ");
     throw new AppError("conflict", `The connection is in use by ${named}${users.length > 5 ? " and others" : ""}.`, {
-      suggestion: "Remove these first, or pause the connection instead.",
+      suggestion: "Delete these first, or pause the connection instead.",
     });
   },
 });
@@ -216,7 +216,7 @@ export const activateConnection = defineOperation({
   id: "connections.activate",
   method: "POST",
   path: "/connections/{id}/activate",
-  summary: "Let a checked connection send",
+  summary: "Activate a checked connection",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: ConnectionSchema,
@@ -229,9 +229,11 @@ export const activateConnection = defineOperation({
       (status) =>
         new AppError(
           "conflict",
-          status === "issue" ? "The provider refused this connection." : "The connection has not passed a check yet.",
+          status === "issue"
+            ? "The provider rejected the credentials of this connection."
+            : "The connection has not passed a check yet.",
           {
-            suggestion: `POST /connections/${id}/check first.`,
+            suggestion: `Check it first with POST /connections/${id}/check.`,
           },
         ),
     ),
@@ -241,8 +243,9 @@ export const pauseConnection = defineOperation({
   id: "connections.pause",
   method: "POST",
   path: "/connections/{id}/pause",
-  summary: "Stop sending on a connection",
-  description: "Messages wait; webhooks and replies are still taken.",
+  summary: "Pause a connection",
+  description:
+    "No messages are sent through the connection while it is paused; they wait. Webhooks and replies are still received.",
   permission: "providers:write",
   input: z.object({ id: z.uuid() }),
   output: ConnectionSchema,

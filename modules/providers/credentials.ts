@@ -55,7 +55,7 @@ function parseFields(
   // Zod's messages name types and rules, never the value: a mistyped key does not come back in the answer.
   const errors = parsed.error.issues.flatMap((issue): FieldError[] =>
     issue.code === "unrecognized_keys"
-      ? issue.keys.map((key) => ({ pointer: `${at}/${key}`, detail: `${provider.label} has no such field.` }))
+      ? issue.keys.map((key) => ({ pointer: `${at}/${key}`, detail: `${provider.label} has no field with this name.` }))
       : [
           {
             pointer: [at, ...issue.path.map(String)].join("/"),
@@ -77,7 +77,7 @@ export const parseCredentials = (provider: AnyProvider, values: Values): Values 
 /** The adapter's own options, plus what the sender understands for every provider that sends. */
 export function settingsSchema({ settings = z.object({}), send }: AnyProvider): z.ZodObject {
   if (!send) return settings;
-  const description = `Only if your plan differs from the usual ${send.per_second}.`;
+  const description = `Set it only if your plan's limit is not the usual ${send.per_second}.`;
   const perSecond = z.number().positive().max(1000).optional().meta({ title: "Calls per second", description });
   return settings.extend({ per_second: perSecond });
 }
@@ -125,7 +125,7 @@ export function scrubError(error: unknown, provider: AnyProvider, credentials: V
       suggestion: error.suggestion,
       retryAfter: error.retryAfter,
     });
-  return new AppError("upstream", `${provider.label} gave an answer we cannot read.`, { cause: error });
+  return new AppError("upstream", `${provider.label} sent a response that cannot be read.`, { cause: error });
 }
 
 const base64 = (value: string): string => btoa(String.fromCharCode(...new TextEncoder().encode(value)));

@@ -24,12 +24,16 @@ function requireSecretsAgain(provider: AnyProvider, stored: Values, patch: Value
     (key) => stored[key] !== undefined && typeof patch[key] !== "string",
   );
   if (missing.length === 0) return;
-  throw new AppError("invalid", `The server changes, so enter ${missing.join(" and ")} again.`, {
-    errors: missing.map((key) => ({
-      pointer: `/credentials/${key}`,
-      detail: "is needed again when the server changes",
-    })),
-  });
+  throw new AppError(
+    "invalid",
+    `The server is changed, so enter ${missing.join(" and ")} again: stored secrets are not sent to another server.`,
+    {
+      errors: missing.map((key) => ({
+        pointer: `/credentials/${key}`,
+        detail: "must be entered again when the server is changed",
+      })),
+    },
+  );
 }
 
 const outgoing = (credentials: Values): Values =>
@@ -41,8 +45,8 @@ export const updateConnection = defineOperation({
   path: "/connections/{id}",
   summary: "Change a connection",
   description:
-    "Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. " +
-    "A new account, server or webhook secret wants the webhook registered again. A new server needs the secrets again.",
+    "Credentials and settings are merged; null removes a field. A change of fields that are sent to the provider sets the status to `draft` again. " +
+    "After a change of account, server or webhook secret, register the webhook again. After a change of server, enter the secrets again.",
   permission: "providers:write",
   input: z.object({
     id: z.uuid(),

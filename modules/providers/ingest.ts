@@ -54,6 +54,11 @@ export async function ingest(
   const { fresh } = taken;
   // Deleted since it was found.
   if (fresh === null) throw noWebhook();
-  kernel.metrics.count("overture_webhooks_total", "Webhooks taken", { provider: providerId, fresh: String(fresh) }, 1);
+  kernel.metrics.count(
+    "overture_webhooks_total",
+    "Webhooks received",
+    { provider: providerId, fresh: String(fresh) },
+    1,
+  );
   return { fresh, answer: provider.webhook.answer };
 }

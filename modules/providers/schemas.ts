@@ -19,14 +19,19 @@ export const ConnectionSchema = z
     name: z.string(),
     category: z
       .string()
-      .describe("What the provider is for: a channel such as `email`, or another kind such as `crm`."),
+      .describe("The use of the provider: a channel such as `email`, or another category such as `crm`."),
     status: z
       .enum(CONNECTION_STATUS)
-      .describe("draft → tested (by a passing check) → active ⇄ paused; issue after a refusal by the provider."),
+      .describe(
+        "draft → tested (after a passed check) → active ⇄ paused; issue after the provider rejected the credentials.",
+      ),
     settings: z.record(z.string(), z.unknown()),
     base_url: z.string().nullable(),
-    credentials_set: z.array(z.string()).describe("Which credentials are stored. Their values are never given out."),
-    webhook_url: z.string().nullable().describe("Where the provider posts its events; null where it has none."),
+    credentials_set: z.array(z.string()).describe("Names of the stored credentials. Their values are never returned."),
+    webhook_url: z
+      .string()
+      .nullable()
+      .describe("URL to which the provider sends its events; null for providers without webhooks."),
     webhook_registered: z.boolean(),
     health: z.object({
       sent: z.number().int(),
@@ -35,7 +40,9 @@ export const ConnectionSchema = z
       last_success_at: at,
       last_error: z.string().nullable(),
       last_error_at: at,
-      circuit_open_until: at.describe("The circuit breaker rests the connection until then."),
+      circuit_open_until: at.describe(
+        "No requests are made on the connection until this time, because it failed repeatedly.",
+      ),
     }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
@@ -103,17 +110,17 @@ export const SenderSchema = z
     id: z.uuid(),
     channel: z.string(),
     connection_id: z.uuid(),
-    address: z.string().describe("In the channel's normal form: an e-mail address, a number, a messaging service."),
+    address: z
+      .string()
+      .describe("In the channel's normal form: an email address, a phone number, a Messaging Service."),
     display_name: z.string(),
-    profile: z
-      .record(z.string(), z.unknown())
-      .describe("What the channel wants besides, such as an e-mail sender's reply_to."),
+    profile: z.record(z.string(), z.unknown()).describe("Further fields of the channel, such as reply_to for email."),
     limits: z.array(
       z.object({
-        action: z.string().describe("What is limited, such as `email.send`."),
+        action: z.string().describe("The limited action, such as `email.send`."),
         per: z.enum(LIMIT_PERIODS).describe("In the sender's own time zone; a week begins on Monday."),
         cap: z.number().int(),
-        used: z.number().int().describe("Of it, spoken for in the running period."),
+        used: z.number().int().describe("The part of the limit that is used or reserved in the current period."),
       }),
     ),
     time_zone: z.string(),

@@ -20,7 +20,7 @@ const Name = z
 const Limits = z
   .array(
     z.object({
-      action: z.string().max(80).describe("What is limited, such as `email.send`."),
+      action: z.string().max(80).describe("The limited action, such as `email.send`."),
       per: z.enum(LIMIT_PERIODS),
       cap: z.number().int().min(0).max(1_000_000),
     }),
@@ -33,7 +33,7 @@ const Limits = z
 type Limits = z.output<typeof Limits>;
 const Profile = z
   .record(z.string(), z.unknown())
-  .describe("What the channel wants besides, such as an e-mail sender's reply_to.");
+  .describe("Further fields of the channel, such as reply_to for email.");
 const withUsage = (db: Tx, tenantId: string, where: ReturnType<Tx>) => db<SenderRow[]>`
   select s.id, s.channel, s.connection_id, s.address, s.display_name, s.profile, s.time_zone, s.status, s.created_at, s.updated_at,
     coalesce((select jsonb_agg(jsonb_build_object('action', l.action, 'per', l.per, 'cap', l.cap, 'used', case
@@ -57,7 +57,7 @@ function fit(
     throw invalidField("/address", `is not a valid ${channel.sender.label}`, `For example ${channel.sender.example}.`);
   const profile = input.profile === undefined ? undefined : channel.sender.profile.strict().safeParse(input.profile);
   if (profile && !profile.success)
-    throw new AppError("invalid", "The profile does not fit.", {
+    throw new AppError("invalid", "The sender's profile is not valid.", {
       errors: profile.error.issues.map((i) => ({
         pointer: ["/profile", ...i.path.map(String)].join("/"),
         detail: i.message,
@@ -88,13 +88,13 @@ async function read(ctx: Ctx, id: string) {
 }
 
 const noSender = () =>
-  new AppError("not_found", "There is no such sender.", { suggestion: "GET /senders lists them." });
+  new AppError("not_found", "There is no such sender.", { suggestion: "GET /senders lists the senders." });
 
 export const listSenders = defineOperation({
   id: "senders.list",
   method: "GET",
   path: "/senders",
-  summary: "Senders, newest first, with the use of their limits",
+  summary: "List senders, newest first, with the use of their limits",
   permission: "senders:read",
   input: z.object({
     ...pageParams,
@@ -121,7 +121,7 @@ export const getSender = defineOperation({
   id: "senders.get",
   method: "GET",
   path: "/senders/{id}",
-  summary: "One sender with today's use of its cap",
+  summary: "Read a sender with the use of its limits",
   permission: "senders:read",
   input: z.object({ id: z.uuid() }),
   output: SenderSchema,
@@ -132,14 +132,17 @@ export const createSender = defineOperation({
   id: "senders.create",
   method: "POST",
   path: "/senders",
-  summary: "Add an address to send from",
+  summary: "Add a sender",
   permission: "senders:write",
   input: z.object({
     connection_id: z.uuid(),
-    address: z.string().max(320).describe("In the form of the connection's channel."),
+    address: z
+      .string()
+      .max(320)
+      .describe("An address of the connection's channel, such as an email address or a phone number."),
     display_name: Name.default(""),
     profile: Profile.default({}),
-    limits: Limits.optional().describe("Left out: the channel's own defaults. An empty list: no limits."),
+    limits: Limits.optional().describe("If left out, the channel's default limits. An empty list means no limits."),
     time_zone: TimeZone.default("UTC"),
   }),
   output: SenderSchema,
@@ -152,8 +155,8 @@ export const createSender = defineOperation({
     if (!channel)
       throw invalidField(
         "/connection_id",
-        connection ? "is no connection that sends messages" : "is not a connection of your workspace",
-        "GET /connections lists them.",
+        connection ? "is not a connection that sends messages" : "is not a connection of this workspace",
+        "GET /connections lists the connections.",
       );
     const { address, profile } = fit(channel, input);
     const id = uuid7();
@@ -163,7 +166,7 @@ export const createSender = defineOperation({
         values (${ctx.tenantId}, ${id}, ${channel.id}, ${input.connection_id}, ${address!}, ${input.display_name}, ${ctx.db.json(profile as never)}, ${input.time_zone})`;
     } catch (error) {
       if ((error as { code?: string }).code !== "23505") throw error;
-      throw new AppError("conflict", `${address} is a sender of this connection already.`, {
+      throw new AppError("conflict", `${address} is already a sender of this connection.`, {
         errors: [{ pointer: "/address", detail: "is taken" }],
       });
     }
@@ -177,13 +180,13 @@ export const updateSender = defineOperation({
   method: "PATCH",
   path: "/senders/{id}",
   summary: "Change a sender",
-  description: "The address and its connection stay: what was sent from them threads and counts by them.",
+  description: "The address and the connection cannot be changed, because threads and limits depend on them.",
   permission: "senders:write",
   input: z.object({
     id: z.uuid(),
     display_name: Name.optional(),
     profile: Profile.optional(),
-    limits: Limits.optional().describe("Replaces all limits; an empty list: no limits."),
+    limits: Limits.optional().describe("Replaces all limits. An empty list means no limits."),
     time_zone: TimeZone.optional(),
     status: z.enum(SENDER_STATUS).optional(),
   }),
@@ -209,7 +212,7 @@ export const deleteSender = defineOperation({
   id: "senders.delete",
   method: "DELETE",
   path: "/senders/{id}",
-  summary: "Remove a sender that nothing uses any more",
+  summary: "Delete a sender that is not in use",
   permission: "senders:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),
@@ -234,7 +237,7 @@ export const deleteSender = defineOperation({
     const what =
       named.length > 0
         ? `campaign ${named.join(", ")}${users.length > 5 ? " and others" : ""}`
-        : "messages that are still to be sent";
+        : "messages that are not sent yet";
     throw new AppError("conflict", `The sender is in use by ${what}.`, { suggestion: "Pause the sender instead." });
   },
 });

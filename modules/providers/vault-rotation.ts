@@ -26,7 +26,10 @@ export async function rotateConnectionSecrets(ctx: Ctx): Promise<{ rotated: numb
       sealed.push({ id: row.id, credentials: await sealCredentials(ctx.vault, ctx.tenantId, row.id, plain) });
     } catch (error) {
       // Its key is gone already. It stays in `remaining`; the others must not wait for it.
-      ctx.log.error("a connection's credentials do not open and must be entered again", { connection: row.id, error });
+      ctx.log.error("a connection's credentials cannot be decrypted and must be entered again", {
+        connection: row.id,
+        error,
+      });
     }
   }
   if (sealed.length > 0) {
@@ -49,7 +52,7 @@ export const rotateConsumer = defineConsumer({
     const { rotated, remaining } = await rotateConnectionSecrets(ctx);
     // Rows somebody else holds are left to that transaction or to the next day.
     if (remaining > 0 && rotated > 0) await ctx.enqueue(rotateConsumer, payload);
-    if (rotated > 0) ctx.log.info("credentials were sealed under the current key", { rotated, remaining });
+    if (rotated > 0) ctx.log.info("credentials were encrypted with the current key", { rotated, remaining });
     return done();
   },
 });
@@ -58,8 +61,8 @@ export const rotateKeys = defineOperation({
   id: "connections.rotate_keys",
   method: "POST",
   path: "/connections/rotate-keys",
-  summary: "Seal stored credentials under the installation's current key",
-  description: "In portions: repeat until remaining is 0. Happens daily by itself.",
+  summary: "Encrypt stored credentials with the installation's current key",
+  description: "One batch per request: repeat until `remaining` is 0. Also runs automatically every day.",
   permission: "providers:write",
   input: z.object({}),
   output: z.object({ rotated: z.number().int(), remaining: z.number().int() }),

@@ -25,13 +25,13 @@ const find = async (db: Tx, token: string): Promise<Found | null> => {
 };
 
 const used = () =>
-  new AppError("gone", "This invitation was used, taken back or has expired.", { suggestion: "Ask for a new one." });
+  new AppError("gone", "This invitation was used, was withdrawn or has expired.", { suggestion: "Ask for a new one." });
 
 export const readInvitation = defineOpenOperation({
   id: "auth.invitation",
   method: "GET",
   path: "/auth/invitation",
-  summary: "What an invitation link is for",
+  summary: "Read the invitation behind a link",
   auth: "public",
   input: z.object({ token: LinkToken }),
   output: z.object({
@@ -59,9 +59,9 @@ export const acceptInvitation = defineOpenManualOperation({
   id: "auth.invitation_accept",
   method: "POST",
   path: "/auth/invitation/accept",
-  summary: "Join a team by an invitation link",
+  summary: "Join a tenant by an invitation link",
   description:
-    "Single use; 410 afterwards. With a session: answers {tenant}. Without: needs a password and answers a session too.",
+    "The link works once; afterwards 410. With a session, the response is {tenant}. Without a session, a password is needed and the response has a session too.",
   auth: "public",
   input: z.object({ token: LinkToken, name: PersonName, password: NewPassword.optional() }),
   output: z.union([SessionWithTenant, z.object({ tenant: Tenant })]),
@@ -93,12 +93,12 @@ export const acceptInvitation = defineOpenManualOperation({
       });
     const opened = await auth.openAccount(ctx, email, password, { name });
     if (!opened) {
-      throw new AppError("conflict", `${email} has an account with another password.`, {
+      throw new AppError("conflict", `${email} has an account with a different password.`, {
         suggestion: "Sign in, then open the link again.",
       });
     }
     if (opened.kind === "confirm")
-      return confirmationRequired(email, "Open it, then come back to this page and send it again.");
+      return confirmationRequired(email, "Open the link, then come back to this page and submit the form again.");
     return { ...opened.session, tenant: await accept(ctx, token, opened.session.user.id, email, name) };
   },
 });

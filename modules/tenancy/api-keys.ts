@@ -26,9 +26,9 @@ export const createApiKey = defineOperation({
   id: "api_keys.create",
   method: "POST",
   path: "/api-keys",
-  summary: "Make an API key",
+  summary: "Create an API key",
   description:
-    "The key is in the answer, once; only its hash is kept. Scopes are `resource:read` or `resource:write` (which includes reading), `*` for all; none may allow more than its creator may do.",
+    "The key is in this response and is not shown again: only its hash is stored. Scopes are `resource:read`, `resource:write` (which includes reading) or `*` for all. A key cannot have permissions that its creator does not have.",
   permission: "api_keys:write",
   input: z.object({
     name: z.string().trim().min(1, "give the key a name").max(80),
@@ -45,7 +45,7 @@ export const createApiKey = defineOperation({
     const key = randomToken("ovk_");
     const hash = await sha256Hex(key);
     const expires = expires_at ? new Date(expires_at) : null;
-    if (expires && expires <= now) throw invalidField("/expires_at", "lies in the past");
+    if (expires && expires <= now) throw invalidField("/expires_at", "is in the past");
     const [row] = await db<ApiKeyRow[]>`
       insert into public.api_keys (tenant_id, name, prefix, key_hash, scopes, expires_at)
       values (${tenantId}, ${name}, ${key.slice(0, PREFIX_LENGTH)}, ${hash}, ${wanted}, ${expires})
@@ -58,7 +58,7 @@ export const listApiKeys = defineOperation({
   id: "api_keys.list",
   method: "GET",
   path: "/api-keys",
-  summary: "API keys that are not revoked, newest first",
+  summary: "List the API keys that are not revoked, newest first",
   permission: "api_keys:read",
   input: z.object(pageParams),
   output: pageOf(ApiKey),
@@ -81,7 +81,7 @@ export const revokeApiKey = defineOperation({
   id: "api_keys.revoke",
   method: "DELETE",
   path: "/api-keys/{id}",
-  summary: "Revoke an API key at once",
+  summary: "Revoke an API key with immediate effect",
   permission: "api_keys:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),

@@ -12,15 +12,19 @@ const Entry = z
     at: instant,
     actor_kind: z.enum(["user", "api_key", "job"]),
     actor_id: z.string(),
-    actor_name: z.string().nullable().describe("E-mail of a member or name of a key, while it exists."),
+    actor_name: z.string().nullable().describe("Email address of the member or name of the API key, while it exists."),
     action: z.string(),
     target: z.string().nullable(),
     request_id: z.string().nullable(),
     state: z
       .enum(AUDIT_STATES)
-      .describe("started: it began, and how it ended was not recorded (yet). failed: it ended with error_code."),
-    error_code: z.string().nullable().describe("Why it failed, as in a problem document's code."),
-    finished_at: instant.nullable().describe("When an act that calls other services ended; else null: at is both."),
+      .describe(
+        "started: the action began and its result is not recorded yet. failed: the action ended with error_code.",
+      ),
+    error_code: z.string().nullable().describe("The reason of the failure: the code of the problem document."),
+    finished_at: instant
+      .nullable()
+      .describe("When an action that calls other services ended; null for all other actions, which end at `at`."),
     detail: z.record(z.string(), z.unknown()),
   })
   .meta({ id: "AuditEntry" });
@@ -30,7 +34,7 @@ export const listAudit = defineOperation({
   id: "audit_log.list",
   method: "GET",
   path: "/audit-log",
-  summary: "Who did what, newest first",
+  summary: "List the audit log, newest first",
   permission: "audit:read",
   input: z.object({
     ...pageParams,

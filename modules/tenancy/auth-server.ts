@@ -62,10 +62,10 @@ async function call(
     });
   } catch (cause) {
     if (!(cause instanceof HttpError)) throw cause;
-    throw new AppError("unavailable", "The sign-in service does not answer.", { cause, retryAfter: 5 });
+    throw new AppError("unavailable", "The sign-in service does not respond.", { cause, retryAfter: 5 });
   }
   if (response.status >= 500) {
-    throw new AppError("unavailable", "The sign-in service has a fault.", {
+    throw new AppError("unavailable", "The sign-in service failed.", {
       cause: new Error(`${path}: ${response.status} ${response.text().slice(0, 500)}`),
       retryAfter: 5,
     });
@@ -75,7 +75,7 @@ async function call(
   try {
     parsed = text === "" ? null : JSON.parse(text);
   } catch (cause) {
-    throw new AppError("unavailable", "The sign-in service answers with something that is not JSON.", {
+    throw new AppError("unavailable", "The sign-in service sent a response that is not JSON.", {
       cause,
       retryAfter: 5,
     });
@@ -102,10 +102,10 @@ function refuse(answer: Extract<Answer, { ok: false }>): never {
     throw new AppError("rate_limited", "Too many attempts.", { retryAfter: answer.retryAfter ?? 60 });
   if (answer.code === "weak_password") throw invalidField("/password", answer.message || "The password is too weak.");
   if (/^email_(address_)?(invalid|not_authorized)$/.test(answer.code))
-    throw invalidField("/email", "This e-mail address is not accepted.");
+    throw invalidField("/email", "This email address is not accepted.");
   if (/signup_disabled|email_provider_disabled/.test(answer.code))
-    throw new AppError("forbidden", "The sign-in service does not take new accounts.");
-  throw new AppError("unavailable", "The sign-in service refused the call.", {
+    throw new AppError("forbidden", "The sign-in service does not accept new accounts.");
+  throw new AppError("unavailable", "The sign-in service rejected the request.", {
     cause: new Error(`${answer.status} ${answer.code} ${answer.message}`),
   });
 }
@@ -117,7 +117,7 @@ export async function signIn(ctx: Caller, email: string, password: string): Prom
   const answer = await call(ctx, "POST", "/token?grant_type=password", { email, password });
   if (answer.ok) {
     const session = sessionIn(answer.body);
-    if (!session) throw new AppError("unavailable", "The sign-in service answered without a session.");
+    if (!session) throw new AppError("unavailable", "The sign-in service sent a response without a session.");
     return { kind: "session", session };
   }
   if (answer.code === "email_not_confirmed") return { kind: "confirm" };

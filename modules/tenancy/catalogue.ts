@@ -5,18 +5,18 @@ import { defineOpenOperation } from "../kernel/operations/operation.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 
 const Answer = z.object({
-  pages: z.array(ConsolePage).describe("Pages of the console, in order; those of modules that are off are left out."),
+  pages: z.array(ConsolePage).describe("Pages of the console, in order. Pages of disabled modules are left out."),
   lists: z
     .record(z.string(), z.array(CatalogueEntry))
-    .describe("Choices by name, e.g. `campaign.status`. A list of a module that is off is missing."),
+    .describe("Choices by name, e.g. `campaign.status`. Lists of disabled modules are missing."),
   forms: z
     .record(z.string(), z.record(z.string(), z.unknown()))
     .describe(
-      "JSON Schemas of what is configured: `step.<kind>`, `sender.<channel>` for a sender's profile, and `options.<channel>` for what a campaign chooses among its settings.",
+      "JSON Schemas of configurable objects: `step.<kind>` for a step, `sender.<channel>` for a sender's profile, `options.<channel>` for a campaign's settings.",
     ),
   permissions: z
     .array(z.object({ permission: z.string(), role: z.enum(ROLES) }))
-    .describe("Every permission with the least role that has it."),
+    .describe("Every permission with the lowest role that has it."),
 });
 
 // It depends on nothing but which modules are on, so one body serves until the process ends.
@@ -55,9 +55,9 @@ export const readCatalogue = defineOpenOperation({
   id: "catalogue.get",
   method: "GET",
   path: "/catalogue",
-  summary: "The choices this installation offers, with the words for them",
+  summary: "Choices of this installation with their labels",
   description:
-    "Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The answer has an ETag: send it back as `If-None-Match` to get 304 while nothing has changed.",
+    "Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The response has an ETag: send it as `If-None-Match` to get 304 while nothing has changed.",
   auth: "public",
   input: z.object({}),
   output: Answer,

@@ -20,14 +20,14 @@ export async function ensureClaim(sql: Sql | Tx, config: Pick<Config, "publicUrl
 
 const used = () =>
   new AppError("gone", "This link has been used or replaced.", {
-    suggestion: "Start the product again: it prints a fresh link while nobody has an account.",
+    suggestion: "Start the product again: it prints a new link as long as no account exists.",
   });
 
 export const checkClaim = defineOpenOperation({
   id: "auth.claim_check",
   method: "GET",
   path: "/auth/claim",
-  summary: "Whether a claim link still works",
+  summary: "Check whether a claim link is still valid",
   auth: "public",
   input: z.object({ token: LinkToken }),
   output: z.object({ valid: z.boolean() }),
@@ -44,9 +44,9 @@ export const claim = defineOpenManualOperation({
   id: "auth.claim",
   method: "POST",
   path: "/auth/claim",
-  summary: "Take the installation: first account and team",
+  summary: "Claim the installation: create the first account and tenant",
   description:
-    "Single use; 410 afterwards. 202 `confirmation_required` leaves the link good: confirm the e-mail and send the same again.",
+    "The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again.",
   auth: "public",
   input: z.object({ token: LinkToken, email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName }),
   output: SessionWithTenant,
@@ -61,12 +61,12 @@ export const claim = defineOpenManualOperation({
     if (!before!.valid) throw used();
     const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
     if (!opened) {
-      throw new AppError("conflict", "An account with this e-mail exists and has another password.", {
-        suggestion: "Give its password, or use another e-mail.",
+      throw new AppError("conflict", "An account with this email address exists and has a different password.", {
+        suggestion: "Enter its password, or use another email address.",
       });
     }
     if (opened.kind === "confirm")
-      return confirmationRequired(input.email, "Open it, then come back to this page and send it again.");
+      return confirmationRequired(input.email, "Open the link, then come back to this page and submit the form again.");
     const { user } = opened.session;
     const tenant = await ctx.tx(async ({ db }) => {
       const [won] = await db<{ used: boolean }[]>`select private.check_claim(${hash}, true) as used`;

@@ -28,9 +28,9 @@ export const createInvitation = defineOperation({
   id: "invitations.create",
   method: "POST",
   path: "/invitations",
-  summary: "Invite somebody by a single-use link",
+  summary: "Invite somebody with a single-use link",
   description:
-    "The link is in the answer, once; only its hash is kept. Inviting the same address again replaces the link.",
+    "The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link.",
   permission: "members:write",
   input: z.object({ email: Email, role: InvitedRole }),
   output: z.object({ id: z.uuid(), email: z.string(), role: InvitedRole, expires_at: instant, url: z.string() }),
@@ -42,8 +42,8 @@ export const createInvitation = defineOperation({
     const { db, actor, tenantId, now } = ctx;
     const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
     if (known)
-      throw new AppError("conflict", `${email} is in the team already.`, {
-        suggestion: "Change the role on the member instead.",
+      throw new AppError("conflict", `${email} is already a member of the workspace.`, {
+        suggestion: "Change the role of the member instead.",
       });
     const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
     const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
@@ -60,7 +60,7 @@ export const listInvitations = defineOperation({
   id: "invitations.list",
   method: "GET",
   path: "/invitations",
-  summary: "Invitations, newest first",
+  summary: "List invitations, newest first",
   permission: "members:write",
   input: z.object({ ...pageParams, status: z.enum(INVITATION_STATUS).optional() }),
   output: pageOf(Invitation),
@@ -87,7 +87,7 @@ export const revokeInvitation = defineOperation({
   id: "invitations.revoke",
   method: "DELETE",
   path: "/invitations/{id}",
-  summary: "Take an invitation back",
+  summary: "Withdraw an invitation",
   permission: "members:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),

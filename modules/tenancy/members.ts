@@ -15,7 +15,7 @@ export const listMembers = defineOperation({
   id: "members.list",
   method: "GET",
   path: "/members",
-  summary: "Who belongs to the team",
+  summary: "List the members of the tenant",
   permission: "members:read",
   input: z.object({ ...pageParams, ...searchParam }),
   output: pageOf(Member),
@@ -39,7 +39,7 @@ export const listMembers = defineOperation({
 async function findMember(ctx: Ctx, userId: string): Promise<MemberRow> {
   const [member] = await ctx.db<MemberRow[]>`
     select user_id, email, name, role, created_at from public.members where tenant_id = ${ctx.tenantId} and user_id = ${userId}`;
-  if (!member) throw new AppError("not_found", "This person is not in the team.");
+  if (!member) throw new AppError("not_found", "This user is not a member of the workspace.");
   return member;
 }
 
@@ -57,8 +57,8 @@ export const getMember = defineOperation({
 /** The database checks the same in a trigger; here it gets words. A program is never an owner. */
 function mustBeOwner(ctx: Ctx, ...roles: (Role | undefined)[]): void {
   if (roles.includes("owner") && !(ctx.actor.kind === "user" && ctx.actor.role === "owner")) {
-    throw new AppError("forbidden", "Only an owner makes, changes or removes owners.", {
-      suggestion: "Ask an owner of the team.",
+    throw new AppError("forbidden", "Only an owner can add, change or remove owners.", {
+      suggestion: "Ask an owner of the workspace.",
     });
   }
 }
@@ -71,9 +71,9 @@ async function keepingAnOwner<T>(ctx: Ctx, change: () => Promise<T>): Promise<T>
     return result;
   } catch (error) {
     if ((error as { constraint_name?: string }).constraint_name !== "members_keep_an_owner") throw error;
-    throw new AppError("conflict", "A team needs at least one owner.", {
+    throw new AppError("conflict", "A workspace needs at least one owner.", {
       cause: error,
-      suggestion: "Make somebody else an owner first.",
+      suggestion: "Make another member an owner first.",
     });
   }
 }
@@ -95,7 +95,7 @@ export const updateMember = defineOperation({
         update public.members set role = ${role} where tenant_id = ${ctx.tenantId} and user_id = ${user_id}
         returning user_id, email, name, role, created_at`,
     );
-    if (!member) throw new AppError("not_found", "This person is not in the team.");
+    if (!member) throw new AppError("not_found", "This user is not a member of the workspace.");
     ctx.audit({ from: before.role, to: role }, user_id);
     return member;
   },
@@ -105,7 +105,7 @@ export const removeMember = defineOperation({
   id: "members.remove",
   method: "DELETE",
   path: "/members/{user_id}",
-  summary: "Remove a member, or leave the team yourself",
+  summary: "Remove a member, or leave the tenant yourself",
   permission: "members:leave",
   input: z.object({ user_id: z.uuid() }),
   output: z.null(),
@@ -117,7 +117,7 @@ export const removeMember = defineOperation({
         ? ctx.actor.role !== null && roleRank(ctx.actor.role) >= roleRank("admin")
         : ctx.actor.kind === "api_key" && scopesAllow(ctx.actor.scopes, "members:write");
     if (!self && !mayRemove)
-      throw new AppError("forbidden", "Your role does not allow removing others.", {
+      throw new AppError("forbidden", "Your role does not allow you to remove other members.", {
         suggestion: "Ask for the role admin.",
       });
     const member = await findMember(ctx, user_id);

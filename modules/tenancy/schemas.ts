@@ -10,7 +10,7 @@ export const instant = z
 export const RoleSchema = z.enum(ROLES).meta({ id: "Role" });
 
 export const Email = z
-  .email("is not an e-mail address")
+  .email("is not an email address")
   .max(254)
   .transform((e) => e.toLowerCase());
 /** For new accounts. 72 bytes is where bcrypt, the auth server's hash, stops reading. */
@@ -19,7 +19,7 @@ export const NewPassword = z
   .min(10, "use at least 10 characters")
   .refine((p) => new TextEncoder().encode(p).byteLength <= 72, "use at most 72 bytes");
 export const PersonName = z.string().trim().max(120).default("");
-export const TenantName = z.string().trim().min(1, "give the team a name").max(120);
+export const TenantName = z.string().trim().min(1, "give the workspace a name").max(120);
 /** Tokens travel in links; anything longer is no token of ours. */
 export const LinkToken = z.string().min(1).max(200);
 
@@ -47,7 +47,7 @@ export const Session = z
   .object({
     access_token: z.string(),
     refresh_token: z.string(),
-    expires_in: z.number().describe("Seconds until the access token ends."),
+    expires_in: z.number().describe("Seconds until the access token expires."),
     token_type: z.string(),
     user: z.object({ id: z.uuid(), email: z.string() }),
   })

@@ -23,14 +23,14 @@ export function checkScopes(registry: Offered, actor: Actor, scopes: readonly st
     if (resource !== "*" && !resources.includes(resource)) {
       throw invalidField(
         `/scopes/${i}`,
-        `There is no resource ${resource}.`,
+        `There is no resource named ${resource}.`,
         `Use one of: *, ${resources.join(", ")}.`,
       );
     }
     for (const permission of registry.permissions.keys()) {
       if (scopesAllow([scope], permission) && !allows(registry, actor, permission)) {
-        throw new AppError("forbidden", `${scope} includes ${permission}, which you do not have yourself.`, {
-          suggestion: "Leave the scope out, or ask somebody with a higher role to make the key.",
+        throw new AppError("forbidden", `${scope} includes the permission ${permission}, which you do not have.`, {
+          suggestion: "Leave the scope out, or ask a member with a higher role to create the key.",
         });
       }
     }

@@ -13,22 +13,25 @@ import { tenancyConfig } from "./config.ts";
 const Registration = z.object({ email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName });
 
 /** One sentence for every reason, so that it does not tell whether the e-mail is known. */
-const badLogin = () => new AppError("unauthenticated", "The e-mail or the password is not right.");
+const badLogin = () => new AppError("unauthenticated", "The email address or the password is wrong.");
 
 /** The same for an e-mail with another password and for one that has a team: who asks learns no more than "not with this". */
 const taken = () =>
-  new AppError("conflict", "No account can be made with this e-mail and password.", {
+  new AppError("conflict", "No account can be created with this email address and password.", {
     suggestion: "If you have an account, sign in.",
   });
 
 async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>) {
   if (ctx.configOf(tenancyConfig).OVERTURE_SIGNUP !== "open") {
-    throw new AppError("forbidden", "New teams are by invitation here.", { suggestion: "Ask a member to invite you." });
+    throw new AppError("forbidden", "New workspaces can be created by invitation only.", {
+      suggestion: "Ask a member to invite you.",
+    });
   }
   await throttle(ctx, "register", input.email);
   const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
   if (!opened) throw taken();
-  if (opened.kind === "confirm") return confirmationRequired(input.email, "Open it, then sign in and name your team.");
+  if (opened.kind === "confirm")
+    return confirmationRequired(input.email, "Open the link, then sign in and name your workspace.");
   const { session } = opened;
   const { id, email } = session.user;
   const tenant = await ctx.tx(async ({ db }) => {
@@ -49,9 +52,9 @@ const registerOperation = (id: string, path: `/${string}`) =>
     id,
     method: "POST",
     path,
-    summary: "Make an account and a team",
+    summary: "Create an account and a tenant",
     description:
-      "201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.",
+      "201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.",
     auth: "public",
     input: Registration,
     output: SessionWithTenant,
@@ -66,7 +69,7 @@ export const login = defineOpenManualOperation({
   id: "auth.login",
   method: "POST",
   path: "/auth/login",
-  summary: "Sign in with e-mail and password",
+  summary: "Sign in with email and password",
   auth: "public",
   input: z.object({ email: Email, password: z.string().min(1).max(200) }),
   output: Session,
@@ -75,7 +78,8 @@ export const login = defineOpenManualOperation({
     const opened = await auth.signIn(ctx, email, password);
     if (!opened) throw badLogin();
     // GoTrue says this only when the password fits, so nobody else learns it.
-    if (opened.kind === "confirm") throw new AppError("forbidden", "Confirm your e-mail first: we sent you a link.");
+    if (opened.kind === "confirm")
+      throw new AppError("forbidden", "Confirm your email address first: we sent you a link.");
     return opened.session;
   },
 });
@@ -84,7 +88,7 @@ export const refreshSession = defineOpenManualOperation({
   id: "auth.refresh",
   method: "POST",
   path: "/auth/refresh",
-  summary: "A fresh session for a refresh token",
+  summary: "Exchange a refresh token for a new session",
   auth: "public",
   input: z.object({ refresh_token: z.string().min(1).max(500) }),
   output: Session,
@@ -99,7 +103,7 @@ export const logout = defineOpenManualOperation({
   id: "auth.logout",
   method: "POST",
   path: "/auth/logout",
-  summary: "End this session",
+  summary: "Sign out: end this session",
   auth: "user",
   input: z.object({}),
   output: z.null(),

@@ -29,8 +29,8 @@ export function requireFounder(ctx: Pick<OpenCtx, "configOf">, teams: readonly {
     ctx.configOf(tenancyConfig).OVERTURE_SIGNUP === "invite" &&
     !teams.some((t) => t.role === "owner" || t.role === "admin")
   ) {
-    throw new AppError("forbidden", "New teams are by invitation here.", {
-      suggestion: "Ask an owner or admin of a team to make it.",
+    throw new AppError("forbidden", "New workspaces can be created by invitation only.", {
+      suggestion: "Ask an owner or admin of a workspace to invite you.",
     });
   }
 }
@@ -39,7 +39,7 @@ export const createTenant = defineOpenManualOperation({
   id: "tenants.create",
   method: "POST",
   path: "/tenants",
-  summary: "Make another team, with yourself as owner",
+  summary: "Create another tenant, with yourself as owner",
   auth: "user",
   input: z.object({ name: TenantName }),
   output: Tenant,
@@ -64,7 +64,7 @@ export const listTenants = defineOpenOperation({
   id: "tenants.list",
   method: "GET",
   path: "/tenants",
-  summary: "Your teams, oldest membership first",
+  summary: "List your tenants, oldest membership first",
   auth: "user",
   input: z.object(pageParams),
   output: pageOf(z.object({ id: z.uuid(), name: z.string(), slug: z.string(), role: RoleSchema, created_at: instant })),
@@ -82,13 +82,13 @@ export const getTenant = defineOperation({
   id: "tenant.get",
   method: "GET",
   path: "/tenant",
-  summary: "The current team",
+  summary: "Read the current tenant",
   permission: "tenant:read",
   input: z.object({}),
   output: Tenant,
   async handle(ctx) {
     const [tenant] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId}`;
-    if (!tenant) throw new AppError("not_found", "This team does not exist any more.");
+    if (!tenant) throw new AppError("not_found", "This workspace no longer exists.");
     return tenant;
   },
 });
@@ -100,7 +100,7 @@ export const updateTenant = defineOperation({
   id: "tenant.update",
   method: "PATCH",
   path: "/tenant",
-  summary: "Rename the team or change its settings",
+  summary: "Rename the tenant or change its settings",
   description: "`settings` is merged key by key; null removes a key.",
   permission: "tenant:write",
   input: z.object({
@@ -110,12 +110,12 @@ export const updateTenant = defineOperation({
   output: Tenant,
   async handle(ctx, { name, settings }) {
     const [before] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId} for update`;
-    if (!before) throw new AppError("not_found", "This team does not exist any more.");
+    if (!before) throw new AppError("not_found", "This workspace no longer exists.");
     const merged = Object.fromEntries(
       Object.entries({ ...before.settings, ...settings }).filter(([, v]) => v !== null),
     );
     if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES)
-      throw invalidField("/settings", `All settings together may have ${MAX_SETTINGS_BYTES} bytes.`);
+      throw invalidField("/settings", `All settings together may have at most ${MAX_SETTINGS_BYTES} bytes.`);
     const [tenant] = await ctx.db<TenantRow[]>`
       update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged)}
       where id = ${ctx.tenantId} returning *`;

@@ -5,9 +5,9 @@ import { INVITATION_STATUS } from "./invitations.ts";
 
 export const tenancyWords: Catalogue = {
   role: entriesOf([...ROLES].reverse(), {
-    owner: { label: "Owner", description: "Everything, and the workspace itself" },
-    admin: { label: "Admin", description: "Everything but ownership", traits: ["invitable"] },
-    member: { label: "Member", description: "Contacts, campaigns and answers", traits: ["invitable"] },
+    owner: { label: "Owner", description: "Everything, including the workspace's settings and owners" },
+    admin: { label: "Admin", description: "Everything except changing owners", traits: ["invitable"] },
+    member: { label: "Member", description: "Contacts, campaigns and replies", traits: ["invitable"] },
     approver: { label: "Approver", description: "Approves what is sent", traits: ["invitable"] },
     viewer: { label: "Viewer", description: "Reads everything, changes nothing", traits: ["invitable"] },
   }),

@@ -175,7 +175,7 @@ async function* plainPieces(file: string, passphrase: string | undefined): Async
 async function decrypted(raw: Readable, file: string, passphrase: string | undefined): Promise<Readable> {
   if (passphrase === undefined) {
     raw.destroy();
-    throw new StartError(`${file} is encrypted: name the file with its passphrase, --passphrase-file FILE.`);
+    throw new StartError(`${file} is encrypted: give the file with its passphrase, --passphrase-file FILE.`);
   }
   const decrypter = new Decrypter();
   decrypter.addPassphrase(passphrase);
@@ -184,7 +184,7 @@ async function decrypted(raw: Readable, file: string, passphrase: string | undef
     return Readable.fromWeb(opened as unknown as ReadableStream);
   } catch (error) {
     raw.destroy();
-    throw new StartError(`${file} does not open: the passphrase is another one, or the file is damaged.`, {
+    throw new StartError(`${file} cannot be decrypted: the passphrase is wrong, or the file is damaged.`, {
       cause: error,
     });
   }

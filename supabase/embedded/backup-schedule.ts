@@ -70,14 +70,14 @@ export async function takeScheduled(
   const wanted = SPARE_BYTES + (newest ? 2 * statSync(newest).size : 0);
   if (bavail * bsize < wanted)
     throw new StartError(
-      `${plan.folder} has too little room: free ${Math.ceil(wanted / 2 ** 20)} MB or set OVERTURE_BACKUP_DIR.`,
+      `${plan.folder} has too little free space: free ${Math.ceil(wanted / 2 ** 20)} MB or set OVERTURE_BACKUP_DIR.`,
     );
   const stamp = now.toISOString().replace(/[:.]/g, "-").slice(0, 19);
   const file = join(plan.folder, `auto-${stamp}.overture${plan.passphrase === undefined ? "" : ".age"}`);
   const { rows } = await backup({ ...source, file, passphrase: plan.passphrase });
   try {
     const read = await verifyBackup(file, plan.passphrase);
-    if (read.rows !== rows) throw new StartError(`${file} holds ${read.rows} rows instead of ${rows}.`);
+    if (read.rows !== rows) throw new StartError(`${file} has ${read.rows} rows instead of ${rows}.`);
   } catch (error) {
     rmSync(file, { force: true });
     throw error;

@@ -66,7 +66,7 @@ export async function backup({ adminUrl, file, home, passphrase }: BackupOptions
   } catch (error) {
     rmSync(unfinished, { force: true });
     const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
-    throw full ? new StartError(`The disk of ${file} is full; nothing was kept of the backup.`) : error;
+    throw full ? new StartError(`The disk of ${file} is full; the incomplete backup was deleted.`) : error;
   } finally {
     await sql.end({ timeout: 5 });
   }

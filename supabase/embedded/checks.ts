@@ -61,7 +61,9 @@ export async function machineChecks({ home, ports, running }: Subject): Promise<
     await check("memory", () => {
       const free = availableMemory() / 2 ** 20;
       const text = `${Math.round(free)} MB of ${Math.round(totalmem() / 2 ** 20)} MB free`;
-      return free >= 400 ? text : { problem: text, fix: "Close other programs: about 400 MB are needed." };
+      return free >= 400
+        ? text
+        : { problem: text, fix: "Close other programs: about 400 MB of free memory are needed." };
     }),
     await check("ports", async () => {
       const taken: number[] = [];
@@ -71,7 +73,7 @@ export async function machineChecks({ home, ports, running }: Subject): Promise<
         if (taken.length === 0) return `${numbers} are free`;
         return {
           problem: `in use by other programs: ${taken.join(", ")}`,
-          fix: "Stop them, or set OVERTURE_PORT_BASE to another base.",
+          fix: "Stop these programs, or set OVERTURE_PORT_BASE to other ports.",
         };
       }
       const silent = [ports.api, ports.db].filter((port) => !taken.includes(port));
@@ -96,7 +98,7 @@ export async function keyChecks({ home }: Subject): Promise<{ checks: Check[]; s
   const file = join(home, "secrets.env");
   if (!existsSync(file)) {
     const fresh = !existsSync(join(home, "pg"));
-    const detail = fresh ? "not created yet; npm start does" : `${file} is missing`;
+    const detail = fresh ? "not created yet; npm start creates it" : `${file} is missing`;
     return {
       checks: [{ name: "keys", ok: fresh, detail, ...(fresh ? {} : { fix: "Restore secrets.env from your backup." }) }],
       secrets: null,
@@ -111,7 +113,7 @@ export async function keyChecks({ home }: Subject): Promise<{ checks: Check[]; s
     if (bad.length > 0)
       return {
         problem: "OVERTURE_KEYS is not k1:<base64 of 32 bytes>[,…]",
-        fix: `Correct it in ${file} (restore from a backup).`,
+        fix: `Restore ${file} from a backup, or correct the key in it.`,
       };
     if ((secrets.SUPABASE_JWT_SECRET ?? "").length < 32)
       return { problem: "SUPABASE_JWT_SECRET is too short", fix: `Restore ${file}.` };
@@ -137,8 +139,8 @@ export async function databaseChecks({ home, ports }: Subject, secrets: Secrets)
     });
     if (!database.ok) {
       const fix = isFull(home)
-        ? "The disk is full: free some space, and it starts again by itself."
-        : "It is started again by itself; if it does not come back, see postgres.log.";
+        ? "The disk is full: free some space; the database then restarts automatically."
+        : "The database is restarted automatically; if it does not start, see postgres.log.";
       return [{ ...database, fix }];
     }
     return [
@@ -159,7 +161,10 @@ async function migrations(sql: Sql): Promise<Outcome> {
   const unknown = applied.filter((version) => !known.includes(version));
   if (pending.length > 0) return { problem: `not applied: ${pending.join(", ")}`, fix: "npm stop, then npm start." };
   if (unknown.length > 0)
-    return { problem: `unknown to this version: ${unknown.join(", ")}`, fix: "Update the program." };
+    return {
+      problem: `unknown to this version: ${unknown.join(", ")}`,
+      fix: "Update the program to the version that wrote the data, or a newer one.",
+    };
   return `${applied.length} applied, none pending`;
 }
 

@@ -133,7 +133,7 @@ export class Child {
     if (this.#stopping || !restart) return;
     this.#crashes = ranMs > 60_000 ? 1 : this.#crashes + 1;
     const pause = Math.min(30_000, 500 * 2 ** (this.#crashes - 1));
-    onEvent?.(`The ${name} ended unexpectedly (code ${code}); starting it again in ${pause / 1000} s.`);
+    onEvent?.(`The ${name} ended unexpectedly (code ${code}); it is restarted in ${pause / 1000} s.`);
     const again = setTimeout(() => {
       if (this.#stopping) return;
       this.start().catch((error: Error) => {

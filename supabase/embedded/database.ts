@@ -61,9 +61,7 @@ export class Database {
     const tell = (why: string) => {
       if (why === told) return;
       told = why;
-      onEvent?.(
-        `The database ended unexpectedly: ${why} It is tried again until it runs; nothing that was saved is lost.`,
-      );
+      onEvent?.(`The database ended unexpectedly: ${why} Restarts are tried until it runs; no saved data is lost.`);
     };
     for (let attempt = 0; !signal.aborted; attempt++) {
       if (isFull(home)) tell(`the disk of ${home} is full. Free some space.`);

@@ -84,7 +84,7 @@ export async function migrate(options: MigrateOptions): Promise<Migration[]> {
     const breaking = pending.find((migration) => migration.breaking);
     if (breaking && applied.size > 0 && !options.yes) {
       throw new StartError(
-        `Migration ${basename(breaking.file)} changes existing data in a way that cannot be taken back. A backup is made first; start with --yes.`,
+        `Migration ${basename(breaking.file)} changes existing data and cannot be undone. Start with --yes; a backup is made first.`,
       );
     }
     if (applied.size > 0 && pending.length > 0) await options.beforeUpgrade?.(pending);

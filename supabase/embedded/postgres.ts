@@ -158,7 +158,7 @@ async function reapOrphan(dataDir: string): Promise<void> {
       for (let waited = 0; waited < 10_000 && isAlive(pid); waited += 50) await delay(50);
     }
     if (isAlive(pid))
-      throw new StartError(`Another Postgres (process ${pid}) uses ${dataDir} and does not stop; end it.`);
+      throw new StartError(`Another Postgres (process ${pid}) uses ${dataDir} and does not stop. End this process.`);
   }
   rmSync(pidFile, { force: true });
 }

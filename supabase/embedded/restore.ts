@@ -25,14 +25,14 @@ export async function restoreHome(
   const manifest = await readManifest(file, passphrase);
   if (existsSync(join(home, "pg"))) {
     throw new StartError(
-      `${home} holds a database already. Stop it and move the folder away, or set OVERTURE_HOME to a new one.`,
+      `${home} already has a database. Stop the installation and move the folder, or set OVERTURE_HOME to a new folder.`,
     );
   }
   const secretsFile = join(home, "secrets.env");
   const hadSecrets = existsSync(secretsFile);
   if (!manifest.secrets && !hadSecrets) {
     throw new StartError(
-      `${file} holds no keys. Put the secrets.env of that installation into ${home} first: without it stored credentials cannot be decrypted.`,
+      `${file} has no keys. Put the secrets.env of that installation into ${home} first: without it stored credentials cannot be decrypted.`,
     );
   }
   prepareHome(home);
@@ -133,7 +133,7 @@ export async function verifyBackup(file: string, passphrase?: string): Promise<{
         for await (const _ of watch.pieces);
         digests[`${table.schema}.${table.name}`] = watch.digest();
       } else if (line.startsWith("#end ")) end = JSON.parse(line.slice(5)) as End;
-      else throw new StartError(`${file} is damaged: it holds a line that means nothing here.`);
+      else throw new StartError(`${file} is damaged: it has a line that cannot be read.`);
     }
     compare(file, end, digests);
     const all = Object.values(digests);
@@ -146,10 +146,12 @@ export async function verifyBackup(file: string, passphrase?: string): Promise<{
 }
 
 function compare(file: string, end: End | undefined, digests: End["digests"]): asserts end is End {
-  if (!end) throw new StartError(`${file} is cut off: its end is missing. Nothing was restored.`);
+  if (!end) throw new StartError(`${file} is incomplete: its end is missing. Nothing was restored.`);
   for (const [name, wanted] of Object.entries(end.digests)) {
     if (digests[name]?.sha256 !== wanted.sha256 || digests[name].rows !== wanted.rows)
-      throw new StartError(`${file} is damaged: ${name} is not what was backed up. Nothing was restored.`);
+      throw new StartError(
+        `${file} is damaged: the content of ${name} does not match its checksum. Nothing was restored.`,
+      );
   }
 }
 
@@ -175,7 +177,7 @@ function asDamage(file: string, error: unknown): unknown {
     code === "ERR_STREAM_PREMATURE_CLOSE" ||
     /middle of a table|invalid tag|poly1305|final chunk|decrypt|end of (file|stream)|stream ended/i.test(message);
   return broken && !(error instanceof StartError)
-    ? new StartError(`${file} is damaged or cut off (${message}). Nothing was restored.`, { cause: error })
+    ? new StartError(`${file} is damaged or incomplete (${message}). Nothing was restored.`, { cause: error })
     : error;
 }
 
@@ -195,7 +197,7 @@ export async function restoreData(file: string, adminUrl: string, passphrase?: s
           const table = JSON.parse(line.slice(7)) as Table;
           digests[`${table.schema}.${table.name}`] = await copyIn(tx, reader, table);
         } else if (line.startsWith("#end ")) end = JSON.parse(line.slice(5)) as End;
-        else throw new StartError(`${file} is damaged: it holds a line that means nothing here.`);
+        else throw new StartError(`${file} is damaged: it has a line that cannot be read.`);
       }
       compare(file, end, digests);
       for (const s of end.sequences) {
@@ -228,7 +230,7 @@ async function copyIn(tx: TransactionSql, reader: BackupReader, table: Table) {
   await makeQueue(tx, table);
   const [there] = await tx<{ there: boolean }[]>`select to_regclass(${name}) is not null as there`;
   if (!there!.there)
-    throw new StartError(`The backup has a table ${name} that this version of the program does not make.`);
+    throw new StartError(`The backup has a table ${name} that this version of the program does not have.`);
   // Migrations write rows of their own; the backup has them as they were last.
   await tx.unsafe(`delete from ${name}`);
   const watch = watched(reader);

@@ -22,10 +22,10 @@ const known: Record<string, () => void> = {
 const usage = `npm start [-- --yes] [--no-demo] [--dry-run]
 
   --yes      apply migrations that change existing data without asking
-  --no-demo  do not offer the demo team and its campaign
-  --dry-run  say what would be done, change nothing
+  --no-demo  do not offer the demo workspace and its campaign
+  --dry-run  show what would be done, without changing anything
 
-OVERTURE_HOME (default .overture) holds data, keys and logs; OVERTURE_PORT_BASE (default 54320) decides the ports.`;
+OVERTURE_HOME (default .overture) holds data, keys and logs; OVERTURE_PORT_BASE (default 54320) sets the ports.`;
 
 let stack: Stack | undefined;
 let stopping: Promise<void> | undefined;
@@ -87,13 +87,13 @@ function banner(
   tookMs: number,
 ): void {
   const lines = [
-    ["Console", claimUrl ? `${claimUrl}   (opens once, for the first owner)` : env.OVERTURE_PUBLIC_URL!],
+    ["Console", claimUrl ? `${claimUrl}   (works once, for the first owner)` : env.OVERTURE_PUBLIC_URL!],
     ["API", `${url}/api/v1   (docs: ${url}/api/v1/docs)`],
     [
       "Database",
       `${dbUrl.replace(/:[^:@/]+@/, ":***@")}   (password: POSTGRES_PASSWORD in ${join(home, "secrets.env")})`,
     ],
-    ["Sandbox", `http://127.0.0.1:${ports.sandbox}   (plays the providers; nothing leaves this machine)`],
+    ["Sandbox", `http://127.0.0.1:${ports.sandbox}   (simulates the providers; nothing is sent from this machine)`],
     ["Logs", join(home, "logs")],
     [
       "Backups",
@@ -110,7 +110,8 @@ function banner(
 function watchSignals(): void {
   const onSignal = () => {
     signals++;
-    if (signals === 1) console.log("\n  Stopping: work in progress is finished first (Ctrl-C again forces).");
+    if (signals === 1)
+      console.log("\n  Stopping: work in progress is finished first (press Ctrl-C again to stop at once).");
     else if (stack && stopping) void stack.stop(true);
     void shutDown();
   };
@@ -134,7 +135,7 @@ function shutDown(): Promise<void> {
 
 async function dryRun({ home, ports, productName }: Settings): Promise<void> {
   const lock = readLock(home);
-  if (lock) return console.log(`  ${productName} runs already (process ${lock.pid}); nothing to do.`);
+  if (lock) return console.log(`  ${productName} is already running (process ${lock.pid}).`);
   const fresh = !existsSync(join(home, "pg", "PG_VERSION"));
   const say = (line: string) => console.log(`  Would ${line}`);
   if (!isConsoleFresh()) say("build the console (npm run build:web)");

@@ -28,11 +28,11 @@ else if (!report.running)
   console.log(`  ${settings.productName} does not run on ${settings.home}. Start it with npm start.`);
 else {
   console.log(`  ${settings.productName} runs (process ${report.pid}) on ${report.home}`);
-  console.log(`  Console    ${report.url}${report.api ? "" : "   (does not answer: npm run doctor)"}`);
-  const state = report.migration === null ? "does not answer: npm run doctor" : `newest migration ${report.migration}`;
+  console.log(`  Console    ${report.url}${report.api ? "" : "   (does not respond: npm run doctor)"}`);
+  const state = report.migration === null ? "does not respond: npm run doctor" : `newest migration ${report.migration}`;
   console.log(`  Database   ${report.database}   (${state})`);
   if (report.disk_full)
-    console.log(`  The disk of ${report.home} is full: free some space, and the database starts again by itself.`);
+    console.log(`  The disk of ${report.home} is full: free some space; the database then restarts automatically.`);
 }
 process.exit(report.running ? 0 : 1);
 

@@ -29,7 +29,7 @@ test("the claim link makes the owner's account once, and the demo moves live wit
 
   await test.step("the demo team's counters move by themselves", async () => {
     await expect(page.getByRole("heading", { name: "Dashboard" })).toBeVisible();
-    await expect(page.getByRole("button", { name: /Switch workspace, now Demo team/ })).toBeVisible();
+    await expect(page.getByRole("button", { name: /Switch workspace, now Demo workspace/ })).toBeVisible();
     const counters = page.getByRole("region", { name: "Counters" });
     await expect(counters).toBeVisible();
     // Every state the counters pass through, kept in the document itself: a reload would lose them.
@@ -54,7 +54,7 @@ test("the claim link makes the owner's account once, and the demo moves live wit
     await page.getByRole("button", { name: /Switch workspace/ }).click();
     await page.getByRole("menuitem", { name: "Compilers & Co" }).click();
     await expect(page.getByRole("button", { name: /now Compilers & Co/ })).toBeVisible();
-    await expect(page.getByRole("heading", { name: "From nothing to a first answer" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Steps to the first reply" })).toBeVisible();
     expect(await counter(page, "Sent today")).toBe(0);
   });
 

@@ -116,7 +116,7 @@ test("a messy CSV becomes contacts, and its bad rows come back as a file", async
   await page.getByLabel("Field for Firma").selectOption("company_name");
   await page.getByLabel("Field for Stadt").selectOption({ label: 'New custom field "stadt"' });
   await page.getByLabel("Field for Notizen").selectOption("");
-  await pick(page.getByRole("combobox", { name: "Put everyone on a list" }), "fair", "Trade fair");
+  await pick(page.getByRole("combobox", { name: "Add all contacts to a list" }), "fair", "Trade fair");
   await page.getByLabel("Consent source").fill("Trade fair");
   await page.getByRole("button", { name: "Start the import" }).click();
 

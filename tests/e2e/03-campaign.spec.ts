@@ -62,7 +62,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("button", { name: "New sender" }).click();
     const dialog = page.getByRole("dialog", { name: "New sender" });
     await dialog.getByLabel("Address", { exact: true }).fill("sam@outreach.example");
-    await dialog.getByLabel("Name people see").fill("Sam");
+    await dialog.getByLabel("Name that recipients see").fill("Sam");
     await dialog.getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Pause sam@outreach.example" }).click();
     const row = page.getByRole("row", { name: /sam@outreach\.example/ });
@@ -73,7 +73,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("link", { name: "Campaigns" }).click();
     await page.getByRole("button", { name: "New campaign" }).first().click();
     await page.getByRole("dialog").getByLabel("Name").fill("Autumn <b>outreach</b>");
-    await page.getByRole("button", { name: "Write it" }).click();
+    await page.getByRole("button", { name: "Create", exact: true }).click();
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("Autumn <b>outreach</b>");
     await pick(page.getByRole("combobox", { name: "To", exact: true }), "finance", "List: Finance leads");
     await page.getByRole("checkbox", { name: "Only on certain days and hours" }).click();
@@ -82,9 +82,9 @@ test("a provider is connected, a sequence is written, checked, launched, watched
       await page.getByRole("button", { name: "Add a step to the sequence" }).click();
       await page.getByRole("menuitem", { name: kind, exact: true }).click();
     };
-    await add("E-mail");
-    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "outreach.ex", "Sam <sam@outreach.example>");
-    const one = page.getByRole("region", { name: "Step 1: E-mail" });
+    await add("Email");
+    await pick(page.getByRole("combobox", { name: "From, Email" }), "outreach.ex", "Sam <sam@outreach.example>");
+    const one = page.getByRole("region", { name: "Step 1: Email" });
     await one.getByLabel("Subject").fill("Hello {{firstName|there}}");
     await one.getByRole("textbox", { name: "Message of step 1" }).fill("How is {{companyName}} doing?\n\n");
     await one.getByRole("button", { name: "Insert a variable into step 1" }).click();
@@ -93,7 +93,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await add("Wait");
     await page.getByLabel("Unit of the wait of step 2").selectOption("minutes");
     await page.getByLabel("How long step 2 waits").fill("1");
-    await add("E-mail");
+    await add("Email");
     await page.getByRole("textbox", { name: "Message of step 3" }).fill("Did you see my note, {{firstName|friend}}?");
     await page.keyboard.press("Control+s");
     await expect(page.getByText("Saved", { exact: true })).toBeVisible();
@@ -104,7 +104,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
 
   await test.step("the preview shows what a person gets, and what is missing", async () => {
     const preview = page.getByRole("region", { name: /sees it/ });
-    const person = preview.getByRole("combobox", { name: "Preview as someone else" });
+    const person = preview.getByRole("combobox", { name: "Preview for another contact" });
     await pick(person, "anna", /Anna Berg/);
     await expect(preview.getByText("Hello Anna", { exact: true })).toBeVisible();
     await expect(preview.getByText(/How is Acme doing\?\s+Sam/)).toBeVisible();
@@ -115,7 +115,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
 
   await test.step("the launch check names the fault; once it is put right, the launch is open", async () => {
     await page.getByRole("button", { name: "Check and launch" }).click();
-    await expect(page.getByRole("heading", { name: "1 thing to fix first" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "1 problem to fix first" })).toBeVisible();
     await expect(page.getByText("The sender sam@outreach.example is paused.")).toBeVisible();
     await expect(page.getByText(/2 contacts have no companyName/)).toBeVisible();
     await expect(page.getByRole("button", { name: "Launch", exact: true })).toBeDisabled();
@@ -134,7 +134,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
 
   const stage = (label: string) =>
     page
-      .getByRole("region", { name: "From sent to answered" })
+      .getByRole("region", { name: "From sent to replied" })
       .locator("dt", { hasText: label })
       .locator("xpath=following-sibling::dd[2]");
   await test.step("sent, delivered, opened and replied arrive live", async () => {
@@ -143,12 +143,12 @@ test("a provider is connected, a sequence is written, checked, launched, watched
   });
 
   await test.step("who lacks a value is blocked, is filled in, and goes on", async () => {
-    await page.getByRole("link", { name: /2 people are blocked/ }).click();
+    await page.getByRole("link", { name: /2 contacts are blocked/ }).click();
     await expect(page.getByRole("row", { name: /Eck/ })).toContainText("Blocked");
     const { data } = await account.api("GET", "/contacts?search=eck");
     await account.api("PATCH", `/contacts/${data[0].id}`, { company_name: "Filled in" });
-    await page.getByRole("button", { name: "Try 2 blocked people again" }).click();
-    await expect(toast(page, "2 people tried again")).toBeVisible();
+    await page.getByRole("button", { name: "Try 2 blocked contacts again" }).click();
+    await expect(toast(page, "2 contacts tried again")).toBeVisible();
     await page.getByLabel("Status", { exact: true }).selectOption("");
     await expect(page.getByRole("row", { name: /Eck/ })).not.toContainText("Blocked");
   });
@@ -157,13 +157,13 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await addContacts(account, [
       { email: "silent+eve@example.com", first_name: "Eve", last_name: "Late", company_name: "Acme" },
     ]);
-    await page.getByRole("button", { name: "Add people" }).click();
-    const dialog = page.getByRole("dialog", { name: "Add people" });
+    await page.getByRole("button", { name: "Add contacts" }).click();
+    const dialog = page.getByRole("dialog", { name: "Add contacts" });
     await dialog.getByLabel("Who").selectOption("people");
     await pick(dialog.getByRole("combobox", { name: "Contact" }), "eve", /Eve Late/);
     await expect(dialog.getByRole("list", { name: "Chosen" })).toContainText("Eve Late");
     await dialog.getByRole("button", { name: "Add them" }).click();
-    await expect(toast(page, "1 person added")).toBeVisible();
+    await expect(toast(page, "1 contact added")).toBeVisible();
     await expect(page.getByRole("row", { name: /Eve Late/ })).toBeVisible();
   });
 
@@ -206,7 +206,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
     await page.getByRole("button", { name: "Resume" }).click();
     await expect(page.getByRole("button", { name: "Pause" })).toBeVisible();
     await page.getByRole("button", { name: "More actions" }).click();
-    await page.getByRole("menuitem", { name: "Stop for good" }).click();
+    await page.getByRole("menuitem", { name: "Stop permanently" }).click();
     await page.getByRole("alertdialog").getByRole("button", { name: "Stop" }).click();
     await expect(page.getByRole("banner").or(page.locator("header")).first()).toContainText("Stopped");
     await page.getByRole("button", { name: "More actions" }).click();

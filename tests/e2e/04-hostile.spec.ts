@@ -63,10 +63,10 @@ test("markup in a name, a company, a subject and a reply is shown as the text it
   expect(delivered.status, await delivered.text()).toBe(201);
 
   await page.goto("/inbox");
-  await expect(page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first()).toBeVisible({
+  await expect(page.getByRole("navigation", { name: "Threads" }).getByRole("link").first()).toBeVisible({
     timeout: 30_000,
   });
-  await page.getByRole("navigation", { name: "Conversations" }).getByRole("link").first().click();
+  await page.getByRole("navigation", { name: "Threads" }).getByRole("link").first().click();
   await expect(page.getByText(`Yes ${SCRIPT} please ${IMAGE}`).last()).toBeVisible();
 
   for (const path of [

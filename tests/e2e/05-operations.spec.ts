@@ -33,7 +33,7 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     const drawer = page.getByRole("dialog", { name: "Dead letter in contacts_import" });
     await expect(drawer.getByText("not an import")).toBeVisible();
     await drawer.getByRole("button", { name: "Requeue" }).click();
-    await expect(toast(page, "1 message back in the queue")).toBeVisible();
+    await expect(toast(page, "1 message returned to the queue")).toBeVisible();
 
     // Tried again, it fails again and comes back under another id.
     await until(async () => (await dead()).some((d) => d.id !== one.id), {
@@ -46,8 +46,8 @@ test("a message no retry can help becomes a dead letter, is read, tried again an
     await page.reload();
     await expect(table.getByRole("row")).toHaveCount(3);
     await table.getByRole("checkbox", { name: "Select all" }).click();
-    await page.getByRole("button", { name: "Throw away" }).click();
-    await page.getByRole("alertdialog").getByRole("button", { name: "Throw away" }).click();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
     await expect(page.getByRole("heading", { name: "No dead letters" })).toBeVisible();
     expect(await dead()).toEqual([]);
 
@@ -70,7 +70,7 @@ test("an alert appears by itself, leads to its cause, and closes by itself; the 
       values ('contacts_import', ${account.tenantId}, ${sql.json({ tenant_id: account.tenantId })}, 'broken', 3, now())`;
     await sql`select private.evaluate_alerts()`;
     const table = page.getByRole("table", { name: "Alerts" });
-    const row = table.getByRole("row", { name: /1 job of contacts_import failed for good/ });
+    const row = table.getByRole("row", { name: /1 message of the queue contacts_import failed permanently/ });
     await expect(row.getByText("Warning")).toBeVisible();
     await row.getByRole("link").click();
     await expect(page.getByRole("table", { name: "Dead letters" }).getByRole("row", { name: /broken/ })).toBeVisible();

@@ -116,7 +116,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
     await page.getByRole("alertdialog").getByRole("button", { name: "Remove" }).click();
     await expect(toast(page, "Member removed")).toBeVisible();
     await viewer.goto("/contacts");
-    await expect(viewer.getByRole("heading", { name: "You belong to no workspace" })).toBeVisible();
+    await expect(viewer.getByRole("heading", { name: "You are not a member of a workspace" })).toBeVisible();
     await viewer.goto(link);
     await expect(viewer.getByRole("heading", { name: "This invitation no longer works" })).toBeVisible();
   });
@@ -210,11 +210,11 @@ test("suppressions go in by the handful, and tracking is switched off for the wh
   await expect(page.getByRole("table", { name: "Suppressions" }).getByRole("row")).toHaveCount(2);
 
   await page.getByRole("link", { name: "Workspace", exact: true }).click();
-  await page.getByRole("checkbox", { name: /Count opens/ }).click();
+  await page.getByRole("checkbox", { name: /Track opens/ }).click();
   await expect(toast(page, "Changed for all campaigns")).toBeVisible();
   await page.reload();
-  await expect(page.getByRole("checkbox", { name: /Count opens/ })).not.toBeChecked();
-  await expect(page.getByRole("checkbox", { name: /Count clicks/ })).toBeChecked();
+  await expect(page.getByRole("checkbox", { name: /Track opens/ })).not.toBeChecked();
+  await expect(page.getByRole("checkbox", { name: /Track clicks/ })).toBeChecked();
   expect((await account.api("GET", "/tenant")).settings).toMatchObject({ track_opens: false });
 });
 

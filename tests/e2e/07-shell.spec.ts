@@ -152,7 +152,7 @@ test("when the server fails, the page says so and tries again", async ({ page, a
     const form = page.getByRole("dialog", { name: "New contact" });
     await form.getByLabel("First name").fill("Berta");
     await form.getByRole("button", { name: "Add contact" }).click();
-    await expect(form.getByRole("alert")).toContainText("The server did not answer");
+    await expect(form.getByRole("alert")).toContainText("The server did not respond");
     await expect(form.getByLabel("First name")).toHaveValue("Berta");
     await page.unroute("**/api/v1/contacts");
     await form.getByRole("button", { name: "Add contact" }).click();
@@ -171,7 +171,7 @@ test("when the server fails, the page says so and tries again", async ({ page, a
 
   await test.step("a page that does not exist", async () => {
     await page.goto("/nowhere");
-    await expect(page.getByRole("heading", { name: "There is no page here" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Page not found" })).toBeVisible();
     await page.goto("/contacts/00000000-0000-7000-8000-000000000000");
     await expect(page.getByRole("alert")).toBeVisible();
   });

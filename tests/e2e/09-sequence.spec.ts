@@ -22,9 +22,9 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
 
   await test.step("the tree, without a mouse", async () => {
     await page.goto(`/campaigns/${campaign.id}/edit`);
-    await add("the sequence", "E-mail");
-    await pick(page.getByRole("combobox", { name: "From, E-mail" }), "sam", "Sam <sam@outreach.example>");
-    await step("Step 1: E-mail").getByLabel("Subject").fill("Hello {{firstName}}");
+    await add("the sequence", "Email");
+    await pick(page.getByRole("combobox", { name: "From, Email" }), "sam", "Sam <sam@outreach.example>");
+    await step("Step 1: Email").getByLabel("Subject").fill("Hello {{firstName}}");
     await page.getByLabel("Message of step 1").fill("How are you?");
     await add("the sequence", "Condition");
     await expect(step("Step 2: Condition").getByLabel("Rule 1 of step 2", { exact: true })).toHaveValue("opened");
@@ -79,7 +79,7 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.getByRole("link", { name: "Tasks", exact: true }).click();
     await expect(page.getByRole("button", { name: "Call them" })).toBeVisible({ timeout: 90_000 });
     await page.getByRole("link", { name: "Dashboard" }).click();
-    await page.getByRole("link", { name: /1 task waits for somebody/ }).click();
+    await page.getByRole("link", { name: /1 task waits for a member/ }).click();
     await expect(page.getByRole("row", { name: /Call them/ })).toContainText("Olga Open");
   });
 
@@ -87,11 +87,11 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.goto(`/campaigns/${campaign.id}/edit`);
     await step("Step 4: Manual task").getByLabel("Note").fill("Ask about the budget.");
     await page.keyboard.press("Control+s");
-    const dialog = page.getByRole("dialog", { name: "What about the people on the way?" });
-    await expect(dialog.getByRole("radio", { name: /go on in the new version/ })).toBeChecked();
+    const dialog = page.getByRole("dialog", { name: "What happens to the active contacts?" });
+    await expect(dialog.getByRole("radio", { name: /continue in the new version/ })).toBeChecked();
     await dialog.getByRole("button", { name: "Save the new version" }).click();
     await expect(page.getByText(/has started with version 2/)).toBeVisible();
-    await expect(page.getByText(/People are being taken in or moved/)).toHaveCount(0, { timeout: 30_000 });
+    await expect(page.getByText(/Contacts are being enrolled or moved/)).toHaveCount(0, { timeout: 30_000 });
   });
 
   await test.step("the task is finished with an outcome and a note, from the keyboard", async () => {
@@ -103,8 +103,8 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await expect(page.getByRole("row", { name: /Call them/, includeHidden: true })).toContainText("Ada Lovelace");
     await panel.getByLabel("What happened").fill("Wants to see a demo.");
     await panel.getByRole("button", { name: "Reached" }).press("Enter");
-    await expect(toast(page, "Task done: the sequence goes on")).toBeVisible();
-    await expect(page.getByRole("heading", { name: "No tasks wait" })).toBeVisible();
+    await expect(toast(page, "Task done: the sequence continues")).toBeVisible();
+    await expect(page.getByRole("heading", { name: "No open tasks" })).toBeVisible();
     await page.getByLabel("Status", { exact: true }).selectOption("done");
     await expect(page.getByRole("row", { name: /Call them/ })).toContainText("Reached: Wants to see a demo.");
   });
@@ -114,7 +114,7 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
     await page.getByRole("button", { name: "Why Olga Open is here" }).click();
     const olga = page.getByRole("dialog", { name: "Why Olga Open is here" });
     const told = olga.getByRole("listitem");
-    await expect(told.filter({ hasText: "E-mail" }).first()).toContainText("Sent");
+    await expect(told.filter({ hasText: "Email" }).first()).toContainText("Sent");
     await expect(told.filter({ hasText: "Condition" }).first()).toContainText("Yes");
     await expect(told.filter({ hasText: "Manual task" }).last()).toContainText("Reached");
     await expect(olga.getByRole("region", { name: "Now" })).toContainText("Finished");

@@ -63,7 +63,7 @@ test("a long conversation opens at its newest message; earlier ones come when as
   // Reached by a link of its own, whatever its list shows.
   await page.goto(`/inbox?thread=${id}&status=closed`);
   await article.getByRole("button", { name: "Close" }).click();
-  await expect(toast(page, "Conversation closed")).toBeVisible();
+  await expect(toast(page, "Thread closed")).toBeVisible();
   await expect(article.getByRole("button", { name: "Reopen" })).toBeVisible();
   await expect(article.getByText("Closed", { exact: true })).toBeVisible();
 });
@@ -84,21 +84,19 @@ test("of a large team, anybody can be given a task", async ({ page, account }) =
   const assignee = page.getByRole("combobox", { name: "Assignee" });
   await pick(assignee, "no. 127", /Member No\. 127/);
   // A channel's options appear with its first step.
-  await expect(page.getByRole("checkbox", { name: "Count clicks" })).toHaveCount(0);
+  await expect(page.getByRole("checkbox", { name: "Track clicks" })).toHaveCount(0);
   await page.getByRole("button", { name: "Add a step to the sequence" }).click();
-  await page.getByRole("menuitem", { name: "E-mail", exact: true }).click();
+  await page.getByRole("menuitem", { name: "Email", exact: true }).click();
   await page.getByLabel("Subject").fill("Hello");
   await page.getByLabel("Message of step 2").fill("I could not reach you.");
-  await expect(
-    page.getByRole("group", { name: "E-mail" }).getByRole("checkbox", { name: "Count opens" }),
-  ).toBeChecked();
-  await page.getByRole("checkbox", { name: "Count clicks" }).click();
+  await expect(page.getByRole("group", { name: "Email" }).getByRole("checkbox", { name: "Track opens" })).toBeChecked();
+  await page.getByRole("checkbox", { name: "Track clicks" }).click();
   await page.keyboard.press("Control+s");
   await expect(page.getByText("Saved", { exact: true })).toBeVisible();
   expect((await saved()).settings).toMatchObject({ track_opens: true, track_clicks: false });
   await page.reload();
   await expect(assignee).toHaveValue("Member No. 127");
-  await expect(page.getByRole("checkbox", { name: "Count clicks" })).not.toBeChecked();
+  await expect(page.getByRole("checkbox", { name: "Track clicks" })).not.toBeChecked();
 
   // Oneself comes first, and a choice can be taken back.
   await assignee.click();

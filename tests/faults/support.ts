@@ -367,7 +367,7 @@ async function spawnWorker(env: Record<string, string>, folder: string): Promise
   await until(
     () => {
       if (child.exitCode !== null) throw new Error(`The worker ended: ${log()}`);
-      return log().includes("the worker runs");
+      return log().includes("worker started");
     },
     { what: "the worker to run", timeoutMs: 30_000 },
   );

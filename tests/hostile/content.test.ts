@@ -124,7 +124,7 @@ describe.each(["postmark", "resend", "smtp"] as const)("a mail that leaves throu
     expect((await team.api("POST", `/campaigns/${linked.body.id}/start`)).status).toBe(200);
     await settlePlans(t, team);
     expect(await enrollmentsOf(t, linked.body.id as string)).toMatchObject([
-      { status: "blocked", reason: "missing_value", reason_detail: expect.stringContaining("not a web address") },
+      { status: "blocked", reason: "missing_value", reason_detail: expect.stringContaining("is not a web address") },
     ]);
     expect(await accepted(to)).toHaveLength(1);
   });

@@ -163,7 +163,7 @@ describe("the self-hosted dispatcher", () => {
         path: "/api/v1/health/live",
         status: 503,
         type: /^application\/problem\+json/,
-        answer: /function api did not answer/,
+        answer: /function api did not respond/,
       },
     ]);
     await until(() => main.output().includes("kaput"), { what: "the log line" });

@@ -169,7 +169,7 @@ it("leads are added, listed page by page, and stopped one by one", async () => {
   ]);
   const [lead] = (await tenant.api("GET", `/campaigns/${id}/leads?search=ADA`)).body.data;
   const stopped = await tenant.api("POST", `/campaigns/${id}/leads/${lead.id}/stop`);
-  expect(stopped.body).toMatchObject({ status: "stopped", reason: "Stopped by a person." });
+  expect(stopped.body).toMatchObject({ status: "stopped", reason: "A member stopped the enrollment." });
   expect((await tenant.api("POST", `/campaigns/${id}/leads/${lead.id}/stop`)).status).toBe(409);
   expect((await messagesOf(t, id)).find((m) => m.to_address === "ada@acme.test")!.status).toBe("cancelled");
   expect((await tenant.api("GET", `/campaigns/${id}/leads?status=sending`)).body.data).toHaveLength(2);

@@ -46,8 +46,8 @@ export async function requireAudience(
   if (input.list_id && input.segment_id)
     throw invalidField(
       "/segment_id",
-      "A campaign writes to a list or to a segment, not to both.",
-      "Leave one of them out.",
+      "A campaign's audience is a list or a segment, not both.",
+      "Remove list_id or segment_id.",
     );
   if (input.list_id) {
     const [row] =
@@ -203,7 +203,7 @@ export async function enrollBatch(
 
 export type AudienceReport = {
   count: number;
-  /** People who can be reached on no channel of the sequence, by reason. */
+  /** Number of contacts that cannot be reached on any channel of the sequence, by reason. */
   left_out: Record<string, number>;
   /** People who can be reached, but not on this channel of the sequence. */
   unreached: { channel: string; reason: string; count: number }[];

@@ -46,7 +46,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
     } catch (error) {
       // The segment or a field of its filter is gone: nothing more can be taken in, and the campaign must not wait for it.
       if (!(error instanceof AppError) || (error.code !== "invalid" && error.code !== "not_found")) throw error;
-      ctx.log.warn("an audience could not be taken in", { campaign: campaign_id, error });
+      ctx.log.warn("an audience could not be enrolled", { campaign: campaign_id, error });
       await ctx.db`select kernel.decide(${ctx.db.json([
         {
           subject_id: campaign_id,

@@ -203,7 +203,7 @@ export const listLeads = defineOperation({
   id: "campaigns.leads.list",
   method: "GET",
   path: "/campaigns/{id}/leads",
-  summary: "People in a campaign, newest first",
+  summary: "List the enrollments of a campaign, newest first",
   permission: "campaigns:read",
   input: z.object({
     ...pageParams,
@@ -224,9 +224,9 @@ export const addLeads = defineOperation({
   id: "campaigns.leads.add",
   method: "POST",
   path: "/campaigns/{id}/leads",
-  summary: "Add people to a campaign",
+  summary: "Add contacts to a campaign",
   description:
-    "By id, by list or by filter; also while it runs. Whoever is in it already stays as they are; with `restart`, who finished, was stopped or replied begins again. Everybody else gets a row; who cannot be reached is left out, with the reason. Beyond the first 1,000 people of a list or filter, the rest follows behind the answer.",
+    "By id, by list or by filter; also while the campaign runs. Contacts that are already in the campaign do not change; with `restart`, contacts that finished, were stopped or replied start again. Each new contact gets an enrollment; a contact that cannot be reached has the status `left_out` and a reason. The first 1,000 contacts of a list or filter are added before the response, the rest in the background.",
   permission: "campaigns:write",
   input: z
     .object({
@@ -234,7 +234,7 @@ export const addLeads = defineOperation({
       contact_ids: z.array(z.uuid()).min(1).max(1000).optional(),
       list_id: z.uuid().optional(),
       filter: FilterSchema.optional(),
-      restart: z.boolean().default(false).describe("Whether people whose sequence is over begin again."),
+      restart: z.boolean().default(false).describe("Whether contacts whose enrollment has ended start again."),
     })
     .refine((i) => [i.contact_ids, i.list_id, i.filter].filter((x) => x !== undefined).length === 1, {
       message: "Give exactly one of contact_ids, list_id and filter.",
@@ -242,16 +242,16 @@ export const addLeads = defineOperation({
   output: z.object({
     added: z.number().int(),
     already_in: z.number().int(),
-    left_out: z.record(z.string(), z.number().int()).describe("People who were not taken in, by reason."),
-    unknown: z.number().int().describe("Ids that are no contacts."),
-    more: z.boolean().describe("Whether the rest is still being added."),
+    left_out: z.record(z.string(), z.number().int()).describe("Number of contacts that were left out, by reason."),
+    unknown: z.number().int().describe("Number of ids that belong to no contact."),
+    more: z.boolean().describe("Whether more contacts are still being added in the background."),
   }),
   async handle(ctx, { id, contact_ids, list_id, filter, restart }) {
     // Locked: a stop or the campaign's end waits, and then sees who was added.
     const campaign = await campaignRow(ctx, id, "update");
     if (!["draft", "running", "paused"].includes(campaign.status)) {
-      throw new AppError("conflict", `The campaign is ${campaign.status}: nobody can be added.`, {
-        suggestion: "Clone it and add them to the copy.",
+      throw new AppError("conflict", `The campaign is ${campaign.status}: no contacts can be added.`, {
+        suggestion: "Clone the campaign and add the contacts to the copy.",
       });
     }
     if (list_id) await requireAudience(ctx, { list_id });
@@ -276,7 +276,7 @@ export const stopLead = defineOperation({
   id: "campaigns.leads.stop",
   method: "POST",
   path: "/campaigns/{id}/leads/{enrollment_id}/stop",
-  summary: "End one person's sequence",
+  summary: "End one contact's enrollment",
   destructive: true,
   permission: "campaigns:write",
   input: z.object({ id: z.uuid(), enrollment_id: z.uuid() }),
@@ -284,11 +284,12 @@ export const stopLead = defineOperation({
   async handle(ctx, { id, enrollment_id }) {
     const [before] = await ctx.db<{ status: string }[]>`
       select status from public.enrollments where tenant_id = (select kernel.tenant()) and campaign_id = ${id} and id = ${enrollment_id} for update`;
-    if (!before) throw new AppError("not_found", "This person is not in the campaign.");
+    if (!before) throw new AppError("not_found", "This contact is not in the campaign.");
     const [ended] = await ctx.db<
       { n: number }[]
     >`select private.end_enrollments(array[${enrollment_id}]::uuid[], 'stopped', 'stopped_by_person') as n`;
-    if (ended!.n === 0) throw new AppError("conflict", `The sequence is over already: ${before.status}.`);
+    if (ended!.n === 0)
+      throw new AppError("conflict", `The enrollment has already ended with the status ${before.status}.`);
     return (await loadLead(ctx, id, enrollment_id))!;
   },
 });
@@ -297,18 +298,19 @@ export const retryBlocked = defineOperation({
   id: "campaigns.leads.retry_blocked",
   method: "POST",
   path: "/campaigns/{id}/leads/retry-blocked",
-  summary: "Try the blocked people again",
-  description: "After their missing values were filled in. Who still lacks one is blocked again.",
+  summary: "Retry blocked enrollments",
+  description:
+    "For use after the missing values were filled in. A contact that still has a missing value is blocked again.",
   permission: "campaigns:write",
   input: byId,
   output: z.object({
     retried: z.number().int(),
-    more: z.boolean().describe("Whether the rest follows behind the answer."),
+    more: z.boolean().describe("Whether more enrollments are retried in the background."),
   }),
   async handle(ctx, { id }) {
     const campaign = await campaignRow(ctx, id, "share");
     if (campaign.status !== "running" && campaign.status !== "paused") {
-      throw new AppError("conflict", `The campaign is ${campaign.status}: nobody waits in it.`);
+      throw new AppError("conflict", `The campaign is ${campaign.status}: it has no waiting enrollments.`);
     }
     const before = ctx.now.toISOString();
     const [row] = await ctx.db<{ n: number }[]>`select private.retry_blocked(${id}, ${before}::text::timestamptz) as n`;

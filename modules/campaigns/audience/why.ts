@@ -12,8 +12,8 @@ export const whyLead = defineOperation({
   id: "campaigns.leads.why",
   method: "GET",
   path: "/campaigns/{id}/leads/{enrollment_id}/why",
-  summary: "Why a person is where they are",
-  description: "The decisions about them and what each step did, in order: the newest 500.",
+  summary: "Explain the state of an enrollment",
+  description: "The decisions about the enrollment and its step runs in order of time, the newest 500.",
   permission: "campaigns:read",
   input: z.object({ id: z.uuid(), enrollment_id: z.uuid() }),
   output: z.object({
@@ -22,7 +22,7 @@ export const whyLead = defineOperation({
       z.object({
         at,
         kind: z.enum(["enrolled", "step", "decision"]),
-        verdict: z.string().describe("What was decided or done: sent, branched, deferred, skipped, ended …"),
+        verdict: z.string().describe("The result: sent, branched, deferred, skipped, ended …"),
         reason: z.string().nullable().describe("The reason as a sentence."),
         reason_code: z.string().nullable(),
         step_id: z.uuid().nullable(),
@@ -35,7 +35,7 @@ export const whyLead = defineOperation({
   }),
   async handle(ctx, { id, enrollment_id }) {
     const lead = await loadLead(ctx, id, enrollment_id);
-    if (!lead) throw new AppError("not_found", "This person is not in the campaign.");
+    if (!lead) throw new AppError("not_found", "This contact is not in the campaign.");
     const rows = await ctx.db<
       {
         at: Date;

@@ -38,12 +38,12 @@ export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly St
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
   if (errors.length > 0)
-    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} faults.`, {
+    throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} errors.`, {
       errors,
     });
   const began = campaign.status !== "draft";
   if (began && steps.length === 0)
-    throw new AppError("invalid", "A campaign that has begun needs at least one step.", {
+    throw new AppError("invalid", "A campaign that has started needs at least one step.", {
       errors: [{ pointer: "/steps", detail: "must not be empty" }],
     });
   await requireKnown(ctx, campaign.id, input);
@@ -85,7 +85,7 @@ async function requireKnown(ctx: Ctx, campaignId: string, input: readonly StepIn
   const known = new Set(rows.map((r) => r.id));
   const strange = given.filter((g) => !known.has(g.id));
   if (strange.length > 0)
-    throw new AppError("invalid", "A step's id is not one of this campaign's steps.", {
+    throw new AppError("invalid", "A step has an id that does not belong to this campaign.", {
       errors: strange.map(({ pointer }) => ({ pointer, detail: "is not a step of this campaign" })),
       suggestion: "Leave the id out for a new step.",
     });

@@ -25,16 +25,20 @@ export const StepInput: z.ZodType<StepInput> = z.lazy(() =>
     id: z
       .uuid()
       .optional()
-      .describe("Keeps the step's identity, and so its statistics, when it is moved or rewritten."),
+      .describe(
+        "Id of an existing step: it keeps its statistics when it is moved or changed. Left out for a new step.",
+      ),
     kind: z
       .string()
       .max(40)
       .default("email")
-      .describe("One of the kinds of GET /catalogue; its own fields stand beside it."),
+      .describe("One of the step kinds of GET /catalogue; the fields of the kind are given at the same level."),
     branches: z
       .record(z.string().max(40), z.array(StepInput))
       .optional()
-      .describe("Steps of each way out, where the kind has several. Afterwards people go on behind this step."),
+      .describe(
+        "The steps of each branch, for kinds with branches. At the end of a branch, an enrollment continues with the step after this one.",
+      ),
   }),
 ) as unknown as z.ZodType<StepInput>;
 
@@ -80,12 +84,12 @@ export function parseSteps(
       if (!def) {
         errors.push({
           pointer: `${at}/kind`,
-          detail: `is no kind of step; use one of ${[...registry.steps.keys()].join(", ")}`,
+          detail: `is not a step kind; use one of ${[...registry.steps.keys()].join(", ")}`,
         });
         return [];
       }
       if (id !== undefined) {
-        if (ids.has(id)) errors.push({ pointer: `${at}/id`, detail: "This step is in the list twice." });
+        if (ids.has(id)) errors.push({ pointer: `${at}/id`, detail: "This step is given twice." });
         ids.set(id, at);
       }
       // What the API tells of a step besides its configuration may come back.
@@ -111,7 +115,10 @@ export function parseSteps(
             detail: `A step of kind ${kind} has no branch ${branch}${ways.length > 1 ? `; its branches are ${ways.join(", ")}` : ""}.`,
           });
         else if (depth >= MAX_DEPTH)
-          errors.push({ pointer: `${at}/branches`, detail: `Branches can be nested ${MAX_DEPTH} deep.` });
+          errors.push({
+            pointer: `${at}/branches`,
+            detail: `Branches can be nested at most ${MAX_DEPTH} levels deep.`,
+          });
         else parsed.set(branch, read(steps, `${at}/branches/${branch}`, depth + 1));
       }
       return [{ id, def, config: config.data as Record<string, unknown>, branches: parsed, pointer: at }];
@@ -219,7 +226,7 @@ export function toGraph(steps: readonly ParsedStep[]): {
 export type StepOutput = {
   id: string;
   kind: string;
-  /** Its place in the whole sequence, branches included, from 1. */
+  /** The step's position in the whole sequence, branches included, from 1. */
   position: number;
   branches?: Record<string, StepOutput[]>;
   [field: string]: unknown;

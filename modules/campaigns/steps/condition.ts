@@ -16,7 +16,7 @@ const Within = z
   .max(365)
   .nullable()
   .default(null)
-  .meta({ title: "Within days", description: "Null: since they were added." });
+  .meta({ title: "Within days", description: "Null: since the contact was added." });
 
 const Rule = z.discriminatedUnion("if", [
   z.strictObject({ if: z.enum(ABOUT_MESSAGES), step_id: z.uuid().nullable().default(null), within_days: Within }),
@@ -30,7 +30,7 @@ type Rule = z.output<typeof Rule>;
 export const conditionStep = defineStep({
   kind: "condition",
   label: "Condition",
-  description: "Branches by what the contact did, or by who they are.",
+  description: "Branches by the contact's activity or fields.",
   action: null,
   config: z.object({
     match: z.enum(["all", "any"]).default("all").meta({ title: "Match" }),

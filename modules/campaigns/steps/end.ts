@@ -5,7 +5,7 @@ import { defineStep } from "../../kernel/step.ts";
 export const endStep = defineStep({
   kind: "end",
   label: "End",
-  description: "Ends the sequence here, optionally as a goal that was reached.",
+  description: "Ends the enrollment here, optionally with a goal that was reached.",
   action: null,
   config: z.object({
     goal: z
@@ -13,7 +13,7 @@ export const endStep = defineStep({
       .trim()
       .max(80)
       .default("")
-      .meta({ title: "Goal", description: "What was reached, for the statistics; empty: none." }),
+      .meta({ title: "Goal", description: "The goal as the statistics show it; empty: no goal." }),
   }),
   branches: () => [],
   plan: (runs) =>

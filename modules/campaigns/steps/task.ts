@@ -4,13 +4,13 @@ import { defineStep } from "../../kernel/step.ts";
 const Outcome = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,39}$/, "use lower case letters, digits and _, at most 40")
-  .refine((o) => o !== "next" && o !== "skipped", "is taken: every task has it");
+  .refine((o) => o !== "next" && o !== "skipped", "is reserved: every task has this outcome");
 
 /** A person does something (a call, a letter) and says what came of it; each outcome can have a branch. */
 export const taskStep = defineStep({
   kind: "task",
   label: "Manual task",
-  description: "A person does something and says what came of it.",
+  description: "A member does something by hand and reports the outcome.",
   action: null,
   config: z.object({
     title: z.string().trim().min(1, "must not be empty").max(200).meta({ title: "What to do" }),

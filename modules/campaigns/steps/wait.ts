@@ -21,7 +21,8 @@ export const waitStep = defineStep({
       .optional()
       .meta({
         title: "Until",
-        description: "ISO weekday (1 is Monday; null: any day) and time, after the rest of the wait.",
+        description:
+          "ISO weekday (1 is Monday; null: any day) and time of day, counted after the other parts of the wait.",
       }),
   }),
   branches: () => ["next"],
@@ -32,7 +33,7 @@ export const waitStep = defineStep({
             field: "hours",
             level: "error",
             id: "wait_empty",
-            detail: "Say how long to wait: hours, days, business_days or until.",
+            detail: "Give the length of the wait: hours, days, business_days or until.",
           },
         ]
       : [],

@@ -16,7 +16,7 @@ export const TaskSchema = z
     title: z.string(),
     note: z.string(),
     status: z.enum(TASK_STATUS),
-    outcomes: z.array(z.string()).describe("What may come of it; each can be a branch of the sequence."),
+    outcomes: z.array(z.string()).describe("Possible outcomes; each can be a branch of the sequence."),
     outcome: z.string().nullable(),
     result: z.string(),
     contact: z.object({
@@ -71,14 +71,14 @@ export const listTasks = defineOperation({
   id: "tasks.list",
   method: "GET",
   path: "/tasks",
-  summary: "Tasks, the most urgent first",
+  summary: "List tasks, the most urgent first",
   permission: "tasks:read",
   input: z.object({
     ...pageParams,
     status: z.enum(TASK_STATUS).default("open"),
     campaign_id: z.uuid().optional(),
     contact_id: z.uuid().optional(),
-    assignee_id: z.uuid().optional().describe("A member's user id: their tasks and those of nobody in particular."),
+    assignee_id: z.uuid().optional().describe("A member's user id: tasks of this member and tasks without assignee."),
   }),
   output: pageOf(TaskSchema),
   async handle(ctx, { limit, cursor, status, campaign_id, contact_id, assignee_id }) {
@@ -106,7 +106,7 @@ export const getTask = defineOperation({
   id: "tasks.get",
   method: "GET",
   path: "/tasks/{id}",
-  summary: "A task",
+  summary: "Read a task",
   permission: "tasks:read",
   input: z.object({ id: z.uuid() }),
   output: TaskSchema,
@@ -117,13 +117,14 @@ export const finishTask = defineOperation({
   id: "tasks.finish",
   method: "POST",
   path: "/tasks/{id}/finish",
-  summary: "Say what came of a task",
-  description: "The sequence goes on by the branch of this outcome. `skipped` goes on without it having been done.",
+  summary: "Complete or skip a task",
+  description:
+    "The enrollment continues with the branch of this outcome. `skipped` means the task was not done; the enrollment continues all the same.",
   permission: "tasks:write",
   input: z.object({
     id: z.uuid(),
     outcome: z.string().max(40).default("done").describe("One of the task's outcomes, or `skipped`."),
-    result: z.string().trim().max(10_000).default("").describe("What happened, for the record."),
+    result: z.string().trim().max(10_000).default("").describe("Notes about the result."),
   }),
   output: TaskSchema,
   async handle(ctx, { id, outcome, result }) {
@@ -138,7 +139,7 @@ export const finishTask = defineOperation({
       update public.tasks set status = ${outcome === "skipped" ? "skipped" : "done"}, outcome = ${outcome}, result = ${result},
         finished_at = kernel.now(), finished_by = ${by}
       where tenant_id = ${ctx.tenantId} and id = ${id} and status = 'open' returning step_run_id`;
-    if (!row) throw new AppError("conflict", `The task is ${(await loadTask(ctx, id)).status} already.`);
+    if (!row) throw new AppError("conflict", `The task already has the status ${(await loadTask(ctx, id)).status}.`);
     if (row.step_run_id) {
       const settled = [{ step_run_id: row.step_run_id, branch: outcome, outcome, at: ctx.now.toISOString() }];
       await ctx.db`select private.finish_step(${ctx.db.json(settled)})`;
@@ -153,7 +154,7 @@ export const updateTask = defineOperation({
   id: "tasks.update",
   method: "PATCH",
   path: "/tasks/{id}",
-  summary: "Give a task to somebody, or move its due date",
+  summary: "Assign a task or change its due date",
   permission: "tasks:write",
   input: z.object({
     id: z.uuid(),
@@ -168,14 +169,14 @@ export const updateTask = defineOperation({
         await db`select from public.members where tenant_id = ${ctx.tenantId} and user_id = ${assignee_id}`;
       if (!member)
         throw new AppError("invalid", "There is no such member.", {
-          errors: [{ pointer: "/assignee_id", detail: "is no member of the workspace" }],
+          errors: [{ pointer: "/assignee_id", detail: "is not a member of the workspace" }],
         });
     }
     const [row] = await db`
       update public.tasks set assignee_id = ${assignee_id === undefined ? db`assignee_id` : assignee_id},
         due_at = ${due_at === undefined ? db`due_at` : due_at}
       where tenant_id = ${ctx.tenantId} and id = ${id} and status = 'open' returning 1`;
-    if (!row) throw new AppError("conflict", `The task is ${(await loadTask(ctx, id)).status} already.`);
+    if (!row) throw new AppError("conflict", `The task already has the status ${(await loadTask(ctx, id)).status}.`);
     return await loadTask(ctx, id);
   },
 });

@@ -13,7 +13,7 @@ const normalise = (input: string): string | null => {
 /** E-mail: Markdown letters in threads, with tracking and one-click unsubscribing. */
 export const email = defineChannel({
   id: "email",
-  label: "E-mail",
+  label: "Email",
   contact_field: "email",
   address: { label: "email address", example: "ada@example.com", normalise },
   sender: {
@@ -23,24 +23,24 @@ export const email = defineChannel({
     profile: z.object({
       reply_to: z.email().max(254).optional().meta({
         title: "Reply-to address",
-        description: "Where answers go if not to the sender's own address.",
+        description: "Address for replies, if different from the sender's address.",
       }),
     }),
   },
   actions: {
     // A healthy mailbox of a person; bulk providers take more, a new domain less.
-    "email.send": { label: "Send an e-mail", limits: [{ per: "day", cap: 50 }] },
+    "email.send": { label: "Send an email", limits: [{ per: "day", cap: 50 }] },
   },
   requires_consent: false,
   options: z.object({
     track_opens: z
       .boolean()
       .default(true)
-      .meta({ title: "Count opens", description: "Adds an invisible picture to messages." }),
+      .meta({ title: "Track opens", description: "Adds an invisible image to messages." }),
     track_clicks: z
       .boolean()
       .default(true)
-      .meta({ title: "Count clicks", description: "Links in messages go through this server." }),
+      .meta({ title: "Track clicks", description: "Links in messages go through this installation first." }),
   }),
   template: emailTemplate,
   compile,

@@ -33,15 +33,20 @@ export function lint({ subject, body }: { subject: string; body: string }): Faul
       hint(
         field,
         "spam_words",
-        `The ${field} says ${found.map((w) => `"${w}"`).join(", ")}, which spam filters weigh.`,
+        `The ${field} says ${found.map((w) => `"${w}"`).join(", ")}, which spam filters may count against the message.`,
       );
     if (/(^|[^{])\{\w+\}([^}]|$)/.test(text))
-      hint(field, "single_braces", `The ${field} has a word in single braces; variables need two: {{firstName}}.`);
+      hint(
+        field,
+        "single_braces",
+        `The ${field} has a word in single braces; variables need double braces: {{firstName}}.`,
+      );
     if (/\[(first|last|full|company|your)[ _]?\w*\](?!\()/i.test(text))
       hint(field, "placeholder", `The ${field} still has a placeholder in square brackets.`);
   }
   if (subject.length > 8 && subject === subject.toUpperCase() && /[A-Z]/.test(subject))
-    hint("subject", "subject_capitals", "The subject is all capitals.");
-  if (/^re:|^fwd?:/i.test(subject)) hint("subject", "subject_reply", "The subject pretends to be a reply.");
+    hint("subject", "subject_capitals", "The subject is written in capital letters only.");
+  if (/^re:|^fwd?:/i.test(subject))
+    hint("subject", "subject_reply", "The subject looks like a reply, but the message is not a reply.");
   return hints;
 }

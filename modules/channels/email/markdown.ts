@@ -40,13 +40,13 @@ function withinBounds(source: string, faults: Fault[]): boolean {
   if (emphasis > MAX_EMPHASIS_WORK || others > MAX_OTHER_WORK)
     return error(
       "markup_dense",
-      "A paragraph has too many links or formatting characters (* _ ~ [ ] < | ` ! \\) for its length; split it with empty lines, or leave some out.",
+      "A paragraph has too many links or formatting characters (* _ ~ [ ] < | ` ! \\) for its length; split it with empty lines, or remove some of them.",
     );
   const lines = source.split("\n");
   if (lines.length > MAX_LINES)
     return error("lines_many", `The body has ${lines.length} lines; at most ${MAX_LINES} can be sent.`);
   if (lines.some((line) => depthOf(line) > MAX_DEPTH))
-    return error("markup_deep", `Quotes or lists stand more than ${MAX_DEPTH} deep in each other; use fewer levels.`);
+    return error("markup_deep", `Quotes or lists are nested more than ${MAX_DEPTH} levels deep; use fewer levels.`);
   return true;
 }
 

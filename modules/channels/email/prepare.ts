@@ -54,7 +54,7 @@ export async function prepare(input: PrepareInput<EmailDraft>): Promise<Prepared
 
 /** What e-mail providers take. Throws when the ledger's row lacks its details: such a message was never prepared. */
 export function content({ subject, text, email }: StoredMessage): EmailContent {
-  if (!email?.rfc_message_id) throw new Error("A stored e-mail has no details.");
+  if (!email?.rfc_message_id) throw new Error("A stored email has no details.");
   const { rfc_message_id, reply_to, headers, html }: EmailDetails = email;
   return { subject, text, html: html ?? "", reply_to, message_id: rfc_message_id!, headers };
 }

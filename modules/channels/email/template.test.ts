@@ -129,7 +129,7 @@ describe("hostile values", () => {
     );
     for (const site of ["javascript:alert(1)", "data:text/html,x", "https://user:pw@evil.test", "http://"]) {
       expect(render("[x]({{custom.site}})", { custom: { site } }).missing, site).toEqual([
-        "custom.site (not a web address)",
+        "custom.site (is not a web address)",
       ]);
     }
   });

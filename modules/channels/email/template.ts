@@ -30,7 +30,7 @@ const onOneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, " ").trim();
 export const emailTemplate = z.object({
   subject: z.string().max(SUBJECT_MAX).transform(onOneLine).default("").meta({
     title: "Subject",
-    description: "Empty on a follow-up: it answers the first message in its thread.",
+    description: "Leave empty on a follow-up to send it in the thread of the first message.",
     widget: "line",
   }),
   body: z.string().min(1, "must not be empty").max(BODY_MAX).meta({
@@ -68,7 +68,8 @@ export function compile(template: EmailTemplate, input: CompileInput): CompiledT
   return { uses, faults, parts: { subject, html: toPieces(html, uses), text: toPieces(text, uses) } };
 }
 
-const NO_SUBJECT = "The first e-mail to a person needs a subject; only follow-ups may answer in its thread.";
+const NO_SUBJECT =
+  "The first email to a contact needs a subject; only follow-ups may have none, because they are sent in its thread.";
 
 export function render(
   { parts }: CompiledTemplate<EmailParts>,
@@ -81,7 +82,7 @@ export function render(
       showMissing,
       missing,
       fit: fitLink,
-      unfit: "not a web address",
+      unfit: "is not a web address",
       ...(finish ? { finish } : {}),
     });
   const own = fill(parts.subject)

@@ -112,7 +112,7 @@ describe("what the author is told", () => {
   const faults = (body: string) => sms.compile({ body }, { customKeys, first: true }).faults;
   test("a smart quote is a warning that names it and its replacement", () => {
     expect(faults("It’s us\u00a0…")).toMatchObject([{ level: "warning", id: "ucs2", field: "body" }]);
-    expect(faults("It’s us\u00a0…")[0]!.detail).toContain(`"’" (write ' instead), U+00A0 (write a blank instead)`);
+    expect(faults("It’s us\u00a0…")[0]!.detail).toContain(`"’" (use ' instead), U+00A0 (use a space instead)`);
   });
   test("it also looks at fallbacks", () => {
     expect(faults("Hi {{firstName|you’re}}")).toMatchObject([{ id: "ucs2" }]);

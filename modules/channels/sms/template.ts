@@ -36,7 +36,7 @@ function alphabetFaults(fixed: string, uses: readonly VariableUse[]): Fault[] {
       ? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`
       : `"${character}"`;
     if (replacement === null) return shown;
-    return `${shown} (${replacement === "" ? "leave it out" : `write ${replacement === " " ? "a blank" : replacement} instead`})`;
+    return `${shown} (${replacement === "" ? "leave it out" : `use ${replacement === " " ? "a space" : replacement} instead`})`;
   };
   const more = found.length > MAX_NAMED ? ` and ${found.length - MAX_NAMED} more` : "";
   return [
@@ -44,7 +44,7 @@ function alphabetFaults(fixed: string, uses: readonly VariableUse[]): Fault[] {
       field: "body",
       level: "warning",
       id: "ucs2",
-      detail: `Not in the SMS alphabet, so that a segment holds 70 characters instead of 160: ${found.slice(0, MAX_NAMED).map(name).join(", ")}${more}.`,
+      detail: `Characters outside the SMS alphabet (GSM-7), which reduce a segment from 160 to 70 characters: ${found.slice(0, MAX_NAMED).map(name).join(", ")}${more}.`,
     },
   ];
 }

@@ -162,12 +162,12 @@ export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean):
   if (!rows)
     throw new AppError(
       "invalid",
-      "The beginning of this file cannot be read as CSV: a quotation mark seems never to be closed.",
+      "The beginning of this file cannot be read as CSV: a quotation mark is probably not closed.",
     );
   const [first] = rows;
   if (!first) throw new AppError("invalid", "The file has no rows.");
   if (first.length > MAX_COLUMNS)
-    throw new AppError("invalid", `The file has ${first.length} columns; ${MAX_COLUMNS} are the most.`);
+    throw new AppError("invalid", `The file has ${first.length} columns; at most ${MAX_COLUMNS} are allowed.`);
   const has_header = !first.some(looksLikeData);
   const headers = headerNames(has_header ? first : first.map(() => ""));
   const body = (has_header ? rows.slice(1) : rows).slice(0, PREVIEW_ROWS);

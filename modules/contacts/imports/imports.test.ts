@@ -228,10 +228,10 @@ describe("import", () => {
       "Notes",
     ]);
     expect(rows.map((r) => [r[0], r[1]])).toEqual([
-      ["3", "email: 'foo' is not an e-mail address"],
+      ["3", "email: 'foo' is not an email address"],
       ["8", expect.stringContaining("phone: 'not a phone' is not a phone number")],
       ["9", expect.stringContaining("has 8 columns, the header has 7")],
-      ["11", expect.stringContaining("no e-mail address")],
+      ["11", expect.stringContaining("no email address")],
     ]);
     expect(rows[2]!.slice(2)).toEqual(["too", "many", "columns", "in", "this", "row", "here", "really"]);
   });

@@ -76,7 +76,7 @@ describe("mapping check", () => {
   it("names a field that is not there, with the ones that are", () =>
     expect(faults({ Email: "e_mail" })[0]).toMatch(/'e_mail' is not a field; use one of email, first_name/));
   it("names two columns on one field", () =>
-    expect(faults({ Email: "email", Plan: "email" })[0]).toContain("taken by the column 'Email'"));
+    expect(faults({ Email: "email", Plan: "email" })[0]).toContain("already mapped to the column 'Email'"));
   it("wants the duplicate key mapped", () => {
     expect(faults({ Plan: "custom.plan" })[0]).toContain("no column is mapped to email");
     expect(faults({ Plan: "custom.plan" }, { on_duplicate: "create_new" })).toEqual([]);

@@ -137,12 +137,12 @@ export function checkMapping(
       else
         errors.push({
           pointer: pointer(header),
-          detail: `there is no custom field ${key}; make it first, or set create_custom_fields`,
+          detail: `there is no custom field ${key}; create it first, or set create_custom_fields`,
         });
     }
     const other = users.get(field);
     if (other !== undefined)
-      errors.push({ pointer: pointer(header), detail: `${field} is taken by the column '${other}' already` });
+      errors.push({ pointer: pointer(header), detail: `${field} is already mapped to the column '${other}'` });
     users.set(field, header);
   }
   if (errors.length === 0 && users.size === 0) errors.push({ pointer: "/mapping", detail: "maps no column" });
@@ -155,7 +155,7 @@ export function checkMapping(
   if (errors.length > 0)
     throw new AppError(
       "invalid",
-      errors.length === 1 ? errors[0]!.detail : `The mapping has ${errors.length} faults.`,
+      errors.length === 1 ? errors[0]!.detail : `The mapping has ${errors.length} errors.`,
       { errors },
     );
   return missing;

@@ -55,7 +55,7 @@ export const setMapping = defineOperation({
   id: "imports.set_mapping",
   method: "PUT",
   path: "/imports/{id}/mapping",
-  summary: "Say which column is which field",
+  summary: "Map the columns of an import to fields",
   permission: "contacts:write",
   input: z.object({
     id,
@@ -77,7 +77,7 @@ export const setMapping = defineOperation({
     const custom = await loadCustomFields(db, tenantId);
     const missing = checkMapping(mapping, headers, custom, options);
     if (custom.size + missing.length > MAX_CUSTOM_FIELDS)
-      throw invalidField("/mapping", `A team can have ${MAX_CUSTOM_FIELDS} custom fields.`);
+      throw invalidField("/mapping", `A workspace can have at most ${MAX_CUSTOM_FIELDS} custom fields.`);
     if (options.list_id) {
       const [list] = await db`select 1 from public.lists where tenant_id = ${tenantId} and id = ${options.list_id}`;
       if (!list) throw invalidField("/options/list_id", "There is no such list.");
@@ -101,7 +101,7 @@ export const startImport = defineOperation({
   method: "POST",
   path: "/imports/{id}/start",
   summary: "Import the rows",
-  description: "Runs in the background. A failed or cancelled import goes on where it stopped.",
+  description: "Runs in the background. A failed or cancelled import continues where it stopped.",
   permission: "contacts:write",
   input: z.object({ id }),
   output: Import,
@@ -126,7 +126,7 @@ export const startImport = defineOperation({
           suggestion: `Set it with PUT /imports/${input.id}/mapping.`,
         });
       }
-      throw new AppError("gone", "The file of this import is no longer kept.", { suggestion: "Upload it again." });
+      throw new AppError("gone", "The file of this import was deleted.", { suggestion: "Upload it again." });
     }
     await ctx.enqueue(contactsImport, { tenant_id: tenantId, import_id: input.id });
     return await readImport(ctx, input.id);
@@ -138,7 +138,7 @@ export const cancelImport = defineOperation({
   method: "POST",
   path: "/imports/{id}/cancel",
   summary: "Stop an import",
-  description: "Takes effect after the batch that is being written; rows already imported stay.",
+  description: "Takes effect after the batch that is being written; rows already imported are kept.",
   permission: "contacts:write",
   input: z.object({ id }),
   output: Import,
@@ -160,8 +160,9 @@ export const importErrors = defineManualOperation({
   id: "imports.errors",
   method: "GET",
   path: "/imports/{id}/errors.csv",
-  summary: "Download the refused rows with their reasons",
-  description: "The rows as they came, with two columns before them. Mend them and upload the file again.",
+  summary: "Download the rejected rows with their reasons",
+  description:
+    "The rows as they were uploaded, with two columns before them: row number and reason. Correct the rows and upload the file again.",
   permission: "contacts:write",
   input: z.object({ id }),
   output: z.string(),

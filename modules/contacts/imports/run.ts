@@ -133,7 +133,7 @@ function readRecord(
   });
   const serious = faults.filter((f) => options.invalid_values === "reject" || f.field === options.duplicate_key);
   if (serious.length > 0) return refuse(serious.map(say).join("; "));
-  if (!isSomebody(values)) return refuse("has no e-mail address, LinkedIn URL, phone number or name");
+  if (!isSomebody(values)) return refuse("has no email address, LinkedIn URL, phone number or name");
   return {
     row_number: ordinal,
     raw: cells,
@@ -205,7 +205,7 @@ async function writeBatch(
 function finalReason(error: unknown): string | null {
   if (error instanceof CsvError) {
     if (error.code === "CSV_QUOTE_NOT_CLOSED" || error.code === "CSV_MAX_RECORD_SIZE") {
-      return `A quotation mark opened near line ${Number((error as { lines?: number }).lines ?? 0) || "?"} is never closed. The rows before it are imported; mend the file and import it again.`;
+      return `A quotation mark opened near line ${Number((error as { lines?: number }).lines ?? 0) || "?"} is never closed. The rows before it are imported; correct the file and import it again.`;
     }
     return `The file cannot be read as CSV: ${error.message}`;
   }
@@ -216,6 +216,6 @@ function finalReason(error: unknown): string | null {
   }
   // 22: a value Postgres cannot store; 23: a rule of a table. The same rows fail again and again.
   if (typeof sqlstate === "string" && /^2[23]/.test(sqlstate))
-    return `A row could not be stored (${sqlstate}: ${(error as Error).message}).`;
+    return `A row could not be saved (${sqlstate}: ${(error as Error).message}).`;
   return null;
 }

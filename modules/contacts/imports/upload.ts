@@ -59,7 +59,7 @@ export const createImport = defineManualOperation({
     if (!MEDIA_TYPES.test(mediaType)) {
       throw new AppError(
         "unsupported_media_type",
-        `The file must come as text/csv or text/plain${mediaType ? `, not ${mediaType.slice(0, 80)}` : ""}.`,
+        `The file must be sent as text/csv or text/plain${mediaType ? `, not ${mediaType.slice(0, 80)}` : ""}.`,
         {
           suggestion: "Set the header Content-Type: text/csv and send the file itself as the body.",
         },
@@ -67,7 +67,7 @@ export const createImport = defineManualOperation({
     }
     const tooLarge = () =>
       new AppError("too_large", `The file may have at most ${MAX_FILE_BYTES / 1024 / 1024} MB.`, {
-        suggestion: "Split it and import the parts one after the other.",
+        suggestion: "Split the file and import the parts one after the other.",
       });
     if (Number(request.headers.get("content-length") ?? 0) > MAX_FILE_BYTES) throw tooLarge();
     if (!request.body) throw new AppError("invalid", "The file is empty.");

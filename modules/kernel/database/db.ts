@@ -168,7 +168,7 @@ class StaleReplica extends Error {}
 async function requireFresh(tx: Tx, mostSeconds: number): Promise<void> {
   const [row] = await tx<{ lag: number | null }[]>`
     select case when pg_is_in_recovery() then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 else 0 end as lag`;
-  if (row!.lag === null || row!.lag > mostSeconds) throw new StaleReplica("the replica is behind");
+  if (row!.lag === null || row!.lag > mostSeconds) throw new StaleReplica("the replica is too far behind");
 }
 
 /** It is gone, behind, or cancelled the statement to go on replaying; 25006: the reader wanted to write. */

@@ -31,7 +31,7 @@ export async function* incoming(request: Request, limits: BodyLimits): AsyncGene
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError("bad_request", "The body broke off.", { cause });
+    throw new AppError("bad_request", "The connection closed before the whole body arrived.", { cause });
   } finally {
     // What the reader of this generator does not want, nobody needs to receive. It may hang as the body did: not awaited.
     reader.cancel().catch(() => {});
@@ -61,7 +61,9 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
     timer = setTimeout(
       () =>
         reject(
-          new AppError("request_timeout", "The body came too slowly.", { suggestion: "Send it again in one go." }),
+          new AppError("request_timeout", "The body arrived too slowly.", {
+            suggestion: "Send the request again without pauses.",
+          }),
         ),
       Math.max(0, ms),
     );

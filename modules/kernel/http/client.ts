@@ -146,7 +146,7 @@ async function readAll(stream: Called["body"], signal: AbortSignal | undefined):
     }
   } catch (error) {
     if (error instanceof HttpError || !signal?.aborted) throw error;
-    throw new HttpError("aborted", "The caller ended the request.", true, error);
+    throw new HttpError("aborted", "The caller cancelled the request.", true, error);
   }
   const body = new Uint8Array(size);
   let at = 0;

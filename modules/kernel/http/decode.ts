@@ -25,7 +25,8 @@ export function decodersFor(encoding: string | null): ((first: Uint8Array) => Tr
     .map((c) => c.trim().toLowerCase())
     .filter((c) => c !== "" && c !== "identity");
   // Nobody sends more than two; each one multiplies what a bomb costs.
-  if (codings.length > 2) throw new HttpError("bad_answer", `The answer is encoded ${codings.length} times.`, true);
+  if (codings.length > 2)
+    throw new HttpError("bad_answer", `The response has ${codings.length} content encodings.`, true);
   const found = codings.map((c) => (Object.hasOwn(DECODERS, c) ? DECODERS[c]! : null));
   return found.includes(null) ? null : (found as ((first: Uint8Array) => Transform)[]).reverse();
 }
@@ -76,7 +77,7 @@ export function decodeBody(source: Bytes, decoder: (first: Uint8Array) => Transf
           if (done) controller.close();
           else controller.enqueue(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
         } catch (error) {
-          const told = fault ?? new HttpError("bad_answer", "The answer's compression is broken.", true, error);
+          const told = fault ?? new HttpError("bad_answer", "The compressed response is damaged.", true, error);
           controller.error(told);
           await reader.cancel(told).catch(() => {});
         }
@@ -101,7 +102,7 @@ export function limitBody(source: Bytes, maxBytes: number): Bytes {
         if (done) return controller.close();
         size += value.byteLength;
         if (size <= maxBytes) return controller.enqueue(value);
-        const error = new HttpError("too_large", `The answer is larger than ${maxBytes} bytes.`, true);
+        const error = new HttpError("too_large", `The response is larger than ${maxBytes} bytes.`, true);
         controller.error(error);
         await reader.cancel(error).catch(() => {});
       },

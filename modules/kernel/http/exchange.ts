@@ -75,7 +75,7 @@ function carry(exchange: Exchange, dispatcher: Dispatcher, release: (error?: Htt
       clearTimeout(timer);
       timer = setTimeout(() => fail(new HttpError("timeout", `${what} within ${ms} ms.`, started)), ms);
     };
-    const awaitHead = () => patience(exchange.headersMs, "No answer");
+    const awaitHead = () => patience(exchange.headersMs, "No response");
     const settle = (error?: HttpError) => {
       over = true;
       clearTimeout(timer);
@@ -95,7 +95,7 @@ function carry(exchange: Exchange, dispatcher: Dispatcher, release: (error?: Htt
       fail(
         reason instanceof HttpError
           ? new HttpError(reason.kind, reason.message, started)
-          : new HttpError("aborted", "The caller ended the request.", started, reason),
+          : new HttpError("aborted", "The caller cancelled the request.", started, reason),
       );
     };
 
@@ -135,7 +135,7 @@ function carry(exchange: Exchange, dispatcher: Dispatcher, release: (error?: Htt
         try {
           headers = headersOf(c.rawHeaders as Uint8Array[]);
         } catch (cause) {
-          return fail(new HttpError("bad_answer", "The answer has a header that is none.", true, cause));
+          return fail(new HttpError("bad_answer", "The response has an invalid header.", true, cause));
         }
         clearTimeout(timer);
         const bodiless = exchange.method === "HEAD" || status === 204 || status === 205 || status === 304;
@@ -149,7 +149,7 @@ function carry(exchange: Exchange, dispatcher: Dispatcher, release: (error?: Htt
               c.resume();
             },
             cancel: (reason) => {
-              const error = new HttpError("aborted", "The reader of the answer ended it.", true, reason);
+              const error = new HttpError("aborted", "The reader of the response cancelled it.", true, reason);
               if (over) return;
               settle(error);
               c.abort(error);
@@ -215,7 +215,7 @@ function classify(error: unknown, started: boolean): HttpError {
   if (/CERT|TLS|SSL/.test(code) || /invalid peer certificate/.test(text))
     return new HttpError("tls", text, false, error);
   if (code === "UND_ERR_HEADERS_OVERFLOW")
-    return new HttpError("too_large", "The answer's headers are larger than the limit.", true, error);
-  if (code.startsWith("HPE_")) return new HttpError("bad_answer", `The answer is not HTTP: ${text}`, true, error);
+    return new HttpError("too_large", "The response's headers are larger than the limit.", true, error);
+  if (code.startsWith("HPE_")) return new HttpError("bad_answer", `The response is not HTTP: ${text}`, true, error);
   return started ? new HttpError("reset", text, true, error) : new HttpError("connect", text, false, error);
 }

@@ -78,7 +78,7 @@ export async function call(transport: Transport, userAgent: string, input: Call)
   basicAuth(url, headers);
   const ended = new AbortController();
   const late = setTimeout(
-    () => ended.abort(new HttpError("timeout", `No whole answer within ${limits.totalMs} ms.`, true)),
+    () => ended.abort(new HttpError("timeout", `No complete response within ${limits.totalMs} ms.`, true)),
     limits.totalMs,
   );
   const signal = input.signal ? AbortSignal.any([input.signal, ended.signal]) : ended.signal;
@@ -113,7 +113,11 @@ export async function call(transport: Transport, userAgent: string, input: Call)
         body = null;
         for (const name of [...headers.keys()]) if (name.startsWith("content-")) headers.delete(name);
       } else if (body && !body.replayable)
-        throw new HttpError("redirect", "The answer is a redirect, and the body was a stream that is used up.", true);
+        throw new HttpError(
+          "redirect",
+          "The response is a redirect, and the request's body was a stream that cannot be sent twice.",
+          true,
+        );
       if (next.origin !== url.origin)
         for (const name of [...headers.keys()]) if (!HARMLESS.has(name)) headers.delete(name);
       url = next;
@@ -130,10 +134,10 @@ function redirectTarget(location: string, from: URL): URL {
     to = parseUrl(location, from);
   } catch (error) {
     if (error instanceof HttpError) throw new HttpError("blocked", error.message, true);
-    throw new HttpError("bad_answer", "The answer redirects to what is not a URL.", true, error);
+    throw new HttpError("bad_answer", "The response redirects to an invalid URL.", true, error);
   }
   if (from.protocol === "https:" && to.protocol === "http:")
-    throw new HttpError("redirect", "The answer redirects from https to unencrypted http.", true);
+    throw new HttpError("redirect", "The response redirects from https to unencrypted http.", true);
   if (!to.hash) to.hash = from.hash;
   to.username = to.password = "";
   return to;
@@ -241,7 +245,7 @@ function toResponse({ status, statusText, headers, body, url, redirected }: Call
   // A Response refuses status codes outside 200 to 599, and reason phrases beyond latin-1.
   if (status > 599) {
     void body?.cancel().catch(() => {});
-    throw new HttpError("bad_answer", `The answer's status is ${status}.`, true);
+    throw new HttpError("bad_answer", `The response has the status ${status}.`, true);
   }
   const text = /^[\t\x20-\x7e\x80-\xff]*$/.test(statusText) ? statusText : "";
   const dressed = (response: Response): Response =>

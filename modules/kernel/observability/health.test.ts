@@ -39,7 +39,7 @@ test("a database that does not answer takes the process out of service, with one
   expect(response.status).toBe(503);
   expect(await response.json()).toEqual({
     status: "down",
-    checks: [{ name: "database", ok: false, detail: "does not answer" }],
+    checks: [{ name: "database", ok: false, detail: "does not respond" }],
   });
   await kernel.close();
 });
@@ -55,6 +55,6 @@ test("a question that fails behind a connection that works is no second word abo
   const response = await ready({ ...t.kernel, database: { ...database, tx } });
   expect(response.status).toBe(503);
   expect(((await response.json()) as Answer).checks).toEqual([
-    { name: "database", ok: false, detail: "does not answer" },
+    { name: "database", ok: false, detail: "does not respond" },
   ]);
 });

@@ -33,7 +33,7 @@ export async function ready(kernel: Kernel): Promise<Response> {
           name: "queues",
           ok: stuck.length === 0,
           detail: stuck.length
-            ? `not taken for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
+            ? `no message read for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
             : `${queues.length} queues move`,
         },
         {
@@ -46,7 +46,7 @@ export async function ready(kernel: Kernel): Promise<Response> {
   } catch (error) {
     kernel.log.error("the readiness check failed", { error });
     return Response.json(
-      { status: "down", checks: [{ name: "database", ok: false, detail: "does not answer" }] satisfies Check[] },
+      { status: "down", checks: [{ name: "database", ok: false, detail: "does not respond" }] satisfies Check[] },
       { status: 503 },
     );
   }
@@ -122,7 +122,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
     const perSchedule = (name: string, help: string, value: (s: ScheduleRow) => number) =>
       schedules.map((s) => ({ name, help, labels: { schedule: s.name }, value: value(s) }));
     const requests = "overture_requests_total";
-    const answered = "Requests answered by all processes since the installation began, by outcome";
+    const answered = "Requests answered by all processes since the installation was created, by outcome";
     return [
       ...perQueue(
         "overture_queue_waiting",
@@ -135,20 +135,24 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
         (q) => q.visible,
       ),
       ...perQueue("overture_queue_oldest_seconds", "Age of the oldest message", (q) => q.oldest_seconds),
-      ...perQueue("overture_queue_lag_seconds", "Since when a message could be taken and is not", (q) => q.lag_seconds),
-      ...perQueue("overture_dead_letters", "Messages no retry can help, counted up to 10,000", (q) => q.dead),
+      ...perQueue(
+        "overture_queue_lag_seconds",
+        "How long the oldest visible message has waited for a worker",
+        (q) => q.lag_seconds,
+      ),
+      ...perQueue("overture_dead_letters", "Dead letters, counted up to 10,000", (q) => q.dead),
       ...perSchedule(
         "overture_schedule_lag_seconds",
-        "Seconds since the last run, or since there is the schedule",
+        "Seconds since the last run, or since the schedule was created",
         (s) => s.lag_seconds,
       ),
-      ...perSchedule("overture_schedule_late", "1 while more than three runs are missing", (s) => Number(s.late)),
+      ...perSchedule("overture_schedule_late", "1 while more than three runs were missed", (s) => Number(s.late)),
       ...perSchedule("overture_schedule_failing", "1 while the last run failed", (s) => Number(s.last_error !== null)),
       { name: "overture_db_connections", help: "Connections to the database", value: connections!.used },
       { name: "overture_db_connections_max", help: "Connections the database allows", value: connections!.allowed },
       ...backups.flatMap((b) => [
         { name: "overture_backup_age_seconds", help: "Age of the newest scheduled backup", value: b.age_seconds },
-        { name: "overture_backup_every_seconds", help: "How often one is planned", value: b.every_seconds },
+        { name: "overture_backup_every_seconds", help: "Planned interval between two backups", value: b.every_seconds },
       ]),
       ...ofModules,
       ...totals.flatMap((t) => [
@@ -175,7 +179,7 @@ async function installationGauges(kernel: Kernel): Promise<Gauge[]> {
 /** A histogram out of stored counts: cumulative, as Prometheus wants it. */
 function durationGauges(totals: TotalRow[]): Gauge[] {
   const family = "overture_request_duration_seconds";
-  const help = "Time to answer, of all processes since the installation began";
+  const help = "Time to respond, of all processes since the installation was created";
   return totals.flatMap((t) => {
     let below = 0;
     const bucket = (le: string, n: number) => ({

@@ -17,7 +17,7 @@ export type Answered = {
 
 export function measureRequest(kernel: Pick<Kernel, "metrics" | "samples">, r: Answered): void {
   const labels = { operation: r.operation, method: r.method, route: r.route, status: String(r.status) };
-  kernel.metrics.observe("overture_http_request_seconds", "Time to answer a request", r.seconds, labels);
+  kernel.metrics.observe("overture_http_request_seconds", "Time to respond to a request", r.seconds, labels);
   if (!r.left) kernel.samples.record("http", r.operation.split(".")[0]!, r.seconds, r.status >= 500);
 }
 

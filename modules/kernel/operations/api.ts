@@ -103,7 +103,7 @@ async function enterTeam(
   const { actor, tenantId, now, rate } = await authenticator.enter(request.headers);
   Object.assign(headers, rateHeaders(rate));
   if (rate.retryAfter > 0) {
-    const who = rate.policy === "key" ? "This API key" : "Your team";
+    const who = rate.policy === "key" ? "This API key" : "Your workspace";
     throw new AppError("rate_limited", `${who} sends requests too fast.`, { retryAfter: rate.retryAfter });
   }
   return { actor, tenantId, now };

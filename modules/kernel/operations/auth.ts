@@ -86,7 +86,7 @@ export function createAuthenticator(kernel: Kernel) {
     async enter(headers: Headers): Promise<Entered> {
       const credential = credentialOf(headers);
       if (!credential) {
-        throw new AppError("unauthenticated", "This needs a session or an API key.", {
+        throw new AppError("unauthenticated", "This operation needs a session or an API key.", {
           suggestion: "Send `Authorization: Bearer <access token or API key>`.",
         });
       }
@@ -128,9 +128,9 @@ export function createAuthenticator(kernel: Kernel) {
       if (!row) {
         throw new AppError(
           "forbidden",
-          wanted ? "You are not a member of this team." : "You do not belong to a team yet.",
+          wanted ? "You are not a member of this workspace." : "You are not a member of a workspace yet.",
           {
-            suggestion: "GET /api/v1/tenants lists your teams; POST /api/v1/tenants makes one.",
+            suggestion: "GET /api/v1/tenants lists your workspaces; POST /api/v1/tenants creates one.",
           },
         );
       }

@@ -19,20 +19,24 @@ function requirePermission(registry: Pick<Offered, "permissions">, permission: s
     case "user": {
       if (actor.role && roleAllows(registry, actor.role, permission)) return;
       const least = registry.permissions.get(permission);
-      throw new AppError("forbidden", `Your role (${actor.role ?? "none"}) does not have ${permission}.`, {
-        suggestion: `Ask for the role ${least} or above.`,
-      });
+      throw new AppError(
+        "forbidden",
+        `Your role (${actor.role ?? "none"}) does not have the permission ${permission}.`,
+        {
+          suggestion: `Ask for the role ${least} or a higher one.`,
+        },
+      );
     }
     case "api_key":
       if (scopesAllow(actor.scopes, permission)) return;
-      throw new AppError("forbidden", `The API key lacks a scope for ${permission}.`, {
-        suggestion: "Make a key with that scope.",
+      throw new AppError("forbidden", `The API key has no scope for the permission ${permission}.`, {
+        suggestion: "Create a key with that scope.",
       });
     default:
-      throw new AppError("forbidden", `This caller does not have ${permission}.`);
+      throw new AppError("forbidden", `This caller does not have the permission ${permission}.`);
   }
 }
 
-/** Whom limits and Idempotency-Keys outside a team belong to. */
+/** The owner of rate limits and Idempotency-Keys of operations without a tenant. */
 export const callerId = (actor: Actor): string =>
   actor.kind === "user" ? `user:${actor.userId}` : actor.kind === "anonymous" ? `address:${actor.address}` : "other";

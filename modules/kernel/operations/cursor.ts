@@ -9,12 +9,12 @@ import { invalidField } from "../errors.ts";
 /** Query parameters of every list. */
 export const pageParams = {
   limit: z.coerce.number().int().min(1).max(100).default(50).describe("Rows per page, 1 to 100."),
-  cursor: z.string().max(2000).optional().describe("The `next_cursor` of the page before."),
+  cursor: z.string().max(2000).optional().describe("The `next_cursor` of the previous page."),
 };
 
 /** Query parameter of lists that pickers search. */
 export const searchParam = {
-  search: z.string().trim().max(120).optional().describe("Part of the name, in any case."),
+  search: z.string().trim().max(120).optional().describe("Part of the name, upper or lower case."),
 };
 
 /** Answer of every list. */

@@ -88,7 +88,7 @@ export function docsPage(document: unknown): string {
     );
     return html`<details id="${op.operationId}">
       <summary><code class="m ${method}">${method}</code> <code>${path}</code> <span>${op.summary}</span></summary>
-      ${op.description ? html`<p>${op.description}</p>` : ""}${table("Parameters", params)}${table("Body", fields(body))}${table(`Answer ${status ?? ""}`, fields(answer))}
+      ${op.description ? html`<p>${op.description}</p>` : ""}${table("Parameters", params)}${table("Body", fields(body))}${table(`Response ${status ?? ""}`, fields(answer))}
     </details>`;
   };
   const page = html`<!doctype html>

@@ -68,7 +68,7 @@ function repeated(op: AnyOperation, key: Idempotency, before: Before): Reply {
     });
   if (before.operation !== op.id || before.request_hash !== key.hash) {
     throw new AppError("idempotency_mismatch", "This Idempotency-Key was used with another request.", {
-      suggestion: "Use a fresh key for a new request.",
+      suggestion: "Use a new key for a new request.",
     });
   }
   return { status: before.status, body: before.response, replayed: true };

@@ -64,7 +64,7 @@ function checkText(text: string, pointer: string): void {
     ? "Text contains U+0000, which cannot be stored."
     : text.isWellFormed()
       ? null
-      : "Text contains half of a surrogate pair, which is no character.";
+      : "Text contains half of a surrogate pair, which is not a valid character.";
   if (fault) throw new AppError("invalid", fault, { errors: [{ pointer: short(pointer), detail: fault }] });
 }
 

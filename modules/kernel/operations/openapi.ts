@@ -48,8 +48,8 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
                   .optional()
                   .describe(
                     op.transaction === "one"
-                      ? "Repeat safely: the first answer is replayed for 24 hours."
-                      : "Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes.",
+                      ? "Makes a repeated request safe: the first response is returned again for 24 hours."
+                      : "Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes.",
                   ),
               }),
             }
@@ -87,7 +87,7 @@ export function openApiDocument(operations: readonly AnyOperation[], info: { tit
     info: {
       ...info,
       description:
-        "JSON in snake_case. Lists are keyset pages: pass `cursor` back until `has_more` is false. Errors are RFC 9457 problem documents. Send `Idempotency-Key` with what changes something, where the operation takes it.",
+        "JSON in snake_case. Lists are keyset pages: pass `next_cursor` as `cursor` until `has_more` is false. Errors are RFC 9457 problem documents. Send `Idempotency-Key` with requests that change data, where the operation accepts it.",
     },
     servers: [{ url: "/api/v1" }],
     security: [{ bearer: [] }, { apiKey: [] }],

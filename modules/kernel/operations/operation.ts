@@ -60,7 +60,7 @@ export type TenantOperation<I extends z.ZodObject = z.ZodObject, O extends z.Zod
   transaction: "one";
 };
 
-/** Opens its own transactions, because it calls the outside in between. */
+/** Opens its own transactions, because it calls other services between them. */
 export type ManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> = ManualDef<I, O> & {
   auth: "tenant";
   transaction: "manual";
@@ -76,11 +76,11 @@ type OpenManualOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodTyp
   transaction: "manual";
 };
 
-/** Of any of the four kinds, with its own input and output. */
+/** An operation of any of the four kinds, with its own input and output. */
 export type Operation<I extends z.ZodObject, O extends z.ZodType> =
   TenantOperation<I, O> | ManualOperation<I, O> | OpenOperation<I, O> | OpenManualOperation<I, O>;
 
-/** Any operation at all: what the registry holds. */
+/** Any operation, as the registry holds it. */
 export type AnyOperation = Operation<z.ZodObject, z.ZodType>;
 
 /** The usual operation: inside a tenant, one transaction. */
@@ -88,7 +88,7 @@ export const defineOperation = <I extends z.ZodObject, O extends z.ZodType>(
   def: TenantDef<I, O>,
 ): TenantOperation<I, O> => ({ ...def, auth: "tenant", transaction: "one" });
 
-/** For operations that call the outside: the handler opens transactions itself with `ctx.tx`. */
+/** For operations that call other services: the handler opens transactions itself with `ctx.tx`. */
 export const defineManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
   def: ManualDef<I, O>,
 ): ManualOperation<I, O> => ({ ...def, auth: "tenant", transaction: "manual" });
@@ -98,7 +98,7 @@ export const defineOpenOperation = <I extends z.ZodObject, O extends z.ZodType>(
   def: OpenDef<I, O>,
 ): OpenOperation<I, O> => ({ ...def, transaction: "one" });
 
-/** For callers without a tenant whose call goes on to the outside. */
+/** For callers without a tenant, when the operation calls other services. */
 export const defineOpenManualOperation = <I extends z.ZodObject, O extends z.ZodType>(
   def: OpenManualDef<I, O>,
 ): OpenManualOperation<I, O> => ({ ...def, transaction: "manual" });

@@ -18,7 +18,7 @@ export function replyOf(op: Answering<z.ZodType>, result: unknown): Reply {
 export function outputOf<O extends z.ZodType>(op: Answering<O>, result: unknown): z.output<O> {
   const output = op.output.safeParse(result);
   if (output.success) return output.data;
-  throw new AppError("internal", "The answer does not fit its own schema.", {
+  throw new AppError("internal", "The response does not match its schema.", {
     cause: new Error(`${op.id}: ${z.prettifyError(output.error)}`),
   });
 }

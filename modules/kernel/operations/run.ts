@@ -19,7 +19,7 @@ import { auditedSteps, inSteps } from "./steps.ts";
 
 export type Caller = {
   actor: Actor;
-  /** Null for operations outside a team. */
+  /** Null for operations without a tenant. */
   tenantId: string | null;
   requestId: string;
   signal?: AbortSignal;
@@ -34,7 +34,7 @@ export type Caller = {
 const internalRequest = () => new Request("http://internal/");
 
 /**
- * Performs an act for a caller. `read` gives the raw input and is called only once the caller may act.
+ * Runs an operation for a caller. `read` returns the raw input and is called only after the caller was authorised.
  * Throws AppError: unauthenticated, forbidden, invalid, idempotency_*, or what the handler throws.
  */
 export async function perform(kernel: Kernel, op: AnyOperation, caller: Caller, read: () => unknown): Promise<Reply> {
@@ -57,7 +57,7 @@ async function performInTeam(
   key: Idempotency | null,
 ): Promise<Reply> {
   const { actor, tenantId, requestId, signal, now } = caller;
-  if (tenantId === null) throw new Error(`${op.id} runs inside a team, and its caller names none`);
+  if (tenantId === null) throw new Error(`${op.id} runs inside a tenant, and its caller names none`);
   const scope = { actor, tenantId, requestId, signal };
   if (op.transaction === "manual")
     return await actInSteps(op, kernel.manual(scope), input, key, async (ctx) =>
@@ -68,7 +68,7 @@ async function performInTeam(
   );
 }
 
-/** Outside a team there is no audit table to write to: the log says who asked for what and how it ended, not with what. */
+/** Without a tenant there is no audit table: the log has the caller, the operation and its result, but not the input. */
 async function performOutside(
   kernel: Kernel,
   op: Exclude<AnyOperation, { auth: "tenant" }>,
@@ -83,10 +83,10 @@ async function performOutside(
     const line = { action: op.id, request_id: caller.requestId };
     try {
       const reply = await handle();
-      kernel.log.info("an act outside a team", { ...line, state: "ok" });
+      kernel.log.info("an action outside a tenant", { ...line, state: "ok" });
       return reply;
     } catch (error) {
-      kernel.log.info("an act outside a team", { ...line, state: "failed", error_code: toAppError(error).code });
+      kernel.log.info("an action outside a tenant", { ...line, state: "failed", error_code: toAppError(error).code });
       throw error;
     }
   };
@@ -118,7 +118,7 @@ export async function invoke<I extends z.ZodObject, O extends z.ZodType>(
   return outputOf(op, await act(op, ctx, parseInput(op, input), internalRequest()));
 }
 
-/** The same for operations that call the outside: they open transactions of their own. */
+/** The same for operations that call other services: they open their own transactions. */
 export async function invokeManual<I extends z.ZodObject, O extends z.ZodType>(
   op: ManualOperation<I, O>,
   ctx: ManualCtx,
@@ -172,7 +172,7 @@ const inputNote = (op: { path: string }, input: Record<string, unknown>): AuditN
   target: targetOf(op, input) ?? null,
 });
 
-/** A key belongs to one team, or to one person outside a team. */
+/** A key belongs to one tenant, or to one user where no tenant is given. */
 async function keyOf(op: AnyOperation, caller: Caller, raw: unknown): Promise<Idempotency | null> {
   const key = replays(op) ? idempotencyKey(caller.idempotencyKey) : null;
   if (key === null) return null;

@@ -17,7 +17,7 @@ type Steps = {
   log: Log;
   requestId: string;
   key: Idempotency | null;
-  /** Null where nothing is audited: reads, and acts outside a team. */
+  /** Null where nothing is audited: reads, and operations without a tenant. */
   audit: { start(db: Tx): Promise<void>; settle(db: Tx, state: ActState): Promise<void> } | null;
 };
 
@@ -42,7 +42,11 @@ export async function inSteps(op: AnyOperation, steps: Steps, handle: () => Prom
       });
     } catch (error) {
       // What happened has happened: the caller learns that, and the row goes on saying `started`, which is all we know.
-      steps.log.error("the end of an act could not be recorded", { action: op.id, request_id: steps.requestId, error });
+      steps.log.error("the result of an action could not be recorded", {
+        action: op.id,
+        request_id: steps.requestId,
+        error,
+      });
     }
   };
   let reply: Reply;

@@ -157,7 +157,10 @@ test("an operation inside another asks for its own permission, shares the transa
   const viewer = await team.member("viewer");
   // By the operation's permission: the database would refuse a viewer as well, in words of its own.
   const refused = await viewer.api("POST", "/probe-twice", { first: "a", second: "b" });
-  expect(refused).toMatchObject({ status: 403, body: { detail: "Your role (viewer) does not have probe:write." } });
+  expect(refused).toMatchObject({
+    status: 403,
+    body: { detail: "Your role (viewer) does not have the permission probe:write." },
+  });
   // The second is refused: what the first wrote goes with it.
   expect((await team.api("POST", "/probe-twice", { first: "a", second: "" })).status).toBe(422);
   expect(await names(team.id)).toEqual([]);

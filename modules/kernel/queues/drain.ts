@@ -53,7 +53,11 @@ async function handleRows(
     const parsed = consumer.payload.safeParse(row.message);
     if (!parsed.success) {
       const why = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`).join("; ");
-      refused.push({ ...read(row), kind: "dead", reason: plain(`The payload does not fit: ${why}`, 1000) });
+      refused.push({
+        ...read(row),
+        kind: "dead",
+        reason: plain(`The payload does not match its schema: ${why}`, 1000),
+      });
     } else {
       const key = parsed.data.tenant_id;
       const message = { ...row, payload: parsed.data };
@@ -119,7 +123,11 @@ async function handleGroup(
         hold.release(batch);
       } catch (error) {
         // Nothing was committed. One by one, so that only the guilty message pays.
-        kernel.log.warn("a batch failed and is taken apart", { queue: consumer.queue, size: batch.length, error });
+        kernel.log.warn("a batch failed; its messages are handled one by one", {
+          queue: consumer.queue,
+          size: batch.length,
+          error,
+        });
         for (const m of batch) await one(kernel, consumer, scope, m, hold);
       }
     } else {
@@ -210,8 +218,10 @@ const settleIn = (ctx: Pick<Ctx, "db">, queue: string, outcomes: Settled[]) =>
 const isLost = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === "OV001";
 
 const lost = (kernel: Kernel, queue: string, msg_id: number) => {
-  kernel.log.warn("a message was taken by another reader before it was settled", { queue, msg_id });
-  kernel.metrics.count("overture_queue_lost_total", "Messages another reader had before they were settled", { queue });
+  kernel.log.warn("a message was read by another worker before it was settled", { queue, msg_id });
+  kernel.metrics.count("overture_queue_lost_total", "Messages that another worker read before they were settled", {
+    queue,
+  });
 };
 
 /**
@@ -266,7 +276,9 @@ function holdHidden(kernel: Kernel, consumer: AnyConsumer, rows: readonly Row[])
   const next = () => (under = under.catch(() => {}).then(extend));
   const timer = setInterval(
     () =>
-      next().catch((error) => kernel.log.warn("visibility could not be extended", { queue: consumer.queue, error })),
+      next().catch((error) =>
+        kernel.log.warn("the visibility timeout could not be extended", { queue: consumer.queue, error }),
+      ),
     visibilityMs / 2,
   );
   return {

@@ -58,7 +58,7 @@ export async function startWorker(kernel: Kernel): Promise<Worker> {
   };
 
   const loops = consumers.flatMap((c) => Array.from({ length: c.concurrency ?? 1 }, () => loop(c)));
-  kernel.log.info("the worker runs", { queues: consumers.map((c) => c.queue) });
+  kernel.log.info("worker started", { queues: consumers.map((c) => c.queue) });
   return {
     async stop() {
       stopping.abort();

@@ -81,7 +81,8 @@ export async function verifyWebhook(
   const timestamp = header("timestamp");
   const signatures = header("signature");
   if (!secret) throw refuse("No webhook signing secret is stored for this connection. Register the webhook first.");
-  if (!id || !timestamp || !signatures) throw refuse("The signature headers (id, timestamp, signature) are missing.");
+  if (!id || !timestamp || !signatures)
+    throw refuse("The headers with the webhook's id, timestamp and signature are missing.");
   if (!/^\d{1,12}$/.test(timestamp)) throw refuse("The signature timestamp is not a number of seconds.");
   if (Math.abs(request.now.getTime() / 1000 - Number(timestamp)) > toleranceSeconds) {
     throw refuse(`The signature is older or newer than ${toleranceSeconds} seconds.`);

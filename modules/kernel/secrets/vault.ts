@@ -84,7 +84,7 @@ export function createVault(ring: readonly { id: string; secret: Uint8Array }[])
         const plain = await crypto.subtle.decrypt(algorithm, key, fromBase64url(data));
         return JSON.parse(new TextDecoder().decode(plain)) as T;
       } catch (cause) {
-        throw new AppError("internal", "A stored secret does not open with this installation's keys.", { cause });
+        throw new AppError("internal", "A stored secret cannot be decrypted with this installation's keys.", { cause });
       }
     },
     async sign(purpose, data) {

@@ -142,7 +142,7 @@ begin
     case g.kind
       when 'complained' then perform private.opt_out(g.channel, g.people, g.addresses, 'complaint',
         'The person reported the message as spam.');
-      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The person unsubscribed.');
+      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', 'The contact unsubscribed.');
       else perform private.suppress(g.channel, g.addresses, 'bounce',
         'The provider reported that the address takes no messages.');
     end case;

@@ -93,7 +93,7 @@ export function problemFrom(response: Response, body: unknown): ApiError {
   const problem: Problem =
     body && typeof body === "object"
       ? (body as Problem)
-      : { detail: `The server answered ${response.status} ${response.statusText}`.trim() + "." };
+      : { detail: `The server responded with ${response.status} ${response.statusText}`.trim() + "." };
   const after = Number(response.headers.get("retry-after"));
   return new ApiError(response.status, problem, Number.isFinite(after) && after > 0 ? after : null);
 }

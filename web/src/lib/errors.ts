@@ -12,7 +12,7 @@ export class ApiError extends Error {
   readonly fields: Record<string, string>;
 
   constructor(status: number, problem: Problem, retryAfter: number | null = null) {
-    super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
+    super(problem.detail ?? problem.title ?? `The server responded with status ${status}.`);
     this.name = "ApiError";
     this.status = status;
     this.code = problem.code ?? "unknown";
@@ -56,12 +56,12 @@ export function toApiError(thrown: unknown): ApiError {
     return new ApiError(0, {
       title: "No connection",
       code: "offline",
-      detail: "The server did not answer.",
+      detail: "The server did not respond.",
       suggestion: "Check that it is running and that you are online, then try again.",
     });
   }
   return new ApiError(-1, {
-    title: "Something broke on this page",
+    title: "An error occurred on this page",
     code: "client",
     detail: thrown instanceof Error ? thrown.message : String(thrown),
   });

@@ -21,14 +21,14 @@ const Credentials = z.object({
   webhook_username: z
     .string()
     .min(1)
-    .regex(/^[^:]*$/, "No colon: it separates the name from the password")
+    .regex(/^[^:]*$/, "must not have a colon, which separates the name from the password")
     .optional()
-    .meta({ title: "Webhook user name", description: "We make one when we register the webhook." }),
+    .meta({ title: "Webhook user name", description: "Generated when the webhook is registered." }),
   webhook_password: z
     .string()
-    .min(16, "At least 16 characters: it is the webhook's only protection")
+    .min(16, "must have at least 16 characters, because it is the only protection of the webhook")
     .optional()
-    .meta({ title: "Webhook password", description: "We make one when we register the webhook.", secret: true }),
+    .meta({ title: "Webhook password", description: "Generated when the webhook is registered.", secret: true }),
 });
 type Credentials = z.infer<typeof Credentials>;
 
@@ -83,11 +83,11 @@ const MAINTENANCE = new Set([100, 429]);
 function outcomeOfItem(item: unknown): SendOutcome {
   const parsed = Item.safeParse(item);
   if (!parsed.success)
-    return { outcome: "unknown", code: "bad_answer", detail: "Postmark's answer for this message cannot be read." };
+    return { outcome: "unknown", code: "bad_answer", detail: "Postmark's response for this message cannot be read." };
   const { ErrorCode, Message, MessageID } = parsed.data;
   if (ErrorCode === 0 && MessageID) return { outcome: "sent", provider_message_id: MessageID };
   if (ErrorCode === 0)
-    return { outcome: "unknown", code: "bad_answer", detail: "Postmark accepted the message but gave no id." };
+    return { outcome: "unknown", code: "bad_answer", detail: "Postmark accepted the message but returned no id." };
   const code = `postmark_${ErrorCode}`;
   // Deactivated after a hard bounce, a complaint or by hand; the answer does not say which.
   if (ErrorCode === 406) return { outcome: "rejected", code: "inactive_recipient", detail: Message, recipient: "gone" };
@@ -137,7 +137,9 @@ async function sendBatch(
   deadline = Date.now() + CUTTING_MS,
 ): Promise<SendOutcome[]> {
   if (Date.now() > deadline)
-    return emails.map(() => answers.retry("out_of_time", "There was no time left to try it again in a smaller batch."));
+    return emails.map(() =>
+      answers.retry("out_of_time", "No time was left to try the message again in a smaller batch."),
+    );
   const stream = streamOf(connection);
   const body = JSON.stringify(emails.map((email) => toMessage(email, stream)));
   const halves = async () => {
@@ -169,7 +171,7 @@ async function sendBatch(
   if (response.status === 200) {
     const items = answers.jsonOrNull(response);
     if (Array.isArray(items) && items.length === emails.length) return items.map(outcomeOfItem);
-    const detail = "Postmark accepted the call but its answer does not have one entry per message.";
+    const detail = "Postmark accepted the request, but its response does not have one entry per message.";
     return emails.map(() => ({ outcome: "unknown", code: "bad_answer", detail }));
   }
   const outcome = outcomeOfCall(response, emails.length);
@@ -189,8 +191,8 @@ export const postmark = defineProvider<EmailContent>()({
   docs_url: "https://postmarkapp.com/developer",
   setup:
     "Copy the Server API token from your server's «API Tokens» tab and confirm a sender signature or domain. Webhooks for " +
-    "delivery, bounces, complaints, unsubscribes and inbound mail are registered for you, protected by a password we generate. " +
-    "Postmark allows only mail that people expect: purchased lists lead to suspension.",
+    "delivery, bounces, complaints, unsubscribes and inbound mail are registered for you, protected by a generated password. " +
+    "Postmark allows only email that recipients expect: sending to purchased lists leads to suspension.",
   credentials: Credentials,
   settings: Settings,
   default_base_url: BASE,
@@ -219,7 +221,7 @@ export const postmark = defineProvider<EmailContent>()({
         suggestion: "Use the stream's id as Postmark shows it.",
       };
     }
-    const note = server.DeliveryType === "Sandbox" ? " It is a sandbox server: nothing is delivered." : "";
+    const note = server.DeliveryType === "Sandbox" ? " The server is a sandbox server: it delivers no messages." : "";
     return { ok: true, detail: `Connected to server «${server.Name}», stream «${stream}».${note}` };
   },
 
@@ -246,7 +248,7 @@ export const postmark = defineProvider<EmailContent>()({
       if (carried !== undefined && carried !== messageId) {
         throw new AppError(
           "upstream",
-          "Postmark's search ignored the metadata filter, so it proves nothing about this message.",
+          "Postmark's search ignored the metadata filter, so its result cannot show whether this message was sent.",
         );
       }
       return { provider_message_id: found.MessageID };

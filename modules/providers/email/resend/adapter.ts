@@ -18,7 +18,7 @@ const Credentials = z.object({
     .regex(/^re_\S+$/, "A Resend API key starts with re_")
     .meta({
       title: "API key",
-      description: "Full access lets us set up webhooks and replies.",
+      description: "With full access, webhooks and replies are set up for you.",
       secret: true,
       placeholder: "re_…",
     }),
@@ -28,7 +28,7 @@ const Credentials = z.object({
     .optional()
     .meta({
       title: "Webhook signing secret",
-      description: "Filled in when we register the webhook. Paste it only if the API key is limited to sending.",
+      description: "Filled in when the webhook is registered. Enter it only if the API key is limited to sending.",
       secret: true,
       placeholder: "whsec_…",
     }),
@@ -91,7 +91,7 @@ function outcomeOf(response: HttpResponse): SendOutcome {
   if (response.status >= 200 && response.status < 300) {
     const sent = Sent.safeParse(answers.jsonOrNull(response));
     if (sent.success) return { outcome: "sent", provider_message_id: sent.data.id };
-    return { outcome: "unknown", code: "bad_answer", detail: "Resend accepted the call but gave no id." };
+    return { outcome: "unknown", code: "bad_answer", detail: "Resend accepted the request but returned no id." };
   }
   const { name, message } = errorOf(response);
   const after = answers.retryAfterSeconds(response.headers);
@@ -147,7 +147,7 @@ const upstream = (response: HttpResponse, doing: string): AppError => {
   return new AppError("upstream", `Resend refused ${doing}: ${message} (${name})`, {
     suggestion:
       name === "restricted_api_key"
-        ? "Use an API key with full access, or set the webhook up in Resend and paste its secret."
+        ? "Use an API key with full access, or set the webhook up in Resend and enter its secret."
         : undefined,
   });
 };
@@ -191,7 +191,7 @@ export const resend = defineProvider<EmailContent>()({
     if (name === "restricted_api_key") {
       return {
         ok: true,
-        detail: "Connected with a key limited to sending. Set the webhook up in Resend and paste its secret.",
+        detail: "Connected with a key limited to sending. Set the webhook up in Resend and enter its secret.",
       };
     }
     return { ok: false, code: name, detail: message, suggestion: "Create a new key at resend.com/api-keys." };
@@ -226,7 +226,7 @@ export const resend = defineProvider<EmailContent>()({
       if (full.status !== 200) throw upstream(full, "to read the webhook");
       return {
         credentials: { webhook_secret: Webhook.parse(full.json()).signing_secret },
-        detail: "Webhook was registered already.",
+        detail: "The webhook is already registered.",
       };
     },
     verify: (request, connection) => verifyWebhook(request, connection.credentials.webhook_secret),
@@ -236,7 +236,7 @@ export const resend = defineProvider<EmailContent>()({
   inbound: {
     fetch: async (ref, connection, http): Promise<InboundMessage<EmailInbound>> => {
       const response = await api(connection, http)("GET", `/emails/receiving/${encodeURIComponent(ref)}`);
-      if (response.status !== 200) throw upstream(response, "to hand over a received e-mail");
+      if (response.status !== 200) throw upstream(response, "to return a received email");
       const mail = Received.parse(response.json());
       const headers = headerMap(Object.entries(mail.headers ?? {}));
       return {

@@ -43,7 +43,7 @@ export function parseResendEvent(body: Uint8Array): ProviderEvent[] {
   if (!at) throw new AppError("invalid", "Not a Resend webhook: created_at is not a date.");
 
   if (hook.type === "email.received") {
-    const { email_id } = shaped(Inbound, hook.data, "Resend received e-mail");
+    const { email_id } = shaped(Inbound, hook.data, "Resend received email");
     return [{ kind: "inbound_ref", event_id: `inbound:${email_id}`, at, ref: email_id }];
   }
   if (hook.type === "contact.updated") {

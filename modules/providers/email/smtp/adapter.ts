@@ -14,7 +14,7 @@ import { retry } from "../../answers.ts";
 const Credentials = z.object({
   username: z.string().min(1).optional().meta({
     title: "User name",
-    description: "Leave empty for a relay that trusts your network.",
+    description: "Leave empty for a relay that needs no sign-in.",
     placeholder: "you@example.com",
   }),
   password: z
@@ -37,18 +37,18 @@ const Settings = z.object({
   security: z
     .enum(["starttls", "tls", "none"])
     .default("starttls")
-    .meta({ title: "Encryption", description: "«none» is possible only to a host on a private network." }),
+    .meta({ title: "Encryption", description: "«none» is allowed only for a host on a private network." }),
   envelope_from: z
     .email()
     .optional()
-    .meta({ title: "Return path", description: "Where bounces go, when not to the sender." }),
+    .meta({ title: "Return path", description: "Address for bounces, if different from the sender's address." }),
   timeout_seconds: z
     .number()
     .int()
     .min(1)
     .max(120)
     .default(60)
-    .meta({ title: "Timeout in seconds", description: "For each answer of the server." }),
+    .meta({ title: "Timeout in seconds", description: "The longest time to wait for a response of the server." }),
 });
 type Settings = z.infer<typeof Settings>;
 
@@ -97,12 +97,15 @@ function connect(settings: Settings, http: HttpClient): Promise<net.Socket> {
     const exposed = () =>
       new HttpError(
         "tls",
-        "A public host without encryption would show the password and the mail to everybody.",
+        "A public host without encryption is not allowed: the password and the messages could be read on the way.",
         false,
       );
     if (settings.security === "none" && isPublicAddress(settings.host)) throw exposed();
     const socket = net.connect({ host: settings.host, port: settings.port, lookup: http.lookupFor(settings.port) });
-    const timer = setTimeout(() => socket.destroy(new HttpError("timeout", "No connection in time.", false)), 15_000);
+    const timer = setTimeout(
+      () => socket.destroy(new HttpError("timeout", "The connection was not established in time.", false)),
+      15_000,
+    );
     socket.once("error", reject);
     socket.once("connect", () => {
       clearTimeout(timer);
@@ -267,7 +270,7 @@ export const smtpWithin = (callSeconds: number) =>
     category: "email",
     docs_url: "https://datatracker.ietf.org/doc/html/rfc5321",
     setup:
-      "Any mail server that accepts authenticated submission: your provider's help names host, port and whether an app password " +
+      "Any mail server that accepts authenticated submission: your provider's help pages give the host, the port and whether an app password " +
       "is needed. SMTP reports no deliveries or bounces back; opens, clicks and unsubscribes are measured by our own links.",
     credentials: Credentials,
     settings: Settings,
@@ -284,8 +287,8 @@ export const smtpWithin = (callSeconds: number) =>
         const { code, message, responseCode } = error as SmtpError;
         const suggestion =
           code === "EAUTH"
-            ? "Check user name and password; many providers want an app password."
-            : "Check host, port and encryption: 587 goes with STARTTLS, 465 with TLS.";
+            ? "Check user name and password; many providers require an app password."
+            : "Check host, port and encryption: port 587 is for STARTTLS, port 465 for TLS.";
         return {
           ok: false,
           code: responseCode ? `smtp_${responseCode}` : (code ?? "smtp").toLowerCase(),

@@ -25,14 +25,18 @@ const Credentials = z.object({
   auth_token: z
     .string()
     .regex(/^[0-9a-f]{32}$/, "An auth token is 32 digits or letters a to f")
-    .meta({ title: "Auth token", description: "The primary one: Twilio signs its webhooks with it.", secret: true }),
+    .meta({
+      title: "Auth token",
+      description: "The primary auth token, because Twilio signs its webhooks with it.",
+      secret: true,
+    }),
   api_key_sid: z
     .string()
     .regex(/^SK[0-9a-f]{32}$/, "An API key SID is SK and 32 digits or letters a to f")
     .optional()
     .meta({
       title: "API key SID",
-      description: "Optional: calls are then made with the key instead of the auth token.",
+      description: "Optional: if it is set, requests use this key instead of the auth token.",
       placeholder: "SK…",
     }),
   api_key_secret: z.string().min(1).optional().meta({ title: "API key secret", secret: true }),
@@ -47,7 +51,7 @@ const Settings = z.object({
     .meta({
       title: "Messaging Service SID",
       description:
-        "Optional: messages then follow the service's rules (Advanced Opt-Out, registration), from the sender you chose.",
+        "Optional: if it is set, messages follow the service's rules (Advanced Opt-Out, registration) and are sent from the sender you chose.",
       placeholder: "MG…",
     }),
 });
@@ -121,7 +125,7 @@ function outcomeOf(response: HttpResponse): SendOutcome {
   if (response.status >= 200 && response.status < 300) {
     const sent = Sent.safeParse(answers.jsonOrNull(response));
     if (sent.success) return { outcome: "sent", provider_message_id: sent.data.sid };
-    return { outcome: "unknown", code: "bad_answer", detail: "Twilio accepted the call but gave no SID." };
+    return { outcome: "unknown", code: "bad_answer", detail: "Twilio accepted the request but returned no SID." };
   }
   const { code, name, message } = errorOf(response);
   if (response.status === 429 || BUSY.has(code)) {
@@ -194,7 +198,7 @@ async function check(connection: Connection<Credentials>, http: HttpClient): Pro
       ok: false,
       code: `account_${status}`,
       detail: `The Twilio account is ${status}.`,
-      suggestion: "Ask Twilio's support why, or pay what is due.",
+      suggestion: "Contact Twilio's support, or pay open invoices.",
     };
   if (api_key_sid) {
     const messages = await call({ method: "GET", path: `${accountPath(connection, "/Messages")}?PageSize=1` });
@@ -206,7 +210,8 @@ async function check(connection: Connection<Credentials>, http: HttpClient): Pro
     const found = await call({ method: "GET", host: SERVICES_BASE, path: `/v1/Services/${service}` });
     if (found.status !== 200) return failed(found, "Check the Messaging Service SID in the Twilio console.");
   }
-  const trial = type === "Trial" ? " It is a trial account: only numbers verified at Twilio can be written to." : "";
+  const trial =
+    type === "Trial" ? " The account is a trial account: it can send only to numbers verified at Twilio." : "";
   return { ok: true, detail: `Connected${friendly_name ? ` to ${friendly_name}` : ""}.${trial}` };
 }
 
@@ -228,7 +233,7 @@ async function register(url: string, connection: Connection<Credentials>, http: 
     const form = { InboundRequestUrl: address, InboundMethod: "POST", UseInboundWebhookOnNumber: "false" };
     const changed = await call({ method: "POST", host: SERVICES_BASE, path: `/v1/Services/${service}`, form });
     if (changed.status !== 200) refuse(changed, "to change the Messaging Service");
-    return { credentials: {}, detail: "Replies to the Messaging Service come here." };
+    return { credentials: {}, detail: "Replies to the Messaging Service are now received here." };
   }
   const mine: string[] = [];
   const others: string[] = [];
@@ -257,8 +262,8 @@ async function register(url: string, connection: Connection<Credentials>, http: 
     path = next_page_uri || null;
   }
   const kept =
-    others.length > 0 ? ` Left as they are, because they answer to another application: ${others.join(", ")}.` : "";
-  return { credentials: {}, detail: `Replies to ${mine.join(", ") || "no number"} come here.${kept}` };
+    others.length > 0 ? ` Not changed, because another application receives their replies: ${others.join(", ")}.` : "";
+  return { credentials: {}, detail: `Replies to ${mine.join(", ") || "no number"} are now received here.${kept}` };
 }
 
 /**
@@ -274,7 +279,7 @@ export const twilio = defineProvider<SmsContent>()({
   category: "sms",
   docs_url: "https://www.twilio.com/docs/messaging/api",
   setup:
-    "Copy the account SID and the auth token from the start page of the Twilio console; calls can be made with an API key of its own instead of the token. " +
+    "Copy the account SID and the auth token from the start page of the Twilio console; an API key can be used for requests instead of the token. " +
     "Senders are your Twilio numbers, short codes, sender names, or a Messaging Service (MG…). " +
     "The webhook for replies is set for you on the Messaging Service, or on those of your numbers that have none.",
   credentials: Credentials,

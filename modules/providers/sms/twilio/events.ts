@@ -71,7 +71,7 @@ export function parseTwilioEvent(body: Uint8Array, context: DeliveryContext): Pr
 
 function requireTime(at: string | null | undefined): string {
   if (at) return at;
-  throw new AppError("invalid", "The delivery was stored without the time of its arrival.");
+  throw new AppError("invalid", "The webhook delivery was stored without the time of its arrival.");
 }
 
 function statusEvents(status: z.output<typeof Status>, at: string, messageId: string | null): ProviderEvent[] {

@@ -7,7 +7,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happened to messages, newest first */
+        /** List events of messages, newest first */
         get: operations["analytics.activity"];
         put?: never;
         post?: never;
@@ -25,8 +25,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Alerts that are open, and those that were
-         * @description Newest first. They open and close by themselves; resolved ones are kept for 90 days.
+         * List open and resolved alerts
+         * @description Newest first. Alerts open and close automatically; resolved alerts are kept for 90 days.
          */
         get: operations["alerts.list"];
         put?: never;
@@ -44,12 +44,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** API keys that are not revoked, newest first */
+        /** List the API keys that are not revoked, newest first */
         get: operations["api_keys.list"];
         put?: never;
         /**
-         * Make an API key
-         * @description The key is in the answer, once; only its hash is kept. Scopes are `resource:read` or `resource:write` (which includes reading), `*` for all; none may allow more than its creator may do.
+         * Create an API key
+         * @description The key is in this response and is not shown again: only its hash is stored. Scopes are `resource:read`, `resource:write` (which includes reading) or `*` for all. A key cannot have permissions that its creator does not have.
          */
         post: operations["api_keys.create"];
         delete?: never;
@@ -68,7 +68,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an API key at once */
+        /** Revoke an API key with immediate effect */
         delete: operations["api_keys.revoke"];
         options?: never;
         head?: never;
@@ -82,7 +82,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what, newest first */
+        /** List the audit log, newest first */
         get: operations["audit_log.list"];
         put?: never;
         post?: never;
@@ -99,12 +99,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether a claim link still works */
+        /** Check whether a claim link is still valid */
         get: operations["auth.claim_check"];
         put?: never;
         /**
-         * Take the installation: first account and team
-         * @description Single use; 410 afterwards. 202 `confirmation_required` leaves the link good: confirm the e-mail and send the same again.
+         * Claim the installation: create the first account and tenant
+         * @description The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again.
          */
         post: operations["auth.claim"];
         delete?: never;
@@ -120,7 +120,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What an invitation link is for */
+        /** Read the invitation behind a link */
         get: operations["auth.invitation"];
         put?: never;
         post?: never;
@@ -140,8 +140,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Join a team by an invitation link
-         * @description Single use; 410 afterwards. With a session: answers {tenant}. Without: needs a password and answers a session too.
+         * Join a tenant by an invitation link
+         * @description The link works once; afterwards 410. With a session, the response is {tenant}. Without a session, a password is needed and the response has a session too.
          */
         post: operations["auth.invitation_accept"];
         delete?: never;
@@ -159,7 +159,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in with e-mail and password */
+        /** Sign in with email and password */
         post: operations["auth.login"];
         delete?: never;
         options?: never;
@@ -176,7 +176,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End this session */
+        /** Sign out: end this session */
         post: operations["auth.logout"];
         delete?: never;
         options?: never;
@@ -191,7 +191,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is signed in, and in which teams */
+        /** Read the signed-in user and their tenants */
         get: operations["auth.me"];
         put?: never;
         post?: never;
@@ -208,7 +208,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How this installation is set up */
+        /** Read the public settings of this installation */
         get: operations["auth.options"];
         put?: never;
         post?: never;
@@ -227,7 +227,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A fresh session for a refresh token */
+        /** Exchange a refresh token for a new session */
         post: operations["auth.refresh"];
         delete?: never;
         options?: never;
@@ -245,8 +245,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an account and a team
-         * @description 201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.
+         * Create an account and a tenant
+         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.
          */
         post: operations["auth.register"];
         delete?: never;
@@ -265,8 +265,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an account and a team
-         * @description 201 with a session. 202 `confirmation_required` where the installation wants the e-mail confirmed first; then sign in and POST /tenants.
+         * Create an account and a tenant
+         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.
          */
         post: operations["auth.signup"];
         delete?: never;
@@ -282,10 +282,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Campaigns, newest first */
+        /** List campaigns, newest first */
         get: operations["campaigns.list"];
         put?: never;
-        /** Draft a campaign */
+        /** Create a draft campaign */
         post: operations["campaigns.create"];
         delete?: never;
         options?: never;
@@ -300,23 +300,23 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A campaign with its steps and counters */
+        /** Read a campaign with its steps and counters */
         get: operations["campaigns.get"];
         /**
          * Replace a campaign
-         * @description What is left out falls back to its default; without `steps` the steps stay as they are. Campaign and steps are saved together or not at all.
+         * @description Fields that are left out get their default; without `steps` the steps are not changed. Campaign and steps are saved together or not at all.
          */
         put: operations["campaigns.put"];
         post?: never;
         /**
          * Delete a draft or archived campaign
-         * @description Its messages stay in the contacts' history. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.
+         * @description Its messages are kept in the timelines of the contacts. A campaign with more than a thousand people is deleted after the answer, and has the status `deleting` until then.
          */
         delete: operations["campaigns.delete"];
         options?: never;
         head?: never;
         /**
-         * Change some of a campaign
+         * Change some fields of a campaign
          * @description `settings` is merged key by key.
          */
         patch: operations["campaigns.patch"];
@@ -332,8 +332,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Archive
-         * @description Hides a campaign that is over, or a draft that came to nothing.
+         * Archive a campaign
+         * @description Hides a campaign that has ended, or a draft that is not needed.
          */
         post: operations["campaigns.archive"];
         delete?: never;
@@ -349,7 +349,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What stands against starting, and what to expect */
+        /** Check whether a campaign can start, with a forecast */
         get: operations["campaigns.check"];
         put?: never;
         post?: never;
@@ -370,7 +370,7 @@ export interface paths {
         put?: never;
         /**
          * Copy a campaign into a new draft
-         * @description Steps, settings, sender and audience; not the people and their history.
+         * @description Copies steps, settings, senders and audience, but not the enrollments and their history.
          */
         post: operations["campaigns.clone"];
         delete?: never;
@@ -386,12 +386,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** People in a campaign, newest first */
+        /** List the enrollments of a campaign, newest first */
         get: operations["campaigns.leads.list"];
         put?: never;
         /**
-         * Add people to a campaign
-         * @description By id, by list or by filter; also while it runs. Whoever is in it already stays as they are; with `restart`, who finished, was stopped or replied begins again. Everybody else gets a row; who cannot be reached is left out, with the reason. Beyond the first 1,000 people of a list or filter, the rest follows behind the answer.
+         * Add contacts to a campaign
+         * @description By id, by list or by filter; also while the campaign runs. Contacts that are already in the campaign do not change; with `restart`, contacts that finished, were stopped or replied start again. Each new contact gets an enrollment; a contact that cannot be reached has the status `left_out` and a reason. The first 1,000 contacts of a list or filter are added before the response, the rest in the background.
          */
         post: operations["campaigns.leads.add"];
         delete?: never;
@@ -409,7 +409,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End one person's sequence */
+        /** End one contact's enrollment */
         post: operations["campaigns.leads.stop"];
         delete?: never;
         options?: never;
@@ -425,8 +425,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Why a person is where they are
-         * @description The decisions about them and what each step did, in order: the newest 500.
+         * Explain the state of an enrollment
+         * @description The decisions about the enrollment and its step runs in order of time, the newest 500.
          */
         get: operations["campaigns.leads.why"];
         put?: never;
@@ -447,8 +447,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try the blocked people again
-         * @description After their missing values were filled in. Who still lacks one is blocked again.
+         * Retry blocked enrollments
+         * @description For use after the missing values were filled in. A contact that still has a missing value is blocked again.
          */
         post: operations["campaigns.leads.retry_blocked"];
         delete?: never;
@@ -467,8 +467,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Pause
-         * @description Nothing more leaves; messages already planned are held until it resumes. `in_flight` are those a provider has already: they cannot be taken back.
+         * Pause a campaign
+         * @description No more messages are sent; messages that are already planned are held until the campaign is resumed. `in_flight` is the number of messages already handed to a provider: they cannot be cancelled.
          */
         post: operations["campaigns.pause"];
         delete?: never;
@@ -487,8 +487,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * See the messages as one person would get them
-         * @description Without `contact_id`, as the first person of the audience; with `steps`, of steps that are still being written. Links are not tracked and the unsubscribe line is left out.
+         * Preview the messages for one contact
+         * @description Without `contact_id`, for the first contact of the audience. With `steps`, for these steps instead of the saved ones. Links are not tracked and the unsubscribe line is left out.
          */
         post: operations["campaigns.preview"];
         delete?: never;
@@ -508,7 +508,7 @@ export interface paths {
         put?: never;
         /**
          * Resume a paused campaign
-         * @description Everybody goes on where they were; held messages go back on the queue behind the answer.
+         * @description Every enrollment continues at its step; held messages return to the queue in the background after the response.
          */
         post: operations["campaigns.resume"];
         delete?: never;
@@ -527,8 +527,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Start a draft
-         * @description Every check must pass. The audience is taken in behind the answer; the campaign keeps the connections its senders have now.
+         * Start a draft campaign
+         * @description No check may have an error. The audience is enrolled in the background after the response. The campaign keeps the connections that its senders have now.
          */
         post: operations["campaigns.start"];
         delete?: never;
@@ -545,8 +545,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What became of a campaign
-         * @description Totals, per step, and a series: the last 24 hours by hour or the last 14 days by day. Counts are messages; prefetches by machines are not opens.
+         * Read a campaign's statistics
+         * @description Totals, counts per step, and a time series: the last 24 hours by hour or the last 14 days by day. Counts are messages; automatic opens by software are not counted.
          */
         get: operations["campaigns.stats"];
         put?: never;
@@ -567,7 +567,7 @@ export interface paths {
         get?: never;
         /**
          * Replace a campaign's steps
-         * @description In their order. A step with its id keeps its statistics when it is moved or rewritten. Of a campaign that has started this makes the next version of the sequence.
+         * @description All steps in order. A step that is given with its id keeps its statistics when it is moved or changed. For a campaign that has started, this creates the next version of the sequence.
          */
         put: operations["campaigns.steps.put"];
         post?: never;
@@ -587,8 +587,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Stop for good
-         * @description Nothing more leaves from now on. Everybody's sequence is ended, and what has not left is taken back, behind the answer.
+         * Stop a campaign permanently
+         * @description No more messages are sent. In the background, all enrollments are ended and messages that are not sent yet are cancelled.
          */
         post: operations["campaigns.stop"];
         delete?: never;
@@ -605,8 +605,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The choices this installation offers, with the words for them
-         * @description Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The answer has an ETag: send it back as `If-None-Match` to get 304 while nothing has changed.
+         * Choices of this installation with their labels
+         * @description Statuses, filter fields and operators, merge variables, step kinds, channels, roles and permissions, and the console's pages. The response has an ETag: send it as `If-None-Match` to get 304 while nothing has changed.
          */
         get: operations["catalogue.get"];
         put?: never;
@@ -648,7 +648,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a company
-         * @description Its people stay, without a company.
+         * @description Its contacts are kept, without a company.
          */
         delete: operations["companies.delete"];
         options?: never;
@@ -664,12 +664,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Connections, newest first */
+        /** List connections, newest first */
         get: operations["connections.list"];
         put?: never;
         /**
-         * Connect an account at a provider
-         * @description The connection starts as a draft: check it, then activate it. Credentials are encrypted and never given out again.
+         * Create a connection
+         * @description The connection starts as a draft: check it, then activate it. Credentials are stored encrypted and are never returned.
          */
         post: operations["connections.create"];
         delete?: never;
@@ -685,17 +685,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One connection with its health */
+        /** Read a connection with its health */
         get: operations["connections.get"];
         put?: never;
         post?: never;
-        /** Remove a connection that nothing uses any more */
+        /** Delete a connection that is not in use */
         delete: operations["connections.delete"];
         options?: never;
         head?: never;
         /**
          * Change a connection
-         * @description Credentials and settings are merged; null removes a field. Changing what goes to the provider makes it a draft again. A new account, server or webhook secret wants the webhook registered again. A new server needs the secrets again.
+         * @description Credentials and settings are merged; null removes a field. A change of fields that are sent to the provider sets the status to `draft` again. After a change of account, server or webhook secret, register the webhook again. After a change of server, enter the secrets again.
          */
         patch: operations["connections.update"];
         trace?: never;
@@ -709,7 +709,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let a checked connection send */
+        /** Activate a checked connection */
         post: operations["connections.activate"];
         delete?: never;
         options?: never;
@@ -727,8 +727,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask the provider whether the credentials work
-         * @description Passing makes a draft or a connection with an issue tested. Failing makes it a draft, or an issue if it was in use.
+         * Check the credentials with the provider
+         * @description A passed check changes the status `draft` or `issue` to `tested`. A failed check changes it to `draft`, or to `issue` if the connection was in use.
          */
         post: operations["connections.check"];
         delete?: never;
@@ -747,8 +747,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Stop sending on a connection
-         * @description Messages wait; webhooks and replies are still taken.
+         * Pause a connection
+         * @description No messages are sent through the connection while it is paused; they wait. Webhooks and replies are still received.
          */
         post: operations["connections.pause"];
         delete?: never;
@@ -767,8 +767,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register our webhook at the provider
-         * @description For delivery events and replies. Safe to repeat; keeps the signing secret the provider gives.
+         * Register this installation's webhook at the provider
+         * @description For delivery events and replies. Can be repeated; stores the signing secret that the provider returns.
          */
         post: operations["connections.register_webhook"];
         delete?: never;
@@ -787,8 +787,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Seal stored credentials under the installation's current key
-         * @description In portions: repeat until remaining is 0. Happens daily by itself.
+         * Encrypt stored credentials with the installation's current key
+         * @description One batch per request: repeat until `remaining` is 0. Also runs automatically every day.
          */
         post: operations["connections.rotate_keys"];
         delete?: never;
@@ -808,7 +808,7 @@ export interface paths {
         put?: never;
         /**
          * Record consent of up to 1,000 contacts for a channel, or its withdrawal
-         * @description Granting consent does not lift a suppression of the address. Withdrawing it stops every message to the contact on the channel, whatever their address.
+         * @description Granting consent does not remove a suppression of the address. Withdrawing consent stops all messages to the contact on the channel, at every address of the contact.
          */
         post: operations["consents.put"];
         delete?: never;
@@ -824,10 +824,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List people */
+        /** List contacts */
         get: operations["contacts.list"];
         put?: never;
-        /** Add a person */
+        /** Add a contact */
         post: operations["contacts.create"];
         delete?: never;
         options?: never;
@@ -842,20 +842,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read a person */
+        /** Read a contact */
         get: operations["contacts.get"];
         put?: never;
         post?: never;
         /**
-         * Delete a person
-         * @description Messages already sent stay, without the person. Suppressed addresses stay suppressed, and those of who opted out become it.
+         * Delete a contact
+         * @description Messages already sent are kept, without the contact. Suppressed addresses stay suppressed; if the contact had opted out, its addresses are suppressed too.
          */
         delete: operations["contacts.delete"];
         options?: never;
         head?: never;
         /**
-         * Change a person
-         * @description Only the fields given change; null clears one. `tags` replaces all tags; `custom` merges key by key.
+         * Change a contact
+         * @description Only the given fields are changed; null clears a field. `tags` replaces all tags; `custom` merges key by key.
          */
         patch: operations["contacts.update"];
         trace?: never;
@@ -867,7 +867,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A contact's consents, one per channel */
+        /** List a contact's consents, one per channel */
         get: operations["consents.list"];
         put?: never;
         post?: never;
@@ -884,7 +884,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everything between you and a person, newest first */
+        /** List a contact's timeline, newest first */
         get: operations["contacts.interactions"];
         put?: never;
         post?: never;
@@ -904,8 +904,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Add or update up to 500 people
-         * @description Answers per item: one bad item does not stop the others. People are recognised by their e-mail address.
+         * Add or update up to 500 contacts
+         * @description The response has one result per item: an invalid item does not stop the others. Existing contacts are recognised by their email address.
          */
         post: operations["contacts.bulk"];
         delete?: never;
@@ -924,8 +924,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tag, list, delete or set the status of many people
-         * @description By ids or by filter, at most 100,000 people at once; above that nothing happens. People who are opted out or bounced keep their status.
+         * Tag, list, delete or set the status of many contacts
+         * @description By ids or by filter, at most 100,000 contacts at once; above that nothing is changed. Contacts that opted out or bounced keep their status.
          */
         post: operations["contacts.bulk_action"];
         delete?: never;
@@ -942,8 +942,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Count people
-         * @description With filters exact up to 10,000, above that «at least» (exact: false). Without filters a large team gets an estimate.
+         * Count contacts
+         * @description With filters, exact up to 10,000; above that a lower bound (exact: false). Without filters, an estimate for tenants with many contacts.
          */
         get: operations["contacts.count"];
         put?: never;
@@ -962,8 +962,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download people as CSV
-         * @description Takes the filters and the order of GET /contacts. Custom fields follow as custom.<key>.
+         * Download contacts as CSV
+         * @description Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>.
          */
         get: operations["contacts.export"];
         put?: never;
@@ -984,8 +984,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * List people by filter or by id
-         * @description Like GET /contacts for filters too long for a URL. Changes nothing.
+         * List contacts by filter or by id
+         * @description Like GET /contacts, for filters that are too long for a URL. Changes nothing.
          */
         post: operations["contacts.select"];
         delete?: never;
@@ -1038,8 +1038,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Numbers, the last two weeks, and what wants attention
-         * @description Days are UTC. delivered to unsubscribed are of the last 7 days; each message counts once per kind. A machine's open or click is not counted.
+         * Read the dashboard: counters, the last two weeks, and items that need attention
+         * @description Days are UTC. `delivered` to `unsubscribed` count the last 7 days; each message counts once per kind. Automatic opens and clicks by software are not counted.
          */
         get: operations["analytics.dashboard"];
         put?: never;
@@ -1057,7 +1057,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Messages no retry could help, with the reason, newest first */
+        /** List dead letters with their reasons, newest first */
         get: operations["dead_letters.list"];
         put?: never;
         post?: never;
@@ -1076,7 +1076,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Delete dead letters for good */
+        /** Delete dead letters permanently */
         post: operations["dead_letters.purge"];
         delete?: never;
         options?: never;
@@ -1095,7 +1095,7 @@ export interface paths {
         put?: never;
         /**
          * Put dead letters back on their queues
-         * @description Ids that are gone already are skipped; the answer counts those that were moved.
+         * @description Ids that no longer exist are skipped; the response has the number of messages that were moved.
          */
         post: operations["dead_letters.requeue"];
         delete?: never;
@@ -1114,8 +1114,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a demo team with a campaign that runs in the sandbox
-         * @description The team is separate from your own. A second call gives the same team.
+         * Create a demo tenant with a campaign that runs in the sandbox
+         * @description The demo tenant is separate from your own. A second call returns the same tenant.
          */
         post: operations["demo.start"];
         delete?: never;
@@ -1173,7 +1173,7 @@ export interface paths {
         put?: never;
         /**
          * Stop an import
-         * @description Takes effect after the batch that is being written; rows already imported stay.
+         * @description Takes effect after the batch that is being written; rows already imported are kept.
          */
         post: operations["imports.cancel"];
         delete?: never;
@@ -1190,8 +1190,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Download the refused rows with their reasons
-         * @description The rows as they came, with two columns before them. Mend them and upload the file again.
+         * Download the rejected rows with their reasons
+         * @description The rows as they were uploaded, with two columns before them: row number and reason. Correct the rows and upload the file again.
          */
         get: operations["imports.errors"];
         put?: never;
@@ -1210,7 +1210,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Say which column is which field */
+        /** Map the columns of an import to fields */
         put: operations["imports.set_mapping"];
         post?: never;
         delete?: never;
@@ -1230,7 +1230,7 @@ export interface paths {
         put?: never;
         /**
          * Import the rows
-         * @description Runs in the background. A failed or cancelled import goes on where it stopped.
+         * @description Runs in the background. A failed or cancelled import continues where it stopped.
          */
         post: operations["imports.start"];
         delete?: never;
@@ -1246,12 +1246,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Invitations, newest first */
+        /** List invitations, newest first */
         get: operations["invitations.list"];
         put?: never;
         /**
-         * Invite somebody by a single-use link
-         * @description The link is in the answer, once; only its hash is kept. Inviting the same address again replaces the link.
+         * Invite somebody with a single-use link
+         * @description The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link.
          */
         post: operations["invitations.create"];
         delete?: never;
@@ -1270,7 +1270,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take an invitation back */
+        /** Withdraw an invitation */
         delete: operations["invitations.revoke"];
         options?: never;
         head?: never;
@@ -1284,10 +1284,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the lists, newest first */
+        /** List the contact lists, newest first */
         get: operations["lists.list"];
         put?: never;
-        /** Make a list */
+        /** Create a list */
         post: operations["lists.create"];
         delete?: never;
         options?: never;
@@ -1308,7 +1308,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a list
-         * @description The people on it stay.
+         * @description The contacts on the list are kept.
          */
         delete: operations["lists.delete"];
         options?: never;
@@ -1327,8 +1327,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Put people on a list
-         * @description Ids that are on the list already, or that name nobody, are passed over and counted.
+         * Add contacts to a list
+         * @description Ids that are already on the list or belong to no contact are skipped and counted.
          */
         post: operations["lists.add_contacts"];
         delete?: never;
@@ -1347,7 +1347,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a person off a list */
+        /** Remove a contact from a list */
         delete: operations["lists.remove_contact"];
         options?: never;
         head?: never;
@@ -1361,7 +1361,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who belongs to the team */
+        /** List the members of the tenant */
         get: operations["members.list"];
         put?: never;
         post?: never;
@@ -1382,7 +1382,7 @@ export interface paths {
         get: operations["members.get"];
         put?: never;
         post?: never;
-        /** Remove a member, or leave the team yourself */
+        /** Remove a member, or leave the tenant yourself */
         delete: operations["members.remove"];
         options?: never;
         head?: never;
@@ -1397,7 +1397,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Messages, newest first */
+        /** List messages, newest first */
         get: operations["messages.list"];
         put?: never;
         post?: never;
@@ -1414,7 +1414,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A message with its attempts and events */
+        /** Read a message with its attempts and events */
         get: operations["messages.get"];
         put?: never;
         post?: never;
@@ -1434,8 +1434,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Say what became of a message whose outcome nobody knows
-         * @description For `unknown` messages that neither an idempotency key nor the provider's search could settle: look at the provider's dashboard and decide.
+         * Resolve a message with an unknown outcome
+         * @description For messages with the status `unknown` that neither an idempotency key nor the provider's search could resolve: check the provider's dashboard and report whether the message was sent.
          */
         post: operations["messages.resolve"];
         delete?: never;
@@ -1451,7 +1451,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Providers this installation can speak to, with the forms of their connections */
+        /** List the supported providers with the forms of their connections */
         get: operations["providers.list"];
         put?: never;
         post?: never;
@@ -1468,7 +1468,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Queues: how much waits, and since when */
+        /** List the queues with their number of messages and their age */
         get: operations["queues.list"];
         put?: never;
         post?: never;
@@ -1485,7 +1485,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Recurring work, its last run, and whether it is late */
+        /** List the schedules with their last run and whether they are late */
         get: operations["schedules.list"];
         put?: never;
         post?: never;
@@ -1526,7 +1526,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a segment
-         * @description The people it selected stay.
+         * @description The contacts it selected are kept.
          */
         delete: operations["segments.delete"];
         options?: never;
@@ -1544,7 +1544,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Count whom a filter selects, with a sample */
+        /** Count the contacts a filter selects, with a sample */
         post: operations["segments.preview"];
         delete?: never;
         options?: never;
@@ -1559,10 +1559,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Senders, newest first, with the use of their limits */
+        /** List senders, newest first, with the use of their limits */
         get: operations["senders.list"];
         put?: never;
-        /** Add an address to send from */
+        /** Add a sender */
         post: operations["senders.create"];
         delete?: never;
         options?: never;
@@ -1577,17 +1577,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One sender with today's use of its cap */
+        /** Read a sender with the use of its limits */
         get: operations["senders.get"];
         put?: never;
         post?: never;
-        /** Remove a sender that nothing uses any more */
+        /** Delete a sender that is not in use */
         delete: operations["senders.delete"];
         options?: never;
         head?: never;
         /**
          * Change a sender
-         * @description The address and its connection stay: what was sent from them threads and counts by them.
+         * @description The address and the connection cannot be changed, because threads and limits depend on them.
          */
         patch: operations["senders.update"];
         trace?: never;
@@ -1600,8 +1600,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Availability, errors and answer times against their objectives
-         * @description Of the whole installation, all teams and processes together. Percentiles are merged from histograms, so they are exact to the width of a bucket. What never reached a process, because none ran, is not counted: watch that from outside.
+         * Read availability, errors and response times against their objectives
+         * @description Of the whole installation, for all tenants and processes together. Percentiles are merged from histograms, so their precision is the width of a bucket. Requests that reached no process, because none ran, are not counted: monitor the installation from outside as well.
          */
         get: operations["service_level.read"];
         put?: never;
@@ -1619,12 +1619,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Suppressed addresses, newest first */
+        /** List suppressed addresses, newest first */
         get: operations["suppressions.list"];
         put?: never;
         /**
-         * Never write to an address again
-         * @description Stops every running sequence of the person and takes back what has not left. Repeating it changes nothing.
+         * Suppress an address
+         * @description No further message is sent to the address. Ends all running enrollments of the contact and cancels messages that are not sent yet. Repeating the request changes nothing.
          */
         post: operations["suppressions.create"];
         delete?: never;
@@ -1644,8 +1644,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Allow writing to an address again
-         * @description Nothing that was stopped starts again. The audit log keeps the address and why it was suppressed.
+         * Remove a suppression
+         * @description The address can be written to again. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.
          */
         delete: operations["suppressions.delete"];
         options?: never;
@@ -1664,7 +1664,7 @@ export interface paths {
         put?: never;
         /**
          * Suppress up to 1,000 addresses
-         * @description Each address is answered by itself; a bad one does not keep the others out.
+         * @description The response has one result per address; an invalid address does not stop the others.
          */
         post: operations["suppressions.bulk"];
         delete?: never;
@@ -1680,7 +1680,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the tags in use, with the number of people */
+        /** List the tags in use, with the number of contacts */
         get: operations["tags.list"];
         put?: never;
         post?: never;
@@ -1697,7 +1697,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tasks, the most urgent first */
+        /** List tasks, the most urgent first */
         get: operations["tasks.list"];
         put?: never;
         post?: never;
@@ -1714,14 +1714,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A task */
+        /** Read a task */
         get: operations["tasks.get"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Give a task to somebody, or move its due date */
+        /** Assign a task or change its due date */
         patch: operations["tasks.update"];
         trace?: never;
     };
@@ -1735,8 +1735,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Say what came of a task
-         * @description The sequence goes on by the branch of this outcome. `skipped` goes on without it having been done.
+         * Complete or skip a task
+         * @description The enrollment continues with the branch of this outcome. `skipped` means the task was not done; the enrollment continues all the same.
          */
         post: operations["tasks.finish"];
         delete?: never;
@@ -1752,7 +1752,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The current team */
+        /** Read the current tenant */
         get: operations["tenant.get"];
         put?: never;
         post?: never;
@@ -1760,7 +1760,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Rename the team or change its settings
+         * Rename the tenant or change its settings
          * @description `settings` is merged key by key; null removes a key.
          */
         patch: operations["tenant.update"];
@@ -1773,10 +1773,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your teams, oldest membership first */
+        /** List your tenants, oldest membership first */
         get: operations["tenants.list"];
         put?: never;
-        /** Make another team, with yourself as owner */
+        /** Create another tenant, with yourself as owner */
         post: operations["tenants.create"];
         delete?: never;
         options?: never;
@@ -1791,7 +1791,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Conversations, newest message first */
+        /** List threads, newest message first */
         get: operations["threads.list"];
         put?: never;
         post?: never;
@@ -1809,8 +1809,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A conversation: what it is about, with whom, and whose it is
-         * @description Also for messages that nobody has answered yet. Its messages are a list of their own.
+         * Read a thread: subject, contact, status and assignee
+         * @description Also for threads without a reply. The messages are a separate list.
          */
         get: operations["threads.get"];
         put?: never;
@@ -1818,7 +1818,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Close or reopen a conversation, or give it to somebody */
+        /** Close, reopen or assign a thread */
         patch: operations["threads.update"];
         trace?: never;
     };
@@ -1829,7 +1829,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages of a conversation, newest first */
+        /** List the messages of a thread, newest first */
         get: operations["threads.messages"];
         put?: never;
         post?: never;
@@ -1844,17 +1844,17 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         __schema0: {
-            /** @description Steps of each way out, where the kind has several. Afterwards people go on behind this step. */
+            /** @description The steps of each branch, for kinds with branches. At the end of a branch, an enrollment continues with the step after this one. */
             branches?: {
                 [key: string]: components["schemas"]["__schema0"][];
             };
             /**
              * Format: uuid
-             * @description Keeps the step's identity, and so its statistics, when it is moved or rewritten.
+             * @description Id of an existing step: it keeps its statistics when it is moved or changed. Left out for a new step.
              */
             id?: string;
             /**
-             * @description One of the kinds of GET /catalogue; its own fields stand beside it.
+             * @description One of the step kinds of GET /catalogue; the fields of the kind are given at the same level.
              * @default email
              */
             kind: string;
@@ -1875,7 +1875,7 @@ export interface components {
                 id: string;
                 name: string;
             } | null;
-            /** @description The clicked URL, the provider's words on a bounce, else the subject. */
+            /** @description The clicked URL, the provider's text about a bounce, or else the subject. */
             detail: string;
             /** Format: uuid */
             id: string;
@@ -1884,7 +1884,7 @@ export interface components {
             message_id: string;
         };
         Alert: {
-            /** @description Where in the console to look. */
+            /** @description The page of the console about it. */
             href: string | null;
             /** Format: uuid */
             id: string;
@@ -1894,7 +1894,7 @@ export interface components {
             opened_at: string;
             resolved_at: string | null;
             /**
-             * @description installation: about what all teams share; only the team that operates it has these.
+             * @description installation: about what all tenants share; only the tenant that operates the installation has these alerts.
              * @enum {string}
              */
             scope: "team" | "installation";
@@ -1902,7 +1902,7 @@ export interface components {
             severity: "warning" | "critical";
             /** @enum {string} */
             status: "open" | "resolved";
-            /** @description The queue, schedule or campaign it is about; empty where the kind says it all. */
+            /** @description The queue, schedule or campaign that the alert is about; empty where the kind alone identifies it. */
             subject: string;
             summary: string;
             threshold: number;
@@ -1924,22 +1924,22 @@ export interface components {
             actor_id: string;
             /** @enum {string} */
             actor_kind: "user" | "api_key" | "job";
-            /** @description E-mail of a member or name of a key, while it exists. */
+            /** @description Email address of the member or name of the API key, while it exists. */
             actor_name: string | null;
             /** Format: date-time */
             at: string;
             detail: {
                 [key: string]: unknown;
             };
-            /** @description Why it failed, as in a problem document's code. */
+            /** @description The reason of the failure: the code of the problem document. */
             error_code: string | null;
-            /** @description When an act that calls other services ended; else null: at is both. */
+            /** @description When an action that calls other services ended; null for all other actions, which end at `at`. */
             finished_at: string | null;
             /** Format: uuid */
             id: string;
             request_id: string | null;
             /**
-             * @description started: it began, and how it ended was not recorded (yet). failed: it ended with error_code.
+             * @description started: the action began and its result is not recorded yet. failed: the action ended with error_code.
              * @enum {string}
              */
             state: "started" | "ok" | "failed";
@@ -1952,25 +1952,25 @@ export interface components {
                 segment_id: string | null;
             };
             counts: {
-                /** @description Of these, waiting for a missing value. */
+                /** @description Of `pending`, enrollments blocked by a missing value. */
                 blocked: number;
                 bounced: number;
                 clicked: number;
                 delivered: number;
                 enrolled: number;
-                /** @description People of the audience who were not taken in. */
+                /** @description Contacts of the audience that were left out. */
                 left_out: number;
                 opened: number;
-                /** @description People still on their way through the sequence. */
+                /** @description Enrollments that have not ended. */
                 pending: number;
                 replied: number;
                 sent: number;
-                /** @description Of these, waiting for a person to do a task. */
+                /** @description Of `pending`, enrollments waiting for a task. */
                 tasks: number;
             };
             /** Format: date-time */
             created_at: string;
-            /** @description Whether an audience is still being taken in. */
+            /** @description Whether contacts are still being enrolled in the background. */
             enrolling: boolean;
             finished_at: string | null;
             /** Format: uuid */
@@ -1999,17 +1999,17 @@ export interface components {
             tier: string;
             /** Format: date-time */
             updated_at: string;
-            /** @description Which version of the sequence new people follow; null while nothing is written. */
+            /** @description The version of the sequence that new contacts get; null while the sequence has no steps. */
             version: number | null;
         };
         CampaignSettings: {
             /**
-             * @description Leaves out people who are active in another exclusive campaign.
+             * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
              */
             exclusive: boolean;
             /**
-             * @description Days on which nothing leaves, such as holidays, in the campaign's time zone.
+             * @description Days without sending, such as holidays, in the campaign's time zone.
              * @default []
              */
             skip_dates: string[];
@@ -2017,11 +2017,11 @@ export interface components {
             stop_on_reply: boolean;
             /** @default UTC */
             time_zone: string;
-            /** @description When messages may leave; null: at any time. */
+            /** @description When messages may be sent; null: at any time. */
             window?: {
                 /** @description ISO days: 1 is Monday, 7 is Sunday. */
                 days: number[];
-                /** @description Nothing leaves at or after this time. */
+                /** @description No message is sent at or after this time. */
                 end: string;
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
@@ -2031,12 +2031,12 @@ export interface components {
         };
         CampaignSettingsOutput: {
             /**
-             * @description Leaves out people who are active in another exclusive campaign.
+             * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
              */
             exclusive: boolean;
             /**
-             * @description Days on which nothing leaves, such as holidays, in the campaign's time zone.
+             * @description Days without sending, such as holidays, in the campaign's time zone.
              * @default []
              */
             skip_dates: string[];
@@ -2045,13 +2045,13 @@ export interface components {
             /** @default UTC */
             time_zone: string;
             /**
-             * @description When messages may leave; null: at any time.
+             * @description When messages may be sent; null: at any time.
              * @default null
              */
             window: {
                 /** @description ISO days: 1 is Monday, 7 is Sunday. */
                 days: unknown;
-                /** @description Nothing leaves at or after this time. */
+                /** @description No message is sent at or after this time. */
                 end: string;
                 /** @description First minute of the day, in the campaign's time zone. */
                 start: string;
@@ -2059,7 +2059,7 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        /** @description A step; the fields of its kind stand beside `kind`. */
+        /** @description A step; it also has the fields of its kind, at the same level as `kind`. */
         CampaignStep: {
             branches?: {
                 [key: string]: components["schemas"]["CampaignStep"][];
@@ -2067,40 +2067,40 @@ export interface components {
             /** Format: uuid */
             id: string;
             kind: string;
-            /** @description Its place in the whole sequence, branches included, from 1. */
+            /** @description The step's position in the whole sequence, branches included, from 1. */
             position: number;
         } & {
             [key: string]: unknown;
         };
         CatalogueEntry: {
             description?: string;
-            /** @description What to offer in place of a value that is missing. */
+            /** @description The suggested text where the value is missing. */
             fallback?: string;
-            /** @description Entries of one group belong together. */
+            /** @description Entries with the same group are shown together. */
             group?: string;
-            /** @description What people read. */
+            /** @description The label as users read it. */
             label: string;
-            /** @description The catalogue's list that holds the possible values of a field. */
+            /** @description The list of the catalogue with the possible values of the field. */
             options?: string;
             /**
-             * @description What an operator compares with: one value, a list, a number of days, or nothing.
+             * @description What an operator compares a field with: one value, a list, a number of days, or nothing.
              * @enum {string}
              */
             takes?: "value" | "values" | "days" | "nothing";
             /**
-             * @description How a status is coloured.
+             * @description The colour class of a status.
              * @enum {string}
              */
             tone?: "neutral" | "good" | "warn" | "bad" | "info" | "accent";
-            /** @description Where else the entry may be used, e.g. `settable`, `importable`. */
+            /** @description Other uses of the entry, e.g. `settable`, `importable`. */
             traits?: string[];
-            /** @description Kind of value of a field; for an operator the kind of field it fits. */
+            /** @description The value type of a field; for an operator, the field type it applies to. */
             type?: string;
-            /** @description What the API takes and gives. */
+            /** @description The value as the API accepts and returns it. */
             value: string;
         };
         Company: {
-            /** @description People of this company, counted up to 1,000. */
+            /** @description Number of contacts of this company, counted up to 1,000. */
             contact_count: number;
             /** @description False: at least so many. */
             contact_count_exact: boolean;
@@ -2118,14 +2118,14 @@ export interface components {
         };
         Connection: {
             base_url: string | null;
-            /** @description What the provider is for: a channel such as `email`, or another kind such as `crm`. */
+            /** @description The use of the provider: a channel such as `email`, or another category such as `crm`. */
             category: string;
             /** Format: date-time */
             created_at: string;
-            /** @description Which credentials are stored. Their values are never given out. */
+            /** @description Names of the stored credentials. Their values are never returned. */
             credentials_set: string[];
             health: {
-                /** @description The circuit breaker rests the connection until then. */
+                /** @description No requests are made on the connection until this time, because it failed repeatedly. */
                 circuit_open_until: string | null;
                 consecutive_failures: number;
                 failed: number;
@@ -2142,21 +2142,21 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description draft → tested (by a passing check) → active ⇄ paused; issue after a refusal by the provider.
+             * @description draft → tested (after a passed check) → active ⇄ paused; issue after the provider rejected the credentials.
              * @enum {string}
              */
             status: "draft" | "tested" | "active" | "paused" | "issue";
             /** Format: date-time */
             updated_at: string;
             webhook_registered: boolean;
-            /** @description Where the provider posts its events; null where it has none. */
+            /** @description URL to which the provider sends its events; null for providers without webhooks. */
             webhook_url: string | null;
         };
         Consent: {
             /** Format: date-time */
             at: string;
             channel: string;
-            /** @description Where it comes from: a form, an import, a word in a reply. */
+            /** @description Where the consent comes from: a form, an import, a reply. */
             source: string;
             /** @enum {string} */
             state: "granted" | "withdrawn";
@@ -2164,16 +2164,16 @@ export interface components {
         ConsolePage: {
             /** @enum {string} */
             group: "work" | "system";
-            /** @description Name of the icon; a console that lacks it shows a dot. */
+            /** @description Name of the icon; a console without this icon shows a dot. */
             icon: string;
             label: string;
             /** @description Where the console shows it. */
             path: string;
-            /** @description What one must be allowed to open it. */
+            /** @description The permission needed to open the page. */
             permission?: string;
             /** @description Order within the group. */
             position: number;
-            /** @description The key that opens it, after `g`. */
+            /** @description The key that opens the page, pressed after `g`. */
             shortcut: string;
         };
         Contact: {
@@ -2183,7 +2183,7 @@ export interface components {
                 id: string;
                 name: string;
             } | null;
-            /** @description Where the permission to contact comes from. */
+            /** @description Source of the permission to write to the contact. */
             consent_source: string | null;
             /** @description ISO 3166 alpha-2 where the country was recognised. */
             country: string | null;
@@ -2202,7 +2202,7 @@ export interface components {
             id: string;
             last_interaction_at: string | null;
             last_name: string;
-            /** @description GDPR article 6 basis. */
+            /** @description Lawful basis under GDPR article 6. */
             lawful_basis: ("consent" | "contract" | "legal_obligation" | "vital_interests" | "public_task" | "legitimate_interests") | null;
             linkedin_url: string | null;
             /** @description BCP 47, e.g. en-GB. */
@@ -2267,26 +2267,26 @@ export interface components {
                 at: string;
                 kind: string;
             } | null;
-            /** @description When the next thing happens: past a sender's limit or outside the window, when it goes on. */
+            /** @description When the enrollment continues. When a sender's limit is reached or the window is closed: when sending is possible again. */
             next_at: string | null;
-            /** @description Why, as a sentence: what they wait for, or why it ended. */
+            /** @description The reason as a sentence: why the enrollment waits, or why it ended. */
             reason: string | null;
             reason_code: string | null;
             /** @enum {string} */
             status: "waiting" | "sending" | "task" | "blocked" | "finished" | "replied" | "bounced" | "unsubscribed" | "suppressed" | "stopped" | "failed" | "left_out";
-            /** @description The step they stand at. */
+            /** @description The step that the enrollment is at. */
             step_id: string | null;
             step_kind: string | null;
-            /** @description The version of the sequence they follow. */
+            /** @description The version of the sequence that the enrollment follows. */
             version: number | null;
-            /** @description What they wait for while they are active. */
+            /** @description What the enrollment waits for while it is active. */
             waits_for: ("time" | "sender_limit" | "sender" | "window" | "campaign" | "message" | "approval" | "task" | "value") | null;
         };
-        /** @description A group ({all}, {any}, {not}) or a condition {field, op, value}. At most 5 levels and 50 conditions. Fields: email, first_name, last_name, full_name, title, phone, whatsapp_number, linkedin_url, status, pipeline_stage, time_zone, locale, country, consent_source, lawful_basis, warmth_score, deal_value, created_at, updated_at, last_interaction_at, tag, list, company.name, company.domain, company.industry, company.size, company.country, custom.<key>. Text compares without regard to case; neq and not include empty values; within_days means within the last so many days. */
+        /** @description A group ({all}, {any}, {not}) or a condition {field, op, value}. At most 5 levels and 50 conditions. Fields: email, first_name, last_name, full_name, title, phone, whatsapp_number, linkedin_url, status, pipeline_stage, time_zone, locale, country, consent_source, lawful_basis, warmth_score, deal_value, created_at, updated_at, last_interaction_at, tag, list, company.name, company.domain, company.industry, company.size, company.country, custom.<key>. Text is compared without regard to upper and lower case; neq and not include empty values; within_days means within that number of days before now. */
         Filter: {
-            /** @description All of these hold; an empty list selects everybody. */
+            /** @description All of these are true; an empty list selects all contacts. */
             all?: Record<string, never>[];
-            /** @description At least one of these holds; an empty list selects nobody. */
+            /** @description At least one of these is true; an empty list selects no contacts. */
             any?: Record<string, never>[];
             field?: string;
             not?: Record<string, never>;
@@ -2319,7 +2319,7 @@ export interface components {
             };
             rejected: number;
             rows_done: number;
-            /** @description Counted from the line ends while uploading; exact once done. */
+            /** @description An estimate from the line ends until the import is done, then exact. */
             rows_total: number | null;
             skipped: number;
             started_at: string | null;
@@ -2328,14 +2328,14 @@ export interface components {
             updated: number;
         };
         ImportOptions: {
-            /** @description For rows that name none. */
+            /** @description Default for rows without a value. */
             consent_source?: string | null;
             /**
-             * @description Make the custom fields that the mapping names and that do not exist, as text.
+             * @description Create the custom fields of the mapping that do not exist, with the type text.
              * @default false
              */
             create_custom_fields: boolean;
-            /** @description Country of phone numbers without country code, where the row names none. */
+            /** @description Country of phone numbers without country code, for rows without a country. */
             default_country?: string | null;
             /**
              * @default email
@@ -2343,23 +2343,23 @@ export interface components {
              */
             duplicate_key: "email" | "linkedin_url";
             /**
-             * @description Whether a bad value rejects its row or is left out. The duplicate key is never left out.
+             * @description Whether an invalid value rejects its row or is left out. A row with an invalid duplicate key is always rejected.
              * @default reject
              * @enum {string}
              */
             invalid_values: "reject" | "drop";
-            /** @description For rows that name none. */
+            /** @description Default for rows without a value. */
             lawful_basis?: ("consent" | "contract" | "legal_obligation" | "vital_interests" | "public_task" | "legitimate_interests") | null;
-            /** @description List to put everybody on. */
+            /** @description List to add all imported contacts to. */
             list_id?: string | null;
             /**
-             * @description What to do with people who exist. `skip` leaves them as they are but still puts them on the list. `create_new` needs duplicate_key linkedin_url, because an e-mail address belongs to one person.
+             * @description What to do with rows whose contact exists. `skip` leaves the contact unchanged but still adds it to the list. `create_new` needs duplicate_key linkedin_url, because an email address belongs to one contact.
              * @default skip
              * @enum {string}
              */
             on_duplicate: "skip" | "update" | "create_new";
             /**
-             * @description Tags for everybody created or updated.
+             * @description Tags for all contacts that are created or updated.
              * @default []
              */
             tags: string[];
@@ -2414,7 +2414,7 @@ export interface components {
             user_id: string;
         };
         Message: {
-            /** @description What is done on the channel, such as `email.send`. */
+            /** @description The action on the channel, such as `email.send`. */
             action: string;
             /** @enum {string} */
             approval: "not_required" | "pending" | "approved" | "rejected";
@@ -2441,7 +2441,7 @@ export interface components {
             due_at: string | null;
             enrollment_id: string | null;
             error: string | null;
-            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            /** @description Why the message failed, is held or was cancelled: a code of the catalogue's list `reason`. */
             error_code: string | null;
             from_address: string;
             from_name: string;
@@ -2464,7 +2464,7 @@ export interface components {
             unsubscribed_at: string | null;
         };
         MessageDetail: {
-            /** @description What is done on the channel, such as `email.send`. */
+            /** @description The action on the channel, such as `email.send`. */
             action: string;
             /** @enum {string} */
             approval: "not_required" | "pending" | "approved" | "rejected";
@@ -2478,7 +2478,7 @@ export interface components {
                 started_at: string;
             }[];
             attempts: number;
-            /** @description For outgoing messages. The HTML of received mail is never given out: show body_text. */
+            /** @description Only for outgoing messages. The HTML of received mail is never given out: show body_text. */
             body_html: string | null;
             body_text: string;
             bounced_at: string | null;
@@ -2495,7 +2495,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
             } | null;
-            /** @description What only its channel has. */
+            /** @description Fields that only the message's channel has. */
             content: {
                 [key: string]: unknown;
             };
@@ -2505,7 +2505,7 @@ export interface components {
             /** @enum {string} */
             direction: "out" | "in";
             due_at: string | null;
-            /** @description What only e-mail has; null on other channels. */
+            /** @description Fields that only email has; null on other channels. */
             email: {
                 headers: {
                     [key: string]: unknown;
@@ -2514,7 +2514,7 @@ export interface components {
             } | null;
             enrollment_id: string | null;
             error: string | null;
-            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            /** @description Why the message failed, is held or was cancelled: a code of the catalogue's list `reason`. */
             error_code: string | null;
             events: {
                 /** Format: date-time */
@@ -2562,21 +2562,21 @@ export interface components {
             type: string;
         };
         Provider: {
-            /** @description What it is for: a channel such as `email`, or another kind such as `crm`. */
+            /** @description The use of the provider: a channel such as `email`, or another category such as `crm`. */
             category: string;
             credentials_form: components["schemas"]["ProviderField"][];
             default_base_url: string | null;
             docs_url: string;
             id: string;
             label: string;
-            /** @description Whether POST /connections/{id}/register-webhook can do it for you. */
+            /** @description Whether POST /connections/{id}/register-webhook can register the webhook. */
             registers_webhook: boolean;
-            /** @description Limits of sending; null where it sends nothing. */
+            /** @description Limits of sending; null for providers that do not send. */
             send: {
                 batch: number;
                 per_second: number;
                 /**
-                 * @description How an unknown outcome of a send is settled.
+                 * @description How an unknown outcome of a send is resolved.
                  * @enum {string}
                  */
                 reconcile: "key" | "search" | "none";
@@ -2596,40 +2596,40 @@ export interface components {
             pattern: string | null;
             placeholder: string | null;
             required: boolean;
-            /** @description Written, never read back. */
+            /** @description Whether the field can be written but is never returned. */
             secret: boolean;
             title: string;
             /** @enum {string} */
             type: "string" | "integer" | "number" | "boolean";
         };
         Queue: {
-            /** @description The team's dead letters, counted up to 10,000. */
+            /** @description The tenant's dead letters, counted up to 10,000. */
             dead: number;
             /** @description False above 10,000 messages: `waiting` and `visible` are then the database's estimates. */
             exact: boolean;
             oldest_seconds: number;
             queue: string;
-            /** @description Messages ever sent on it. */
+            /** @description All messages sent to the queue since it was created. */
             total: number;
             /** @description Messages a worker may take now. */
             visible: number;
-            /** @description All messages, also those in work or waiting for a retry. */
+            /** @description All messages, including messages being handled or waiting for a retry. */
             waiting: number;
         };
         /** @enum {string} */
         Role: "viewer" | "approver" | "member" | "admin" | "owner";
         Schedule: {
             cron: string;
-            /** @description Seconds since the last start; before the first, since there is the schedule. */
+            /** @description Seconds since the last start; before the first start, since the schedule was created. */
             lag_seconds: number;
             last_error: string | null;
             last_finished_at: string | null;
             last_started_at: string | null;
-            /** @description More than three runs are missing. */
+            /** @description More than three runs were missed. */
             late: boolean;
             name: string;
             runs: number;
-            /** @description Runs left out because the one before had not finished. */
+            /** @description Runs skipped because the previous run had not finished. */
             skipped: number;
         };
         Segment: {
@@ -2646,7 +2646,7 @@ export interface components {
             updated_at: string;
         };
         Sender: {
-            /** @description In the channel's normal form: an e-mail address, a number, a messaging service. */
+            /** @description In the channel's normal form: an email address, a phone number, a Messaging Service. */
             address: string;
             channel: string;
             /** Format: uuid */
@@ -2657,7 +2657,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             limits: {
-                /** @description What is limited, such as `email.send`. */
+                /** @description The limited action, such as `email.send`. */
                 action: string;
                 cap: number;
                 /**
@@ -2665,10 +2665,10 @@ export interface components {
                  * @enum {string}
                  */
                 per: "hour" | "day" | "week";
-                /** @description Of it, spoken for in the running period. */
+                /** @description The part of the limit that is used or reserved in the current period. */
                 used: number;
             }[];
-            /** @description What the channel wants besides, such as an e-mail sender's reply_to. */
+            /** @description Further fields of the channel, such as reply_to for email. */
             profile: {
                 [key: string]: unknown;
             };
@@ -2680,7 +2680,7 @@ export interface components {
         };
         Session: {
             access_token: string;
-            /** @description Seconds until the access token ends. */
+            /** @description Seconds until the access token expires. */
             expires_in: number;
             refresh_token: string;
             token_type: string;
@@ -2692,7 +2692,7 @@ export interface components {
         };
         SessionWithTenant: {
             access_token: string;
-            /** @description Seconds until the access token ends. */
+            /** @description Seconds until the access token expires. */
             expires_in: number;
             refresh_token: string;
             tenant: components["schemas"]["Tenant"];
@@ -2746,7 +2746,7 @@ export interface components {
             id: string;
             note: string;
             outcome: string | null;
-            /** @description What may come of it; each can be a branch of the sequence. */
+            /** @description Possible outcomes; each can be a branch of the sequence. */
             outcomes: string[];
             result: string;
             /** @enum {string} */
@@ -2766,9 +2766,9 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
-        /** @description A conversation that somebody answered. */
+        /** @description A thread in which a contact replied. */
         Thread: {
-            /** @description The other side's address. */
+            /** @description The contact's address. */
             address: string;
             campaign: {
                 /** Format: uuid */
@@ -2784,7 +2784,7 @@ export interface components {
             } | null;
             /** Format: uuid */
             id: string;
-            /** @description Whether the newest received message was written by a machine. */
+            /** @description Whether the newest received message is an automatic reply. */
             is_auto_reply: boolean;
             /** Format: date-time */
             last_message_at: string;
@@ -2796,7 +2796,7 @@ export interface components {
             subject: string;
         };
         ThreadDetail: {
-            /** @description The member it was given to. */
+            /** @description The member to whom the thread is assigned. */
             assignee_id: string | null;
             campaign: {
                 /** Format: uuid */
@@ -2812,12 +2812,12 @@ export interface components {
             } | null;
             /** Format: uuid */
             id: string;
-            /** @description Null while nobody has answered. */
+            /** @description Null until the contact replies. */
             status: ("open" | "closed") | null;
             subject: string;
         };
         ThreadMessage: {
-            /** @description What is done on the channel, such as `email.send`. */
+            /** @description The action on the channel, such as `email.send`. */
             action: string;
             /** @enum {string} */
             approval: "not_required" | "pending" | "approved" | "rejected";
@@ -2845,7 +2845,7 @@ export interface components {
             due_at: string | null;
             enrollment_id: string | null;
             error: string | null;
-            /** @description Why it failed, is held or was cancelled: a code of the vocabulary of reasons. */
+            /** @description Why the message failed, is held or was cancelled: a code of the catalogue's list `reason`. */
             error_code: string | null;
             from_address: string;
             from_name: string;
@@ -2879,7 +2879,7 @@ export interface operations {
     "analytics.activity": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -2890,7 +2890,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What happened to messages, newest first */
+            /** @description List events of messages, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2946,12 +2946,12 @@ export interface operations {
     "alerts.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
                 status?: "open" | "resolved";
-                /** @description Only those about this queue, schedule or campaign. */
+                /** @description Only alerts about this queue, schedule or campaign. */
                 subject?: string;
             };
             header?: never;
@@ -2960,7 +2960,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Alerts that are open, and those that were */
+            /** @description List open and resolved alerts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3016,7 +3016,7 @@ export interface operations {
     "api_keys.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -3027,7 +3027,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description API keys that are not revoked, newest first */
+            /** @description List the API keys that are not revoked, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3098,7 +3098,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make an API key */
+            /** @description Create an API key */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3160,7 +3160,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3229,7 +3229,7 @@ export interface operations {
             query?: {
                 /** @description Only this action, e.g. members.update. */
                 action?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -3240,7 +3240,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Who did what, newest first */
+            /** @description List the audit log, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3304,7 +3304,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether a claim link still works */
+            /** @description Check whether a claim link is still valid */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3356,7 +3356,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Take the installation: first account and team */
+            /** @description Claim the installation: create the first account and tenant */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3396,7 +3396,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What an invitation link is for */
+            /** @description Read the invitation behind a link */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3448,7 +3448,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Join a team by an invitation link */
+            /** @description Join a tenant by an invitation link */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3496,7 +3496,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Sign in with e-mail and password */
+            /** @description Sign in with email and password */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3529,7 +3529,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -3591,7 +3591,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Who is signed in, and in which teams */
+            /** @description Read the signed-in user and their tenants */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3663,14 +3663,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How this installation is set up */
+            /** @description Read the public settings of this installation */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        /** @description Whether somebody has an account yet. */
+                        /** @description Whether the installation has an account. */
                         claimed: boolean;
                         modules: string[];
                         product_name: string;
@@ -3716,7 +3716,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A fresh session for a refresh token */
+            /** @description Exchange a refresh token for a new session */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3765,7 +3765,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make an account and a team */
+            /** @description Create an account and a tenant */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3814,7 +3814,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make an account and a team */
+            /** @description Create an account and a tenant */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3846,11 +3846,11 @@ export interface operations {
     "campaigns.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
                 status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             };
@@ -3860,7 +3860,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Campaigns, newest first */
+            /** @description List campaigns, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3917,7 +3917,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -3927,18 +3927,18 @@ export interface operations {
             content: {
                 "application/json": {
                     /**
-                     * @description Everybody on a list, or
+                     * @description The list that is the audience, or
                      * @default null
                      */
                     list_id?: string | null;
                     name: string;
                     /**
-                     * @description everybody in a saved segment when the campaign starts.
+                     * @description the segment that is the audience, evaluated when the campaign starts.
                      * @default null
                      */
                     segment_id?: string | null;
                     /**
-                     * @description Who writes: at least one for each channel of the steps. Several share the people.
+                     * @description Ids of the senders: at least one for each channel of the steps. Several senders share the contacts.
                      * @default []
                      */
                     sender_ids?: string[];
@@ -3952,7 +3952,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Draft a campaign */
+            /** @description Create a draft campaign */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -4010,7 +4010,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A campaign with its steps and counters */
+            /** @description Read a campaign with its steps and counters */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4070,7 +4070,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4082,24 +4082,24 @@ export interface operations {
             content: {
                 "application/json": {
                     /**
-                     * @description Everybody on a list, or
+                     * @description The list that is the audience, or
                      * @default null
                      */
                     list_id?: string | null;
                     name: string;
                     /**
-                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @description What happens to active enrollments when the steps change: they continue in the new version, or finish their version.
                      * @default move
                      * @enum {string}
                      */
                     people?: "move" | "stay";
                     /**
-                     * @description everybody in a saved segment when the campaign starts.
+                     * @description the segment that is the audience, evaluated when the campaign starts.
                      * @default null
                      */
                     segment_id?: string | null;
                     /**
-                     * @description Who writes: at least one for each channel of the steps. Several share the people.
+                     * @description Ids of the senders: at least one for each channel of the steps. Several senders share the contacts.
                      * @default []
                      */
                     sender_ids?: string[];
@@ -4172,7 +4172,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4240,7 +4240,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4254,7 +4254,7 @@ export interface operations {
                     list_id?: string | null;
                     name?: string;
                     /**
-                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @description What happens to active enrollments when the steps change: they continue in the new version, or finish their version.
                      * @default move
                      * @enum {string}
                      */
@@ -4269,7 +4269,7 @@ export interface operations {
                         window?: {
                             /** @description ISO days: 1 is Monday, 7 is Sunday. */
                             days: number[];
-                            /** @description Nothing leaves at or after this time. */
+                            /** @description No message is sent at or after this time. */
                             end: string;
                             /** @description First minute of the day, in the campaign's time zone. */
                             start: string;
@@ -4283,7 +4283,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Change some of a campaign */
+            /** @description Change some fields of a campaign */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4343,7 +4343,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4353,7 +4353,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Archive */
+            /** @description Archive a campaign */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4420,7 +4420,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What stands against starting, and what to expect */
+            /** @description Check whether a campaign can start, with a forecast */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4428,18 +4428,18 @@ export interface operations {
                 content: {
                     "application/json": {
                         audience: {
-                            /** @description People the audience selects. */
+                            /** @description Number of contacts that the audience selects. */
                             count: number;
-                            /** @description People who can be reached on no channel of the sequence, by reason. */
+                            /** @description Number of contacts that cannot be reached on any channel of the sequence, by reason. */
                             left_out: {
                                 [key: string]: number;
                             };
                             missing_variables: {
-                                /** @description People who would be blocked for want of it. */
+                                /** @description Number of contacts that would be blocked because the variable has no value. */
                                 count: number;
                                 variable: string;
                             }[];
-                            /** @description People who can be reached, but not on this channel of the sequence. */
+                            /** @description Number of contacts that can be reached, but not on this channel of the sequence. */
                             unreached: {
                                 channel: string;
                                 count: number;
@@ -4509,7 +4509,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4584,7 +4584,7 @@ export interface operations {
     "campaigns.leads.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -4600,7 +4600,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description People in a campaign, newest first */
+            /** @description List the enrollments of a campaign, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4666,7 +4666,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4682,7 +4682,7 @@ export interface operations {
                     /** Format: uuid */
                     list_id?: string;
                     /**
-                     * @description Whether people whose sequence is over begin again.
+                     * @description Whether contacts whose enrollment has ended start again.
                      * @default false
                      */
                     restart?: boolean;
@@ -4690,7 +4690,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Add people to a campaign */
+            /** @description Add contacts to a campaign */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4699,13 +4699,13 @@ export interface operations {
                     "application/json": {
                         added: number;
                         already_in: number;
-                        /** @description People who were not taken in, by reason. */
+                        /** @description Number of contacts that were left out, by reason. */
                         left_out: {
                             [key: string]: number;
                         };
-                        /** @description Whether the rest is still being added. */
+                        /** @description Whether more contacts are still being added in the background. */
                         more: boolean;
-                        /** @description Ids that are no contacts. */
+                        /** @description Number of ids that belong to no contact. */
                         unknown: number;
                     };
                 };
@@ -4761,7 +4761,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4772,7 +4772,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description End one person's sequence */
+            /** @description End one contact's enrollment */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4840,7 +4840,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Why a person is where they are */
+            /** @description Explain the state of an enrollment */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4862,7 +4862,7 @@ export interface operations {
                             step_id: string | null;
                             step_kind: string | null;
                             until: string | null;
-                            /** @description What was decided or done: sent, branched, deferred, skipped, ended … */
+                            /** @description The result: sent, branched, deferred, skipped, ended … */
                             verdict: string;
                         }[];
                         lead: components["schemas"]["Enrollment"];
@@ -4920,7 +4920,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4930,14 +4930,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Try the blocked people again */
+            /** @description Retry blocked enrollments */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        /** @description Whether the rest follows behind the answer. */
+                        /** @description Whether more enrollments are retried in the background. */
                         more: boolean;
                         retried: number;
                     };
@@ -4994,7 +4994,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5004,7 +5004,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Pause */
+            /** @description Pause a campaign */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5067,7 +5067,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5080,13 +5080,13 @@ export interface operations {
                 "application/json": {
                     /** Format: uuid */
                     contact_id?: string;
-                    /** @description Steps that are not saved; one that does not fit its kind yet is left out of the answer. */
+                    /** @description Steps that are not saved; a step that is not valid yet is left out of the response. */
                     steps?: components["schemas"]["__schema0"][];
                 };
             };
         };
         responses: {
-            /** @description See the messages as one person would get them */
+            /** @description Preview the messages for one contact */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5102,16 +5102,16 @@ export interface operations {
                         steps: {
                             channel: string;
                             faults: string[];
-                            /** @description Null on channels of plain text. */
+                            /** @description Null on channels with plain text only. */
                             html: string | null;
                             kind: string;
-                            /** @description Such as the number of SMS segments. */
+                            /** @description Details that depend on the channel, such as the number of SMS segments. */
                             measure: {
                                 [key: string]: string | number;
                             };
-                            /** @description Variables without a value or fallback: this message would be held back. */
+                            /** @description Variables without a value or fallback: while there are any, the enrollment would be blocked at this step. */
                             missing: string[];
-                            /** @description Where the step stands, as errors name it: `/steps/0/branches/yes/1`. */
+                            /** @description JSON pointer to the step, as in errors: `/steps/0/branches/yes/1`. */
                             pointer: string;
                             /** @description Null for a step that is not saved yet. */
                             step_id: string | null;
@@ -5172,7 +5172,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5242,7 +5242,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5252,7 +5252,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Start a draft */
+            /** @description Start a draft campaign */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5322,16 +5322,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What became of a campaign */
+            /** @description Read a campaign's statistics */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        /** @description People the list or segment selects now, and whoever else is in the campaign. */
+                        /** @description Number of contacts that the list or segment selects now, and of other contacts in the campaign. */
                         audience: number;
-                        /** @description False: at least so many. */
+                        /** @description False: `audience` is a lower bound. */
                         audience_exact: boolean;
                         blocked: number;
                         bounced: number;
@@ -5341,7 +5341,7 @@ export interface operations {
                         enrolled: number;
                         failed: number;
                         opened: number;
-                        /** @description People still on their way: waiting, sending or blocked. */
+                        /** @description Enrollments that are waiting, sending or blocked. */
                         pending: number;
                         per_step: {
                             bounced: number;
@@ -5349,7 +5349,7 @@ export interface operations {
                             complained: number;
                             delivered: number;
                             failed: number;
-                            /** @description Null for a step that the present version does not have. */
+                            /** @description Null for a step that the current version does not have. */
                             kind: string | null;
                             /** @description The step's subject, title or first words. */
                             label: string;
@@ -5433,7 +5433,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5445,7 +5445,7 @@ export interface operations {
             content: {
                 "application/json": {
                     /**
-                     * @description What a change of the steps means for people on the way: they go on in the new version, or finish theirs.
+                     * @description What happens to active enrollments when the steps change: they continue in the new version, or finish their version.
                      * @default move
                      * @enum {string}
                      */
@@ -5515,7 +5515,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5525,7 +5525,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Stop for good */
+            /** @description Stop a campaign permanently */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5590,26 +5590,26 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The choices this installation offers, with the words for them */
+            /** @description Choices of this installation with their labels */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        /** @description JSON Schemas of what is configured: `step.<kind>`, `sender.<channel>` for a sender's profile, and `options.<channel>` for what a campaign chooses among its settings. */
+                        /** @description JSON Schemas of configurable objects: `step.<kind>` for a step, `sender.<channel>` for a sender's profile, `options.<channel>` for a campaign's settings. */
                         forms: {
                             [key: string]: {
                                 [key: string]: unknown;
                             };
                         };
-                        /** @description Choices by name, e.g. `campaign.status`. A list of a module that is off is missing. */
+                        /** @description Choices by name, e.g. `campaign.status`. Lists of disabled modules are missing. */
                         lists: {
                             [key: string]: components["schemas"]["CatalogueEntry"][];
                         };
-                        /** @description Pages of the console, in order; those of modules that are off are left out. */
+                        /** @description Pages of the console, in order. Pages of disabled modules are left out. */
                         pages: components["schemas"]["ConsolePage"][];
-                        /** @description Every permission with the least role that has it. */
+                        /** @description Every permission with the lowest role that has it. */
                         permissions: {
                             permission: string;
                             /** @enum {string} */
@@ -5641,7 +5641,7 @@ export interface operations {
     "companies.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -5711,7 +5711,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -5721,7 +5721,7 @@ export interface operations {
             content: {
                 "application/json": {
                     country?: string | null;
-                    /** @description Belongs to one company only, e.g. example.com. */
+                    /** @description Unique among the companies, e.g. example.com. */
                     domain?: string | null;
                     industry?: string | null;
                     name: string;
@@ -5848,7 +5848,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5916,7 +5916,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5928,7 +5928,7 @@ export interface operations {
             content: {
                 "application/json": {
                     country?: string | null;
-                    /** @description Belongs to one company only, e.g. example.com. */
+                    /** @description Unique among the companies, e.g. example.com. */
                     domain?: string | null;
                     industry?: string | null;
                     name?: string;
@@ -5997,11 +5997,11 @@ export interface operations {
         parameters: {
             query?: {
                 category?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
                 status?: "draft" | "tested" | "active" | "paused" | "issue";
             };
@@ -6011,7 +6011,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Connections, newest first */
+            /** @description List connections, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6068,7 +6068,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6077,7 +6077,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Replaces the provider's own address: a rehearsal server or a self-hosted peer. */
+                    /** @description Base URL to use instead of the provider's own, for a test server or a self-hosted service. */
                     base_url?: string | null;
                     credentials: {
                         [key: string]: string | number | boolean | null;
@@ -6092,7 +6092,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Connect an account at a provider */
+            /** @description Create a connection */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -6150,7 +6150,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One connection with its health */
+            /** @description Read a connection with its health */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6210,7 +6210,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6278,7 +6278,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6289,7 +6289,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Replaces the provider's own address: a rehearsal server or a self-hosted peer. */
+                    /** @description Base URL to use instead of the provider's own, for a test server or a self-hosted service. */
                     base_url?: string | null;
                     credentials?: {
                         [key: string]: string | number | boolean | null;
@@ -6362,7 +6362,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6372,7 +6372,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Let a checked connection send */
+            /** @description Activate a checked connection */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6432,7 +6432,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6442,7 +6442,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Ask the provider whether the credentials work */
+            /** @description Check the credentials with the provider */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6508,7 +6508,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6518,7 +6518,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Stop sending on a connection */
+            /** @description Pause a connection */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6578,7 +6578,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6588,7 +6588,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Register our webhook at the provider */
+            /** @description Register this installation's webhook at the provider */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6651,7 +6651,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6659,7 +6659,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Seal stored credentials under the installation's current key */
+            /** @description Encrypt stored credentials with the installation's current key */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6713,7 +6713,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6742,7 +6742,7 @@ export interface operations {
                 content: {
                     "application/json": {
                         changed: number;
-                        /** @description Ids that are no contacts. */
+                        /** @description Number of ids that belong to no contact. */
                         unknown: number;
                     };
                 };
@@ -6789,21 +6789,21 @@ export interface operations {
         parameters: {
             query?: {
                 company_id?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description A Filter as JSON text. */
                 filter?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description People on this list. */
+                /** @description Contacts on this list. */
                 list_id?: string;
-                /** @description Turns the order of `sort` round. */
+                /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in name, e-mail address or title; all of them must occur. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
                 search?: string;
-                /** @description People this segment selects now. */
+                /** @description Contacts that this segment selects now. */
                 segment_id?: string;
-                /** @description created_at begins with the newest, the others with A. */
+                /** @description Default direction: created_at starts with the newest, the other fields with A. */
                 sort?: "created_at" | "email" | "last_name";
                 status?: "new" | "researching" | "enriched" | "personalized" | "approved" | "contacted" | "replied" | "interested" | "not_interested" | "customer" | "bounced" | "unsubscribed" | "suppressed";
                 tag?: string;
@@ -6814,7 +6814,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description List people */
+            /** @description List contacts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6871,7 +6871,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6899,10 +6899,10 @@ export interface operations {
                     lawful_basis?: string | null;
                     /** @description Profile URL, e.g. https://www.linkedin.com/in/name. */
                     linkedin_url?: string | null;
-                    /** @description Lists to put the person on. */
+                    /** @description Lists to add the contact to. */
                     lists?: string[];
                     locale?: string | null;
-                    /** @description Any usual notation; stored as E.164. Without country code it is read as a number of `country`. */
+                    /** @description Any common notation; stored as E.164. A number without country code is read as a number of `country`. */
                     phone?: string | null;
                     pipeline_stage?: string | null;
                     status?: string | null;
@@ -6915,7 +6915,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Add a person */
+            /** @description Add a contact */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -6973,7 +6973,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Read a person */
+            /** @description Read a contact */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7033,7 +7033,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -7101,7 +7101,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -7132,7 +7132,7 @@ export interface operations {
                     /** @description Profile URL, e.g. https://www.linkedin.com/in/name. */
                     linkedin_url?: string | null;
                     locale?: string | null;
-                    /** @description Any usual notation; stored as E.164. Without country code it is read as a number of `country`. */
+                    /** @description Any common notation; stored as E.164. A number without country code is read as a number of `country`. */
                     phone?: string | null;
                     pipeline_stage?: string | null;
                     status?: string | null;
@@ -7145,7 +7145,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Change a person */
+            /** @description Change a contact */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7212,7 +7212,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A contact's consents, one per channel */
+            /** @description List a contact's consents, one per channel */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7273,7 +7273,7 @@ export interface operations {
     "contacts.interactions": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -7286,7 +7286,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Everything between you and a person, newest first */
+            /** @description List a contact's timeline, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7352,7 +7352,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7361,7 +7361,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Objects as for POST /contacts. Each is checked on its own. */
+                    /** @description Objects as for POST /contacts. Each item is validated separately. */
                     contacts: {
                         [key: string]: unknown;
                     }[];
@@ -7374,7 +7374,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Add or update up to 500 people */
+            /** @description Add or update up to 500 contacts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7437,7 +7437,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7448,7 +7448,7 @@ export interface operations {
                 "application/json": {
                     /** @enum {string} */
                     action: "add_tag" | "remove_tag" | "add_to_list" | "remove_from_list" | "delete" | "set_status";
-                    /** @description Instead of ids. {all: []} selects everybody. */
+                    /** @description Instead of ids. {all: []} selects all contacts. */
                     filter?: components["schemas"]["Filter"];
                     ids?: string[];
                     /** @description The tag, the id of the list, or the status. Not used by delete. */
@@ -7457,14 +7457,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Tag, list, delete or set the status of many people */
+            /** @description Tag, list, delete or set the status of many contacts */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        /** @description People that changed. */
+                        /** @description Number of contacts that were changed. */
                         affected: number;
                     };
                 };
@@ -7513,11 +7513,11 @@ export interface operations {
                 company_id?: string;
                 /** @description A Filter as JSON text. */
                 filter?: string;
-                /** @description People on this list. */
+                /** @description Contacts on this list. */
                 list_id?: string;
-                /** @description Words in name, e-mail address or title; all of them must occur. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
                 search?: string;
-                /** @description People this segment selects now. */
+                /** @description Contacts that this segment selects now. */
                 segment_id?: string;
                 status?: "new" | "researching" | "enriched" | "personalized" | "approved" | "contacted" | "replied" | "interested" | "not_interested" | "customer" | "bounced" | "unsubscribed" | "suppressed";
                 tag?: string;
@@ -7528,7 +7528,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Count people */
+            /** @description Count contacts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7584,15 +7584,15 @@ export interface operations {
                 company_id?: string;
                 /** @description A Filter as JSON text. */
                 filter?: string;
-                /** @description People on this list. */
+                /** @description Contacts on this list. */
                 list_id?: string;
-                /** @description Turns the order of `sort` round. */
+                /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in name, e-mail address or title; all of them must occur. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
                 search?: string;
-                /** @description People this segment selects now. */
+                /** @description Contacts that this segment selects now. */
                 segment_id?: string;
-                /** @description created_at begins with the newest, the others with A. */
+                /** @description Default direction: created_at starts with the newest, the other fields with A. */
                 sort?: "created_at" | "email" | "last_name";
                 status?: "new" | "researching" | "enriched" | "personalized" | "approved" | "contacted" | "replied" | "interested" | "not_interested" | "customer" | "bounced" | "unsubscribed" | "suppressed";
                 tag?: string;
@@ -7603,7 +7603,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Download people as CSV */
+            /** @description Download contacts as CSV */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7654,7 +7654,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7663,7 +7663,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description The `next_cursor` of the page before. */
+                    /** @description The `next_cursor` of the previous page. */
                     cursor?: string;
                     filter?: components["schemas"]["Filter"];
                     ids?: string[];
@@ -7673,12 +7673,12 @@ export interface operations {
                      */
                     limit?: number;
                     /**
-                     * @description Turns the order of `sort` round.
+                     * @description Reverses the order of `sort`.
                      * @enum {string}
                      */
                     order?: "asc" | "desc";
                     /**
-                     * @description created_at begins with the newest, the others with A.
+                     * @description Default direction: created_at starts with the newest, the other fields with A.
                      * @default created_at
                      * @enum {string}
                      */
@@ -7687,7 +7687,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description List people by filter or by id */
+            /** @description List contacts by filter or by id */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7743,7 +7743,7 @@ export interface operations {
     "custom_fields.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -7811,7 +7811,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7820,7 +7820,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description Never changes; used as custom.<key>. */
+                    /** @description Cannot be changed later; used as custom.<key>. */
                     key: string;
                     label: string;
                     /**
@@ -7829,7 +7829,7 @@ export interface operations {
                      */
                     options?: string[];
                     /**
-                     * @description Never changes.
+                     * @description Cannot be changed later.
                      * @enum {string}
                      */
                     type: "text" | "number" | "date" | "boolean" | "select" | "url";
@@ -7888,7 +7888,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -7956,7 +7956,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -7968,7 +7968,7 @@ export interface operations {
             content: {
                 "application/json": {
                     label?: string;
-                    /** @description People keep values that are no longer offered. */
+                    /** @description Contacts keep values that are no longer an option. */
                     options?: string[];
                 };
             };
@@ -8039,7 +8039,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Numbers, the last two weeks, and what wants attention */
+            /** @description Read the dashboard: counters, the last two weeks, and items that need attention */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8117,7 +8117,7 @@ export interface operations {
     "dead_letters.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -8129,7 +8129,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Messages no retry could help, with the reason, newest first */
+            /** @description List dead letters with their reasons, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8186,7 +8186,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -8200,7 +8200,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Delete dead letters for good */
+            /** @description Delete dead letters permanently */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8253,7 +8253,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -8320,7 +8320,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -8328,7 +8328,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Make a demo team with a campaign that runs in the sandbox */
+            /** @description Create a demo tenant with a campaign that runs in the sandbox */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -8382,7 +8382,7 @@ export interface operations {
     "imports.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -8579,7 +8579,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -8656,7 +8656,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Download the refused rows with their reasons */
+            /** @description Download the rejected rows with their reasons */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8716,7 +8716,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -8745,7 +8745,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Say which column is which field */
+            /** @description Map the columns of an import to fields */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8805,7 +8805,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -8874,7 +8874,7 @@ export interface operations {
     "invitations.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -8886,7 +8886,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Invitations, newest first */
+            /** @description List invitations, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8957,7 +8957,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Invite somebody by a single-use link */
+            /** @description Invite somebody with a single-use link */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -9017,7 +9017,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9084,11 +9084,11 @@ export interface operations {
     "lists.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
             };
             header?: never;
@@ -9097,7 +9097,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description List the lists, newest first */
+            /** @description List the contact lists, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9154,7 +9154,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -9170,7 +9170,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make a list */
+            /** @description Create a list */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -9288,7 +9288,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9356,7 +9356,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9433,7 +9433,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9449,7 +9449,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Put people on a list */
+            /** @description Add contacts to a list */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9457,9 +9457,9 @@ export interface operations {
                 content: {
                     "application/json": {
                         added: number;
-                        /** @description Were on the list. */
+                        /** @description Number of ids that were already on the list. */
                         already: number;
-                        /** @description Ids that name nobody. */
+                        /** @description Number of ids that belong to no contact. */
                         unknown: number;
                     };
                 };
@@ -9515,7 +9515,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9583,11 +9583,11 @@ export interface operations {
     "members.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
             };
             header?: never;
@@ -9596,7 +9596,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Who belongs to the team */
+            /** @description List the members of the tenant */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9720,7 +9720,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9788,7 +9788,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -9865,7 +9865,7 @@ export interface operations {
             query?: {
                 campaign_id?: string;
                 contact_id?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 direction?: "out" | "in";
                 /** @description Rows per page, 1 to 100. */
@@ -9878,7 +9878,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Messages, newest first */
+            /** @description List messages, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9942,7 +9942,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A message with its attempts and events */
+            /** @description Read a message with its attempts and events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10002,7 +10002,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -10019,7 +10019,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Say what became of a message whose outcome nobody knows */
+            /** @description Resolve a message with an unknown outcome */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10084,7 +10084,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Providers this installation can speak to, with the forms of their connections */
+            /** @description List the supported providers with the forms of their connections */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10142,7 +10142,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Queues: how much waits, and since when */
+            /** @description List the queues with their number of messages and their age */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10200,7 +10200,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Recurring work, its last run, and whether it is late */
+            /** @description List the schedules with their last run and whether they are late */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10252,11 +10252,11 @@ export interface operations {
     "segments.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
             };
             header?: never;
@@ -10322,7 +10322,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -10455,7 +10455,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -10523,7 +10523,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -10600,7 +10600,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -10614,7 +10614,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Count whom a filter selects, with a sample */
+            /** @description Count the contacts a filter selects, with a sample */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10624,7 +10624,7 @@ export interface operations {
                         count: number;
                         /** @description False: there are at least so many. */
                         exact: boolean;
-                        /** @description The ten newest. */
+                        /** @description The ten newest contacts. */
                         sample: components["schemas"]["Contact"][];
                     };
                 };
@@ -10672,11 +10672,11 @@ export interface operations {
             query?: {
                 channel?: string;
                 connection_id?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
             };
             header?: never;
@@ -10685,7 +10685,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Senders, newest first, with the use of their limits */
+            /** @description List senders, newest first, with the use of their limits */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10742,7 +10742,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -10751,22 +10751,22 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description In the form of the connection's channel. */
+                    /** @description An address of the connection's channel, such as an email address or a phone number. */
                     address: string;
                     /** Format: uuid */
                     connection_id: string;
                     /** @default  */
                     display_name?: string;
-                    /** @description Left out: the channel's own defaults. An empty list: no limits. */
+                    /** @description If left out, the channel's default limits. An empty list means no limits. */
                     limits?: {
-                        /** @description What is limited, such as `email.send`. */
+                        /** @description The limited action, such as `email.send`. */
                         action: string;
                         cap: number;
                         /** @enum {string} */
                         per: "hour" | "day" | "week";
                     }[];
                     /**
-                     * @description What the channel wants besides, such as an e-mail sender's reply_to.
+                     * @description Further fields of the channel, such as reply_to for email.
                      * @default {}
                      */
                     profile?: {
@@ -10778,7 +10778,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Add an address to send from */
+            /** @description Add a sender */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -10836,7 +10836,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One sender with today's use of its cap */
+            /** @description Read a sender with the use of its limits */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10896,7 +10896,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -10964,7 +10964,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -10976,15 +10976,15 @@ export interface operations {
             content: {
                 "application/json": {
                     display_name?: string;
-                    /** @description Replaces all limits; an empty list: no limits. */
+                    /** @description Replaces all limits. An empty list means no limits. */
                     limits?: {
-                        /** @description What is limited, such as `email.send`. */
+                        /** @description The limited action, such as `email.send`. */
                         action: string;
                         cap: number;
                         /** @enum {string} */
                         per: "hour" | "day" | "week";
                     }[];
-                    /** @description What the channel wants besides, such as an e-mail sender's reply_to. */
+                    /** @description Further fields of the channel, such as reply_to for email. */
                     profile?: {
                         [key: string]: unknown;
                     };
@@ -11062,7 +11062,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Availability, errors and answer times against their objectives */
+            /** @description Read availability, errors and response times against their objectives */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11070,23 +11070,23 @@ export interface operations {
                 content: {
                     "application/json": {
                         availability: number | null;
-                        /** @description Share of the allowed errors not used yet; negative when overspent. */
+                        /** @description Share of the error budget that is left; negative when the budget is exceeded. */
                         budget_left: number | null;
                         database: {
                             connections: number;
                             connections_max: number;
-                            /** @description Share of a process's connections in use when a transaction began. */
+                            /** @description Share of a process's connections that were in use when a transaction began. */
                             pool_use_p95: number | null;
                             /** @description Milliseconds; null without requests. */
                             query_p95_ms: number | null;
                             statements: number;
                         };
                         error_rate: number | null;
-                        /** @description Answers of 500 and above. */
+                        /** @description Responses with status 500 and above. */
                         errors: number;
                         groups: {
                             availability: number | null;
-                            /** @description Answers of 500 and above. */
+                            /** @description Responses with status 500 and above. */
                             errors: number;
                             group: string;
                             /** @description Milliseconds; null without requests. */
@@ -11111,7 +11111,7 @@ export interface operations {
                             /** Format: date-time */
                             at: string;
                             availability: number | null;
-                            /** @description Answers of 500 and above. */
+                            /** @description Responses with status 500 and above. */
                             errors: number;
                             /** @description Milliseconds; null without requests. */
                             p95_ms: number | null;
@@ -11168,7 +11168,7 @@ export interface operations {
         parameters: {
             query?: {
                 channel?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -11181,7 +11181,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Suppressed addresses, newest first */
+            /** @description List suppressed addresses, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11238,7 +11238,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -11259,7 +11259,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Never write to an address again */
+            /** @description Suppress an address */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -11310,7 +11310,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -11378,7 +11378,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -11458,11 +11458,11 @@ export interface operations {
     "tags.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, in any case. */
+                /** @description Part of the name, upper or lower case. */
                 search?: string;
             };
             header?: never;
@@ -11471,7 +11471,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description List the tags in use, with the number of people */
+            /** @description List the tags in use, with the number of contacts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11527,11 +11527,11 @@ export interface operations {
     "tasks.list": {
         parameters: {
             query?: {
-                /** @description A member's user id: their tasks and those of nobody in particular. */
+                /** @description A member's user id: tasks of this member and tasks without assignee. */
                 assignee_id?: string;
                 campaign_id?: string;
                 contact_id?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -11543,7 +11543,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Tasks, the most urgent first */
+            /** @description List tasks, the most urgent first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11607,7 +11607,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A task */
+            /** @description Read a task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11667,7 +11667,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -11685,7 +11685,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Give a task to somebody, or move its due date */
+            /** @description Assign a task or change its due date */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11745,7 +11745,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -11762,7 +11762,7 @@ export interface operations {
                      */
                     outcome?: string;
                     /**
-                     * @description What happened, for the record.
+                     * @description Notes about the result.
                      * @default
                      */
                     result?: string;
@@ -11770,7 +11770,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Say what came of a task */
+            /** @description Complete or skip a task */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11835,7 +11835,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The current team */
+            /** @description Read the current tenant */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11886,7 +11886,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -11903,7 +11903,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Rename the team or change its settings */
+            /** @description Rename the tenant or change its settings */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -11953,7 +11953,7 @@ export interface operations {
     "tenants.list": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -11964,7 +11964,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your teams, oldest membership first */
+            /** @description List your tenants, oldest membership first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12029,7 +12029,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. 409 while the first request runs; should it never end, the key is free again after 10 minutes. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -12043,7 +12043,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make another team, with yourself as owner */
+            /** @description Create another tenant, with yourself as owner */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -12094,9 +12094,9 @@ export interface operations {
         parameters: {
             query?: {
                 channel?: string;
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
-                /** @description Whether conversations in which only machines answered are listed. */
+                /** @description Whether threads with automatic replies only are listed too. */
                 include_auto_replies?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -12108,7 +12108,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Conversations, newest message first */
+            /** @description List threads, newest message first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12172,7 +12172,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A conversation: what it is about, with whom, and whose it is */
+            /** @description Read a thread: subject, contact, status and assignee */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12232,7 +12232,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Repeat safely: the first answer is replayed for 24 hours. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -12251,7 +12251,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Close or reopen a conversation, or give it to somebody */
+            /** @description Close, reopen or assign a thread */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12316,7 +12316,7 @@ export interface operations {
     "threads.messages": {
         parameters: {
             query?: {
-                /** @description The `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the previous page. */
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
@@ -12329,7 +12329,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The messages of a conversation, newest first */
+            /** @description List the messages of a thread, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -77,7 +77,7 @@ const ofConnection = (c: Connection): Option => ({ value: c.id, label: c.name, h
 export const connections: PickerSource = {
   search: (search) => found(read("/connections", { query: { search, limit: MOST } }), ofConnection),
   one: (id) => chosen(read("/connections/{id}", { path: { id } }), ofConnection),
-  none: "Nothing is connected yet.",
+  none: "There are no connections yet.",
 };
 
 const ofCampaign = (c: Campaign): Option => ({ value: c.id, label: c.name });

@@ -4,7 +4,7 @@ import type { ConsolePage } from "../api/types.ts";
 import { offered } from "./nav.ts";
 
 export const shortcutHelp = (pages: readonly ConsolePage[]): readonly { keys: string; does: string }[] => [
-  { keys: "Ctrl K", does: "Find or do anything" },
+  { keys: "Ctrl K", does: "Search and run actions" },
   { keys: "/", does: "Search this page" },
   { keys: "c", does: "Create something new on this page" },
   { keys: "?", does: "Show these shortcuts" },
