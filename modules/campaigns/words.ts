@@ -63,6 +63,19 @@ export const campaignsWords: Catalogue = {
     task: "A task to be done",
     value: "A missing value",
   }),
+  // What happened to an enrollment: decisions, and outcomes of steps whose own word says too little. Other outcomes are shown as written.
+  "enrollment.verdict": Object.entries({
+    enrolled: "Enrolled",
+    left_out: "Left out",
+    open: "In progress",
+    branched: "Branch taken",
+    skipped: "Step skipped",
+    blocked: "Blocked",
+    moved: "Moved to the new steps",
+    defer: "Message deferred",
+    cancel: "Message cancelled",
+    ended: "Sequence ended",
+  }).map(([value, label]) => ({ value, label })),
   // What a condition asks of a person; `type` says what else it needs to know.
   "condition.rule": entriesOf(RULES, {
     opened: { label: "Opened a message", type: "message" },
