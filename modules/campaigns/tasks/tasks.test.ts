@@ -68,6 +68,17 @@ it("a task is given once to each person who comes to it, and says whom, what, un
   expect((await tenant.api("GET", `/campaigns/${id}`)).body.counts).toMatchObject({ tasks: 3, pending: 3, sent: 0 });
 });
 
+it("a task's title and note name the contact; a missing value is left out, an unknown variable stays as written", async () => {
+  const { taskOf } = await calls([...THREE, { email: "dee@acme.test", first_name: "" }], {
+    steps: [{ ...CALL, title: "Call {{firstName}}", note: "{{ companyName | the company }}: {{nothing}}" }, STEPS[1]],
+  });
+  expect(await taskOf("ada")).toMatchObject({
+    title: "Call Ada",
+    note: "{{ companyName | the company }}: {{nothing}}",
+  });
+  expect(await taskOf("dee")).toMatchObject({ title: "Call" });
+});
+
 it("the sequence goes on by the branch of what came of it", async () => {
   const { tenant, id, taskOf, list } = await calls();
   const [ada, bob, cy] = [await taskOf("ada"), await taskOf("bob"), await taskOf("cy")];
