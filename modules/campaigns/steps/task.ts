@@ -26,6 +26,8 @@ export const taskStep = defineStep({
     assignee_id: z.uuid().nullable().default(null).meta({ title: "Assignee", widget: "member" }),
   }),
   branches: ({ outcomes }) => [...outcomes, "skipped"],
+  references: ({ assignee_id }) =>
+    assignee_id === null ? [] : [{ to: "member", id: assignee_id, field: "assignee_id" }],
   plan: (runs, ctx) =>
     Promise.resolve(
       runs.map(({ config }) => ({
