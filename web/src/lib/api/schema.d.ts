@@ -1761,7 +1761,7 @@ export interface paths {
         head?: never;
         /**
          * Rename the team or change its settings
-         * @description `settings` is merged key by key; null removes a key.
+         * @description `settings` is merged key by key; null removes a key. There are `reply_stops` (`campaign`, `contact`, the default, or `company`: what an answer ends) and the channels' options that can be switched off for all campaigns, such as `track_opens`; anything else is refused.
          */
         patch: operations["tenant.update"];
         trace?: never;
