@@ -7,6 +7,7 @@ import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
 import { reasonText } from "./reasons.ts";
 import { nodesOf } from "./sequence/nodes.ts";
+import { strayReferences } from "./sequence/references.ts";
 import { branchOf, channelOf, messagesBefore, type StepOutput, toTree } from "./sequence/tree.ts";
 import { byId } from "./schemas.ts";
 
@@ -61,7 +62,7 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   const customKeys = await customKeysOf(ctx);
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
-  const checks: Check[] = [...stepChecks(ctx, tree, customKeys)];
+  const checks: Check[] = [...stepChecks(ctx, tree, customKeys, await referenceChecks(ctx, campaign, steps))];
   for (const id of channels)
     checks.push(
       ...senderChecks(
@@ -89,7 +90,24 @@ const flatten = (steps: readonly StepOutput[]): StepOutput[] =>
   steps.flatMap((s) => [s, ...Object.values(s.branches ?? {}).flatMap(flatten)]);
 const configOf = ({ id: _, kind: __, position: ___, branches: ____, ...config }: StepOutput) => config;
 
-function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string>): Check[] {
+/** What a step names and is not there any more. */
+async function referenceChecks(ctx: Ctx, campaign: CampaignRow, steps: readonly StepOutput[]): Promise<Check[]> {
+  const references = steps.flatMap((step) =>
+    (ctx.registry.steps.get(step.kind)?.references?.(configOf(step) as never) ?? []).map((r) => ({ ...r, step })),
+  );
+  const ids = steps.map((step) => step.id);
+  return (await strayReferences(ctx, campaign, references, ids)).map(
+    ({ reference: { step, to, id, field }, detail, fix }) => ({
+      id: `unknown_${to}`,
+      // A task of somebody who left is anybody's.
+      level: to === "member" ? ("warning" as const) : ("error" as const),
+      detail: `Step ${step.position}: ${field} ${id} ${detail}${to === "segment" ? " any more" : ""}.`,
+      fix: `Edit the step: ${fix}.`,
+    }),
+  );
+}
+
+function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string>, stray: readonly Check[]): Check[] {
   const steps = flatten(tree);
   const sends = steps.filter((s) => ctx.registry.steps.get(s.kind)?.action);
   if (steps.length === 0 || (sends.length === 0 && !steps.some((s) => s.kind === "task")))
@@ -104,7 +122,7 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
         fix: "Add at least one message.",
       },
     ];
-  const found: Check[] = [];
+  const found: Check[] = [...stray];
   const before = messagesBefore(tree, (step) => {
     const def = ctx.registry.steps.get(step.kind);
     const ways = def?.branches(configOf(step) as never) ?? ["next"];

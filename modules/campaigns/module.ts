@@ -20,6 +20,7 @@ import { previewCampaign } from "./preview.ts";
 import { getCampaign, listCampaigns } from "./read.ts";
 import { campaignsMove } from "./sequence/move.ts";
 import { campaignStats } from "./stats.ts";
+import { TeamSettings } from "./schemas.ts";
 import { conditionStep } from "./steps/condition.ts";
 import { endStep } from "./steps/end.ts";
 import { messageStep } from "./steps/message.ts";
@@ -59,6 +60,7 @@ export const campaigns = defineModule({
     "tasks:write": "member",
   },
   guards: ["campaign", "reply"],
+  settings: TeamSettings,
   actionStep: messageStep,
   steps: [waitStep, conditionStep, taskStep, endStep],
   hears: [messageHearing],

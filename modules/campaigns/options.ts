@@ -1,13 +1,9 @@
-import type { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, type FieldError } from "../kernel/errors.ts";
+import { channelOptions, settingFaults } from "../kernel/options.ts";
 import { type Settings, SettingsSchema } from "./schemas.ts";
 
 /** Channels' options among a campaign's settings: each is what the channel that has it says, with the channel's default. */
-
-/** Every option by its name. Options of one name mean the same on all channels, and share one value. */
-const optionsOf = ({ registry }: Pick<Ctx, "registry">): Map<string, z.ZodType> =>
-  new Map([...registry.channels.values()].flatMap((c) => Object.entries(c.options.shape as Record<string, z.ZodType>)));
 
 /**
  * Settings as they are stored: what was `given` over what was `before`, and the default of every option that neither names. Null
@@ -19,7 +15,7 @@ export function writtenSettings(
   given: Record<string, unknown>,
   before: Record<string, unknown> = {},
 ): Settings {
-  const options = optionsOf(ctx);
+  const options = channelOptions(ctx.registry.channels.values());
   const settings: Record<string, unknown> = { ...before, ...given };
   const errors: FieldError[] = Object.keys(given)
     .filter((name) => !(name in SettingsSchema.shape) && !options.has(name))
@@ -27,10 +23,7 @@ export function writtenSettings(
   for (const [name, option] of options) {
     const read = option.safeParse(settings[name] ?? undefined);
     if (read.success) settings[name] = read.data;
-    else if (name in given)
-      errors.push(
-        ...read.error.issues.map((i) => ({ pointer: ["/settings", name, ...i.path].join("/"), detail: i.message })),
-      );
+    else if (name in given) errors.push(...settingFaults(name, read.error));
     else delete settings[name];
   }
   if (errors.length > 0)

@@ -90,6 +90,13 @@ export const SettingsPatch = z
   })
   .catchall(ChannelOption);
 
+/** Read by `private.reply_policy`. */
+export const TeamSettings = z.object({
+  reply_stops: z
+    .enum(["campaign", "contact", "company"], "use campaign, contact or company")
+    .describe("What an answer ends: that campaign, every campaign of the person, or also those of their colleagues."),
+});
+
 export const Name = z.string().trim().min(1, "must not be empty").max(120);
 export const Tier = z.string().trim().min(1).max(40);
 

@@ -35,6 +35,8 @@ export type Offered = {
   channels: ReadonlyMap<string, AnyChannel>;
   /** By kind. */
   steps: ReadonlyMap<string, AnyStep<Ctx>>;
+  /** What a team may set for itself, by name: the modules' settings, and the options of channels that it can switch off. */
+  settings: ReadonlyMap<string, z.ZodType>;
   /** What there may be providers of: the channels' ids and the modules' own kinds. */
   categories: readonly string[];
   providers: readonly AnyProvider[];

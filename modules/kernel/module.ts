@@ -41,6 +41,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   pages?: readonly ConsolePage[];
   /** Words for the module's choices, by list: `campaign.status`, `contact.field`. */
   catalogue?: Catalogue;
+  /** What a team sets for itself and this module reads in `tenants.settings`; PATCH /tenant takes it by this schema. */
+  settings?: z.ZodObject;
   /**
    * Keys of the environment, OVERTURE_…, each with `.meta({ description })`. They stand in .env.example, bad ones are reported at
    * boot with everybody else's, and the module reads them with `ctx.configOf(schema)`.

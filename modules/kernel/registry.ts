@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { CatalogueEntry, ConsolePage } from "./catalogue.ts";
 import type { AnyChannel } from "./channel.ts";
 import { KERNEL_KEYS } from "./config.ts";
@@ -7,6 +8,7 @@ import { type Offered, type Role, roleRank } from "./context.ts";
 import { AppError } from "./errors.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
+import { channelOptions } from "./options.ts";
 import type { AnyProvider } from "./provider.ts";
 import type { AnyStep } from "./step.ts";
 import type { Schedule } from "./queues/schedule.ts";
@@ -28,6 +30,8 @@ export type Registry = {
   steps: Map<string, AnyStep>;
   /** Names of guard functions, without `private.guard_`. */
   guards: string[];
+  /** By name: what a team may set for itself. */
+  settings: Map<string, z.ZodType>;
   /** What there may be providers of: the channels' ids and the modules' own kinds. */
   categories: string[];
   providers: AnyProvider[];
@@ -62,6 +66,8 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     ...(m.actionStep ? actions.map(([channel, action]) => m.actionStep!(channel, action)) : []),
     ...(m.steps ?? []),
   ]);
+  const switches = [...channelOptions(channels)].filter(([, option]) => option.safeParse(false).success);
+  const settings: [string, z.ZodType][] = [...switches, ...modules.flatMap((m) => settingsOf(m))];
   const guards = modules.flatMap((m) => m.guards ?? []);
   const categories = [...channels.map((c) => c.id), ...modules.flatMap((m) => m.categories ?? [])];
   const providers = modules.flatMap((m) => m.providers ?? []);
@@ -114,6 +120,10 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     steps.map((s) => s.kind),
   );
   twice("guard", guards);
+  twice(
+    "setting of a team",
+    settings.map(([name]) => name),
+  );
   twice(
     "provider",
     providers.map((p) => p.id),
@@ -183,12 +193,15 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     channels: new Map(channels.map((c) => [c.id, c])),
     steps: new Map(steps.map((s) => [s.kind, s])),
     guards,
+    settings: new Map(settings),
     categories,
     providers,
     pages,
     catalogue,
   };
 }
+
+const settingsOf = (m: ModuleDef) => Object.entries((m.settings?.shape ?? {}) as Record<string, z.ZodType>);
 
 /**
  * The words that channels and steps bring themselves, so that no module has to list them. Traits of a channel: `connectable`, a

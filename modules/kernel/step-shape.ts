@@ -49,6 +49,9 @@ export type StepEnv = {
   first: boolean;
 };
 
+/** Something outside a step that its configuration names; `field` is its place in the configuration, as in `rules/0/channel`. */
+export type StepReference = { to: "channel" | "segment" | "step" | "member"; id: string; field: string };
+
 /** `X` is the context that planning gets: kept open here, so that the context itself can list the steps. */
 export type StepShape<C extends z.ZodObject, X> = {
   /** `email`, `wait`, `condition`: unique in the installation. */
@@ -64,6 +67,8 @@ export type StepShape<C extends z.ZodObject, X> = {
   branches(config: z.output<C>): readonly string[];
   /** Faults of a configuration that its schema does not see. */
   check?(config: z.output<C>, env: StepEnv): readonly Fault[];
+  /** What a configuration names that may not be there: saving refuses it, all steps' in one look-up. */
+  references?(config: z.output<C>): readonly StepReference[];
   /** Variables it fills in for each person. */
   uses?(config: z.output<C>, env: StepEnv): readonly VariableUse[];
   /** Outcomes in the order of the runs. Within the planner's transaction: it may write what belongs to the step, such as messages. */

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
-import type { OpenCtx, OpenManualCtx } from "../kernel/context.ts";
-import { AppError, invalidField } from "../kernel/errors.ts";
+import type { Offered, OpenCtx, OpenManualCtx } from "../kernel/context.ts";
+import { AppError, type FieldError } from "../kernel/errors.ts";
+import { settingFaults } from "../kernel/options.ts";
 import { defineOpenManualOperation, defineOpenOperation, defineOperation } from "../kernel/operations/operation.ts";
 import { bearerOf } from "../kernel/http/bearer.ts";
 import * as auth from "./auth-server.ts";
@@ -93,15 +94,38 @@ export const getTenant = defineOperation({
   },
 });
 
-/** Settings are small switches that modules read; this is no document store. */
-const MAX_SETTINGS_BYTES = 20_000;
+/** What is given over what is stored; null removes a key, also one that no module knows any more. Throws a 422 with each fault. */
+function writtenSettings(
+  known: Offered["settings"],
+  before: Record<string, unknown>,
+  given: Record<string, unknown>,
+): Record<string, unknown> {
+  const settings: Record<string, unknown> = { ...before };
+  const errors: FieldError[] = [];
+  for (const [name, value] of Object.entries(given)) {
+    const schema = known.get(name);
+    const read = schema?.safeParse(value);
+    if (value === null && (schema || Object.hasOwn(before, name))) delete settings[name];
+    else if (!read)
+      errors.push({
+        pointer: `/settings/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`,
+        detail: `is no setting of the team; there are ${[...known.keys()].sort().join(", ")}`,
+      });
+    else if (read.success) settings[name] = read.data;
+    else errors.push(...settingFaults(name, read.error));
+  }
+  if (errors.length > 0)
+    throw new AppError("invalid", `${errors[0]!.pointer.slice(1)} ${errors[0]!.detail}`, { errors });
+  return settings;
+}
 
 export const updateTenant = defineOperation({
   id: "tenant.update",
   method: "PATCH",
   path: "/tenant",
   summary: "Rename the tenant or change its settings",
-  description: "`settings` is merged key by key; null removes a key.",
+  description:
+    "`settings` is merged key by key; null removes a key. Allowed are `reply_stops` (`campaign`, `contact`, the default, or `company`: what a reply ends) and the channel options that can be switched off for all campaigns, such as `track_opens`. Other keys are refused.",
   permission: "tenant:write",
   input: z.object({
     name: TenantName.optional(),
@@ -111,13 +135,9 @@ export const updateTenant = defineOperation({
   async handle(ctx, { name, settings }) {
     const [before] = await ctx.db<TenantRow[]>`select * from public.tenants where id = ${ctx.tenantId} for update`;
     if (!before) throw new AppError("not_found", "This workspace no longer exists.");
-    const merged = Object.fromEntries(
-      Object.entries({ ...before.settings, ...settings }).filter(([, v]) => v !== null),
-    );
-    if (JSON.stringify(merged).length > MAX_SETTINGS_BYTES)
-      throw invalidField("/settings", `All settings together may have at most ${MAX_SETTINGS_BYTES} bytes.`);
+    const merged = writtenSettings(ctx.registry.settings, before.settings, settings ?? {});
     const [tenant] = await ctx.db<TenantRow[]>`
-      update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged)}
+      update public.tenants set name = ${name ?? before.name}, settings = ${ctx.db.json(merged as never)}
       where id = ${ctx.tenantId} returning *`;
     return tenant!;
   },

@@ -140,4 +140,12 @@ export const people: readonly Mutation[] = of("sending", [
     test: "modules/campaigns/campaigns.test.ts",
     name: "a draft is created with its steps, read, listed, changed, cloned and deleted",
   },
+  {
+    promise: "A team sets only what is read, to what is understood",
+    file: "modules/tenancy/tenants.ts",
+    find: "if (errors.length > 0)",
+    replace: "if (errors.length < 0)",
+    test: "modules/tenancy/settings.test.ts",
+    name: "a setting that nothing reads, or a value that does not fit, is refused with its place and the fix, and nothing is changed",
+  },
 ]);

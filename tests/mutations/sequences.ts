@@ -1,6 +1,7 @@
 import { of, type Mutation } from "./mutation.ts";
 
 const AUDIENCE = "modules/campaigns/audience/audience.test.ts";
+const REFERENCES = "modules/campaigns/sequence/references.test.ts";
 const CONDITION = "modules/campaigns/steps/condition.test.ts";
 const SENDERS = "modules/campaigns/plan/senders.test.ts";
 const TASKS = "modules/campaigns/tasks/tasks.test.ts";
@@ -63,5 +64,29 @@ export const sequences: readonly Mutation[] = of("sending", [
     replace: 'go(t, "next", ctx.now, graph, next);',
     test: PLAN,
     name: "a step that a person had and that lies ahead again does not happen twice, and they take the way they took",
+  },
+  {
+    promise: "A condition names a channel, a segment and a step that are there",
+    file: "modules/campaigns/sequence/store.ts",
+    find: "if (errors.length === 0) errors.push(",
+    replace: "if (errors.length < 0) errors.push(",
+    test: REFERENCES,
+    name: "a condition on a channel, segment or step that is not there is refused on saving, each with its place and the fix",
+  },
+  {
+    promise: "… and the launch check names a segment that was deleted since",
+    file: "modules/campaigns/check.ts",
+    find: "await referenceChecks(ctx, campaign, steps)",
+    replace: "[]",
+    test: REFERENCES,
+    name: "the launch check names a segment that was deleted since a condition named it",
+  },
+  {
+    promise: "A task is given to a member of the team",
+    file: "modules/campaigns/steps/task.ts",
+    find: "assignee_id === null ? []",
+    replace: 'assignee_id !== "" ? []',
+    test: REFERENCES,
+    name: "a task is given to a member of the team alone; of one who left since the launch check warns",
   },
 ]);

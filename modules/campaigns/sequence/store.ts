@@ -1,9 +1,10 @@
 import type { Ctx } from "../../kernel/context.ts";
-import { AppError } from "../../kernel/errors.ts";
+import { AppError, type FieldError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
 import { customKeysOf } from "../custom-keys.ts";
 import { nodesOf } from "./nodes.ts";
-import { type GraphEdge, type GraphNode, parseSteps, type StepInput, toGraph } from "./tree.ts";
+import { strayReferences } from "./references.ts";
+import { type GraphEdge, type GraphNode, type ParsedStep, parseSteps, type StepInput, toGraph, walk } from "./tree.ts";
 
 type Campaign = { id: string; status: string; version_id: string | null };
 
@@ -37,6 +38,8 @@ const sorted = (value: unknown): unknown =>
 export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly StepInput[]): Promise<string | null> {
   const { db, tenantId } = ctx;
   const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
+  // Steps with other faults are missing here, and a reference to one of them would count as a fault too.
+  if (errors.length === 0) errors.push(...(await referenceFaults(ctx, campaign, steps)));
   if (errors.length > 0)
     throw new AppError("invalid", errors.length === 1 ? errors[0]!.detail : `The steps have ${errors.length} errors.`, {
       errors,
@@ -68,6 +71,19 @@ export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly St
 }
 
 const actorName = (ctx: Ctx): string => (ctx.actor.kind === "user" ? ctx.actor.email : ctx.actor.kind);
+
+/** What the steps name must be there: a condition on what is not would send everybody the same way. */
+async function referenceFaults(ctx: Ctx, campaign: Campaign, steps: readonly ParsedStep[]): Promise<FieldError[]> {
+  const all = [...walk(steps)];
+  const references = all.flatMap(({ def, config, pointer }) =>
+    (def.references?.(config as never) ?? []).map((r) => ({ ...r, pointer: `${pointer}/${r.field}` })),
+  );
+  const ids = all.map((step) => step.id);
+  return (await strayReferences(ctx, campaign, references, ids)).map(({ reference, detail, fix }) => ({
+    pointer: reference.pointer,
+    detail: `${detail}; ${fix}`,
+  }));
+}
 
 /** Ids that authors send must be steps of this campaign: an id of another would take its statistics along. */
 async function requireKnown(ctx: Ctx, campaignId: string, input: readonly StepInput[]): Promise<void> {

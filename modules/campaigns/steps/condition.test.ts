@@ -30,8 +30,12 @@ const sequence = (condition: { match?: string; rules: Rule[] }) => [
 ];
 
 /** People who got the first e-mail and wait before the condition; `ask` lets the wait pass and tells who went where. */
-async function atCondition(condition: { match?: string; rules: Rule[] }) {
+async function atCondition(
+  condition: { match?: string; rules: Rule[] },
+  prepare: (tenantId: string) => Promise<unknown> = () => Promise.resolve(),
+) {
   const tenant = await t.tenant();
+  await prepare(tenant.id);
   const campaign = await startedCampaign(t, tenant, PEOPLE, {
     steps: sequence(condition),
     settings: { stop_on_reply: false },
@@ -115,14 +119,19 @@ it("matches: who the person is at that moment", async () => {
 
 it("in_segment: whom the segment contains at that moment; one that was deleted contains nobody", async () => {
   const [segmentId, deletedId] = [uuid7(), uuid7()];
-  const { tenant, contactIds, ask } = await atCondition({
-    match: "any",
-    rules: [
-      { if: "in_segment", segment_id: segmentId },
-      { if: "in_segment", segment_id: deletedId },
-    ],
-  });
-  await t.sql`insert into public.segments (tenant_id, id, name, filter) values (${tenant.id}, ${segmentId}, 'CEOs', ${t.sql.json(CEOS)})`;
+  const { contactIds, ask } = await atCondition(
+    {
+      match: "any",
+      rules: [
+        { if: "in_segment", segment_id: segmentId },
+        { if: "in_segment", segment_id: deletedId },
+      ],
+    },
+    (tenantId) => t.sql`
+      insert into public.segments (tenant_id, id, name, filter)
+      select ${tenantId}::uuid, s.id, s.name, ${t.sql.json(CEOS)} from (values (${segmentId}::uuid, 'CEOs'), (${deletedId}::uuid, 'Deleted')) s (id, name)`,
+  );
+  await t.sql`delete from public.segments where id = ${deletedId}`;
   await t.sql`update public.contacts set title = 'CEO' where id = ${contactIds[2]!}`;
   expect(await ask()).toEqual(["No", "No", "Yes"]);
 });

@@ -3,7 +3,7 @@ import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
 import { FilterSchema, type Filter } from "../../contacts/filter.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
-import { defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
+import { defineStep, type StepReference, type StepResult, type StepRun } from "../../kernel/step.ts";
 
 const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as const;
 /** What a condition can ask. */
@@ -48,6 +48,14 @@ export const conditionStep = defineStep({
           }))
         : [],
     ),
+  references: ({ rules }) =>
+    rules.flatMap((rule, i): StepReference[] => {
+      if (rule.if === "matches") return [];
+      const at = `rules/${i}`;
+      if (rule.if === "has_address") return [{ to: "channel", id: rule.channel, field: `${at}/channel` }];
+      if (rule.if === "in_segment") return [{ to: "segment", id: rule.segment_id, field: `${at}/segment_id` }];
+      return rule.step_id === null ? [] : [{ to: "step", id: rule.step_id, field: `${at}/step_id` }];
+    }),
   async plan(runs, ctx) {
     // One configuration, one question for all its people.
     const results = new Map<string, StepResult>();

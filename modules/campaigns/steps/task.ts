@@ -19,15 +19,10 @@ export const taskStep = defineStep({
   description: "A member does something by hand and reports the outcome.",
   action: null,
   config: z.object({
-    title: z
-      .string()
-      .trim()
-      .min(1, "must not be empty")
-      .max(200)
-      .meta({
-        title: "What to do",
-        description: "Variables such as {{firstName}} are replaced with the contact's values.",
-      }),
+    title: z.string().trim().min(1, "must not be empty").max(200).meta({
+      title: "What to do",
+      description: "Variables such as {{firstName}} are replaced with the contact's values.",
+    }),
     note: z.string().max(10_000).default("").meta({ title: "Note", widget: "textarea" }),
     outcomes: z
       .array(Outcome)
@@ -40,6 +35,8 @@ export const taskStep = defineStep({
     assignee_id: z.uuid().nullable().default(null).meta({ title: "Assignee", widget: "member" }),
   }),
   branches: ({ outcomes }) => [...outcomes, "skipped"],
+  references: ({ assignee_id }) =>
+    assignee_id === null ? [] : [{ to: "member", id: assignee_id, field: "assignee_id" }],
   async plan(runs, ctx) {
     const fill = await filler(ctx, runs);
     return runs.map(({ enrollment_id, config }) => ({

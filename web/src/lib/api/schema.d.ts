@@ -1761,7 +1761,7 @@ export interface paths {
         head?: never;
         /**
          * Rename the tenant or change its settings
-         * @description `settings` is merged key by key; null removes a key.
+         * @description `settings` is merged key by key; null removes a key. Allowed are `reply_stops` (`campaign`, `contact`, the default, or `company`: what a reply ends) and the channel options that can be switched off for all campaigns, such as `track_opens`. Other keys are refused.
          */
         patch: operations["tenant.update"];
         trace?: never;
