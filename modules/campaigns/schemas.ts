@@ -121,6 +121,10 @@ export const CampaignSchema = z
       .int()
       .nullable()
       .describe("Which version of the sequence new people follow; null while nothing is written."),
+    version_id: z
+      .uuid()
+      .nullable()
+      .describe("That version's id, another one after each change of the steps; null while nothing is written."),
     audience: z.object({ list_id: z.uuid().nullable(), segment_id: z.uuid().nullable(), name: z.string().nullable() }),
     tier: z.string(),
     settings: SettingsSchema,
