@@ -102,6 +102,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     status: r.status,
     senders: r.senders,
     version: r.version,
+    version_id: r.version_id,
     audience: { list_id: r.list_id, segment_id: r.segment_id, name: r.audience_name },
     tier: r.tier,
     settings: SettingsSchema.parse(r.settings),

@@ -134,6 +134,12 @@ export const CampaignSchema = z
       .int()
       .nullable()
       .describe("The version of the sequence that new contacts get; null while the sequence has no steps."),
+    version_id: z
+      .uuid()
+      .nullable()
+      .describe(
+        "The id of that version, which changes with every change of the steps; null while the sequence has no steps.",
+      ),
     audience: z.object({ list_id: z.uuid().nullable(), segment_id: z.uuid().nullable(), name: z.string().nullable() }),
     tier: z.string(),
     settings: SettingsSchema,

@@ -103,6 +103,31 @@ export const createCampaign = defineOperation({
   },
 });
 
+const VersionRead = z
+  .uuid()
+  .nullable()
+  .optional()
+  .describe(
+    "The campaign's `version_id` as it was read. Were the steps changed since then, the answer is 409 and nothing changes. Left out: not compared.",
+  );
+
+/**
+ * The campaign's row, held until the transaction ends, for a caller who read its steps at `read` (undefined: not compared). Throws
+ * 404, or 409 with the author of the present version where that is another one: each change of the steps gives a new id, also of a draft.
+ */
+async function campaignAsRead(ctx: Ctx, id: string, read: string | null | undefined): Promise<CampaignRow> {
+  const row = await campaignRow(ctx, id, "update");
+  if (read === undefined || read === row.version_id) return row;
+  const [present] = await ctx.db<{ created_by: string }[]>`
+    select created_by from public.sequence_versions where tenant_id = ${ctx.tenantId} and id = ${row.version_id}`;
+  const author = present?.created_by ?? "";
+  const by = author.includes("@") ? ` by ${author}` : author === "api_key" ? " by an API key" : "";
+  throw new AppError("conflict", `The steps were changed meanwhile${by}. Nothing was saved.`, {
+    errors: [{ pointer: "/version_id", detail: "is not the campaign's present version" }],
+    suggestion: "Reload the campaign, then make your change to the steps it has now.",
+  });
+}
+
 type Change = Partial<Pick<CampaignRow, "name" | "tier" | "list_id" | "segment_id" | "settings">> & {
   sender_ids?: string[] | undefined;
 };
@@ -159,10 +184,16 @@ export const putCampaign = defineOperation({
   description:
     "Fields that are left out get their default; without `steps` the steps are not changed. Campaign and steps are saved together or not at all.",
   permission: "campaigns:write",
-  input: z.object({ ...full, id: z.uuid(), steps: StepsInput.optional(), people: People }),
+  input: z.object({
+    ...full,
+    id: z.uuid(),
+    steps: StepsInput.optional(),
+    people: People,
+    version_id: VersionRead,
+  }),
   output: CampaignSchema,
-  async handle(ctx, { id, steps, people, ...change }) {
-    const before = await campaignRow(ctx, id, "update");
+  async handle(ctx, { id, steps, people, version_id, ...change }) {
+    const before = await campaignAsRead(ctx, id, version_id);
     await apply(ctx, before, { ...change, settings: writtenSettings(ctx, change.settings) });
     if (steps) await changeSteps(ctx, before, steps, people);
     return await loadCampaign(ctx, id);
@@ -186,10 +217,11 @@ export const patchCampaign = defineOperation({
     settings: SettingsPatch.optional(),
     steps: StepsInput.optional(),
     people: People,
+    version_id: VersionRead,
   }),
   output: CampaignSchema,
-  async handle(ctx, { id, steps, people, settings, ...rest }) {
-    const before = await campaignRow(ctx, id, "update");
+  async handle(ctx, { id, steps, people, version_id, settings, ...rest }) {
+    const before = await campaignAsRead(ctx, id, version_id);
     const given = Object.fromEntries(Object.entries(rest).filter(([, v]) => v !== undefined)) as Change;
     const named = Object.fromEntries(Object.entries(settings ?? {}).filter(([, v]) => v !== undefined));
     await apply(ctx, before, { ...given, settings: writtenSettings(ctx, named, before.settings) });
@@ -221,10 +253,10 @@ export const putSteps = defineOperation({
   description:
     "All steps in order. A step that is given with its id keeps its statistics when it is moved or changed. For a campaign that has started, this creates the next version of the sequence.",
   permission: "campaigns:write",
-  input: z.object({ id: z.uuid(), steps: StepsInput, people: People }),
+  input: z.object({ id: z.uuid(), steps: StepsInput, people: People, version_id: VersionRead }),
   output: CampaignSchema,
-  async handle(ctx, { id, steps, people }) {
-    await changeSteps(ctx, await campaignRow(ctx, id, "update"), steps, people);
+  async handle(ctx, { id, steps, people, version_id }) {
+    await changeSteps(ctx, await campaignAsRead(ctx, id, version_id), steps, people);
     return await loadCampaign(ctx, id);
   },
 });

@@ -126,6 +126,49 @@ test("e-mail, wait, condition and task: everybody goes their way and the console
   });
 });
 
+test("two people edit the steps: who saves second is told, keeps what they wrote, and reloads when they say so", async ({
+  page,
+  account,
+  watch,
+}) => {
+  watch.allowed.push(/status of 409/);
+  const first = { kind: "email", subject: "Hello", body: "How are you?" };
+  const campaign = await account.api("POST", "/campaigns", { name: "Shared", steps: [first] });
+  const subject = page.getByRole("region", { name: "Step 1: E-mail", exact: true }).getByLabel("Subject");
+  const second = page.getByRole("region", { name: "Step 2: E-mail", exact: true });
+  const stored = async () =>
+    (await account.api("GET", `/campaigns/${campaign.id}`)).steps.map((s: { subject: string }) => s.subject);
+  await page.goto(`/campaigns/${campaign.id}/edit`);
+  await subject.fill("Mine");
+  const theirs = { kind: "email", subject: "Theirs", body: "Still there?" };
+  await account.api("PATCH", `/campaigns/${campaign.id}`, { steps: [...campaign.steps, theirs] });
+  await page.keyboard.press("Control+s");
+  await expect(page.getByRole("alert")).toContainText(`The steps were changed meanwhile by ${account.email}.`);
+  await expect(subject).toHaveValue("Mine");
+  expect(await stored()).toEqual(["Hello", "Theirs"]);
+  await expect(page.getByRole("link", { name: "Open the saved steps in a new tab" })).toBeVisible();
+
+  const question = page.getByRole("alertdialog");
+  await page.getByRole("button", { name: "Reload", exact: true }).click();
+  await question.getByRole("button", { name: "Cancel" }).click();
+  await expect(subject).toHaveValue("Mine");
+  await page.getByRole("button", { name: "Reload", exact: true }).click();
+  await question.getByRole("button", { name: "Discard and reload" }).click();
+  await expect(subject).toHaveValue("Hello");
+  await expect(second.getByLabel("Subject")).toHaveValue("Theirs");
+  await expect(page.getByRole("alert")).toHaveCount(0);
+
+  await subject.fill("Mine");
+  await page.keyboard.press("Control+s");
+  await expect(page.getByText("Saved", { exact: true })).toBeVisible();
+  expect(await stored()).toEqual(["Mine", "Theirs"]);
+  // What was saved last is the version that the next save is compared with.
+  await subject.fill("Mine again");
+  await page.keyboard.press("Control+s");
+  await expect(page.getByText("Saved", { exact: true })).toBeVisible();
+  expect(await stored()).toEqual(["Mine again", "Theirs"]);
+});
+
 test("consent is recorded and withdrawn with where it comes from", async ({ page, account }) => {
   const [id] = await addContacts(account, [{ email: "anna@example.com", first_name: "Anna", phone: "+4915112345678" }]);
   await page.goto(`/contacts/${id}`);

@@ -3,6 +3,7 @@ import { of, type Mutation } from "./mutation.ts";
 const AUDIENCE = "modules/campaigns/audience/audience.test.ts";
 const REFERENCES = "modules/campaigns/sequence/references.test.ts";
 const CONDITION = "modules/campaigns/steps/condition.test.ts";
+const CONFLICT = "modules/campaigns/sequence/edit-conflict.test.ts";
 const SENDERS = "modules/campaigns/plan/senders.test.ts";
 const TASKS = "modules/campaigns/tasks/tasks.test.ts";
 const PLAN = "modules/campaigns/plan/plan.test.ts";
@@ -88,5 +89,21 @@ export const sequences: readonly Mutation[] = of("sending", [
     replace: 'assignee_id !== "" ? []',
     test: REFERENCES,
     name: "a task is given to a member of the team alone; of one who left since the launch check warns",
+  },
+  {
+    promise: "Of two people who edit the steps at once, the second is told and the first one's steps stay",
+    file: "modules/campaigns/write.ts",
+    find: "if (read === undefined || read === row.version_id) return row;",
+    replace: "return row;",
+    test: CONFLICT,
+    name: "every way to save compares the version it is given: nothing of what came too late is written",
+  },
+  {
+    promise: "… also where both save in the same moment",
+    file: "modules/campaigns/write.ts",
+    find: 'const row = await campaignRow(ctx, id, "update");',
+    replace: "const row = await campaignRow(ctx, id);",
+    test: CONFLICT,
+    name: "two people who save the steps of %s at once: one is saved, the other is told, and the first one's steps stay",
   },
 ]);

@@ -2001,6 +2001,8 @@ export interface components {
             updated_at: string;
             /** @description The version of the sequence that new contacts get; null while the sequence has no steps. */
             version: number | null;
+            /** @description The id of that version, which changes with every change of the steps; null while the sequence has no steps. */
+            version_id: string | null;
         };
         CampaignSettings: {
             /**
@@ -4108,6 +4110,8 @@ export interface operations {
                     steps?: components["schemas"]["__schema0"][];
                     /** @default standard */
                     tier?: string;
+                    /** @description The campaign's `version_id` as it was read. Were the steps changed since then, the answer is 409 and nothing changes. Left out: not compared. */
+                    version_id?: string | null;
                 };
             };
         };
@@ -4279,6 +4283,8 @@ export interface operations {
                     };
                     steps?: components["schemas"]["__schema0"][];
                     tier?: string;
+                    /** @description The campaign's `version_id` as it was read. Were the steps changed since then, the answer is 409 and nothing changes. Left out: not compared. */
+                    version_id?: string | null;
                 };
             };
         };
@@ -5451,6 +5457,8 @@ export interface operations {
                      */
                     people?: "move" | "stay";
                     steps: components["schemas"]["__schema0"][];
+                    /** @description The campaign's `version_id` as it was read. Were the steps changed since then, the answer is 409 and nothing changes. Left out: not compared. */
+                    version_id?: string | null;
                 };
             };
         };
