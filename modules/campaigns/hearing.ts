@@ -183,8 +183,11 @@ async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): P
       where private.reply_policy() = 'company'
     )
     select e.id, bool_and(p.colleague) as colleague from people p
-    join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.contact_id = p.contact_id and e.started_at <= p.at
-      and e.status in ('waiting', 'sending', 'task', 'blocked', 'finished')
+    -- Person by person: as a plain join the planner, which takes the answers for a hundred, may read all enrollments.
+    cross join lateral (
+      select x.id, x.campaign_id, x.status from public.enrollments x
+      where x.tenant_id = (select kernel.tenant()) and x.contact_id = p.contact_id and x.started_at <= p.at
+        and x.status in ('waiting', 'sending', 'task', 'blocked', 'finished') offset 0) e
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
     where coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
       and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign')

@@ -267,12 +267,14 @@ describe("events", () => {
     });
   });
 
-  test("a soft bounce ends the sequence and leaves the address alone", async () => {
+  test("a soft bounce is noted, ends nothing and leaves the address alone", async () => {
     const m = await sentMessage(k, t, postmark);
+    const before = (await enrollment(m)).status;
     await send(bounce(m, "SoftBounce"));
     await settle();
+    expect((await message(m)).bounced_at).not.toBeNull();
     expect(await suppression(m.email)).toBeUndefined();
-    expect((await enrollment(m)).status).toBe("bounced");
+    expect((await enrollment(m)).status).toBe(before);
   });
 
   test("an address on the provider's own list of dead ones is suppressed, also where the message is not ours", async () => {

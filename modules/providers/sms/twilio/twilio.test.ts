@@ -388,7 +388,7 @@ describe("against the sandbox", () => {
     const [, second] = await sdk.incomingPhoneNumbers.list();
     await sdk.incomingPhoneNumbers(second!.sid).update({ smsUrl: "https://other.example/sms" });
     const { detail } = await twilio.webhook!.register!(connection.webhook_url!, connection, http);
-    expect(detail).toContain("another application: +15005550016");
+    expect(detail).toContain("another application receives their replies: +15005550016");
     expect((await sdk.incomingPhoneNumbers.list()).map((n) => n.smsUrl)).toEqual([
       `${connection.webhook_url}#rc=5&rp=all`,
       "https://other.example/sms",
