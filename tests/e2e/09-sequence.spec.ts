@@ -134,8 +134,8 @@ test("two people edit the steps: who saves second is told, keeps what they wrote
   watch.allowed.push(/status of 409/);
   const first = { kind: "email", subject: "Hello", body: "How are you?" };
   const campaign = await account.api("POST", "/campaigns", { name: "Shared", steps: [first] });
-  const subject = page.getByRole("region", { name: "Step 1: E-mail", exact: true }).getByLabel("Subject");
-  const second = page.getByRole("region", { name: "Step 2: E-mail", exact: true });
+  const subject = page.getByRole("region", { name: "Step 1: Email", exact: true }).getByLabel("Subject");
+  const second = page.getByRole("region", { name: "Step 2: Email", exact: true });
   const stored = async () =>
     (await account.api("GET", `/campaigns/${campaign.id}`)).steps.map((s: { subject: string }) => s.subject);
   await page.goto(`/campaigns/${campaign.id}/edit`);
