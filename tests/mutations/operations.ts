@@ -2,7 +2,6 @@ import { of, type Mutation } from "./mutation.ts";
 
 const BLOCKS = "scripts/migration-blocks.ts";
 const MIGRATION = "scripts/migration.test.ts";
-const RECORD = "scripts/provider-record.test.ts";
 const ALERTS = "modules/operations/alerts.test.ts";
 const SERVICE = "modules/operations/service.test.ts";
 const FACTS = "modules/kernel/sql/facts.sql";
@@ -161,38 +160,6 @@ export const operations: readonly Mutation[] = of("operations", [
     replace: "",
     test: "tests/upgrade/upgrade.test.ts",
     name: "data of version 0.1.0 is refused with one line that says how to take its contacts along",
-  },
-  {
-    promise: "A recording of a provider's answers holds no secret",
-    file: "scripts/redact.ts",
-    find: "    !holdsSecret(value) &&\n",
-    replace: "",
-    test: RECORD,
-    name: "no value of a random answer that holds a secret comes through with it",
-  },
-  {
-    promise: "… and nothing that was overlooked",
-    file: "scripts/redact.ts",
-    find: "if (holdsSecret(text)) throw",
-    replace: "if (false) throw",
-    test: RECORD,
-    name: "a secret or an address that was overlooked stops the recording",
-  },
-  {
-    promise: "Recording a provider's check changes nothing there",
-    file: "scripts/provider-answers.ts",
-    find: 'if (changes || method === "GET" || method === "HEAD") return;',
-    replace: "if (true) return;",
-    test: RECORD,
-    name: "a check that would change something is refused before it leaves",
-  },
-  {
-    promise: "… and a message leaves after a person's yes only",
-    file: "scripts/provider-answers.ts",
-    find: "if (!(await confirm(question))) throw",
-    replace: "if (!(await confirm(question)) && false) throw",
-    test: RECORD,
-    name: "a message is sent after a yes alone, and the question says what it sends and to whom",
   },
   {
     promise: "A bundle runs in the edge runtime, which has no Node globals",
