@@ -2,6 +2,7 @@ import { type AuditNote, noteInto, writeAudit } from "./operations/audit.ts";
 import { type ConfigOf, loadConfig } from "./config.ts";
 import { type Actor, type Ctx, type ManualCtx, scopeOf, type Services } from "./context.ts";
 import { type Database, openDatabase, type Tx } from "./database/db.ts";
+import { createStatistics } from "./database/statistics.ts";
 import { createHttpClient, type Lookup } from "./http/client.ts";
 import { uuid7 } from "./database/ids.ts";
 import { createLog, type Log } from "./observability/log.ts";
@@ -19,6 +20,8 @@ export type Kernel = Omit<Services, "registry"> & {
   database: Database;
   /** What service levels are computed from. */
   samples: Samples;
+  /** Keeps the planner's statistics up with tables that grow fast; called after a batch of work. Never rejects. */
+  refreshStatistics(): Promise<void>;
   /** Runs `fn` in one transaction as `actor` in a tenant. */
   run<T>(scope: RunScope, fn: (ctx: Ctx) => Promise<T>): Promise<T>;
   /** A context without a transaction, for work that calls the outside. */
@@ -118,6 +121,7 @@ export function createKernel(
     ...services,
     database,
     samples,
+    refreshStatistics: createStatistics(database, services.log),
     signal: stopping.signal,
     run,
     manual(scope) {

@@ -33,8 +33,17 @@ type Property = {
 
 const TYPES = new Set(["string", "integer", "number", "boolean"]);
 
+/** Schemas do not change, and what a provider says is cleared of secrets for every message. */
+const described = new WeakMap<z.ZodObject, readonly FormField[]>();
+
 /** The form of a flat zod object: labels and secrecy from `.meta()`, everything else from the types themselves. */
-export function describeFields(schema: z.ZodObject): FormField[] {
+export function describeFields(schema: z.ZodObject): readonly FormField[] {
+  let fields = described.get(schema);
+  if (!fields) described.set(schema, (fields = fieldsOf(schema)));
+  return fields;
+}
+
+function fieldsOf(schema: z.ZodObject): FormField[] {
   // As input: a field with a default may be left empty.
   const json = z.toJSONSchema(schema, { io: "input" }) as {
     properties?: Record<string, Property>;

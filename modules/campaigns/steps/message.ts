@@ -170,13 +170,16 @@ async function loadPeople(ctx: Ctx, channel: AnyChannel, runs: readonly StepRun[
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
     join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
     left join public.companies o on o.tenant_id = (select kernel.tenant()) and o.id = c.company_id
-    left join public.contact_addresses a on a.tenant_id = (select kernel.tenant()) and a.contact_id = c.id and a.channel = ${channel.id} and a.is_primary
+    left join lateral (
+      -- By person, never by channel: see "A tenant that is missing from the statistics" in docs/concepts/tenancy.md.
+      select x.address, x.state from public.contact_addresses x
+      where x.tenant_id = (select kernel.tenant()) and x.contact_id = c.id and x.channel is not distinct from ${channel.id} and x.is_primary limit 1) a on true
     left join lateral (
       select (array_agg(m.thread_id order by m.sent_at))[1] as thread_id, (array_agg(m.subject order by m.sent_at))[1] as subject,
         array_agg(coalesce(d.rfc_message_id, m.id::text) order by m.sent_at) as references
       from public.messages m
       left join public.email_details d on d.tenant_id = (select kernel.tenant()) and d.message_id = m.id
-      where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = e.id and m.channel = ${channel.id} and m.direction = 'out' and m.sent_at is not null
+      where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = e.id and m.channel is not distinct from ${channel.id} and m.direction = 'out' and m.sent_at is not null
         and m.created_at >= e.started_at) t on true
     where e.tenant_id = (select kernel.tenant()) and e.id = any(${runs.map((r) => r.enrollment_id)}::uuid[])`;
   return new Map(rows.map((r) => [r.enrollment_id, r]));

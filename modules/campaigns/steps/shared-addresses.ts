@@ -16,10 +16,12 @@ export async function sharedAddresses(
 ): Promise<{ claim(run: Run, address: string): boolean }> {
   const { db } = ctx;
   const rows = await db<{ address: string }[]>`
-    select a.address from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.is_primary
-      and a.address = any(${addresses as string[]}::text[])
-    group by a.address having count(*) > 1`;
+    select x.address from unnest(${addresses as string[]}::text[]) x (address)
+    where (
+      -- Address by address, so that the planner does not read all of a channel.
+      select count(*) from (
+        select from public.contact_addresses a
+        where a.tenant_id = (select kernel.tenant()) and a.channel = ${channelId} and a.address = x.address and a.is_primary limit 2) two) > 1`;
   const shared = rows.map((r) => r.address);
   const owners = new Map<string, string>();
   if (shared.length > 0) {

@@ -60,18 +60,20 @@ function dial(addresses: readonly string[], target: Target, signal: AbortSignal)
       if (host === undefined) return;
       const socket = connect(host, target);
       open.add(socket);
+      const refused = (error: Error) => {
+        open.delete(socket);
+        if (next < addresses.length) attempt();
+        else if (open.size === 0) settle(() => fail(faultOf(error, target)));
+      };
       socket.once(target.secure ? "secureConnect" : "connect", () => {
         // Errors are told by whoever reads or writes; without a listener they would end the process.
         socket.on("error", () => {});
+        socket.off("error", refused);
         socket.setNoDelay(true);
         socket.setKeepAlive(true, 60_000);
         settle(() => done(socket), socket);
       });
-      socket.once("error", (error) => {
-        open.delete(socket);
-        if (next < addresses.length) attempt();
-        else if (open.size === 0) settle(() => fail(faultOf(error, target)));
-      });
+      socket.once("error", refused);
       if (next < addresses.length) timer = setTimeout(attempt, NEXT_ADDRESS_MS);
     };
     signal.addEventListener("abort", aborted);

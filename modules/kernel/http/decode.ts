@@ -91,22 +91,41 @@ export function decodeBody(source: Bytes, decoder: (first: Uint8Array) => Transf
   );
 }
 
+type Ends = {
+  /** Called once the body has ended, failed or been cancelled. */
+  done(): void;
+  /** What a failure is to the reader. */
+  outward(error: unknown): unknown;
+};
+
 /** The same body, which errors once more than `maxBytes` have passed. */
-export function limitBody(source: Bytes, maxBytes: number): Bytes {
+export function limitBody(source: Bytes, maxBytes: number, ends?: Ends): Bytes {
   const reader = source.getReader();
   let size = 0;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await reader.read();
-        if (done) return controller.close();
-        size += value.byteLength;
-        if (size <= maxBytes) return controller.enqueue(value);
+        try {
+          const { done, value } = await reader.read();
+          if (done) {
+            ends?.done();
+            return controller.close();
+          }
+          size += value.byteLength;
+          if (size <= maxBytes) return controller.enqueue(value);
+        } catch (error) {
+          ends?.done();
+          return controller.error(ends ? ends.outward(error) : error);
+        }
         const error = new HttpError("too_large", `The response is larger than ${maxBytes} bytes.`, true);
+        ends?.done();
         controller.error(error);
         await reader.cancel(error).catch(() => {});
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel(reason) {
+        ends?.done();
+        return reader.cancel(reason);
+      },
     },
     { highWaterMark: 0 },
   );

@@ -30,6 +30,9 @@ export type Answer = {
 
 export type Transport = (exchange: Exchange) => Promise<Answer>;
 
+/** Why a connection is closed whose exchange is over. Made once: taking a stack on each call would cost more than the rest of closing. */
+const OVER = new HttpError("reset", "The exchange is over.", true);
+
 /** Our own deadlines replace undici's; one exchange a connection at a time. HTTP/2 would share a connection among writes. */
 const options = { headersTimeout: 0, bodyTimeout: 0, pipelining: 1, allowH2: false } as const;
 
@@ -54,8 +57,8 @@ export function createTransport(guard: AddressGuard, maxHeaderBytes: number): Tr
       connect: createConnector(guard, exchange.own, over.signal),
     });
     return carry(exchange, client, (error) => {
-      over.abort(error ?? new HttpError("reset", "The exchange is over.", true));
-      void client.destroy(error ?? null).catch(() => {});
+      over.abort(error ?? OVER);
+      void client.destroy(error ?? OVER).catch(() => {});
     });
   };
 }

@@ -157,46 +157,25 @@ function basicAuth(url: URL, headers: Headers) {
   url.username = url.password = "";
 }
 
+/** The body decompressed and limited; `done` is called once it has ended, failed or been cancelled. */
 function readable(answer: Answer, maxBytes: number, done: () => void): Answer {
   if (!answer.body) {
     done();
     return answer;
   }
   const decoders = decodersFor(answer.headers.get("content-encoding"));
-  let body = limitBody(answer.body, maxBytes);
-  if (decoders && decoders.length > 0) {
-    for (const decoder of decoders) body = limitBody(decodeBody(body, decoder), maxBytes);
-    // They speak of bytes that nobody sees any more.
-    answer.headers.delete("content-encoding");
-    answer.headers.delete("content-length");
-  }
-  return { ...answer, body: atEnd(body, done) };
+  if (!decoders || decoders.length === 0) return { ...answer, body: guarded(answer.body, maxBytes, done) };
+  let { body } = answer;
+  for (const decoder of decoders) body = decodeBody(limitBody(body, maxBytes), decoder);
+  // They speak of bytes that nobody sees any more.
+  answer.headers.delete("content-encoding");
+  answer.headers.delete("content-length");
+  return { ...answer, body: guarded(body, maxBytes, done) };
 }
 
-/** The same body; `done` is called once it has ended, failed or been cancelled. */
-function atEnd(source: ReadableStream<Uint8Array>, done: () => void): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done: ended, value } = await reader.read();
-          if (!ended) return controller.enqueue(value);
-          done();
-          controller.close();
-        } catch (error) {
-          done();
-          controller.error(outward(error));
-        }
-      },
-      cancel(reason) {
-        done();
-        return reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}
+/** The same body, limited; a failure is told as its caller knows it. */
+const guarded = (source: ReadableStream<Uint8Array>, maxBytes: number, done: () => void) =>
+  limitBody(source, maxBytes, { done, outward });
 
 /** The caller's own reason, where the caller ended it: `fetch` rejects with what `abort()` was given. */
 const outward = (error: unknown): unknown =>

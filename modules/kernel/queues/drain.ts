@@ -36,6 +36,7 @@ export async function drainOnce(
   } finally {
     hold.end();
   }
+  await kernel.refreshStatistics();
   return rows.length;
 }
 

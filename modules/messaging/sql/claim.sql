@@ -1,10 +1,11 @@
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
 -- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
--- while planning, for the reason given in docs/concepts/tenancy.md.
+-- while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan: making it took a third of the time.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
-language sql volatile set search_path = '' as $$
-  with open_senders as materialized (
+language plpgsql volatile set search_path = '' as $$
+begin
+  return query with open_senders as materialized (
     select s.id, s.time_zone, array(
       -- Actions that nothing is left of: what waits for them must not stand before what may leave.
       select l.action from public.sender_limits l
@@ -89,8 +90,8 @@ language sql volatile set search_path = '' as $$
     select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), a.hour, a.day
     from taken t join asked a on a.sender_id = t.sender_id and a.action = t.action
   )
-  select t.* from taken t order by t.id
-$$;
+  select t.* from taken t order by t.id;
+end $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
 -- Gives places under the limits back that were taken and not used. A window that is over has nothing to give back.
