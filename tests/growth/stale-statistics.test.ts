@@ -113,7 +113,13 @@ test("a worker has the tables analyzed that its batches filled", async () => {
     await withoutVacuum(world);
     const { team, campaign, list } = await campaignFor(world, 2_000);
     await world.kernel.run({ actor: { kind: "job", name: "test" }, tenantId: team.id }, (ctx) =>
-      ctx.enqueue(campaignsEnroll, { tenant_id: team.id, campaign_id: campaign, source: { list_id: list }, cursor: null, restart: false }),
+      ctx.enqueue(campaignsEnroll, {
+        tenant_id: team.id,
+        campaign_id: campaign,
+        source: { list_id: list },
+        cursor: null,
+        restart: false,
+      }),
     );
     expect(await drainOnce(world.kernel, campaignsEnroll)).toBe(1);
     const [row] = await world.admin<{ known: number }[]>`

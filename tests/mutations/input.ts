@@ -241,8 +241,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "An answer that never ends is cut",
     file: "modules/kernel/http/fetch.ts",
-    find: "let body = limitBody(answer.body, maxBytes);",
-    replace: "let body = answer.body;",
+    find: "body: guarded(answer.body, maxBytes, done)",
+    replace: "body: guarded(answer.body, Infinity, done)",
     test: "modules/kernel/http/fetch.test.ts",
     name: "that never ends is cut at the limit, and one with too many headers or broken compression is refused",
   },
