@@ -127,6 +127,11 @@ const Env = z.object({
     .max(20)
     .default(20)
     .describe("Maximum number of database connections per process, 2 to 20"),
+  OVERTURE_STATEMENT_TIMEOUT: z.coerce
+    .number()
+    .positive()
+    .default(20)
+    .describe("Seconds after which a database statement of an API request is cancelled"),
   OVERTURE_TICK_URL: z
     .url()
     .optional()
@@ -156,6 +161,7 @@ export type Config = {
   jwtSecret: string | null;
   dbUrl: string;
   dbPool: number;
+  statementSeconds: number;
   replicaUrl: string | null;
   replicaLagSeconds: number;
   keys: { id: string; secret: Uint8Array }[];
@@ -238,6 +244,7 @@ export function loadConfig(
     jwtSecret: e.SUPABASE_JWT_SECRET ?? null,
     dbUrl: dbUrl!,
     dbPool: e.OVERTURE_DB_POOL,
+    statementSeconds: e.OVERTURE_STATEMENT_TIMEOUT,
     replicaUrl: e.OVERTURE_REPLICA_URL ?? null,
     replicaLagSeconds: e.OVERTURE_REPLICA_LAG,
     keys: e.OVERTURE_KEYS.split(",").map((pair) => {

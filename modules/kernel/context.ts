@@ -24,8 +24,8 @@ export type Actor =
 /** The database scope an actor works under inside a tenant. */
 export const scopeOf = (actor: Actor, tenantId: string): Scope =>
   actor.kind === "user"
-    ? { role: "overture_user", tenantId, userId: actor.userId }
-    : { role: "overture_worker", tenantId };
+    ? { role: "overture_user", tenantId, userId: actor.userId, request: true }
+    : { role: "overture_worker", tenantId, request: actor.kind !== "job" };
 
 /** What handlers may read about the enabled modules; a type of its own, because the registry itself holds the handlers. */
 export type Offered = {

@@ -8,6 +8,7 @@ import { Guard } from "./guard.ts";
 import { createLite } from "./lite.ts";
 import { NetWorker } from "./net.ts";
 import { Realtime } from "./realtime.ts";
+import { limitQuery, refusalOf, restInTurn } from "./rest-limits.ts";
 import { StaticSite } from "./static-site.ts";
 
 // The API process of the embedded Supabase, run by Deno: everything Supabase's own gateway routes to, on one port.
@@ -92,7 +93,8 @@ async function route(request: Request, peer: string): Promise<Response> {
   if (isPart("rest") || isPart("auth") || isPart("realtime")) {
     const admitted = await guard.admit(request, peer);
     if (admitted instanceof Response) return shared(request, admitted);
-    return shared(request, isPart("realtime") ? await realtime.fetch(admitted) : await lite.fetch(admitted, peer));
+    if (isPart("realtime")) return shared(request, await realtime.fetch(admitted));
+    return shared(request, isPart("rest") ? await rest(admitted, peer) : await lite.fetch(admitted, peer));
   }
   if (isPart("storage") || isPart("graphql")) {
     return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });
@@ -101,6 +103,13 @@ async function route(request: Request, peer: string): Promise<Response> {
   if (answer) return supabase ? shared(request, answer) : answer;
   if (supabase) return shared(request, Response.json({ message: "Requested function was not found" }, { status: 404 }));
   return await site.fetch(request);
+}
+
+async function rest(request: Request, peer: string): Promise<Response> {
+  const url = limitQuery(new URL(request.url));
+  if (!(url instanceof URL)) return refusalOf(url);
+  const limited = url.href === request.url ? request : new Request(url, request);
+  return await restInTurn(request, () => lite.fetch(limited, peer));
 }
 
 /** Any origin may call: what a caller may do is decided by its key and token, never by a cookie. */

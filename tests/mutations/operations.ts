@@ -193,4 +193,12 @@ export const operations: readonly Mutation[] = of("operations", [
     test: "modules/campaigns/campaigns.test.ts",
     name: "fields and steps are saved in one act: all or nothing, once per key, and steps sent along untouched are no change",
   },
+  {
+    promise: "A first campaign is as fast as a later one: grown tables are analyzed at once",
+    file: "modules/kernel/queues/drain.ts",
+    find: "  await kernel.refreshStatistics();\n",
+    replace: "",
+    test: "tests/growth/stale-statistics.test.ts",
+    name: "a worker has the tables analyzed that its batches filled",
+  },
 ]);

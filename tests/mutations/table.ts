@@ -1,4 +1,5 @@
 import { channels } from "./channels.ts";
+import { fairUse } from "./fair-use.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
@@ -16,6 +17,7 @@ export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
+  ...fairUse,
   ...sending,
   ...sequences,
   ...operations,

@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Config } from "../config.ts";
+import { createShares } from "./shares.ts";
 
 /**
  * The database door. Every transaction starts by choosing a role, a tenant and a person, all local to the
@@ -31,9 +32,14 @@ export type Tx = postgres.TransactionSql;
 
 export type Scope =
   /** A signed-in person in a tenant. */
-  | { role: "overture_user"; tenantId: string; userId: string }
-  /** Jobs, API keys, and whatever has no tenant yet: then row-level security shows nothing, and only functions answer. */
-  | { role: "overture_worker"; tenantId: string | null };
+  (
+    | { role: "overture_user"; tenantId: string; userId: string }
+    /** Jobs, API keys, and whatever has no tenant yet: then row-level security shows nothing, and only functions answer. */
+    | { role: "overture_worker"; tenantId: string | null }
+  ) & {
+    /** Somebody waits for the answer: statements are cancelled early, and no tenant gets all connections. */
+    request?: boolean;
+  };
 
 export type Database = {
   /**
@@ -59,11 +65,16 @@ type DatabaseWatch = {
   read(from: "replica" | "primary"): void;
 };
 
+/** Seconds after which a job's statement is cancelled: far above the slowest lawful one, so that none holds its locks for ever. */
+const JOB_STATEMENT_SECONDS = 600;
+/** Part of the connections that requests of one tenant may hold at once. */
+const TENANT_SHARE = 0.75;
+
 /** How long a replica that failed is left alone. */
 const REPLICA_REST_MS = 15_000;
 
 export function openDatabase(
-  config: Pick<Config, "dbUrl" | "dbPool" | "replicaUrl" | "replicaLagSeconds">,
+  config: Pick<Config, "dbUrl" | "dbPool" | "replicaUrl" | "replicaLagSeconds" | "statementSeconds">,
   watch?: DatabaseWatch,
 ): Database {
   const connect = (url: string, connectSeconds: number) =>
@@ -106,6 +117,8 @@ export function openDatabase(
         select kernel.now() as now,
           set_config('request.jwt.claims', ${claims}, true),
           set_config('app.tenant_id', ${scope.tenantId ?? ""}, true),
+          -- A role's own setting holds for its logins, not for who changes to it.
+          set_config('statement_timeout', ${`${scope.request ? config.statementSeconds : JOB_STATEMENT_SECONDS}s`}, true),
           set_config('role', ${scope.role}, true)`;
       if (!now) return await fn(tx, (await entered)[0].now);
       // What follows is sent behind it on the same connection. Should it fail, the transaction is over and so is all that follows.
@@ -122,19 +135,25 @@ export function openDatabase(
     // Read only, also where the URL leads to a primary by mistake.
     return (on === replica ? on.begin("read only", work) : on.begin(work)) as Promise<never>;
   };
+  const inShare = createShares(Math.max(1, Math.floor(config.dbPool * TENANT_SHARE)));
+  /** Requests of a tenant take their turn; jobs are bounded by their queues. */
+  const fairly = <T>(scope: Scope, fn: () => Promise<T>): Promise<T> =>
+    scope.request && scope.tenantId !== null ? inShare(scope.tenantId, fn) : fn();
   const tx: Database["tx"] = (scope, fn, now) =>
-    counted(() => {
-      // Not in once(): the samples are written through it, and would keep calling for more of themselves.
-      watch?.pool(Math.min(callers, config.dbPool) / config.dbPool);
-      return begin(sql, scope, fn, now);
-    });
+    fairly(scope, () =>
+      counted(() => {
+        // Not in once(): the samples are written through it, and would keep calling for more of themselves.
+        watch?.pool(Math.min(callers, config.dbPool) / config.dbPool);
+        return begin(sql, scope, fn, now);
+      }),
+    );
   return {
     tx,
     async read(scope, fn, now) {
       if (!replica) return await tx(scope, fn, now);
       if (Date.now() >= restUntil) {
         try {
-          const answer = await begin(replica, scope, fn, now);
+          const answer = await fairly(scope, () => begin(replica, scope, fn, now));
           watch?.read("replica");
           return answer;
         } catch (error) {

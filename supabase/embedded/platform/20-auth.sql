@@ -59,6 +59,9 @@ begin
   end if;
 end
 $$;
+-- Roles' own settings hold for their logins, not for who changes to them: this is the login of REST and auth.
+alter role embedded_api set statement_timeout = '8s';
+alter role embedded_api set idle_in_transaction_session_timeout = '30s';
 grant postgres, supabase_auth_admin, anon, authenticated, service_role to embedded_api;
 
 -- Supabase's migration history belongs to the role that runs migrations.

@@ -1,0 +1,92 @@
+import postgres from "postgres";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../../tests/support/until.ts";
+import { limitQuery } from "./rest-limits.ts";
+import type { Stack } from "./stack.ts";
+import { fixtureStack } from "./testing.ts";
+
+// Who may ask the REST server anything can stop nobody else by what they ask.
+
+let stack: Stack;
+let admin: postgres.Sql;
+const ask = (query: string, headers: Record<string, string> = {}) =>
+  fetch(`${stack.url}/rest/v1/${query}`, { headers: { apikey: stack.env.SUPABASE_PUBLISHABLE_KEY!, ...headers } });
+
+beforeAll(async () => {
+  stack = await fixtureStack(`
+    create table public.parents (id int primary key, title text);
+    create table public.children (id int primary key, parent int references public.parents, body text);
+    create index on public.children (parent);
+    grant select on public.parents, public.children to anon;
+    insert into public.parents select n, repeat('a', 30) || n from generate_series(1, 300) n;
+    insert into public.children select n, 1 + n % 2, 'x' from generate_series(1, 600) n;
+    create function public.slow() returns int language plpgsql as 'begin perform pg_sleep(0.3); return 1; end';
+    create function public.allowed() returns text language sql as $$ select current_setting('statement_timeout') $$;
+    grant execute on function public.slow(), public.allowed() to anon, authenticated;
+  `);
+  admin = postgres(stack.adminDbUrl, { max: 1, onnotice: () => {} });
+});
+afterAll(async () => {
+  await admin?.end();
+  await stack?.stop();
+});
+
+test.each([
+  "parents?title=match.^(a%2B)%2B%24",
+  "parents?title=not.imatch.^(a%2B)%2B%24",
+  "parents?title=match(any).{a,b}",
+  "parents?or=(id.eq.1,title.match.^(a%2B)%2B%24)",
+  "parents?not.and=(title.not.imatch.a)",
+  "parents?select=id,children(body)&children.body=match.a",
+])("a regular expression is refused with the way out: %s", async (query) => {
+  const response = await ask(query);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ code: "PGRST100", hint: expect.stringContaining("ilike") });
+});
+
+test.each(["parents?title=eq.match.com", "parents?title=like.*match.*", "parents?order=id&limit=1&select=id,title"])(
+  "what only looks like one is answered: %s",
+  async (query) => expect((await ask(query)).status).toBe(200),
+);
+
+test("embeds are few, not nested, and bounded on both levels", async () => {
+  expect((await ask("parents?select=id,children(id,parents(id,children(id)))")).status).toBe(400);
+  const rows = (await (await ask("parents?select=id,children(id)&order=id")).json()) as { children: unknown[] }[];
+  expect(rows).toHaveLength(100);
+  expect(rows[0]!.children).toHaveLength(100);
+  const limits = limitQuery(new URL("http://x/rest/v1/a?select=id,two:b!fk(id),c.sum(),...d(n)&limit=5&two.limit=9"));
+  expect(Object.fromEntries((limits as URL).searchParams)).toMatchObject({
+    limit: "5",
+    "two.limit": "9",
+    "d.limit": "100",
+  });
+});
+
+test("a statement runs under the limit of its login, which changing the role does not lift", async () => {
+  expect(await (await ask("rpc/allowed")).json()).toBe("8s");
+});
+
+test("one caller's slow requests wait for each other and leave the others their connections", async () => {
+  const person = async (email: string) => {
+    const response = await fetch(`${stack.url}/auth/v1/signup`, {
+      method: "POST",
+      headers: { apikey: stack.env.SUPABASE_PUBLISHABLE_KEY!, "content-type": "application/json" },
+      body: JSON.stringify({ email, password: "correct horse battery" }),
+    });
+    return { authorization: `Bearer ${((await response.json()) as { access_token: string }).access_token}` };
+  };
+  const [one, other] = [await person("one@example.com"), await person("other@example.com")];
+  let finished = 0;
+  const slow = Array.from({ length: 12 }, () => ask("rpc/slow", one).finally(() => finished++));
+  await until(async () => {
+    const [row] = await admin<{ n: number }[]>`
+      select count(*)::int as n from pg_stat_activity where usename = 'embedded_api' and wait_event = 'PgSleep'`;
+    return row!.n > 0;
+  });
+  expect((await ask("rpc/allowed", other)).status).toBe(200);
+  expect(finished).toBeLessThanOrEqual(4);
+  const [row] = await admin<{ n: number }[]>`
+    select count(*)::int as n from pg_stat_activity where usename = 'embedded_api' and wait_event = 'PgSleep'`;
+  expect(row!.n).toBeLessThanOrEqual(4);
+  expect((await Promise.all(slow)).map((r) => r.status)).toEqual(slow.map(() => 200));
+});

@@ -1,0 +1,86 @@
+import { createShares } from "../../modules/kernel/database/shares.ts";
+
+/**
+ * What stands before the embedded REST server, which runs whatever is asked: no filter whose cost nobody can tell, embeds of bounded
+ * depth and size, and a few requests of one caller at once. How long a statement takes is bounded by its database login.
+ */
+
+/** Characters of a query string; filters of some hundred ids fit. */
+const MOST_QUERY = 16_000;
+/** Requests of one caller that run at once; the others wait. The server has ten connections. */
+const AT_ONCE = 4;
+const MOST_EMBEDS = 3;
+/** Rows of a request with embeds, and of each embed: together they bound the answer, which is built in memory. */
+const ROWS_WITH_EMBEDS = 100;
+
+/** Not filters: their values are columns, numbers and names. */
+const CONTROLS = new Set(["select", "order", "limit", "offset", "columns", "on_conflict"]);
+/** `match` or `imatch` as the operator of a filter, and of a part of and=(…) and or=(…). */
+const REGEX = /^(?:not\.)?i?match(?:\((?:any|all)\))?\./i;
+const REGEX_IN_TREE = /[(,]\s*[^(),.]+\.(?:not\.)?i?match(?:\((?:any|all)\))?\./i;
+
+type Refusal = { message: string; hint: string };
+
+/** The query as it may be run, or why it may not. */
+export function limitQuery(url: URL): URL | Refusal {
+  if (url.search.length > MOST_QUERY)
+    return {
+      message: `The query is longer than ${MOST_QUERY} characters.`,
+      hint: "Ask in several requests, or use the API.",
+    };
+  for (const [name, value] of url.searchParams) {
+    if (CONTROLS.has(name.replace(/^.*\./, ""))) continue;
+    if ((/(?:^|\.)(?:and|or)$/.test(name) ? REGEX_IN_TREE : REGEX).test(value))
+      return {
+        message: `The filter ${name} uses a regular expression, which is not allowed here.`,
+        hint: "Use like, ilike or a full-text filter.",
+      };
+  }
+  const embeds = embedsOf(url.searchParams.getAll("select").join(","));
+  if (embeds === null || embeds.length > MOST_EMBEDS)
+    return {
+      message: `A request embeds at most ${MOST_EMBEDS} relations, and none within another.`,
+      hint: "Ask for the inner rows in a request of their own.",
+    };
+  if (embeds.length === 0) return url;
+  const limited = new URL(url);
+  for (const name of ["limit", ...embeds.map((embed) => `${embed}.limit`)]) {
+    const wanted = Number(limited.searchParams.get(name) ?? Number.NaN);
+    if (!(wanted <= ROWS_WITH_EMBEDS)) limited.searchParams.set(name, String(ROWS_WITH_EMBEDS));
+  }
+  return limited;
+}
+
+/** Names under which a `select` embeds relations; null when one is within another. */
+function embedsOf(select: string): string[] | null {
+  const names: string[] = [];
+  let depth = 0;
+  let from = 0;
+  for (let i = 0; i < select.length; i++) {
+    const c = select[i];
+    if (c === '"') i = Math.max(i, select.indexOf('"', i + 1));
+    else if (c === "(") {
+      // An aggregate (amount.sum()) embeds nothing.
+      if (select[i + 1] !== ")") {
+        if (++depth > 1) return null;
+        const [alias, target] = select
+          .slice(from, i)
+          .replace(/^\.\.\./, "")
+          .split(":");
+        names.push((target === undefined ? alias! : alias!).trim().replace(/!.*$/, ""));
+      } else i++;
+    } else if (c === ")") depth--;
+    else if (c === ",") from = i + 1;
+  }
+  return names;
+}
+
+const inTurn = createShares(AT_ONCE);
+
+/** Runs `fn` when the caller has fewer than AT_ONCE requests under way. */
+export const restInTurn = <T>(request: Request, fn: () => Promise<T>): Promise<T> =>
+  inTurn(request.headers.get("authorization") ?? request.headers.get("apikey") ?? "", fn);
+
+/** Answers as PostgREST does what `limitQuery` refuses. */
+export const refusalOf = ({ message, hint }: Refusal): Response =>
+  Response.json({ code: "PGRST100", message, hint, details: null }, { status: 400 });
