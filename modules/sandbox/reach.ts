@@ -1,6 +1,6 @@
 /**
- * The sandbox's only way out. Its recipients are inventions, so it talks to this machine alone (plus hosts the
- * installation names): a link in a rehearsal mail must never make it call a stranger.
+ * The sandbox's only way out. Its recipients are inventions, so a link in a rehearsal mail must never make it call a stranger, nor, as the
+ * sandbox of an installation with many tenants, another service of its machine: there it calls the installation's own links and webhooks.
  */
 
 export type Reach = (
@@ -10,13 +10,33 @@ export type Reach = (
 
 const isLoopback = (host: string) => /^(127(\.\d{1,3}){3}|localhost|\[::1\]|::1)$/i.test(host);
 
-export function createReach(allowed: readonly string[], timeoutMs = 15_000): Reach {
-  const hosts = new Set(allowed.map((h) => h.toLowerCase()));
+/** What an installation serves to recipients and providers, below each of its base URLs. */
+const PUBLIC_PATHS = ["/links/", "/webhooks/"];
+
+type Allowed = {
+  /** Hosts besides loopback. */
+  hosts?: readonly string[] | undefined;
+  /** Base URLs of the installation it belongs to; then nothing else may be called. */
+  installation?: readonly string[] | undefined;
+};
+
+export function createReach({ hosts = [], installation }: Allowed, timeoutMs = 15_000): Reach {
+  const others = new Set(hosts.map((h) => h.toLowerCase()));
+  const own = installation?.flatMap((base) => PUBLIC_PATHS.map((path) => new URL(base).href.replace(/\/$/, "") + path));
+  /** On the URL as it will be called: dots in the path are resolved by now. */
+  const allows = (url: URL) =>
+    own
+      ? own.some((start) => (url.origin + url.pathname).startsWith(start))
+      : isLoopback(url.hostname) || others.has(url.hostname) || others.has(url.host);
   return async (raw, { method, headers, body }) => {
     const url = new URL(raw);
     if (url.protocol !== "http:" && url.protocol !== "https:") throw new Error(`not a web address: ${raw}`);
-    if (!isLoopback(url.hostname) && !hosts.has(url.hostname) && !hosts.has(url.host)) {
-      throw new Error(`${url.host} is not this machine; list it in SANDBOX_HOSTS to let the sandbox call it`);
+    if (!allows(url)) {
+      throw new Error(
+        own
+          ? `${url.host}${url.pathname} is no link and no webhook of this installation; the sandbox calls nothing else`
+          : `${url.host} is not this machine; list it in SANDBOX_HOSTS to let the sandbox call it`,
+      );
     }
     const auth: Record<string, string> = url.username
       ? { authorization: `Basic ${btoa(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`)}` }

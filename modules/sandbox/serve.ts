@@ -4,7 +4,7 @@ import { createSandbox } from "./server.ts";
 
 /**
  * The sandbox as a process. SANDBOX_PORT, SANDBOX_<ID>_PORT for emulations with a port of their own (SANDBOX_SMTP_PORT), SANDBOX_DATA,
- * SANDBOX_SPEED, SANDBOX_HOSTS, SANDBOX_TOKEN. Its first line of output says where it listens.
+ * SANDBOX_SPEED, SANDBOX_HOSTS, SANDBOX_INSTALLATION, SANDBOX_TOKEN. Its first line of output says where it listens.
  */
 
 function number(name: string, fallback: number, min: number): number {
@@ -15,6 +15,12 @@ function number(name: string, fallback: number, min: number): number {
   console.error(`${name} is ${JSON.stringify(raw)}; it must be a number of at least ${min}.`);
   process.exit(1);
 }
+
+const list = (name: string): string[] =>
+  (process.env[name] ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter(Boolean);
 
 async function start() {
   const emulations = await loadEmulations();
@@ -30,10 +36,8 @@ async function start() {
     ports,
     data: process.env.SANDBOX_DATA || null,
     speed: number("SANDBOX_SPEED", 1, 0.001),
-    hosts: (process.env.SANDBOX_HOSTS ?? "")
-      .split(",")
-      .map((h) => h.trim())
-      .filter(Boolean),
+    hosts: list("SANDBOX_HOSTS"),
+    installation: process.env.SANDBOX_INSTALLATION ? list("SANDBOX_INSTALLATION") : undefined,
     token: process.env.SANDBOX_TOKEN || null,
   });
 }

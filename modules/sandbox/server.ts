@@ -23,7 +23,9 @@ export type SandboxOptions = {
   /** 1: about half a minute from delivery to reply; 10: ten times faster. */
   speed?: number;
   /** Hosts besides loopback that webhooks, links and pixels may live on. */
-  hosts?: readonly string[];
+  hosts?: readonly string[] | undefined;
+  /** Base URLs of the installation it belongs to: it calls their links and webhooks and nothing else. Absent: any address of loopback. */
+  installation?: readonly string[] | undefined;
   /** Bearer token of the control API; absent: open, on loopback. */
   token?: string | null;
   /** Seed of the faults' chance. */
@@ -48,7 +50,7 @@ export async function createSandbox(options: SandboxOptions): Promise<RunningSan
   const store = createStore(options.data ?? null);
   const faults = createFaults(options.seed);
   const clock = createClock(speed);
-  const reach = createReach(options.hosts ?? []);
+  const reach = createReach(options);
   const hooks = createHooks({ clock, faults, reach });
   const emulations = new Map(options.emulations.map((e) => [e.id, e]));
   const world = createWorld({ store, clock, reach, hooks, emulations });

@@ -197,8 +197,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       );
     }
     if (services.sandbox) {
-      // It plays strangers: it gets none of the installation's secrets.
-      const own = Object.fromEntries(Object.entries(env).filter(([key]) => key.startsWith("SANDBOX_")));
+      // It plays strangers: it gets none of the installation's secrets, and calls nothing else of this machine.
+      const own = {
+        SANDBOX_INSTALLATION: `${env.OVERTURE_PUBLIC_URL},${url}`,
+        ...Object.fromEntries(Object.entries(env).filter(([key]) => key.startsWith("SANDBOX_"))),
+      };
       await launch(
         "sandbox",
         ["run", "-A", "--no-lock", join(root, "modules/sandbox/serve.ts")],

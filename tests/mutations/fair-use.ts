@@ -52,4 +52,12 @@ export const fairUse: readonly Mutation[] = of("hostile input", [
     test: REST_LIMITS,
     name: "embeds are few, not nested, and bounded on both levels",
   },
+  {
+    promise: "The sandbox calls nothing of its machine but the installation's links and webhooks",
+    file: "modules/sandbox/reach.ts",
+    find: "own.some((start) => (url.origin + url.pathname).startsWith(start))",
+    replace: "isLoopback(url.hostname)",
+    test: "modules/sandbox/reach.test.ts",
+    name: "another path of it is not: %s",
+  },
 ]);
