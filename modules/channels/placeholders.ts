@@ -1,4 +1,5 @@
 import type { Fault, ValueOf, VariableUse } from "../kernel/channel.ts";
+import { plain as plainText } from "../kernel/text.ts";
 import { nearVariables, resolveVariable } from "./variables.ts";
 
 /**
@@ -59,7 +60,7 @@ export function markVariables(
   return marked;
 }
 
-const shown = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
+const shown = (text: string): string => (text.length > 60 ? `${plainText(text, 60)}…` : text);
 
 function unknown(given: string, customKeys: ReadonlySet<string>): string {
   const near = nearVariables(given, customKeys);

@@ -1,5 +1,6 @@
 import type { Tx } from "../kernel/database/db.ts";
 import { clean, parseBoolean, parseDate, parseNumber } from "./normalize.ts";
+import { plain } from "../kernel/text.ts";
 
 /** Typed values of custom fields. */
 
@@ -20,7 +21,7 @@ const MAX_TEXT = 2000;
 /** A value as the field's type stores it. Text is parsed, so that a CSV cell and a JSON value meet the same rules. */
 export function customValue(def: CustomDef, given: unknown): { value: CustomValue } | { fault: string } {
   const text = typeof given === "string" ? clean(given) : given;
-  const wrong = (wanted: string) => ({ fault: `${JSON.stringify(given)?.slice(0, 60)} is not ${wanted}` });
+  const wrong = (wanted: string) => ({ fault: `${plain(JSON.stringify(given) ?? "", 60)} is not ${wanted}` });
   switch (def.type) {
     case "number": {
       const n = typeof text === "number" ? text : typeof text === "string" ? parseNumber(text) : null;

@@ -1,3 +1,4 @@
+import { plain } from "../kernel/text.ts";
 import type { CustomDef, CustomValue } from "./custom-values.ts";
 import { customValue } from "./custom-values.ts";
 import {
@@ -149,8 +150,7 @@ export const MAX_TAG_LENGTH = 60;
 function readTags(given: readonly string[], values: ContactValues, faults: FieldFault[]): void {
   const tags = [...new Set(given.map((t) => clean(t)).filter((t) => t !== ""))];
   const long = tags.find((t) => t.length > MAX_TAG_LENGTH);
-  if (long)
-    faults.push({ field: "tags", detail: `'${long.slice(0, 20)}…' is longer than ${MAX_TAG_LENGTH} characters` });
+  if (long) faults.push({ field: "tags", detail: `'${plain(long, 20)}…' is longer than ${MAX_TAG_LENGTH} characters` });
   else if (tags.length > MAX_TAGS)
     faults.push({ field: "tags", detail: `has ${tags.length} tags; at most ${MAX_TAGS} are allowed` });
   else values.tags = tags;
@@ -161,13 +161,10 @@ export function splitName(full: string): { first_name: string; last_name: string
   const comma = full.indexOf(",");
   if (comma > 0)
     return {
-      first_name: full
-        .slice(comma + 1)
-        .trim()
-        .slice(0, 120),
-      last_name: full.slice(0, comma).trim().slice(0, 120),
+      first_name: plain(full.slice(comma + 1).trim(), 120),
+      last_name: plain(full.slice(0, comma).trim(), 120),
     };
   const space = full.lastIndexOf(" ");
-  if (space < 0) return { first_name: full.slice(0, 120), last_name: "" };
-  return { first_name: full.slice(0, space).trim().slice(0, 120), last_name: full.slice(space + 1).slice(0, 120) };
+  if (space < 0) return { first_name: plain(full, 120), last_name: "" };
+  return { first_name: plain(full.slice(0, space).trim(), 120), last_name: plain(full.slice(space + 1), 120) };
 }

@@ -1,5 +1,6 @@
 import { type CountryCode, getCountries, parsePhoneNumberFromString } from "libphonenumber-js";
-import { z } from "zod";
+import { plain } from "../kernel/text.ts";
+import { readEmailAddress } from "./email-address.ts";
 
 /** One written form per value, so that equal things compare equal; and a sentence that says why a value is refused. */
 
@@ -7,7 +8,7 @@ export type Normalised = { value: string } | { fault: string };
 
 const ok = (value: string): Normalised => ({ value });
 const fault = (message: string): Normalised => ({ fault: message });
-const shown = (text: string): string => `'${text.length > 60 ? `${text.slice(0, 60)}…` : text}'`;
+const shown = (text: string): string => `'${text.length > 60 ? `${plain(text, 60)}…` : text}'`;
 
 /** Control characters and no-break spaces out, ends trimmed. Postgres cannot store U+0000, and nobody types the others. */
 export const clean = (text: string): string =>
@@ -17,17 +18,17 @@ export const clean = (text: string): string =>
     .replaceAll("\u00a0", " ")
     .trim();
 
-const emailSchema = z.email();
-
 export function normaliseEmail(text: string): Normalised {
-  // Exports of address books write `Ada Lovelace <ada@example.com>` or `mailto:ada@example.com`.
-  const bare = (/<([^<>]+)>\s*$/.exec(text)?.[1] ?? text)
-    .replace(/^mailto:/i, "")
-    .trim()
-    .toLowerCase();
-  if (bare.length > 254) return fault("is longer than the 254 characters that an email address may have");
-  if (!emailSchema.safeParse(bare).success) return fault(`${shown(text)} is not an email address`);
-  return ok(bare);
+  const read = readEmailAddress(text);
+  if ("value" in read) return ok(read.value);
+  switch (read.fault) {
+    case "several":
+      return fault(`${shown(text)} contains several email addresses; a contact has one`);
+    case "too_long":
+      return fault("is longer than the 254 characters that an email address may have, or than the 64 before its @");
+    default:
+      return fault(`${shown(text)} is not an email address`);
+  }
 }
 
 /** Mexico dropped the 1 of mobile numbers in 2019; address books still have it, and networks still put it in front of who writes. */

@@ -137,6 +137,11 @@ export const Detected = z
   .object({
     delimiter: z.string(),
     encoding: z.enum(["utf-8", "windows-1252", "utf-16le", "utf-16be"]),
+    preamble_rows: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe("Rows before the header that are not data: `sep=;`, a title, a note. They are skipped."),
     has_header: z.boolean().describe("False: the first row is data, and the headers are generated."),
     headers: z.array(z.string()),
     preview_rows: z.array(z.array(z.string())).describe("The first rows, at most 10."),

@@ -4,6 +4,7 @@ import { FilterSchema, type Filter } from "../../contacts/filter.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { defineStep, type StepReference, type StepResult, type StepRun } from "../../kernel/step.ts";
+import { plain } from "../../kernel/text.ts";
 
 const ABOUT_MESSAGES = ["opened", "clicked", "replied", "delivered", "sent"] as const;
 /** What a condition can ask. */
@@ -73,7 +74,7 @@ export const conditionStep = defineStep({
         if (!(error instanceof AppError) || error.code !== "invalid") throw error;
         const faults = error.errors?.map((e) => e.detail).join(" ") ?? error.message;
         for (const run of group)
-          results.set(run.enrollment_id, { do: "block", reason: "condition_fault", detail: faults.slice(0, 500) });
+          results.set(run.enrollment_id, { do: "block", reason: "condition_fault", detail: plain(faults, 500) });
       }
     }
     return runs.map((run) => results.get(run.enrollment_id)!);

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { blockedBy, type AnyChannel, type CompiledTemplate } from "../../kernel/channel.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
+import { plain } from "../../kernel/text.ts";
 import { type AnyStep, defineStep, type StepResult, type StepRun } from "../../kernel/step.ts";
 import { type MergeRow, valuesOf } from "../../channels/variables.ts";
 import { queueMessages, type QueuedMessage } from "../../messaging/queue.ts";
@@ -81,7 +82,7 @@ async function planMessages(
       const template = compiled(run, person.references.length === 0);
       // A custom field may have been removed since the step was saved.
       const fault = template.faults.find((f) => f.level === "error");
-      if (fault) return { do: "block", reason: "template_fault", detail: fault.detail.slice(0, 500) };
+      if (fault) return { do: "block", reason: "template_fault", detail: plain(fault.detail, 500) };
       const rendered = channel.render(template as never, {
         valueOf: valuesOf({ ...person, sender_name: choice.display_name, sender_address: choice.address }),
         thread: { references: person.references, subject: person.thread_subject },
@@ -91,7 +92,7 @@ async function planMessages(
         return {
           do: "block",
           reason: rendered.missing.length > 0 ? "missing_value" : "template_fault",
-          detail: blocked.slice(0, 500),
+          detail: plain(blocked, 500),
         };
       if (!shared.claim(run, person.address)) return { do: "skip", reason: "address_shared" };
       choice.pool.room--;

@@ -1,5 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { AppError } from "../../kernel/errors.ts";
+import { plain } from "../../kernel/text.ts";
 import { clean } from "../normalize.ts";
 import type { Detected } from "../schemas.ts";
 
@@ -142,11 +143,33 @@ const looksLikeData = (cell: string): boolean =>
 export function headerNames(cells: readonly string[]): string[] {
   const seen = new Map<string, number>();
   return cells.map((cell, i) => {
-    const name = clean(cell).slice(0, 200) || `Column ${i + 1}`;
+    const name = plain(clean(cell), 200) || `Column ${i + 1}`;
     const times = (seen.get(name) ?? 0) + 1;
     seen.set(name, times);
     return times === 1 ? name : `${name} (${times})`;
   });
+}
+
+/** What Excel reads as "the delimiter of this file", and writes nowhere else. */
+const SEPARATOR_HINT = /^\ufeff?"?sep=(.)"?[;,\t|]*\r?\n/i;
+const MAX_PREAMBLE = 10;
+
+/**
+ * Rows before the header: the hint at the delimiter, and titles and notes, which have one cell where most rows have several. At most ten;
+ * a file of one column has none.
+ */
+function preambleOf(rows: readonly string[][], hinted: boolean): number {
+  const filled = (row: readonly string[]) => row.filter((cell) => clean(cell) !== "").length;
+  const from = hinted ? 1 : 0;
+  const width =
+    rows
+      .slice(from)
+      .map((row) => filled(row))
+      .toSorted((a, b) => a - b)[Math.floor((rows.length - from) / 2)] ?? 0;
+  let n = from;
+  if (width < 2) return n;
+  while (n < rows.length && n < from + MAX_PREAMBLE && filled(rows[n]!) < 2 && !rows[n]!.some(looksLikeData)) n++;
+  return n < rows.length ? n : from;
 }
 
 const PREVIEW_ROWS = 10;
@@ -157,13 +180,17 @@ export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean):
   let text = new TextDecoder(encoding).decode(sample, { stream: cut });
   // A row cut in half would count as a ragged one, and an open quote would swallow the rest.
   if (cut) text = text.slice(0, Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r")) + 1) || text;
-  const delimiter = detectDelimiter(text);
-  const rows = sampleRows(text, delimiter, PREVIEW_ROWS + 1);
-  if (!rows)
+  const hint = SEPARATOR_HINT.exec(text)?.[1];
+  const delimiter =
+    DELIMITERS.find((d) => d === hint) ?? detectDelimiter(hint ? text.slice(text.search(/[\r\n]/)) : text);
+  const all = sampleRows(text, delimiter, PREVIEW_ROWS + 1 + MAX_PREAMBLE);
+  if (!all)
     throw new AppError(
       "invalid",
       "The beginning of this file cannot be read as CSV: a quotation mark is probably not closed.",
     );
+  const preamble_rows = preambleOf(all, hint !== undefined);
+  const rows = all.slice(preamble_rows);
   const [first] = rows;
   if (!first) throw new AppError("invalid", "The file has no rows.");
   if (first.length > MAX_COLUMNS)
@@ -175,8 +202,9 @@ export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean):
   return {
     delimiter,
     encoding,
+    preamble_rows,
     has_header,
     headers,
-    preview_rows: body.map((row) => row.map((cell) => clean(cell).slice(0, 500))),
+    preview_rows: body.map((row) => row.map((cell) => plain(clean(cell), 500))),
   };
 }

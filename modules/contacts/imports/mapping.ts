@@ -84,6 +84,9 @@ export function suggestMapping(
   for (const header of headers) {
     mapping[header] = null;
     const word = headerWord(header);
+    // As our own export names them.
+    const key = customKey(header);
+    if (key !== null && custom.has(key) && take(header, header)) continue;
     if (!take(header, customByWord.get(word))) take(header, BY_WORD.get(word));
   }
   const filled = (column: number) => rows.map((r) => clean(r[column] ?? "")).filter((c) => c !== "");

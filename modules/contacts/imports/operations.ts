@@ -16,6 +16,7 @@ import { type Detected, id, Import, ImportOptions } from "../schemas.ts";
 import { checkMapping } from "./mapping.ts";
 import { importColumns, type ImportRow, readImport } from "./rows.ts";
 import { contactsImport } from "./run.ts";
+import { plain } from "../../kernel/text.ts";
 
 /** Imports after the upload: mapping, start, cancel, and the rows that were refused. */
 
@@ -83,7 +84,7 @@ export const setMapping = defineOperation({
       if (!list) throw invalidField("/options/list_id", "There is no such list.");
     }
     if (missing.length > 0) {
-      const fields = JSON.stringify(missing.map(({ header, key }) => ({ key, label: header.slice(0, 80) })));
+      const fields = JSON.stringify(missing.map(({ header, key }) => ({ key, label: plain(header, 80) })));
       await db`
         insert into public.custom_fields (tenant_id, key, label, type)
         select ${tenantId}::uuid, f.key, f.label, 'text' from jsonb_to_recordset(${fields}::text::jsonb) as f(key text, label text)

@@ -9,6 +9,7 @@ import { type FieldFault, readContact } from "../fields.ts";
 import { type Detected, ImportOptions } from "../schemas.ts";
 import { columnsOf, type Mapping, rowToContact } from "./mapping.ts";
 import { fileRecords } from "./rows.ts";
+import { plain } from "../../kernel/text.ts";
 
 /** The import itself: reads the file as a stream and writes it batch by batch. */
 
@@ -80,15 +81,16 @@ async function importRecords(
   limits: { budgetMs: number; batchRows: number },
 ): Promise<"end" | "stopped" | "chain"> {
   const columns = columnsOf(job.mapping, job.detected.headers);
-  const firstRow = job.detected.has_header ? 1 : 0;
+  /** Records with content before the first row: what stands before the header, and the header. */
+  const before = (job.detected.preamble_rows ?? 0) + (job.detected.has_header ? 1 : 0);
   let position = job.position;
   let ordinal = 0;
-  let headerSeen = false;
+  let seen = 0;
   let batch: FileRecord[] = [];
   let started: number | null = null;
 
   const flush = async (last: boolean): Promise<boolean> => {
-    const ok = await writeBatch(ctx, importId, job, { from: position, to: ordinal, records: batch, last });
+    const ok = await writeSurely(ctx, importId, job, { from: position, to: ordinal, records: batch, last });
     position = ordinal;
     batch = [];
     return ok;
@@ -97,12 +99,11 @@ async function importRecords(
   for await (const cells of fileRecords(ctx, importId, job.detected)) {
     ordinal += 1;
     const blank = cells.every((cell) => cell.trim() === "");
-    // The header is the first record with content.
-    const isHeader = firstRow === 1 && !headerSeen && !blank;
-    if (isHeader) headerSeen = true;
+    const isBefore = !blank && seen < before;
+    if (!blank) seen += 1;
     if (ordinal <= position) continue;
     started ??= performance.now();
-    if (!blank && !isHeader) batch.push(readRecord(cells, ordinal, columns, job));
+    if (!blank && !isBefore) batch.push(readRecord(cells, ordinal, columns, job));
     if (batch.length < limits.batchRows) continue;
     if (!(await flush(false))) return "stopped";
     if (performance.now() - started > limits.budgetMs || ctx.signal.aborted) return "chain";
@@ -148,13 +149,39 @@ function readRecord(
 
 const say = (fault: FieldFault): string => `${fault.field.replaceAll("/", ".")}: ${fault.detail}`;
 
+type Batch = { from: number; to: number; records: FileRecord[]; last: boolean };
+
+/** Writes a batch. Where a value cannot be stored, row by row: that row is refused, with the reason, and the others are kept. */
+async function writeSurely(ctx: ManualCtx, importId: string, job: Job, batch: Batch): Promise<boolean> {
+  try {
+    return await writeBatch(ctx, importId, job, batch);
+  } catch (error) {
+    const reason = finalReason(error);
+    if (reason === null || !isAboutValues(error)) throw error;
+    if (batch.records.length === 1) {
+      const [record] = batch.records as [FileRecord];
+      if (record.row === null) throw error;
+      ctx.log.warn("a row of an import could not be saved", { import_id: importId, row: record.row_number, error });
+      return await writeBatch(ctx, importId, job, { ...batch, records: [{ ...record, row: null, reason }] });
+    }
+    let { from } = batch;
+    for (const [i, record] of batch.records.entries()) {
+      const last = i === batch.records.length - 1;
+      const to = last ? batch.to : record.row_number;
+      if (!(await writeSurely(ctx, importId, job, { from, to, records: [record], last: last && batch.last })))
+        return false;
+      from = to;
+    }
+    return true;
+  }
+}
+
+/** 22: a value Postgres cannot store; 23: a rule of a table, except that what a row refers to is gone (23503). */
+const isAboutValues = (error: unknown): boolean =>
+  /^2[23](?!503)/.test(String((error as { code?: unknown } | null)?.code));
+
 /** Writes rows, error rows and counters in one transaction, so a batch counts exactly once whatever crashes. False: stop. */
-async function writeBatch(
-  ctx: ManualCtx,
-  importId: string,
-  job: Job,
-  batch: { from: number; to: number; records: FileRecord[]; last: boolean },
-): Promise<boolean> {
+async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: Batch): Promise<boolean> {
   const { options } = job;
   return await ctx.tx(async ({ db, tenantId }) => {
     // The lock makes two runs of the same message take turns; the second finds the position moved and stops.
@@ -179,8 +206,8 @@ async function writeBatch(
     const errors = JSON.stringify(
       refused.map((r) => ({
         row_number: r.row_number,
-        raw: r.raw.map((c) => c.replaceAll("\u0000", "")),
-        reason: r.reason,
+        raw: r.raw.map((cell) => plain(cell, cell.length)),
+        reason: plain(r.reason, 2000),
       })),
     );
     await db`
@@ -214,8 +241,7 @@ function finalReason(error: unknown): string | null {
     // Another reference can only have lost a race with a deletion; the next try looks again.
     return constraint_name.includes("list_id") ? "The list of this import was deleted while it ran." : null;
   }
-  // 22: a value Postgres cannot store; 23: a rule of a table. The same rows fail again and again.
-  if (typeof sqlstate === "string" && /^2[23]/.test(sqlstate))
-    return `A row could not be saved (${sqlstate}: ${(error as Error).message}).`;
+  // The same rows fail again and again.
+  if (isAboutValues(error)) return `A row could not be saved (${sqlstate}: ${(error as Error).message}).`;
   return null;
 }

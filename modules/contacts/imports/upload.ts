@@ -9,6 +9,7 @@ import { Import } from "../schemas.ts";
 import { detectCsv, FileWatch, refuseBinary } from "./detect.ts";
 import { suggestMapping } from "./mapping.ts";
 import { readImport } from "./rows.ts";
+import { plain } from "../../kernel/text.ts";
 
 /** POST /imports: the file goes to the database as it comes, one piece in memory at a time. */
 
@@ -72,7 +73,7 @@ export const createImport = defineManualOperation({
     if (Number(request.headers.get("content-length") ?? 0) > MAX_FILE_BYTES) throw tooLarge();
     if (!request.body) throw new AppError("invalid", "The file is empty.");
 
-    const name = clean(input.file_name.replaceAll("\\", "/").split("/").at(-1) ?? "").slice(0, 255) || "import.csv";
+    const name = plain(clean(input.file_name.replaceAll("\\", "/").split("/").at(-1) ?? ""), 255) || "import.csv";
     const watch = new FileWatch();
     let importId: string | null = null;
     let sample: Uint8Array | null = null;
@@ -130,7 +131,7 @@ const finish = (ctx: ManualCtx, importId: string, bytes: number, sample: Uint8Ar
     );
     await db`
       update public.imports
-      set status = 'uploaded', file_bytes = ${bytes}, rows_total = ${Math.max(0, rows - (detected.has_header ? 1 : 0))},
+      set status = 'uploaded', file_bytes = ${bytes}, rows_total = ${Math.max(0, rows - detected.preamble_rows - (detected.has_header ? 1 : 0))},
           detected = ${db.json({ ...detected, suggested_mapping })}
       where tenant_id = ${tenantId} and id = ${importId}`;
     return await readImport(inner, importId);
