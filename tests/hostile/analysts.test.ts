@@ -121,9 +121,8 @@ describe("an analyst's login", () => {
               ),
             );
           const [a, b] = [await plan(theirs.value), await plan(NOBODYS[type]!)];
-          expect(a).toContain("Function Scan");
           asked++;
-          if (a !== b) told.push(`${form} ${view}.${name} ${operator}: ${a} | ${b}`);
+          if (a !== b || !a.includes("Function Scan")) told.push(`${form} ${view}.${name} ${operator}: ${a} | ${b}`);
         }
       }
     }
