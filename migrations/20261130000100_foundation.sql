@@ -20,6 +20,7 @@ alter default privileges revoke execute on functions from public;
 -- overture_worker: jobs, API keys, webhooks. Sees the tenant named by app.tenant_id, nothing without it.
 -- overture_user: the API on behalf of a signed-in person. Tenant and membership role are both checked.
 -- overture_analyst: read-only SQL over one tenant, through the schema analytics.
+-- overture_analytics: owns the functions that the analysts' views call, so that policies apply inside them. Nobody logs in as it.
 -- None bypasses row-level security. The first two log in only where the installation gives them a password; analysts are
 -- login roles that are members of the third. Roles belong to the whole server, so they may be there already.
 do $$
@@ -27,16 +28,18 @@ begin
   if not exists (select from pg_roles where rolname = 'overture_user') then create role overture_user nologin; end if;
   if not exists (select from pg_roles where rolname = 'overture_worker') then create role overture_worker nologin; end if;
   if not exists (select from pg_roles where rolname = 'overture_analyst') then create role overture_analyst nologin; end if;
+  if not exists (select from pg_roles where rolname = 'overture_analytics') then create role overture_analytics nologin; end if;
 end $$;
 -- With set but without inherit a session must choose its role: a forgotten choice fails instead of adding up privileges.
 alter role overture_worker noinherit;
 grant overture_user to overture_worker;
-grant overture_user, overture_worker to postgres;
+grant overture_user, overture_worker, overture_analytics to postgres;
 
 grant usage on schema kernel, private to overture_user, overture_worker;
 grant usage on schema kernel to authenticated; -- policies call kernel.my_tenants()
 grant usage on schema public to overture_user, overture_worker;
-grant usage on schema analytics, public, kernel to overture_analyst;
+grant usage on schema analytics to overture_analyst;
+grant usage on schema public to overture_analytics;
 
 -- What every table needs: the clock, ids, the tenant wall, queues. They come before the tables, because column defaults,
 -- kernel.protect() and kernel.create_queue() call them. Everything else comes after the tables, in the last file of this set.
@@ -945,7 +948,23 @@ begin
 end $$;
 grant execute on function kernel.broadcast() to overture_user, overture_worker;
 
--- object function kernel.protect(regclass,text,text,bool) sha256:519e941db7abbacb
+-- object function kernel.refuse_plans() sha256:c0ff6f2183899c0a
+-- Refuses a plan. The planner lets leakproof operators such as `=` and `<` look into statistics made of all tenants' rows, so the
+-- rows that EXPLAIN expects tell what other tenants have, and PostgREST explains for `Prefer: count=planned`, `count=estimated` and
+-- `Accept: application/vnd.pgrst.plan`. Its requests choose values and names, never the statement's text, so the text tells. Said to be
+-- immutable although it reads the text: only then does the planner call it while it plans, also where nothing is executed.
+create or replace function kernel.refuse_plans() returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  if pg_catalog.current_query() ~* '\mexplain\M' then
+    raise exception 'Plans and estimates are not shown: they are made of the rows of all tenants.'
+      using errcode = 'insufficient_privilege', hint = 'Ask for "Prefer: count=exact", or for no count.';
+  end if;
+  return true;
+end $$;
+grant execute on function kernel.refuse_plans() to authenticated;
+
+-- object function kernel.protect(regclass,text,text,bool) sha256:00256fc13de33435
 -- The wall, in one line per table: RLS forced, policies, grants, updated_at, realtime.
 --   read/write: least role of a signed-in person for the API; write => null leaves writing to jobs alone.
 --   broadcast: whether changes are announced on the tenant's realtime topic (needs an id column).
@@ -964,6 +983,7 @@ begin
   execute format('grant select on %s to authenticated', tbl);
   execute format('grant select, insert, update, delete on %s to overture_worker', tbl);
   execute format('create policy member_reads on %s for select to authenticated using (%s)', tbl, mine);
+  execute format('create policy no_plans on %s as restrictive for select to authenticated using (kernel.refuse_plans())', tbl);
   execute format('create policy user_reads on %s for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)',
     tbl, mine);
   execute format('create policy job on %s to overture_worker using (%s) with check (%2$s)', tbl, 'tenant_id = (select kernel.tenant())');

@@ -469,9 +469,9 @@ begin
 end $$;
 grant execute on function private.find_companies(text, text, text, uuid, integer) to overture_user, overture_worker;
 
--- object function private.estimate_contacts() sha256:92d24d86729931ee
--- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
--- thousand are counted through the key, whatever the planner thinks of the tenant's share of the table.
+-- object function private.estimate_contacts() sha256:d09509c10ecf7850
+-- About how many contacts a team has, without counting a million rows: exact up to ten thousand; above, the team's share of the table
+-- as of its last analysis. A team that has no share of its own there gets a lower bound: the table's size would tell of other teams.
 create or replace function private.estimate_contacts() returns bigint
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -479,11 +479,11 @@ declare
 begin
   select pg_catalog.count(*) into n from (select from public.contacts c where c.tenant_id = kernel.tenant() order by c.id limit 10001) x;
   if n <= 10000 then return n; end if;
-  return greatest(n, (select (s.n_live_tup * coalesce(
-      (select f.freq from (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq
-         from pg_catalog.pg_stats p where p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id') f
-       where f.v = kernel.tenant()::text), 1))::bigint
-    from pg_catalog.pg_stat_user_tables s where s.schemaname = 'public' and s.relname = 'contacts'));
+  return greatest(n, (select (r.reltuples * f.freq)::bigint
+    from pg_catalog.pg_class r, pg_catalog.pg_stats p,
+      lateral (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq) f
+    where r.oid = 'public.contacts'::regclass and p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id'
+      and f.v = kernel.tenant()::text));
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
@@ -2448,14 +2448,14 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.dead_letter_counts() to overture_user, overture_worker;
 
--- object function kernel.analyst_tenant() sha256:93e6db164d2db44c
+-- object function kernel.analyst_tenant() sha256:8d642ee971748e36
 -- A login role per analyst, mapped to one tenant by its name. A setting could be forged; the name one logged in with cannot.
 -- session_user, not current_user: `set role` does not change it.
 create or replace function kernel.analyst_tenant() returns uuid
 language sql stable security definer set search_path = '' as $$
   select a.tenant_id from kernel.analysts a where a.role_name = session_user
 $$;
-grant execute on function kernel.analyst_tenant() to overture_analyst;
+grant execute on function kernel.analyst_tenant() to overture_analytics;
 
 -- object function kernel.add_analyst(name,uuid) sha256:035fb07ba44d47de
 -- Lets an existing login role read one tenant, read-only and with a time limit. Run as postgres.
@@ -2475,52 +2475,132 @@ begin
   on conflict on constraint analysts_pkey do update set tenant_id = excluded.tenant_id;
 end $$;
 
--- object view analytics.contacts sha256:d29d5f905df5e812
--- Invoker views: the analyst's own rights and the policies below decide, never the view owner's. Granted are the columns of the
--- views and no others: bodies and headers of messages stay with the team.
-create or replace view analytics.contacts with (security_invoker = true) as
-  select id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone, locale, country,
-    custom, tags,
-    consent_source, lawful_basis, last_interaction_at, created_at, updated_at from public.contacts;
-grant select on analytics.contacts to overture_analyst;
-grant select (tenant_id, id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone,
+-- object function private.analyst_contacts() sha256:7438a4f6fd0c3b5b
+-- What analysts read. The planner lets `=` and `<` look into statistics that are made of all tenants' rows, and EXPLAIN cannot be
+-- forbidden to a login: so analysts name no table, only views of functions, whose estimate is a constant and into which no part of
+-- a query reaches (docs/adr/0004-no-plans-over-rest.md). The functions belong to overture_analytics (see below), whose policies and
+-- columns decide: bodies and headers of messages stay with the team. debug_print_plan would print their own statement's estimates.
+create or replace function private.analyst_contacts()
+returns table (
+  id uuid, email text, first_name text, last_name text, full_name text, title text, company_id uuid, status text,
+  pipeline_stage text, warmth_score int, time_zone text, locale text, country text, custom jsonb, tags text[], consent_source text,
+  lawful_basis text, last_interaction_at timestamptz, created_at timestamptz, updated_at timestamptz)
+language plpgsql stable security definer set search_path = '' set debug_print_plan = off rows 10000 as $$
+begin
+  return query
+  select c.id, c.email, c.first_name, c.last_name, c.full_name, c.title, c.company_id, c.status, c.pipeline_stage, c.warmth_score,
+    c.time_zone, c.locale, c.country, c.custom, c.tags, c.consent_source, c.lawful_basis, c.last_interaction_at, c.created_at,
+    c.updated_at
+  from public.contacts c;
+end $$;
+grant execute on function private.analyst_contacts() to overture_analyst;
+grant select (
+  tenant_id, id, email, first_name, last_name, full_name, title, company_id, status, pipeline_stage, warmth_score, time_zone,
   locale, country, custom, tags, consent_source, lawful_basis, last_interaction_at, created_at, updated_at)
-    on public.contacts to overture_analyst;
+  on public.contacts to overture_analytics;
 
--- object view analytics.campaigns sha256:12fcb8d0c0820fb1
-create or replace view analytics.campaigns with (security_invoker = true) as
-  select id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at from public.campaigns;
-grant select on analytics.campaigns to overture_analyst;
-grant select (tenant_id, id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
-  on public.campaigns to overture_analyst;
+-- object function private.analyst_campaigns() sha256:8716e168de5e98dc
+create or replace function private.analyst_campaigns()
+returns table (
+  id uuid, name text, status text, tier text, version_id uuid, list_id uuid, segment_id uuid, started_at timestamptz,
+  finished_at timestamptz, created_at timestamptz, updated_at timestamptz)
+language plpgsql stable security definer set search_path = '' set debug_print_plan = off rows 10000 as $$
+begin
+  return query
+  select c.id, c.name, c.status, c.tier, c.version_id, c.list_id, c.segment_id, c.started_at, c.finished_at, c.created_at, c.updated_at
+  from public.campaigns c;
+end $$;
+grant execute on function private.analyst_campaigns() to overture_analyst;
+grant select (
+  tenant_id, id, name, status, tier, version_id, list_id, segment_id, started_at, finished_at, created_at, updated_at)
+  on public.campaigns to overture_analytics;
 
--- object view analytics.messages sha256:66dbf5307f3c3e2d
-create or replace view analytics.messages with (security_invoker = true) as
-  select id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status, attempts,
-    from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at, replied_at,
-      bounced_at, complained_at, unsubscribed_at,
-      created_at
-  from public.messages;
-grant select on analytics.messages to overture_analyst;
-grant select (tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id,
-  status, attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
-    replied_at, bounced_at,
-    complained_at, unsubscribed_at, created_at) on public.messages to overture_analyst;
+-- object function private.analyst_messages() sha256:d7544d6a67c7746d
+create or replace function private.analyst_messages()
+returns table (
+  id uuid, direction text, channel text, contact_id uuid, campaign_id uuid, enrollment_id uuid, step_id uuid, action text,
+  sender_id uuid, connection_id uuid, status text, attempts int, from_address text, to_address text, subject text, thread_id uuid,
+  error_code text, is_auto_reply boolean, sent_at timestamptz, delivered_at timestamptz, opened_at timestamptz,
+  clicked_at timestamptz, replied_at timestamptz, bounced_at timestamptz, complained_at timestamptz, unsubscribed_at timestamptz,
+  created_at timestamptz)
+language plpgsql stable security definer set search_path = '' set debug_print_plan = off rows 10000 as $$
+begin
+  return query
+  select m.id, m.direction, m.channel, m.contact_id, m.campaign_id, m.enrollment_id, m.step_id, m.action, m.sender_id, m.connection_id,
+    m.status, m.attempts, m.from_address, m.to_address, m.subject, m.thread_id, m.error_code, m.is_auto_reply, m.sent_at,
+    m.delivered_at, m.opened_at, m.clicked_at, m.replied_at, m.bounced_at, m.complained_at, m.unsubscribed_at, m.created_at
+  from public.messages m;
+end $$;
+grant execute on function private.analyst_messages() to overture_analyst;
+grant select (
+  tenant_id, id, direction, channel, contact_id, campaign_id, enrollment_id, step_id, action, sender_id, connection_id, status,
+  attempts, from_address, to_address, subject, thread_id, error_code, is_auto_reply, sent_at, delivered_at, opened_at, clicked_at,
+  replied_at, bounced_at, complained_at, unsubscribed_at, created_at)
+  on public.messages to overture_analytics;
 
--- object view analytics.events sha256:56cbdcedebbb732a
-create or replace view analytics.events with (security_invoker = true) as
-  select id, message_id, kind, at, is_bot, detail, created_at from public.message_events;
-grant select on analytics.events to overture_analyst;
-grant select (tenant_id, id, message_id, kind, at, is_bot, detail, created_at) on public.message_events to overture_analyst;
+-- object function private.analyst_events() sha256:d8f8583d9dc0fc2b
+create or replace function private.analyst_events()
+returns table (
+  id uuid, message_id uuid, kind text, at timestamptz, is_bot boolean, detail jsonb, created_at timestamptz)
+language plpgsql stable security definer set search_path = '' set debug_print_plan = off rows 10000 as $$
+begin
+  return query
+  select e.id, e.message_id, e.kind, e.at, e.is_bot, e.detail, e.created_at
+  from public.message_events e;
+end $$;
+grant execute on function private.analyst_events() to overture_analyst;
+grant select (
+  tenant_id, id, message_id, kind, at, is_bot, detail, created_at)
+  on public.message_events to overture_analytics;
 
--- object view analytics.daily sha256:681918bd8b3df175
+-- object function private.analyst_daily() sha256:22bfffaa8595c651
 -- Of the counters an analyst sees the days alone; the zeros of what was sent without a campaign read as null.
-create or replace view analytics.daily with (security_invoker = true) as
-  select bucket::date as day, pg_catalog.substr(metric, 7) as kind,
-    nullif(scope_id, '00000000-0000-0000-0000-000000000000') as campaign_id, n
-  from public.counters where metric like 'daily\_%' and scope = 'campaign';
+create or replace function private.analyst_daily() returns table (day date, kind text, campaign_id uuid, n bigint)
+language plpgsql stable security definer set search_path = '' set debug_print_plan = off rows 10000 as $$
+begin
+  return query
+  select c.bucket::date, pg_catalog.substr(c.metric, 7), nullif(c.scope_id, '00000000-0000-0000-0000-000000000000'), c.n
+  from public.counters c where c.metric like 'daily\_%' and c.scope = 'campaign';
+end $$;
+grant execute on function private.analyst_daily() to overture_analyst;
+grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analytics;
+
+-- object do analytics/analysts sha256:cb6334ce4861bfd9
+-- With their maker's rights the functions would see every team's rows, because `postgres` bypasses policies. To own a function a role
+-- must be allowed to create in its schema, and is so for this moment only.
+do $$
+declare
+  fn regprocedure;
+begin
+  grant create on schema private to overture_analytics;
+  for fn in
+    select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'private'::regnamespace and p.proname like 'analyst\_%'
+      and p.proowner <> 'overture_analytics'::regrole
+  loop
+    execute pg_catalog.format('alter function %s owner to overture_analytics', fn);
+  end loop;
+  revoke create on schema private from overture_analytics;
+end $$;
+
+-- object view analytics.contacts sha256:9fa28f7d2de20e44
+create or replace view analytics.contacts with (security_invoker = true) as select * from private.analyst_contacts();
+grant select on analytics.contacts to overture_analyst;
+
+-- object view analytics.campaigns sha256:40a3ed12cb1ef42b
+create or replace view analytics.campaigns with (security_invoker = true) as select * from private.analyst_campaigns();
+grant select on analytics.campaigns to overture_analyst;
+
+-- object view analytics.messages sha256:a3e5e199f05513de
+create or replace view analytics.messages with (security_invoker = true) as select * from private.analyst_messages();
+grant select on analytics.messages to overture_analyst;
+
+-- object view analytics.events sha256:237761ed01b2b36a
+create or replace view analytics.events with (security_invoker = true) as select * from private.analyst_events();
+grant select on analytics.events to overture_analyst;
+
+-- object view analytics.daily sha256:0aec7f3451b654fe
+create or replace view analytics.daily with (security_invoker = true) as select * from private.analyst_daily();
 grant select on analytics.daily to overture_analyst;
-grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analyst;
 
 -- object policy user_writes on public.audit_log sha256:c611a701248f2405
 drop policy if exists user_writes on public.audit_log;
@@ -2538,6 +2618,10 @@ create policy members_listen on realtime.messages for select to authenticated
 drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
+
+-- object policy no_plans on public.members sha256:c5479c1d98dc71a6
+drop policy if exists no_plans on public.members;
+create policy no_plans on public.members as restrictive for select to authenticated using (kernel.refuse_plans());
 
 -- object policy user_updates on public.members sha256:b023f75a5ec2403f
 drop policy if exists user_updates on public.members;
@@ -2563,6 +2647,10 @@ drop policy if exists member_reads on public.tenants;
 create policy member_reads on public.tenants for select to authenticated, overture_user
   using (id = any(array(select kernel.my_tenants())));
 
+-- object policy no_plans on public.tenants sha256:1dedaf9b4d689b1b
+drop policy if exists no_plans on public.tenants;
+create policy no_plans on public.tenants as restrictive for select to authenticated using (kernel.refuse_plans());
+
 -- object policy admin_updates on public.tenants sha256:e67dba4295b0f9b8
 drop policy if exists admin_updates on public.tenants;
 create policy admin_updates on public.tenants for update to overture_user
@@ -2573,26 +2661,25 @@ create policy admin_updates on public.tenants for update to overture_user
 drop policy if exists job on public.tenants;
 create policy job on public.tenants to overture_worker using (id = (select kernel.tenant())) with check (id = (select kernel.tenant()));
 
--- object policy analyst_reads on public.contacts sha256:a3f89ef186521306
+-- object policy analyst_reads on public.contacts sha256:5b5b18060482f202
 drop policy if exists analyst_reads on public.contacts;
-create policy analyst_reads on public.contacts for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+create policy analyst_reads on public.contacts for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.campaigns sha256:a4ce64fee2a01df1
+-- object policy analyst_reads on public.campaigns sha256:dbcae915fa03c162
 drop policy if exists analyst_reads on public.campaigns;
-create policy analyst_reads on public.campaigns for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+create policy analyst_reads on public.campaigns for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.messages sha256:f24b7cde8667b208
+-- object policy analyst_reads on public.messages sha256:7cfbbc04e7944a5f
 drop policy if exists analyst_reads on public.messages;
-create policy analyst_reads on public.messages for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+create policy analyst_reads on public.messages for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.message_events sha256:fbcb6c97997c2033
+-- object policy analyst_reads on public.message_events sha256:3250fcd053c93d6f
 drop policy if exists analyst_reads on public.message_events;
-create policy analyst_reads on public.message_events for select to overture_analyst using (tenant_id = (select kernel.analyst_tenant()));
+create policy analyst_reads on public.message_events for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
--- object policy analyst_reads on public.counters sha256:3b0e65a432932a28
+-- object policy analyst_reads on public.counters sha256:ef34a8f12ff9e57b
 drop policy if exists analyst_reads on public.counters;
-create policy analyst_reads on public.counters for select to overture_analyst
-  using (tenant_id = (select kernel.analyst_tenant()) and metric like 'daily\_%');
+create policy analyst_reads on public.counters for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
 -- object trigger touch on public.members sha256:9e0305f075d565dc
 create or replace trigger touch before update on public.members for each row execute function kernel.touch();

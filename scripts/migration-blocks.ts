@@ -114,7 +114,7 @@ function rendered(object: SqlObject, was: { text: string } | undefined): string 
     lines.push(`${dropOf(object.id)}${REPLACED}`);
   else if (before && object.kind === "function" && before.grants !== object.grants)
     lines.push(
-      `revoke all on ${object.id} from public, anon, authenticated, overture_user, overture_worker, overture_analyst;${REPLACED}`,
+      `revoke all on ${object.id} from public, anon, authenticated, overture_user, overture_worker, overture_analyst, overture_analytics;${REPLACED}`,
     );
   return [...lines, object.text].join("\n");
 }

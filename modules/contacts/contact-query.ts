@@ -115,7 +115,7 @@ export const isUnfiltered = (filters: ContactFilters): boolean =>
 /** Counts above this are said to be «at least»: nobody needs the last digit, and a million rows take a second. */
 export const COUNT_MOST = 10_000;
 
-/** How many people: exact up to 10,000; above, the planner's estimate for the whole team, or «at least» under filters. */
+/** How many people: exact up to 10,000; above, an estimate from the team's share of the table, or «at least». */
 export async function countContacts(
   ctx: Pick<Ctx, "db" | "tenantId">,
   where: Where,

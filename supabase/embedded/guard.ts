@@ -3,7 +3,8 @@ import { AppError } from "../../modules/kernel/errors.ts";
 
 /**
  * What stands before the embedded REST, auth and realtime servers, which bound nothing themselves: bodies of bounded size
- * and time, and, as GoTrue does, a limit on attempts with a password. Without it the API's own limit could be walked around.
+ * and time, and, as GoTrue does, a limit on attempts with a password. Without it the API's own limit could be walked around. Plans and
+ * estimates are refused before they reach the database, which refuses them too (docs/adr/0004-no-plans-over-rest.md).
  */
 
 const MAX_BYTES = 3_000_000;
@@ -20,6 +21,14 @@ const PLAIN = /^[\w./-]*$/;
 /** What is no attempt; everything else that is posted to the auth server counts as one, and so does following a link in a mail. /admin wants the secret key. */
 const FREE = /^\/auth\/v1\/(logout|admin\/.*)$/;
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
+
+/** In the words of the database's own refusal (kernel.refuse_plans), as PostgREST would pass them on. */
+const NO_PLANS = {
+  code: "42501",
+  details: null,
+  hint: 'Ask for "Prefer: count=exact", or for no count.',
+  message: "Plans and estimates are not shown: they are made of the rows of all tenants.",
+};
 
 type Bucket = { tokens: number; at: number };
 
@@ -39,6 +48,9 @@ export class Guard {
     const isAuth = url.pathname.startsWith("/auth/v1");
     if (isAuth && !PLAIN.test(url.pathname)) {
       return Response.json({ code: 404, error_code: "not_found", msg: "There is no such address." }, { status: 404 });
+    }
+    if (url.pathname.startsWith("/rest/v1") && asksForPlan(request.headers)) {
+      return Response.json(NO_PLANS, { status: 403 });
     }
     let body: Uint8Array<ArrayBuffer> | null = null;
     if (request.body) {
@@ -88,6 +100,16 @@ export class Guard {
     if (this.#buckets.size > MOST_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value!);
     return 0;
   }
+}
+
+/** Whether the REST server would ask the planner: a count that is not exact, in any of several Prefer headers, or a plan. */
+function asksForPlan(headers: Headers): boolean {
+  const preferences = (headers.get("prefer") ?? "").toLowerCase().split(/[,;]/);
+  const counts = preferences.map((p) => p.split("=")).filter(([name]) => name!.trim() === "count");
+  return (
+    counts.some(([, value]) => value?.replaceAll('"', "").trim() !== "exact") ||
+    /vnd\.pgrst\.plan/i.test(headers.get("accept") ?? "")
+  );
 }
 
 /** Who calls: the peer, or whom a proxy or the API on this machine names last. */

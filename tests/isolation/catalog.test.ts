@@ -73,9 +73,29 @@ describe("every table in public", () => {
     expect(rows).toEqual([]);
   });
 
+  test("shows REST no plan: whatever it reads has the policy that refuses to be explained, and so it does", async () => {
+    const read = await t.sql<{ name: string; refuses: boolean }[]>`
+      select c.relname as name, exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'no_plans' and not p.polpermissive
+        and p.polroles = array['authenticated'::regrole::oid] and pg_get_expr(p.polqual, p.polrelid) = 'kernel.refuse_plans()') as refuses
+      from pg_class c where c.relnamespace in (select n.oid from pg_namespace n where n.nspname in ('public', 'kernel', 'private', 'analytics', 'pgmq'))
+        and c.relkind in ('r', 'p', 'v', 'm', 'f') and has_any_column_privilege('authenticated', c.oid, 'SELECT')`;
+    expect(read.length).toBeGreaterThan(20);
+    expect(read.filter((r) => !r.refuses)).toEqual([]);
+    for (const { name } of read) {
+      const explained = t.sql.begin(async (tx) => {
+        await tx`set local role authenticated`;
+        return await tx`explain (format json) select count(*) from public.${tx(name)}`;
+      });
+      await expect(explained, name).rejects.toMatchObject({
+        code: "42501",
+        hint: expect.stringContaining("count=exact"),
+      });
+    }
+  });
+
   test("lets nobody the product runs as change or delete what was audited", async () => {
     const rows = await t.sql`
-      select r.role, p.privilege from (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      select r.role, p.privilege from (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst'), ('overture_analytics')) r (role)
       cross join (values ('UPDATE'), ('DELETE'), ('TRUNCATE')) p (privilege)
       where has_table_privilege(r.role, 'public.audit_log', p.privilege)
         or p.privilege = 'UPDATE' and has_any_column_privilege(r.role, 'public.audit_log', 'UPDATE')`;
@@ -102,12 +122,13 @@ describe("every table in public", () => {
 describe("roles", () => {
   test("those the product runs as are no superusers, do not bypass row-level security and may not make roles", async () => {
     const rows = await t.sql`select rolname as name from pg_roles
-      where rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst') and not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
+      where rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst', 'overture_analytics') and not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
       order by 1`;
     expect(rows.map((r) => r.name)).toEqual([
       "anon",
       "authenticated",
       "overture_analyst",
+      "overture_analytics",
       "overture_user",
       "overture_worker",
     ]);
@@ -116,7 +137,7 @@ describe("roles", () => {
   test("none of them can become one that sees more", async () => {
     const rows = await t.sql`
       select m.rolname as member, r.rolname as role from pg_roles m cross join pg_roles r
-      where m.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst') and m.oid <> r.oid and pg_has_role(m.oid, r.oid, 'member')
+      where m.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst', 'overture_analytics') and m.oid <> r.oid and pg_has_role(m.oid, r.oid, 'member')
       order by 1, 2`;
     expect(rows.map((r) => `${r.member} → ${r.role}`)).toEqual(["overture_worker → overture_user"]);
   });
@@ -134,7 +155,7 @@ describe("roles", () => {
   test("nobody has the database call an address for them, or reads what it fetched", async () => {
     const rows = await t.sql`
       select r.role, p.oid::regprocedure::text as name from pg_proc p
-      cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst'), ('overture_analytics')) r (role)
       where p.pronamespace in (select oid from pg_namespace where nspname in ('net', 'http', 'dblink'))
         and has_schema_privilege(r.role, p.pronamespace, 'USAGE') and has_function_privilege(r.role, p.oid, 'EXECUTE')`;
     expect(rows).toEqual([]);
@@ -143,7 +164,7 @@ describe("roles", () => {
 
   test("nobody may create anything in the product's schemas", async () => {
     const rows = await t.sql`
-      select n.nspname as schema, r.role from pg_namespace n cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst')) r (role)
+      select n.nspname as schema, r.role from pg_namespace n cross join (values ('anon'), ('authenticated'), ('overture_user'), ('overture_worker'), ('overture_analyst'), ('overture_analytics')) r (role)
       where n.nspname in ('public', 'kernel', 'private', 'analytics', 'pgmq') and has_schema_privilege(r.role, n.oid, 'CREATE')`;
     expect(rows).toEqual([]);
   });
@@ -153,7 +174,7 @@ describe("functions in kernel, private and public", () => {
   type Row = { name: string; definer: boolean; config: string[] | null; parsed: boolean; roles: string[] };
   const functions = () => t.sql<Row[]>`
     select p.oid::regprocedure::text as name, p.prosecdef as definer, p.proconfig as config, p.prosqlbody is not null as parsed,
-      array(select r.rolname::text from pg_roles r where r.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst')
+      array(select r.rolname::text from pg_roles r where r.rolname in ('anon', 'authenticated', 'overture_user', 'overture_worker', 'overture_analyst', 'overture_analytics')
         and has_function_privilege(r.oid, p.oid, 'EXECUTE') order by 1) as roles
     from pg_proc p where p.pronamespace::regnamespace::text in ('kernel', 'private', 'public') order by 1`;
 

@@ -6,6 +6,8 @@
 const nobody = "";
 const worker = "overture_worker";
 const both = "overture_user overture_worker";
+const analytics = "overture_analytics";
+const analysts = "overture_analyst overture_analytics";
 const people = "authenticated overture_user overture_worker";
 
 /** Where the tenant comes from: the kernel sets app.tenant_id after it looked up the membership or the key. */
@@ -17,10 +19,13 @@ export const definers: Record<string, [roles: string, why: string]> = {
     people,
     "policies of members call it: as invoker it would call itself; names the caller's own sub",
   ],
-  "kernel.analyst_tenant()": [
-    "overture_analyst",
-    "maps the login's own role name to its tenant; a setting could be forged",
-  ],
+  "kernel.analyst_tenant()": [analytics, "maps the login's own role name to its tenant; a setting could be forged"],
+  ...Object.fromEntries(
+    ["campaigns", "contacts", "daily", "events", "messages"].map((name): [string, [string, string]] => [
+      `private.analyst_${name}()`,
+      [analysts, "the planner may know nothing of the tables behind it; its owner is held by the policies of analysts"],
+    ]),
+  ),
   "kernel.broadcast()": [both, "trigger: only the database writes to realtime.messages; sends ids, never rows"],
   "kernel.keep_an_owner()": [nobody, "trigger: must see all members of the team whatever the caller sees"],
   "kernel.idempotency_begin(text,text)": [
@@ -33,6 +38,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "kernel.audit_settle(uuid,text,text,jsonb)": [
     both,
     `adds the outcome to a started audit row, once, which nobody may update; ${ofThisTenant}`,
+  ],
+  "kernel.refresh_statistics()": [
+    worker,
+    "only a table's owner may analyze it; reads no rows and returns how many tables",
   ],
   "kernel.take_tokens(text,double precision,double precision,double precision)": [
     both,
@@ -157,6 +166,7 @@ export const invokers: Record<string, string> = {
   "kernel.role_rank(text)": people,
   "kernel.tenant()": people,
   "kernel.touch()": both,
+  "kernel.refuse_plans()": "authenticated",
   "kernel.guard_owners()": both,
   "kernel.protect(regclass,text,text,boolean)": nobody,
   "kernel.create_queue(text)": nobody,

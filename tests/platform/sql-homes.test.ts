@@ -12,7 +12,7 @@ import { pg15Bin, startPostgres15 } from "../support/postgres15.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const ROLES = "public, anon, authenticated, service_role, overture_user, overture_worker, overture_analyst";
 /** What kernel.protect makes for every table; the isolation suite compares them with what they should be. */
-const PROTECTED = ["member_reads", "user_reads", "user_inserts", "user_updates", "user_deletes", "job"];
+const PROTECTED = ["member_reads", "no_plans", "user_reads", "user_inserts", "user_updates", "user_deletes", "job"];
 const STANDARD = ["touch", "broadcast_insert", "broadcast_update", "broadcast_delete"];
 
 /** Guards in one, as somebody might write it by hand: nothing stops a message. */

@@ -117,8 +117,8 @@ begin
 end $$;
 grant execute on function private.find_companies(text, text, text, uuid, integer) to overture_user, overture_worker;
 
--- About how many contacts a team has, without counting a million rows: the planner's own estimate, exact while small. The first ten
--- thousand are counted through the key, whatever the planner thinks of the tenant's share of the table.
+-- About how many contacts a team has, without counting a million rows: exact up to ten thousand; above, the team's share of the table
+-- as of its last analysis. A team that has no share of its own there gets a lower bound: the table's size would tell of other teams.
 create or replace function private.estimate_contacts() returns bigint
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -126,10 +126,10 @@ declare
 begin
   select pg_catalog.count(*) into n from (select from public.contacts c where c.tenant_id = kernel.tenant() order by c.id limit 10001) x;
   if n <= 10000 then return n; end if;
-  return greatest(n, (select (s.n_live_tup * coalesce(
-      (select f.freq from (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq
-         from pg_catalog.pg_stats p where p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id') f
-       where f.v = kernel.tenant()::text), 1))::bigint
-    from pg_catalog.pg_stat_user_tables s where s.schemaname = 'public' and s.relname = 'contacts'));
+  return greatest(n, (select (r.reltuples * f.freq)::bigint
+    from pg_catalog.pg_class r, pg_catalog.pg_stats p,
+      lateral (select pg_catalog.unnest(p.most_common_vals::text::text[]) as v, pg_catalog.unnest(p.most_common_freqs) as freq) f
+    where r.oid = 'public.contacts'::regclass and p.schemaname = 'public' and p.tablename = 'contacts' and p.attname = 'tenant_id'
+      and f.v = kernel.tenant()::text));
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;

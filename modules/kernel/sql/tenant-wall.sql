@@ -44,6 +44,21 @@ begin
 end $$;
 grant execute on function kernel.broadcast() to overture_user, overture_worker;
 
+-- Refuses a plan. The planner lets leakproof operators such as `=` and `<` look into statistics made of all tenants' rows, so the
+-- rows that EXPLAIN expects tell what other tenants have, and PostgREST explains for `Prefer: count=planned`, `count=estimated` and
+-- `Accept: application/vnd.pgrst.plan`. Its requests choose values and names, never the statement's text, so the text tells. Said to be
+-- immutable although it reads the text: only then does the planner call it while it plans, also where nothing is executed.
+create or replace function kernel.refuse_plans() returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  if pg_catalog.current_query() ~* '\mexplain\M' then
+    raise exception 'Plans and estimates are not shown: they are made of the rows of all tenants.'
+      using errcode = 'insufficient_privilege', hint = 'Ask for "Prefer: count=exact", or for no count.';
+  end if;
+  return true;
+end $$;
+grant execute on function kernel.refuse_plans() to authenticated;
+
 -- The wall, in one line per table: RLS forced, policies, grants, updated_at, realtime.
 --   read/write: least role of a signed-in person for the API; write => null leaves writing to jobs alone.
 --   broadcast: whether changes are announced on the tenant's realtime topic (needs an id column).
@@ -62,6 +77,7 @@ begin
   execute format('grant select on %s to authenticated', tbl);
   execute format('grant select, insert, update, delete on %s to overture_worker', tbl);
   execute format('create policy member_reads on %s for select to authenticated using (%s)', tbl, mine);
+  execute format('create policy no_plans on %s as restrictive for select to authenticated using (kernel.refuse_plans())', tbl);
   execute format('create policy user_reads on %s for select to overture_user using (tenant_id = (select kernel.tenant()) and %s)',
     tbl, mine);
   execute format('create policy job on %s to overture_worker using (%s) with check (%2$s)', tbl, 'tenant_id = (select kernel.tenant())');

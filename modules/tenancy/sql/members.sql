@@ -2,6 +2,9 @@ drop policy if exists member_reads on public.members;
 create policy member_reads on public.members for select to authenticated,
   overture_user using (tenant_id = any(array(select kernel.my_tenants())));
 
+drop policy if exists no_plans on public.members;
+create policy no_plans on public.members as restrictive for select to authenticated using (kernel.refuse_plans());
+
 drop policy if exists user_updates on public.members;
 create policy user_updates on public.members for update to overture_user
   using (tenant_id = (select kernel.tenant()) and tenant_id = any(array(select kernel.my_tenants('admin'))))

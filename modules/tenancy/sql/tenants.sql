@@ -2,6 +2,9 @@ drop policy if exists member_reads on public.tenants;
 create policy member_reads on public.tenants for select to authenticated, overture_user
   using (id = any(array(select kernel.my_tenants())));
 
+drop policy if exists no_plans on public.tenants;
+create policy no_plans on public.tenants as restrictive for select to authenticated using (kernel.refuse_plans());
+
 drop policy if exists admin_updates on public.tenants;
 create policy admin_updates on public.tenants for update to overture_user
   using (id = (select kernel.tenant()) and id = any(array(select kernel.my_tenants('admin'))))
