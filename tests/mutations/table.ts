@@ -1,4 +1,5 @@
 import { channels } from "./channels.ts";
+import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
@@ -24,4 +25,5 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...gateway,
 ];
