@@ -5,7 +5,7 @@ interface Parts {
 }
 
 /** Shorter than whoever asks is willing to wait. */
-const DEADLINE_MS = 1_500;
+const DEADLINE_MS = 2_500;
 
 /** Answers 503 for a part that does not work; null where the part itself answers. */
 export type Probe = (method: string, pathname: string) => Promise<Response | null>;

@@ -78,7 +78,7 @@ export class Realtime {
   async fetch(request: Request, address: string): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname.startsWith("/realtime/v1/api/broadcast")) return await this.#http.fetch(request);
-    // Reached only when it works, and by whoever shows a key.
+    // The gateway has asked `ping` before it passes this on.
     if (pathname === "/realtime/v1/api/ping") return Response.json({ message: "Success" });
     if (pathname !== "/realtime/v1/websocket") return Response.json({ error: "Not found" }, { status: 404 });
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {

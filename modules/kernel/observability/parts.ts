@@ -4,7 +4,7 @@ import type { Kernel } from "../kernel.ts";
 export type Check = { name: string; ok: boolean; detail: string; down?: boolean };
 
 /** How long a part of Supabase may take to answer. */
-const PART_MS = 2_000;
+const PART_MS = 3_000;
 /** How long an answer is used again: anybody may ask, and each question costs three requests. */
 const KEEP_MS = 1_000;
 
