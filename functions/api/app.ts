@@ -6,6 +6,7 @@ import { type Api, mountOperations, newRequestId, problemResponse } from "../../
 import { docsPage } from "../../modules/kernel/operations/docs-page.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
 import { live, metricsText, ready } from "../../modules/kernel/observability/health.ts";
+import { supabaseParts } from "../../modules/kernel/observability/parts.ts";
 import { openApiDocument } from "../../modules/kernel/operations/openapi.ts";
 import { createApp as createWebhooks } from "../webhooks/app.ts";
 
@@ -16,6 +17,7 @@ export function createApp(kernel: Kernel): Api {
     version: "1.0.0",
   });
   const docs = docsPage(document);
+  const parts = supabaseParts(kernel);
   const allowed = new Set([
     new URL(kernel.config.publicUrl).origin,
     new URL(kernel.config.supabaseUrl).origin,
@@ -26,7 +28,7 @@ export function createApp(kernel: Kernel): Api {
     const app: Api = new Hono();
     app.get("/health", (c) => c.redirect("health/ready"));
     app.get("/health/live", () => live());
-    app.get("/health/ready", () => ready(kernel));
+    app.get("/health/ready", () => ready(kernel, parts));
     app.get("/metrics", (c) => metricsText(kernel, c.req.raw.headers));
     app.get("/openapi.json", (c) => c.json(document as object));
     app.get("/docs", (c) => c.html(docs));

@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import postgres, { type Sql } from "postgres";
+import { oneAtATime } from "./one-at-a-time.ts";
 import { quoteIdentifier } from "./sql.ts";
 
 export interface SchedulerOptions {
@@ -44,14 +45,17 @@ export class Scheduler {
     const { sql, log } = this.#options;
     await sql`update cron.job_run_details set status = 'failed', return_message = 'server restarted', end_time = now()
       where status in ('starting', 'running')`;
-    const reload = () => this.#load().catch((error: Error) => log(`cron: jobs could not be loaded: ${error.message}`));
+    await this.#load();
+    // Every login may send notifications: they say that it is time to look, nothing else.
+    const reload = oneAtATime(() =>
+      this.#load().catch((error: Error) => log(`cron: jobs could not be loaded: ${error.message}`)),
+    );
     const listening = await sql.listen(
       "cron_job_changed",
       () => void reload(),
       () => void reload(),
     );
     this.#unlisten = () => listening.unlisten();
-    await this.#load();
     const prune = () =>
       sql`delete from cron.job_run_details where end_time < now() - ${KEEP_DETAILS}::interval`.catch((error: Error) =>
         log(`cron: pruning failed: ${error.message}`),

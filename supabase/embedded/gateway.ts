@@ -4,9 +4,11 @@ import postgres from "postgres";
 import { redact } from "../../modules/kernel/observability/log.ts";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
-import { Guard } from "./guard.ts";
+import { addressOf, Guard } from "./guard.ts";
 import { createLite } from "./lite.ts";
 import { NetWorker } from "./net.ts";
+import { createProbe } from "./probe.ts";
+import { realtimeLimits } from "./realtime-limits.ts";
 import { Realtime } from "./realtime.ts";
 import { limitQuery, refusalOf, restInTurn } from "./rest-limits.ts";
 import { StaticSite } from "./static-site.ts";
@@ -34,7 +36,7 @@ for (const name of ["error", "warn", "info", "debug"] as const) {
   };
 }
 
-const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 5, onnotice: () => {} });
+const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
 const keys = {
   jwtSecret: required("SUPABASE_JWT_SECRET"),
   publishableKey: required("SUPABASE_PUBLISHABLE_KEY"),
@@ -46,12 +48,16 @@ const lite = createLite({
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
 const guard = new Guard(Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000);
+// Strangers may ask realtime: what they have it ask the database must not hold up schedules.
+const realtimeSql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
 const realtime = new Realtime({
-  sql,
+  sql: realtimeSql,
   keys,
+  limits: settings(() => realtimeLimits(env)),
   upgrade: (request) => Deno.upgradeWebSocket(request, { idleTimeout: 30 }),
   log,
 });
+const probe = createProbe({ lite, realtime });
 const scheduler = new Scheduler({ sql, dbUrl: required("SUPABASE_DB_URL"), log });
 const net = new NetWorker(sql, log);
 const site = new StaticSite(join(root, "web", "build"));
@@ -93,7 +99,9 @@ async function route(request: Request, peer: string): Promise<Response> {
   if (isPart("rest") || isPart("auth") || isPart("realtime")) {
     const admitted = await guard.admit(request, peer);
     if (admitted instanceof Response) return shared(request, admitted);
-    if (isPart("realtime")) return shared(request, await realtime.fetch(admitted));
+    const failure = await probe(request.method, pathname);
+    if (failure) return shared(request, failure);
+    if (isPart("realtime")) return shared(request, await realtime.fetch(admitted, addressOf(request, peer)));
     return shared(request, isPart("rest") ? await rest(admitted, peer) : await lite.fetch(admitted, peer));
   }
   if (isPart("storage") || isPart("graphql")) {
@@ -141,6 +149,14 @@ function unavailable(): Response {
   return Response.json({ error: "The server failed on this request; see gateway.log" }, { status: 500 });
 }
 
+function settings<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
+
 function fail(message: string): never {
   console.log(JSON.stringify({ failed: message }));
   Deno.exit(1);
@@ -157,7 +173,7 @@ async function stop(): Promise<void> {
   await Promise.race([server.shutdown(), new Promise((done) => setTimeout(done, 8_000))]);
   await functions?.close();
   await lite.close();
-  await sql.end({ timeout: 5 });
+  await Promise.all([sql.end({ timeout: 5 }), realtimeSql.end({ timeout: 5 })]);
   Deno.exit(0);
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop());

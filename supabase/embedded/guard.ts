@@ -113,7 +113,7 @@ function asksForPlan(headers: Headers): boolean {
 }
 
 /** Who calls: the peer, or whom a proxy or the API on this machine names last. */
-function addressOf(request: Request, peer: string): string {
+export function addressOf(request: Request, peer: string): string {
   if (!LOOPBACK.test(peer)) return peer;
   return request.headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || peer;
 }

@@ -1,4 +1,5 @@
 import type { Sql } from "postgres";
+import { oneAtATime } from "./one-at-a-time.ts";
 
 interface Queued {
   id: string;
@@ -30,8 +31,6 @@ export class NetWorker {
   readonly #log: (message: string) => void;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #abort = new AbortController();
-  #claiming: Promise<void> | undefined;
-  #again = false;
   #timers: ReturnType<typeof setInterval>[] = [];
   #unlisten: (() => Promise<void>) | undefined;
   #stopped = false;
@@ -42,14 +41,14 @@ export class NetWorker {
   }
 
   async start(): Promise<void> {
-    const listening = await this.#sql.listen("net_http_request", () => this.#wake());
+    const listening = await this.#sql.listen("net_http_request", () => void this.#wake());
     this.#unlisten = () => listening.unlisten();
     const prune = () =>
       this.#sql`delete from net._http_response where created < now() - ${KEEP_RESPONSES}::interval`.catch(
         (error: Error) => this.#log(`net: pruning failed: ${error.message}`),
       );
-    this.#timers = [setInterval(() => this.#wake(), POLL_MS), setInterval(() => void prune(), 300_000)];
-    this.#wake();
+    this.#timers = [setInterval(() => void this.#wake(), POLL_MS), setInterval(() => void prune(), 300_000)];
+    void this.#wake();
   }
 
   /** Claims nothing more, waits for answers on their way, then gives up on them. */
@@ -57,28 +56,15 @@ export class NetWorker {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#unlisten?.().catch(() => {});
-    await this.#claiming;
+    await this.#wake();
     const giveUp = setTimeout(() => this.#abort.abort(new Error("Server is stopping")), DRAIN_MS);
     await Promise.all(this.#inFlight);
     clearTimeout(giveUp);
   }
 
-  #wake(): void {
-    if (this.#stopped) return;
-    if (this.#claiming) {
-      this.#again = true;
-      return;
-    }
-    this.#claiming = this.#claim()
-      .catch((error: Error) => this.#log(`net: the queue could not be read: ${error.message}`))
-      .finally(() => {
-        this.#claiming = undefined;
-        if (this.#again) {
-          this.#again = false;
-          this.#wake();
-        }
-      });
-  }
+  readonly #wake: () => Promise<void> = oneAtATime(() =>
+    this.#claim().catch((error: Error) => this.#log(`net: the queue could not be read: ${error.message}`)),
+  );
 
   async #claim(): Promise<void> {
     while (!this.#stopped && this.#inFlight.size < MAX_IN_FLIGHT) {
@@ -91,7 +77,7 @@ export class NetWorker {
           .catch((error: Error) => this.#log(`net: the answer to ${row.url} could not be stored: ${error.message}`))
           .finally(() => {
             this.#inFlight.delete(delivery);
-            this.#wake();
+            void this.#wake();
           });
         this.#inFlight.add(delivery);
       }

@@ -16,6 +16,8 @@ export interface Broadcast {
   meta?: { id: string };
 }
 
+/** Names and references are kept with the channel, so they are short. A topic's own limit is told in the answer to its join. */
+const MAX_NAME = 1_000;
 const PUSH = 3;
 const DELIVERY = 4;
 const BINARY = 0;
@@ -32,17 +34,21 @@ export function decodeFrame(version: Version, data: string | ArrayBuffer): Frame
   }
   const { join_ref, ref, topic, event, payload } = message as Record<string, unknown>;
   return checked({
-    joinRef: (join_ref ?? null) as string | null,
-    ref: (ref ?? null) as string | null,
+    joinRef: join_ref ?? null,
+    ref: ref ?? null,
     topic,
     event,
     payload,
   });
 }
 
-function checked(frame: Omit<Frame, "topic" | "event"> & { topic: unknown; event: unknown }): Frame {
-  if (typeof frame.topic !== "string" || typeof frame.event !== "string")
-    throw new Error("A frame needs a topic and an event.");
+function checked(frame: Record<keyof Frame, unknown>): Frame {
+  const { topic, event, joinRef, ref } = frame;
+  if (typeof topic !== "string" || typeof event !== "string") throw new Error("A frame needs a topic and an event.");
+  for (const name of [topic, event, joinRef, ref]) {
+    if (name !== null && typeof name !== "string") throw new Error("References are texts or null.");
+    if (name !== null && name.length > MAX_NAME) throw new Error("A topic, an event or a reference is too long.");
+  }
   return frame as Frame;
 }
 

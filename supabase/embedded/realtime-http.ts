@@ -3,6 +3,9 @@ import { channelAccess, claimsOf, Refused, type Claims, type Keys } from "./real
 import type { RealtimeHub } from "./realtime-hub.ts";
 import { MAX_NAME_BYTES, MAX_PAYLOAD_BYTES } from "./realtime-socket.ts";
 
+/** Each private topic costs questions to the database. */
+const MAX_MESSAGES = 100;
+
 interface Message {
   topic: string;
   event: string;
@@ -73,6 +76,8 @@ async function readMessages(request: Request): Promise<Message[]> {
   const { messages } = (json(body) ?? {}) as { messages?: unknown };
   if (!Array.isArray(messages) || messages.length === 0)
     throw new Invalid(422, '"messages" must be a list of messages');
+  if (messages.length > MAX_MESSAGES)
+    throw new Invalid(422, `"messages" may hold at most ${MAX_MESSAGES} messages; send the others in another request`);
   return messages.map((message, index) => check({ ...message, private: message?.private === true }, index));
 }
 

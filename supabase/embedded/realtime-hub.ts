@@ -1,4 +1,5 @@
 import type { Sql } from "postgres";
+import { oneAtATime } from "./one-at-a-time.ts";
 import type { Broadcast } from "./realtime-frames.ts";
 
 /** A joined channel of one client, as the hub sees it. */
@@ -18,24 +19,33 @@ interface Room {
   present: Map<Member, { key: string; meta: Meta }>;
 }
 
+/** Rows read at once. */
+const BATCH = 100;
+
 /** Who is on which topic. Private and public channels of one name are different rooms, as on Supabase. */
 export class RealtimeHub {
   readonly #rooms = new Map<string, Room>();
   readonly #sql: Sql;
   readonly #log: (message: string) => void;
-  #announced: string[] = [];
-  #loading = false;
+  readonly #membersPerTopic: number;
+  /** Ids of committed messages that somebody waits for and that are not loaded yet. */
+  #wanted: string[] = [];
+  #failing = false;
 
-  constructor(sql: Sql, log: (message: string) => void) {
+  constructor(sql: Sql, membersPerTopic: number, log: (message: string) => void) {
     this.#sql = sql;
+    this.#membersPerTopic = membersPerTopic;
     this.#log = log;
   }
 
-  join(topic: string, isPrivate: boolean, member: Member): void {
+  /** False when the topic has as many members as it may have. */
+  join(topic: string, isPrivate: boolean, member: Member): boolean {
     const key = roomKey(topic, isPrivate);
     let room = this.#rooms.get(key);
+    if (room && room.members.size >= this.#membersPerTopic) return false;
     if (!room) this.#rooms.set(key, (room = { members: new Set(), present: new Map() }));
     room.members.add(member);
+    return true;
   }
 
   leave(topic: string, isPrivate: boolean, member: Member): void {
@@ -79,35 +89,51 @@ export class RealtimeHub {
     return state;
   }
 
-  /** A row was committed to realtime.messages: "<id> <t|f> <topic>". Loads it only if somebody listens. */
-  announce(payload: string): void {
-    const [id, isPrivate, ...topic] = payload.split(" ");
-    if (!this.#rooms.has(roomKey(topic.join(" "), isPrivate === "t"))) return;
-    this.#announced.push(id!);
-    if (!this.#loading) void this.#load();
+  /** Whether the last look into the table failed. */
+  get failing(): boolean {
+    return this.#failing;
   }
 
-  async #load(): Promise<void> {
-    this.#loading = true;
-    const sql = this.#sql;
+  /** Delivers what is committed. Resolves when nothing is left; what failed is tried again at the next call. */
+  readonly wake: () => Promise<void> = oneAtATime(async () => {
     try {
-      while (this.#announced.length > 0) {
-        const ids = this.#announced.splice(0, 500);
-        const rows = await sql`select id, topic, event, payload, private from realtime.messages
-          where id = any(${ids}::uuid[]) and extension = 'broadcast'`;
-        const byId = new Map(rows.map((row) => [row.id as string, row]));
-        for (const id of ids) {
-          const row = byId.get(id);
-          if (!row) continue;
-          const broadcast = { event: row.event ?? "", payload: row.payload, meta: { id } };
-          this.broadcast(row.topic, row.private ?? false, broadcast);
-        }
-      }
+      while (await this.#deliverBatch());
+      this.#failing = false;
     } catch (error) {
+      this.#failing = true;
       this.#log(`realtime: messages could not be loaded: ${(error as Error).message}`);
-    } finally {
-      this.#loading = false;
     }
+  });
+
+  /** False when nothing more is known to wait. */
+  async #deliverBatch(): Promise<boolean> {
+    const sql = this.#sql;
+    let taken = 0;
+    if (this.#wanted.length === 0) {
+      const rows = await sql<{ message: string; topic: string; private: boolean }[]>`
+        with taken as (
+          delete from realtime._undelivered
+          where position in (select position from realtime._undelivered order by position limit ${BATCH})
+          returning *
+        ) select message, topic, private from taken order by position`;
+      taken = rows.length;
+      this.#wanted = rows.filter((row) => this.#rooms.has(roomKey(row.topic, row.private))).map((row) => row.message);
+    }
+    if (this.#wanted.length > 0) {
+      const rows = await sql`select id, topic, event, payload, private from realtime.messages
+        where id = any(${this.#wanted}::uuid[]) and extension = 'broadcast'`;
+      const byId = new Map(rows.map((row) => [row.id as string, row]));
+      for (const id of this.#wanted) {
+        const row = byId.get(id);
+        if (!row) continue;
+        const broadcast = { event: row.event ?? "", payload: row.payload, meta: { id } };
+        this.broadcast(row.topic, row.private ?? false, broadcast);
+      }
+      this.#wanted = [];
+      // The first round may have loaded what an earlier failure left.
+      return taken === 0 || taken === BATCH;
+    }
+    return taken === BATCH;
   }
 
   #tellPresence(room: Room, diff: { joins: Presences; leaves: Presences }): void {

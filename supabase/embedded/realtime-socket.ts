@@ -17,13 +17,14 @@ import {
   type Version,
 } from "./realtime-frames.ts";
 import type { Member, RealtimeHub } from "./realtime-hub.ts";
+import { Inbox, type Account, type Held, type RealtimeLimits } from "./realtime-limits.ts";
 
-/** Supabase's default limits. */
-export const MAX_CHANNELS = 100;
+/** Supabase's own limits. */
 export const MAX_NAME_BYTES = 255;
 export const MAX_PAYLOAD_BYTES = 3_000_000;
-/** A client that does not read is cut off before it fills our memory. */
-const MAX_UNSENT_BYTES = 16_000_000;
+/** What the channels of one socket show as presence is kept for as long as they are joined. */
+const MAX_PRESENCE_BYTES = 64_000;
+const CLOSE_TOO_LARGE = 1009;
 const CLOSE_POLICY = 1008;
 
 export interface SocketOptions {
@@ -34,7 +35,12 @@ export interface SocketOptions {
   hub: RealtimeHub;
   sql: Sql;
   keys: Keys;
+  limits: RealtimeLimits;
+  /** What its bytes count on. */
+  account: Account;
   log: (message: string) => void;
+  /** Called once, when the connection is over. */
+  onGone: () => void;
 }
 
 interface Channel extends Member {
@@ -46,52 +52,94 @@ interface Channel extends Member {
   self: boolean;
   presence: boolean;
   presenceKey: string;
+  /** Bytes of what it shows. */
+  presenceBytes: number;
   claims: Claims;
   access: Access;
   expiry?: ReturnType<typeof setTimeout>;
 }
 
 /** One client's WebSocket with its channels. Frames are handled in order, heartbeats at once. */
-export class RealtimeSocket {
+export class RealtimeSocket implements Held {
   readonly #options: SocketOptions;
   readonly #channels = new Map<string, Channel>();
-  #work: Promise<void> = Promise.resolve();
+  readonly #inbox: Inbox;
+  /** Runs while no channel is joined. */
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #gone = false;
+  /** Unsent when it was cut off. The runtime keeps them until the connection ends, and no longer tells. */
+  #stuck = 0;
 
   constructor(options: SocketOptions) {
     this.#options = options;
     const { socket } = options;
+    this.#inbox = new Inbox(options.limits, options.account);
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", (event) => this.#receive(event.data as string | ArrayBuffer));
-    socket.addEventListener("close", () => this.#leaveAll());
-    socket.addEventListener("error", () => this.#leaveAll());
+    socket.addEventListener("close", () => this.#end());
+    socket.addEventListener("error", () => this.#end());
+    this.#watchIdle();
+  }
+
+  get unsent(): number {
+    return Math.max(this.#stuck, this.#options.socket.bufferedAmount);
   }
 
   close(): void {
     this.#options.socket.close(1001, "Server is stopping");
   }
 
+  /** Ends the connection and forgets at once what it had: a client may take its time to answer, or never do. */
+  #cut(code: number, reason: string): void {
+    this.#stuck = this.unsent;
+    this.#leaveAll();
+    this.#options.socket.close(code, reason);
+  }
+
+  #end(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    clearTimeout(this.#idle);
+    this.#leaveAll();
+    this.#options.onGone();
+  }
+
+  #watchIdle(): void {
+    const { socket, limits } = this.#options;
+    clearTimeout(this.#idle);
+    if (this.#gone || this.#channels.size > 0) return;
+    this.#idle = setTimeout(() => {
+      // Its client went away before the handshake was over; no event tells of that.
+      if (socket.readyState === WebSocket.CONNECTING) this.#end();
+      else this.#cut(CLOSE_POLICY, "No channel was joined in time");
+    }, limits.joinMs);
+  }
+
   #receive(data: string | ArrayBuffer): void {
+    if (this.#options.socket.readyState !== WebSocket.OPEN) return;
     const size = typeof data === "string" ? data.length : data.byteLength;
-    if (size > MAX_PAYLOAD_BYTES + 10_000) return this.#options.socket.close(1009, "Payload is too large");
+    if (size > MAX_PAYLOAD_BYTES + 10_000) return this.#cut(CLOSE_TOO_LARGE, "Payload is too large");
     let frame: Frame;
     try {
       frame = decodeFrame(this.#options.version, data);
     } catch (error) {
-      return this.#options.socket.close(CLOSE_POLICY, (error as Error).message.slice(0, 100));
+      return this.#cut(CLOSE_POLICY, (error as Error).message.slice(0, 100));
     }
     if (frame.topic === "phoenix") {
       if (frame.event === "heartbeat") this.#reply(frame, "ok", {});
       return;
     }
-    this.#work = this.#work
-      .then(() => this.#handle(frame))
-      .catch((error: Error) => {
+    const refused = this.#inbox.add(size, () =>
+      this.#handle(frame).catch((error: Error) => {
         this.#options.log(`realtime: ${frame.event} on ${frame.topic} failed: ${error.message}`);
         this.#reply(frame, "error", { reason: "UnknownErrorOnChannel: the server could not handle this message" });
-      });
+      }),
+    );
+    if (refused) this.#cut(CLOSE_POLICY, refused);
   }
 
   async #handle(frame: Frame): Promise<void> {
+    if (this.#options.socket.readyState !== WebSocket.OPEN) return;
     if (frame.event === "phx_join") return await this.#join(frame);
     const channel = this.#channels.get(frame.topic);
     if (!channel) {
@@ -108,7 +156,7 @@ export class RealtimeSocket {
   }
 
   async #join(frame: Frame): Promise<void> {
-    const { hub, sql, keys } = this.#options;
+    const { hub, sql, keys, limits } = this.#options;
     const refuse = (reason: string) => this.#reply(frame, "error", { reason });
     const existing = this.#channels.get(frame.topic);
     if (existing) {
@@ -126,7 +174,7 @@ export class RealtimeSocket {
     }
     const name = frame.topic.slice("realtime:".length);
     if (bytes(name) > MAX_NAME_BYTES) return refuse(`Topic names may have at most ${MAX_NAME_BYTES} bytes`);
-    if (this.#channels.size >= MAX_CHANNELS) return refuse("ChannelRateLimitReached: Too many channels");
+    if (this.#channels.size >= limits.channels) return refuse("ChannelRateLimitReached: Too many channels");
 
     const payload = record(frame.payload);
     const config = record(payload.config);
@@ -137,6 +185,8 @@ export class RealtimeSocket {
         "Postgres Changes are not available on the embedded server: send broadcasts from a trigger with realtime.broadcast_changes instead",
       );
     }
+    if (typeof presence.key === "string" && bytes(presence.key) > MAX_NAME_BYTES)
+      return refuse(`Presence keys may have at most ${MAX_NAME_BYTES} bytes`);
     const isPrivate = config.private === true;
     let access = EVERYTHING;
     let claims = this.#options.claims;
@@ -161,14 +211,18 @@ export class RealtimeSocket {
       self: broadcast.self === true,
       presence: presence.enabled === true && access.presenceReceive,
       presenceKey: typeof presence.key === "string" && presence.key ? presence.key : crypto.randomUUID(),
+      presenceBytes: 0,
       claims,
       access,
       deliver: (message) => this.#deliver(channel, message),
       push: (event, body) => this.#push(channel, event, body),
     };
     if (this.#options.socket.readyState !== WebSocket.OPEN) return;
+    if (!hub.join(name, isPrivate, channel)) {
+      return refuse("ConnectionRateLimitReached: Too many connected users on this topic");
+    }
     this.#channels.set(frame.topic, channel);
-    hub.join(name, isPrivate, channel);
+    clearTimeout(this.#idle);
     this.#watchExpiry(channel);
     this.#reply(frame, "ok", { postgres_changes: [] });
     if (channel.presence) this.#push(channel, "presence_state", hub.presences(name, isPrivate));
@@ -193,7 +247,8 @@ export class RealtimeSocket {
 
   #watchExpiry(channel: Channel): void {
     clearTimeout(channel.expiry);
-    if (channel.claims.exp === undefined) return;
+    // Left while its new token was checked.
+    if (this.#channels.get(channel.topic) !== channel || channel.claims.exp === undefined) return;
     const left = channel.claims.exp * 1000 - Date.now();
     // Timers hold at most 2^31 ms; a longer life is looked at again then.
     const check = () => (left > 2_000_000_000 ? this.#watchExpiry(channel) : this.#expel(channel, "Token has expired"));
@@ -228,6 +283,14 @@ export class RealtimeSocket {
       });
     }
     if (event === "track") {
+      const size = JSON.stringify(record(payload)).length;
+      const others = [...this.#channels.values()].reduce((sum, c) => sum + (c === channel ? 0 : c.presenceBytes), 0);
+      if (others + size > MAX_PRESENCE_BYTES) {
+        return this.#reply(frame, "error", {
+          reason: `The presence of one client may have at most ${MAX_PRESENCE_BYTES} bytes`,
+        });
+      }
+      channel.presenceBytes = size;
       if (!channel.presence && channel.access.presenceReceive) {
         // The first track of a channel that did not ask for presence switches it on.
         channel.presence = true;
@@ -242,6 +305,7 @@ export class RealtimeSocket {
   #leave(channel: Channel): void {
     clearTimeout(channel.expiry);
     this.#channels.delete(channel.topic);
+    this.#watchIdle();
     this.#options.hub.leave(channel.name, channel.isPrivate, channel);
   }
 
@@ -267,10 +331,13 @@ export class RealtimeSocket {
     this.#write(encodeFrame(this.#options.version, frame));
   }
 
+  /** A client that does not read is cut off before it fills our memory. */
   #write(message: string | Uint8Array<ArrayBuffer>): void {
-    const { socket } = this.#options;
+    const { socket, limits, account } = this.#options;
     if (socket.readyState !== WebSocket.OPEN) return;
-    if (socket.bufferedAmount > MAX_UNSENT_BYTES) return socket.close(CLOSE_POLICY, "Client reads too slowly");
+    const size = typeof message === "string" ? message.length : message.byteLength;
+    if (socket.bufferedAmount + size > limits.bytes || !account.maySend(size))
+      return this.#cut(CLOSE_POLICY, "Client reads too slowly");
     socket.send(message);
   }
 }

@@ -2,6 +2,7 @@ import type { Sql } from "postgres";
 import { claimsOf, type Keys } from "./realtime-access.ts";
 import { RealtimeHttp } from "./realtime-http.ts";
 import { RealtimeHub } from "./realtime-hub.ts";
+import { Accounts, type RealtimeLimits } from "./realtime-limits.ts";
 import { RealtimeSocket } from "./realtime-socket.ts";
 import type { Version } from "./realtime-frames.ts";
 
@@ -9,10 +10,14 @@ export interface RealtimeOptions {
   /** A connection that may insert into realtime.messages and change to the API roles. */
   sql: Sql;
   keys: Keys;
+  limits: RealtimeLimits;
   /** Answers a request with a WebSocket of the host. */
   upgrade: (request: Request) => { socket: WebSocket; response: Response };
   log: (message: string) => void;
 }
+
+/** A notification can be missed, for example while the database restarts. */
+const POLL_MS = 5_000;
 
 /** Realtime's `/realtime/v1`: Phoenix channels over WebSocket, and broadcasts over HTTP. */
 export class Realtime {
@@ -20,19 +25,31 @@ export class Realtime {
   readonly #hub: RealtimeHub;
   readonly #http: RealtimeHttp;
   readonly #sockets = new Set<RealtimeSocket>();
-  #pruning: ReturnType<typeof setInterval> | undefined;
+  readonly #accounts: Accounts;
+  #timers: ReturnType<typeof setInterval>[] = [];
+  /** Who waits for the next notification. */
+  readonly #hearers = new Set<() => void>();
   #unlisten: (() => Promise<void>) | undefined;
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
-    this.#hub = new RealtimeHub(options.sql, options.log);
+    this.#hub = new RealtimeHub(options.sql, options.limits.membersPerTopic, options.log);
+    this.#accounts = new Accounts(options.limits);
     this.#http = new RealtimeHttp(options.sql, options.keys, this.#hub);
   }
 
   /** Starts listening to the database. */
   async start(): Promise<void> {
     const { sql, log } = this.#options;
-    const listening = await sql.listen("realtime_messages", (payload) => this.#hub.announce(payload));
+    // Nobody is connected yet, so nobody waits for what was committed before.
+    await sql`delete from realtime._undelivered`;
+    const wake = () => void this.#hub.wake();
+    const heard = () => {
+      for (const hear of this.#hearers) hear();
+      wake();
+    };
+    // Also woken when the connection is back after a loss.
+    const listening = await sql.listen("realtime_messages", heard, wake);
     this.#unlisten = () => listening.unlisten();
     // As on Supabase messages are kept for three days.
     const prune = () =>
@@ -40,13 +57,29 @@ export class Realtime {
         log(`realtime: pruning failed: ${error.message}`),
       );
     await prune();
-    this.#pruning = setInterval(prune, 3_600_000);
+    this.#timers = [setInterval(wake, POLL_MS), setInterval(() => void prune(), 3_600_000)];
   }
 
-  /** Handles a request whose path starts with /realtime/v1. */
-  async fetch(request: Request): Promise<Response> {
+  /** Whether a notification comes through and what is committed can be read. Rejects when the database fails; waits for as long as it takes. */
+  async ping(): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hearers.add(resolve);
+    try {
+      await this.#options.sql`select pg_notify('realtime_messages', '')`;
+      await promise;
+      await this.#hub.wake();
+      return !this.#hub.failing;
+    } finally {
+      this.#hearers.delete(resolve);
+    }
+  }
+
+  /** Handles a request whose path starts with /realtime/v1; `address` is who it comes from. */
+  async fetch(request: Request, address: string): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname.startsWith("/realtime/v1/api/broadcast")) return await this.#http.fetch(request);
+    // The gateway has asked `ping` before it passes this on.
+    if (pathname === "/realtime/v1/api/ping") return Response.json({ message: "Success" });
     if (pathname !== "/realtime/v1/websocket") return Response.json({ error: "Not found" }, { status: 404 });
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       return Response.json({ error: "This address expects a WebSocket" }, { status: 426 });
@@ -62,6 +95,11 @@ export class Realtime {
     } catch (error) {
       return Response.json({ error: (error as Error).message }, { status: 401 });
     }
+    const account = this.#accounts.of(address);
+    const refusal = this.#accounts.refusal(account);
+    if (refusal) {
+      return Response.json({ error: refusal.error }, { status: refusal.status, headers: { "retry-after": "10" } });
+    }
     const { socket, response } = this.#options.upgrade(request);
     const client = new RealtimeSocket({
       socket,
@@ -70,16 +108,22 @@ export class Realtime {
       hub: this.#hub,
       sql: this.#options.sql,
       keys: this.#options.keys,
+      limits: this.#options.limits,
+      account,
       log: this.#options.log,
+      onGone: () => {
+        leave();
+        this.#sockets.delete(client);
+      },
     });
+    const leave = this.#accounts.enter(address, account, client);
     this.#sockets.add(client);
-    socket.addEventListener("close", () => this.#sockets.delete(client));
     return response;
   }
 
   /** Says goodbye to every client (they reconnect) and stops listening. */
   async close(): Promise<void> {
-    clearInterval(this.#pruning);
+    for (const timer of this.#timers) clearInterval(timer);
     for (const socket of this.#sockets) socket.close();
     await this.#unlisten?.().catch(() => {});
   }

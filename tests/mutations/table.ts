@@ -1,5 +1,6 @@
 import { channels } from "./channels.ts";
 import { fairUse } from "./fair-use.ts";
+import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
 import type { Mutation, Section } from "./mutation.ts";
@@ -26,4 +27,5 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...gateway,
 ];

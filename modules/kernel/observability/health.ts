@@ -1,5 +1,6 @@
 import { bearerOf } from "../http/bearer.ts";
 import type { Kernel } from "../kernel.ts";
+import { inTime, type Check } from "./parts.ts";
 import { type Gauge, METRICS_TYPE } from "./metrics.ts";
 import { BOUNDS } from "./samples.ts";
 import { equalSecrets } from "../secrets/signatures.ts";
@@ -8,49 +9,58 @@ import { equalSecrets } from "../secrets/signatures.ts";
 
 export const live = (): Response => Response.json({ status: "ok" });
 
-type Check = { name: string; ok: boolean; detail: string };
-
 /** Nobody took a message for so long: a person should look. */
 const STUCK_SECONDS = 900;
+/** How long the database may take to answer: a probe gives up after five seconds. */
+const DATABASE_MS = 3_000;
 
 /**
- * Whether this process can serve: 503 when the database does not answer. A stuck queue or a late schedule wants a person, but
- * taking this process out of service would help neither, so they are named in an answer of 200 with `degraded`.
+ * Whether this process can serve: 503 when the database, the queues or one of `parts` does not answer, each named. A stuck queue or a
+ * late schedule wants a person, but taking this process out of service would help neither: 200 with `degraded`.
  */
-export async function ready(kernel: Kernel): Promise<Response> {
-  let checks: Check[];
+export async function ready(kernel: Kernel, parts: () => Promise<Check[]> = async () => []): Promise<Response> {
+  const [own, others] = await Promise.all([databaseChecks(kernel), parts()]);
+  const checks = [...own, ...others];
+  const down = checks.some((c) => c.down);
+  const status = down ? "down" : checks.every((c) => c.ok) ? "ok" : "degraded";
+  const answer = { status, checks: checks.map(({ name, ok, detail }) => ({ name, ok, detail })) };
+  return Response.json(answer, { status: down ? 503 : 200 });
+}
+
+async function databaseChecks(kernel: Kernel): Promise<Check[]> {
+  const database = { name: "database", ok: true, detail: "answers" };
+  let reached = false;
+  const ask = kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx): Promise<Check[]> => {
+    reached = true;
+    const queues = await tx<
+      { queue: string; lag_seconds: number }[]
+    >`select queue, lag_seconds from kernel.queue_lags()`;
+    const stuck = queues.filter((q) => q.lag_seconds > STUCK_SECONDS);
+    const schedules = await tx<{ name: string; late: boolean }[]>`select name, late from kernel.schedule_health()`;
+    const late = schedules.filter((s) => s.late);
+    return [
+      database,
+      {
+        name: "queues",
+        ok: stuck.length === 0,
+        detail: stuck.length
+          ? `no message read for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
+          : `${queues.length} queues move`,
+      },
+      {
+        name: "schedules",
+        ok: late.length === 0,
+        detail: late.length ? `late: ${late.map((s) => s.name).join(", ")}` : `${schedules.length} schedules run`,
+      },
+    ];
+  });
   try {
-    checks = await kernel.database.tx({ role: "overture_worker", tenantId: null }, async (tx) => {
-      const queues = await tx<
-        { queue: string; lag_seconds: number }[]
-      >`select queue, lag_seconds from kernel.queue_lags()`;
-      const stuck = queues.filter((q) => q.lag_seconds > STUCK_SECONDS);
-      const schedules = await tx<{ name: string; late: boolean }[]>`select name, late from kernel.schedule_health()`;
-      const late = schedules.filter((s) => s.late);
-      return [
-        { name: "database", ok: true, detail: "answers" },
-        {
-          name: "queues",
-          ok: stuck.length === 0,
-          detail: stuck.length
-            ? `no message read for over ${STUCK_SECONDS / 60} minutes: ${stuck.map((q) => q.queue).join(", ")}`
-            : `${queues.length} queues move`,
-        },
-        {
-          name: "schedules",
-          ok: late.length === 0,
-          detail: late.length ? `late: ${late.map((s) => s.name).join(", ")}` : `${schedules.length} schedules run`,
-        },
-      ];
-    });
+    return await inTime(DATABASE_MS, ask);
   } catch (error) {
     kernel.log.error("the readiness check failed", { error });
-    return Response.json(
-      { status: "down", checks: [{ name: "database", ok: false, detail: "does not respond" }] satisfies Check[] },
-      { status: 503 },
-    );
+    const silent = { ok: false, detail: "does not respond", down: true };
+    return reached ? [database, { name: "queues", ...silent }] : [{ name: "database", ...silent }];
   }
-  return Response.json({ status: checks.every((c) => c.ok) ? "ok" : "degraded", checks });
 }
 
 /** Prometheus text. Open to this machine; from anywhere else it needs the secret key, as `apikey` or as a bearer token. */

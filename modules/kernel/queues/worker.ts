@@ -15,12 +15,14 @@ export type Worker = { stop(): Promise<void> };
 export async function startWorker(kernel: Kernel): Promise<Worker> {
   const stopping = new AbortController();
   const consumers = chooseConsumers(kernel);
-  const bells = new Map<string, Set<() => void>>(consumers.map((c) => [c.queue, new Set()]));
-  // Counts rings, so that one that comes between an empty read and the pause is not missed.
-  const rings = new Map<string, number>();
+  // Rings are counted, so that one that comes between an empty read and the pause is not missed.
+  const bells = new Map(consumers.map((c) => [c.queue, { rings: 0, wakers: new Set<() => void>() }]));
+  // Every login may send notifications: one for no queue of ours is nothing, and leaves nothing behind.
   const ring = (queue: string) => {
-    rings.set(queue, (rings.get(queue) ?? 0) + 1);
-    bells.get(queue)?.forEach((wake) => wake());
+    const bell = bells.get(queue);
+    if (!bell) return;
+    bell.rings++;
+    bell.wakers.forEach((wake) => wake());
   };
   const ringAll = () => bells.forEach((_, queue) => ring(queue));
 
@@ -28,7 +30,7 @@ export async function startWorker(kernel: Kernel): Promise<Worker> {
 
   const pause = (queue: string, ms: number) =>
     new Promise<void>((resolve) => {
-      const wakers = bells.get(queue)!;
+      const { wakers } = bells.get(queue)!;
       const end = () => {
         clearTimeout(timer);
         wakers.delete(end);
@@ -39,16 +41,16 @@ export async function startWorker(kernel: Kernel): Promise<Worker> {
     });
 
   const loop = async (consumer: AnyConsumer) => {
+    const bell = bells.get(consumer.queue)!;
     let failures = 0;
     while (!stopping.signal.aborted) {
       try {
-        const heard = rings.get(consumer.queue);
+        const heard = bell.rings;
         const n = await drainOnce(kernel, consumer, stopping.signal);
         failures = 0;
         if (consumer.gatherMs && n > 0 && n < (consumer.batch ?? DEFAULT_BATCH))
           await sleep(consumer.gatherMs, undefined, { signal: stopping.signal }).catch(() => {});
-        if (n === 0 && !stopping.signal.aborted && heard === rings.get(consumer.queue))
-          await pause(consumer.queue, POLL_MS);
+        if (n === 0 && !stopping.signal.aborted && heard === bell.rings) await pause(consumer.queue, POLL_MS);
       } catch (error) {
         if (stopping.signal.aborted) break;
         kernel.log.error("a queue could not be read", { queue: consumer.queue, error });

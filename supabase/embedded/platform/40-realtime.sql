@@ -1,5 +1,6 @@
 -- Realtime's database half: realtime.messages and the functions that write to it, with Supabase's signatures.
--- The gateway listens on channel "realtime_messages" (id, private, topic), loads the rows somebody waits for and delivers them.
+-- The gateway delivers what stands in realtime._undelivered. Channel "realtime_messages" only wakes it: every login may listen and
+-- send there, so a notification holds nothing and nothing is believed of it.
 
 create table if not exists realtime.messages (
   topic text not null,
@@ -66,9 +67,21 @@ exception when others then
 end
 $$;
 
-create or replace function realtime._announce() returns trigger language plpgsql as $$
+-- What is committed and not yet delivered, in order. After a crash of the database it is empty, as its clients' sockets would be.
+create unlogged table if not exists realtime._undelivered (
+  position bigint generated always as identity primary key,
+  message uuid not null,
+  topic text not null,
+  private boolean not null
+);
+revoke all on realtime._undelivered from public, anon, authenticated, service_role;
+
+create or replace function realtime._announce() returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  perform pg_notify('realtime_messages', concat_ws(' ', new.id, case when new.private then 't' else 'f' end, left(new.topic, 1000)));
+  if new.extension = 'broadcast' then
+    insert into realtime._undelivered (message, topic, private) values (new.id, new.topic, coalesce(new.private, false));
+    perform pg_catalog.pg_notify('realtime_messages', '');
+  end if;
   return null;
 end
 $$;
