@@ -56,18 +56,18 @@ const PARSERS: Record<string, Parser> = {
         text,
       ),
     cases: WORDS,
-    n: 200_000,
+    n: 50_000,
   },
-  references: { read: (text) => referencesOf({ references: text }), cases: WORDS, n: 200_000 },
-  "a party of a received e-mail": { read: parseAddress, cases: WORDS, n: 200_000 },
-  "a word to opt out": { read: keyword, cases: WORDS, n: 200_000 },
-  "a date of a provider": { read: isoDate, cases: WORDS, n: 200_000 },
-  "an e-mail address": { read: normaliseEmail, cases: WORDS, n: 200_000 },
-  "a phone number": { read: (text) => normalisePhone(text, "DE"), cases: WORDS, n: 200_000 },
-  "a profile": { read: normaliseLinkedinUrl, cases: WORDS, n: 200_000 },
-  "a domain": { read: normaliseDomain, cases: WORDS, n: 200_000 },
-  "a number": { read: parseNumber, cases: WORDS, n: 200_000 },
-  "a date": { read: parseDate, cases: WORDS, n: 200_000 },
+  references: { read: (text) => referencesOf({ references: text }), cases: WORDS, n: 50_000 },
+  "a party of a received e-mail": { read: parseAddress, cases: WORDS, n: 50_000 },
+  "a word to opt out": { read: keyword, cases: WORDS, n: 50_000 },
+  "a date of a provider": { read: isoDate, cases: WORDS, n: 50_000 },
+  "an e-mail address": { read: normaliseEmail, cases: WORDS, n: 50_000 },
+  "a phone number": { read: (text) => normalisePhone(text, "DE"), cases: WORDS, n: 50_000 },
+  "a profile": { read: normaliseLinkedinUrl, cases: WORDS, n: 50_000 },
+  "a domain": { read: normaliseDomain, cases: WORDS, n: 50_000 },
+  "a number": { read: parseNumber, cases: WORDS, n: 50_000 },
+  "a date": { read: parseDate, cases: WORDS, n: 50_000 },
   "a filter": {
     read: (text) =>
       filterFaults({
@@ -77,7 +77,7 @@ const PARSERS: Record<string, Parser> = {
         ],
       }),
     cases: WORDS,
-    n: 200_000,
+    n: 50_000,
   },
   "the head of a CSV file": {
     read: (text) => {
@@ -90,8 +90,8 @@ const PARSERS: Record<string, Parser> = {
     cases: CSV,
     n: 200_000,
   },
-  "a line of the log": { read: (text) => redact(text), cases: WORDS, n: 200_000 },
-  "a row of the audit log": { read: (text) => auditable(text, "x"), cases: WORDS, n: 200_000 },
+  "a line of the log": { read: (text) => redact(text), cases: WORDS, n: 50_000 },
+  "a row of the audit log": { read: (text) => auditable(text, "x"), cases: WORDS, n: 50_000 },
 };
 
 /** Milliseconds of the processor, at best: the clock would measure whoever else is on the machine. */
@@ -147,6 +147,7 @@ describe("a received e-mail beyond the bounds", () => {
     for (const html of [
       words.map((w) => `<div>${w}`).join(""),
       words.map((w) => `<b>${w}</x> `).join(""),
+      `${"<div>".repeat(50_000)}${words.join(" ")}`,
       `<p>${words.join("</p><p>")}</p><p>${"x ".repeat(300_000)}</p>`,
       `<style>p { color: red }</style><script>alert(1)</script>${"<i>".repeat(200)}${words.join(" &amp; ")}`,
     ]) {
@@ -168,15 +169,16 @@ describe("meanwhile", () => {
     [team, other] = [await t.tenant(), await t.tenant()];
   });
 
-  /** Milliseconds that the slowest of another tenant's requests took while `act` ran. */
+  /** Milliseconds of this process that the slowest of another tenant's requests waited for while `act` ran. */
   async function slowestWhile(act: () => Promise<unknown>): Promise<number> {
     let slowest = 0;
     const acting = new AbortController();
     const asking = (async () => {
       while (!acting.signal.aborted) {
-        const started = performance.now();
+        const before = process.cpuUsage();
         expect((await other.api("GET", "/lists")).status).toBe(200);
-        slowest = Math.max(slowest, performance.now() - started);
+        const { user, system } = process.cpuUsage(before);
+        slowest = Math.max(slowest, (user + system) / 1000);
       }
     })();
     try {
@@ -187,7 +189,7 @@ describe("meanwhile", () => {
     }
     return slowest;
   }
-  const PATIENCE_MS = 1500;
+  const PATIENCE_MS = 1000;
 
   const SOME = [
     "emphasis within emphasis",

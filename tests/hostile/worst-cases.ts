@@ -68,7 +68,7 @@ export const MARKDOWN: Record<string, Case> = {
   "quotes that end and begin again": lines((i) => (i % 2 ? "b" : `${"> ".repeat(8)}a`)),
   "lists in quotes that end and begin again": lines((i) => (i % 2 ? "b" : `${"> - ".repeat(4)}a`)),
   "quotes, deeper and deeper": lines((i) => `${"> ".repeat((i % 8) + 1)}a`),
-  "a wide table": (n) => `${"|a".repeat(n / 6)}\n${"|-".repeat(n / 6)}\n${"|\n".repeat(Math.min(n / 6, 1900))}`,
+  "a wide table": (n) => `${"|a".repeat(n / 6)}\n${"|-".repeat(n / 6)}\n${"|\n".repeat(Math.min(n / 6, 300))}`,
   tables: of("|a|b|\n|-|-|\n|c|d|\n\n"),
   definitions: of('[a]: b "\n'),
   headings: of("# a #\n"),

@@ -5,6 +5,7 @@ const FORGED = "what is forged, stale, altered or meant for another connection i
 const TRICKLE = "that trickle in are given up with 408, on every door, and leave nothing";
 const CURSOR = "at %s is 422 that names it, or a place in the list";
 const FILTER = "is 422 that names its place, at every route that takes one";
+const KEPT = "is kept as plain text, and nothing that was written is lost";
 const SLOW = "does not hold the process with %s, and four times as much costs about four times";
 const PROCESSED = "has no header, recipient or markup that a name, a field, a subject or a sender smuggled in";
 
@@ -87,7 +88,7 @@ export const input: readonly Mutation[] = of("hostile input", [
     find: "isOrdinary(html) ? convert(html) : withoutTags(html)",
     replace: "convert(html)",
     test: hostile("parsers"),
-    name: SLOW,
+    name: KEPT,
   },
   {
     promise: "… and what is beyond the bounds is kept as plain text",
@@ -95,7 +96,7 @@ export const input: readonly Mutation[] = of("hostile input", [
     find: "isOrdinary(html) ? convert(html) : withoutTags(html)",
     replace: 'isOrdinary(html) ? convert(html) : ""',
     test: hostile("parsers"),
-    name: "is kept as plain text, and nothing that was written is lost",
+    name: KEPT,
   },
   {
     promise: "No reply of a stranger holds the process",
