@@ -157,7 +157,7 @@ export const DATES: Record<string, unknown> = {
 export const ZONES: Record<string, unknown> = {
   unknown: "Mars/Olympus",
   "offset of 25 hours": "+25:00",
-  "POSIX rule": "XXX-99",
+  "POSIX rule": "AAA-99",
   "POSIX rule with rules": "EST5EDT,M3.2.0,M11.1.0",
   "angle brackets": "<+03>-3",
   path: "../../../etc/passwd",

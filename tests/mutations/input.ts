@@ -3,10 +3,6 @@ import { hostile, of, type Mutation } from "./mutation.ts";
 const LOGS = "of a working day nothing personal and nothing secret is in any process's log, nor in the audit log";
 const FORGED = "what is forged, stale, altered or meant for another connection is 401 and leaves nothing";
 const TRICKLE = "that trickle in are given up with 408, on every door, and leave nothing";
-const CURSOR = "at %s is 422 that names it, or a place in the list";
-const FILTER = "is 422 that names its place, at every route that takes one";
-const KEPT = "is kept as plain text, and nothing that was written is lost";
-const SLOW = "does not hold the process with %s, and four times as much costs about four times";
 const PROCESSED = "has no header, recipient or markup that a name, a field, a subject or a sender smuggled in";
 
 export const input: readonly Mutation[] = of("hostile input", [
@@ -25,118 +21,6 @@ export const input: readonly Mutation[] = of("hostile input", [
     replace: "",
     test: hostile("transport"),
     name: "too large by their own account are 413 before they are read",
-  },
-  {
-    promise: "A cursor's times exist",
-    file: "modules/kernel/operations/cursor.ts",
-    find: "\n  .refine(isRealTime);",
-    replace: ";",
-    test: hostile("values"),
-    name: CURSOR,
-  },
-  {
-    promise: "… and its texts can be stored",
-    file: "modules/kernel/operations/cursor.ts",
-    find: " || unstorable(value) !== null",
-    replace: "",
-    test: hostile("values"),
-    name: CURSOR,
-  },
-  {
-    promise: "A time as an input exists, for Postgres and the runtime",
-    file: "modules/kernel/operations/time.ts",
-    find: '  .refine(isRealTime, "must be a time that exists, within the years 0001 to 9999 and with an offset below 16 hours");',
-    replace: ";",
-    test: hostile("values"),
-    name: "a date that does not exist, or that is read in two ways, is 422 that names the field",
-  },
-  {
-    promise: "A filter's times do",
-    file: "modules/contacts/filter.ts",
-    find: 'return typeof value === "string" && isRealTime(value)',
-    replace: 'return typeof value === "string" && value !== ""',
-    test: hostile("values"),
-    name: FILTER,
-  },
-  {
-    promise: "… and JSON in a parameter holds no text that is not storable",
-    file: "modules/contacts/contact-query.ts",
-    find: '  requireStorable(filter, "/filter");\n',
-    replace: "",
-    test: hostile("values"),
-    name: FILTER,
-  },
-  {
-    promise: "A date of a provider that no column holds is none",
-    file: "modules/providers/answers.ts",
-    find: "return isRealTime(iso) ? iso : null;",
-    replace: 'return iso === "" ? null : iso;',
-    test: hostile("parsers"),
-    name: "a date that Postgres does not hold is none",
-  },
-  {
-    promise: "No quotes, lists or tables of an author hold the process",
-    file: "modules/channels/email/markdown.ts",
-    find: "  if (blocks) return refuse(blocks);\n",
-    replace: "",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
-    promise: "No HTML of a stranger does",
-    file: "modules/providers/email/html-text.ts",
-    find: "isOrdinary(html) ? convert(html) : withoutTags(html)",
-    replace: "convert(html)",
-    test: hostile("parsers"),
-    name: KEPT,
-  },
-  {
-    promise: "… and what is beyond the bounds is kept as plain text",
-    file: "modules/providers/email/html-text.ts",
-    find: "isOrdinary(html) ? convert(html) : withoutTags(html)",
-    replace: 'isOrdinary(html) ? convert(html) : ""',
-    test: hostile("parsers"),
-    name: KEPT,
-  },
-  {
-    promise: "No reply of a stranger holds the process",
-    file: "modules/channels/email/visible-reply.ts",
-    find: "const LINE_MAX = 400;",
-    replace: "const LINE_MAX = Infinity;",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
-    promise: "… no party of it",
-    file: "modules/providers/email/shared.ts",
-    find: "raw.slice(0, MAX_ADDRESS)",
-    replace: "raw",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
-    promise: "… no number of a contact or a file",
-    file: "modules/contacts/normalize.ts",
-    find: "  if (text.length > MAX_NUMBER) return null;\n",
-    replace: "",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
-    promise: "… and no text that is masked for the log",
-    file: "modules/kernel/observability/log.ts",
-    find: "  if (text.length <= MAX_TEXT) return text;\n",
-    replace: "  return text;\n",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
-    promise: "… or for the audit log",
-    file: "modules/kernel/operations/audit-mask.ts",
-    find: "(?<![\\w.+-])([\\w.+-])",
-    replace: "([\\w.+-])",
-    test: hostile("parsers"),
-    name: SLOW,
   },
   {
     promise: "A body that trickles is given up",
@@ -165,8 +49,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "A body is nested 32 deep at most",
     file: "modules/kernel/operations/input.ts",
-    find: "if (depth > MAX_DEPTH) throw",
-    replace: "if (depth > 1e9) throw",
+    find: "  if (fault.deep) throw",
+    replace: "  if (fault.deep) return;\n  if (false) throw",
     test: "modules/kernel/operations/operation.test.ts",
     name: "a body that is %s is refused with %i",
   },
@@ -181,8 +65,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "U+0000 and half characters go no further than the door",
     file: "modules/kernel/operations/input.ts",
-    find: "  if (fault) throw",
-    replace: "  if (fault === null) return;\n  if (false) throw",
+    find: '  throw new AppError("invalid", fault.detail, {',
+    replace: '  if (fault.deep) throw new AppError("invalid", fault.detail, {',
     test: hostile("input"),
     name: "what the database cannot store is refused at the door, by the field that holds it",
   },

@@ -8,6 +8,7 @@ import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
+import { texts } from "./texts.ts";
 import { whatIfs } from "./what-ifs.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
@@ -16,6 +17,7 @@ export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
+  ...texts,
   ...sending,
   ...sequences,
   ...operations,
