@@ -89,14 +89,6 @@ export const texts: readonly Mutation[] = of("hostile input", [
     name: SLOW,
   },
   {
-    promise: "… no party of it",
-    file: "modules/providers/email/shared.ts",
-    find: "raw.slice(0, MAX_ADDRESS)",
-    replace: "raw",
-    test: hostile("parsers"),
-    name: SLOW,
-  },
-  {
     promise: "… no number of a contact or a file",
     file: "modules/contacts/normalize.ts",
     find: "  if (text.length > MAX_NUMBER) return null;\n",
