@@ -1,7 +1,9 @@
 import { z } from "zod";
+import type { VariableUse } from "../kernel/channel.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { takeTurns } from "../kernel/pause.ts";
 import { type AudienceReport, audienceReport, sourceOf } from "./audience/audience.ts";
 import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
@@ -62,7 +64,7 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
   const customKeys = await customKeysOf(ctx);
   const senders = await sendersOf(ctx, campaign);
   const channels = [...new Set(nodes.flatMap((n) => n.action?.split(".")[0] ?? []))];
-  const checks: Check[] = [...stepChecks(ctx, tree, customKeys, await referenceChecks(ctx, campaign, steps))];
+  const checks: Check[] = [...(await stepChecks(ctx, tree, customKeys, await referenceChecks(ctx, campaign, steps)))];
   for (const id of channels)
     checks.push(
       ...senderChecks(
@@ -72,9 +74,12 @@ export async function checkCampaign(ctx: Ctx, campaign: CampaignRow): Promise<Re
       ),
     );
 
-  const uses = steps.flatMap(
-    (s) => ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? [],
-  );
+  const uses: VariableUse[] = [];
+  const pause = takeTurns();
+  for (const s of steps) {
+    uses.push(...(ctx.registry.steps.get(s.kind)?.uses?.(configOf(s) as never, { customKeys, first: false }) ?? []));
+    await pause();
+  }
   const audience = await audienceReport(
     ctx,
     campaign,
@@ -107,7 +112,12 @@ async function referenceChecks(ctx: Ctx, campaign: CampaignRow, steps: readonly 
   );
 }
 
-function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string>, stray: readonly Check[]): Check[] {
+async function stepChecks(
+  ctx: Ctx,
+  tree: StepOutput[],
+  customKeys: ReadonlySet<string>,
+  stray: readonly Check[],
+): Promise<Check[]> {
   const steps = flatten(tree);
   const sends = steps.filter((s) => ctx.registry.steps.get(s.kind)?.action);
   if (steps.length === 0 || (sends.length === 0 && !steps.some((s) => s.kind === "task")))
@@ -128,7 +138,9 @@ function stepChecks(ctx: Ctx, tree: StepOutput[], customKeys: ReadonlySet<string
     const ways = def?.branches(configOf(step) as never) ?? ["next"];
     return { channel: def ? channelOf(def) : null, ways: ways.map((way) => branchOf(step, way)) };
   });
+  const pause = takeTurns();
   for (const step of steps) {
+    await pause();
     const def = ctx.registry.steps.get(step.kind);
     if (!def) {
       found.push({

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import { takeTurns } from "../kernel/pause.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
 import { audienceCondition, sourceOf } from "./audience/audience.ts";
 import { customKeysOf } from "./custom-keys.ts";
@@ -99,13 +100,16 @@ export const previewCampaign = defineOperation({
     const threads = new Map<string, string>();
     const tree: StepInput[] =
       written ?? toTree(campaign.version_id ? await nodesOf(ctx, [campaign.version_id]) : [], ctx.registry);
-    const steps = inOrder(tree, "/steps").flatMap(({ step, pointer }) => {
+    const steps = [];
+    const pause = takeTurns();
+    for (const { step, pointer } of inOrder(tree, "/steps")) {
+      await pause();
       const def = ctx.registry.steps.get(step.kind);
       const channel = def?.action ? ctx.registry.channels.get(def.action.split(".")[0]!) : undefined;
-      if (!def || !channel) return [];
+      if (!def || !channel) continue;
       const { id: step_id, kind, position: _, branches: __, ...fields } = step;
       const read = def.config.safeParse(fields);
-      if (!read.success) return [];
+      if (!read.success) continue;
       const config = read.data;
       const first = threads.get(channel.id);
       const template = channel.compile(config as never, { customKeys, first: first === undefined });
@@ -121,21 +125,19 @@ export const previewCampaign = defineOperation({
       });
       if (first === undefined) threads.set(channel.id, rendered.subject);
       const draft = rendered.draft as { html?: string } | null;
-      return [
-        {
-          step_id: step_id ?? null,
-          pointer,
-          kind,
-          channel: channel.id,
-          subject: rendered.subject,
-          html: draft?.html ?? null,
-          text: rendered.text,
-          measure: channel.measure(rendered as never),
-          missing: rendered.missing,
-          faults: [...template.faults, ...rendered.faults].map((f) => f.detail),
-        },
-      ];
-    });
+      steps.push({
+        step_id: step_id ?? null,
+        pointer,
+        kind,
+        channel: channel.id,
+        subject: rendered.subject,
+        html: draft?.html ?? null,
+        text: rendered.text,
+        measure: channel.measure(rendered as never),
+        missing: rendered.missing,
+        faults: [...template.faults, ...rendered.faults].map((f) => f.detail),
+      });
+    }
     return { contact: person ? { id: person.id, email: person.email, full_name: person.full_name } : null, steps };
   },
 });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import type { Tx } from "../kernel/database/db.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
+import { requireStorable } from "../kernel/operations/input.ts";
 import { and, type Fragment, prepare, type Probe, PROBE_MOST } from "./filter-sql.ts";
 import type { Filter } from "./filter.ts";
 import { STATUSES } from "./normalize.ts";
@@ -99,11 +100,14 @@ export async function indexed({ db }: Pick<Ctx, "db">, { where, required }: Wher
 }
 
 function parseFilterParam(text: string): unknown {
+  let filter: unknown;
   try {
-    return JSON.parse(text);
+    filter = JSON.parse(text);
   } catch {
     throw invalidField("/filter", "must be a filter as JSON text");
   }
+  requireStorable(filter, "/filter");
+  return filter;
 }
 
 /** Whether the filters leave everybody in. */

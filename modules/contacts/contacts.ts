@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
-import { AppError, type FieldError } from "../kernel/errors.ts";
+import { AppError, type FieldError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { contactFilters, countContacts, getContact, isUnfiltered, whereContacts } from "./contact-query.ts";
 import { pageOfContacts, sortParams } from "./contact-page.ts";
@@ -39,7 +39,7 @@ export const selectContacts = defineOperation({
   }),
   output: pageOf(Contact),
   async handle(ctx, { filter, ids, ...page }) {
-    if ((filter === undefined) === (ids === undefined)) throw new AppError("invalid", "Give either a filter or ids.");
+    if ((filter === undefined) === (ids === undefined)) throw invalidField("/filter", "Give either a filter or ids.");
     const selected = await whereContacts(ctx, { tree: filter });
     if (ids) selected.where = ctx.db`${selected.where} and c.id = any(${ids}::uuid[])`;
     return await pageOfContacts(ctx, selected, page);

@@ -116,6 +116,9 @@ export function readContact(
   return { values, faults };
 }
 
+/** Unknown custom fields that are named at most. */
+const MAX_UNKNOWN = 20;
+
 function readCustom(
   given: Record<string, unknown>,
   defs: ReadonlyMap<string, CustomDef>,
@@ -123,14 +126,17 @@ function readCustom(
   faults: FieldFault[],
 ): void {
   const custom: Record<string, CustomValue | null> = {};
+  const known = [...defs.keys()].join(", ");
+  let unknown = 0;
   for (const [key, raw] of Object.entries(given)) {
     const def = defs.get(key);
     if (!def) {
-      const known = [...defs.keys()];
-      faults.push({
-        field: `custom/${key}`,
-        detail: `is not a custom field; ${known.length > 0 ? `there are ${known.join(", ")}` : "none is defined yet"}`,
-      });
+      // A body has room for a hundred thousand keys, and each would list all fields.
+      if (++unknown <= MAX_UNKNOWN)
+        faults.push({
+          field: `custom/${key}`,
+          detail: `is not a custom field; ${known ? `there are ${known}` : "none is defined yet"}`,
+        });
       continue;
     }
     if (raw === null || raw === undefined || raw === "") {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isRealTime } from "../kernel/operations/time.ts";
 import { STATUSES } from "./normalize.ts";
 
 /**
@@ -173,11 +174,13 @@ function valueFault(field: string, kind: Kind, value: unknown): string | null {
     case "boolean":
       return typeof value === "boolean" ? null : "must be true or false";
     case "time":
-      return typeof value === "string" && isTime(value) ? null : "must be a date (YYYY-MM-DD) or a time (RFC 3339)";
-    case "date":
-      return typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(value)
+      return typeof value === "string" && isRealTime(value)
         ? null
-        : "must be a date (YYYY-MM-DD)";
+        : "must be a date (YYYY-MM-DD) or a time (RFC 3339) that exists";
+    case "date":
+      return typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) && isRealTime(value)
+        ? null
+        : "must be a date (YYYY-MM-DD) that exists";
     case "list":
       return typeof value === "string" && UUID.test(value) ? null : "must be the id of a list";
     default:
@@ -188,17 +191,6 @@ function valueFault(field: string, kind: Kind, value: unknown): string | null {
       return null;
   }
 }
-
-/** A date that exists, from the year 1 on, and a time with an offset below 16 hours: what Postgres reads. */
-const isTime = (text: string): boolean => {
-  if (!/^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-](0\d|1[0-5]):[0-5]\d)?)?$/.test(text))
-    return false;
-  const day = text.slice(0, 10);
-  const date = new Date(day);
-  // Date.parse reads 2026-02-31 as March: only a date that survives the round trip exists.
-  const exists = !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === day && day >= "0001-01-01";
-  return exists && !Number.isNaN(Date.parse(text.replace(" ", "T")));
-};
 
 /** JSON Schema of the language for the API document; zod cannot say "recursive, with a depth". */
 const documentation = {

@@ -75,8 +75,8 @@ export function normaliseDomain(text: string): Normalised {
     .replace(/^www\./, "")
     .replace(/\.$/, "");
   if (
-    !/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host) ||
-    host.length > 253
+    host.length > 253 ||
+    !/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host)
   ) {
     return fault(`${shown(text)} is not a domain; it looks like example.com`);
   }
@@ -175,8 +175,13 @@ export function normaliseStatus(text: string): Normalised {
   return fault(`${shown(text)} is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
 }
 
+/** Characters of a number at most: 1e308 written out has 309 digits. */
+const MAX_NUMBER = 400;
+
 /** A number with a decimal point or comma; `1.234,5` and `1,234.5` are both read when the grouping is plain. */
 export function parseNumber(text: string): number | null {
+  // Digits alone would be cut in two at every place by the last expression, and nobody's number is longer.
+  if (text.length > MAX_NUMBER) return null;
   let bare = text.replace(/[\s'’€$£]/g, "");
   if (/^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$/.test(bare) && bare.includes(","))
     bare = bare.replaceAll(".", "").replace(",", ".");

@@ -125,7 +125,7 @@ async function apply(ctx: Ctx, connectionId: string, keyed: Keyed[]): Promise<Se
     kind: event.kind,
     event_key: key,
     provider_message_id: event.provider_message_id && plain(event.provider_message_id, 300),
-    message_id: event.message_id,
+    message_id: event.message_id && plain(event.message_id, 100),
     rfc_message_id: event.rfc_message_id ? plain(event.rfc_message_id, 998) : null,
     recipient: event.recipient && plain(event.recipient, 320),
     at: event.at,
@@ -148,7 +148,7 @@ function detailOf(event: MessageEvent): Record<string, string> {
 
 /** Google's image proxy fetches when the person opens; Apple's (a bare Mozilla/5.0) and scanners fetch by themselves. */
 const isMachine = (agent: string): boolean =>
-  agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent));
+  agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent.slice(0, 1000)));
 
 const aboutAddressOnly = (event: MessageEvent): boolean =>
   event.provider_message_id === null && event.message_id === null;

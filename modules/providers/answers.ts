@@ -2,21 +2,25 @@ import { z } from "zod";
 import { AppError } from "../kernel/errors.ts";
 import { HttpError } from "../kernel/http/client.ts";
 import type { HttpClient, HttpResponse } from "../kernel/http/client.ts";
+import { isRealTime } from "../kernel/operations/time.ts";
 import type { SendOutcome } from "../kernel/provider.ts";
 
 /** What every adapter over HTTP needs: calls with base URL and authentication bound, and answers read without guessing. */
 
-/** Seconds to wait: `Retry-After` (seconds or date), else the rate limit's reset. Undefined when neither is there. */
+/** Nobody waits longer than a day for an answer's word. */
+const MAX_WAIT = 86_400;
+
+/** Seconds to wait, a day at most: `Retry-After` (seconds or date), else the rate limit's reset. Undefined when neither is there. */
 export function retryAfterSeconds(headers: Headers, now = new Date()): number | undefined {
   const value = headers.get("retry-after");
   if (value !== null) {
     const seconds = Number(value);
-    if (Number.isFinite(seconds) && seconds >= 0) return Math.ceil(seconds);
+    if (Number.isFinite(seconds) && seconds >= 0) return Math.min(MAX_WAIT, Math.ceil(seconds));
     const date = Date.parse(value);
-    if (!Number.isNaN(date)) return Math.max(0, Math.ceil((date - now.getTime()) / 1000));
+    if (!Number.isNaN(date)) return Math.min(MAX_WAIT, Math.max(0, Math.ceil((date - now.getTime()) / 1000)));
   }
   const reset = Number(headers.get("ratelimit-reset") ?? Number.NaN);
-  return Number.isFinite(reset) && reset >= 0 ? Math.ceil(reset) : undefined;
+  return Number.isFinite(reset) && reset >= 0 ? Math.min(MAX_WAIT, Math.ceil(reset)) : undefined;
 }
 
 export const retry = (code: string, detail: string, after?: number): SendOutcome =>
@@ -67,9 +71,11 @@ export function shaped<T>(schema: z.ZodType<T>, value: unknown, what: string): T
 
 export const joinUrl = (base: string, path: string) => `${base.replace(/\/+$/, "")}${path}`;
 
+/** As ISO 8601 in UTC; null for what is no date, and for years that Postgres or four digits cannot hold. */
 export const isoDate = (value: string): string | null => {
-  const time = Date.parse(value);
-  return Number.isNaN(time) ? null : new Date(time).toISOString();
+  const time = Date.parse(value.slice(0, 100));
+  const iso = Number.isNaN(time) ? "" : new Date(time).toISOString();
+  return isRealTime(iso) ? iso : null;
 };
 
 export type Caller = (

@@ -113,6 +113,115 @@ export const QUERIES: Record<string, string> = {
   "2,000 parameters": Array.from({ length: 2_000 }, (_, i) => `p${i}=1`).join("&"),
 };
 
+/** Times that Postgres and the runtime both read, at the edges. */
+export const REAL_TIMES: readonly string[] = [
+  "0001-01-01T00:00:00Z",
+  "9999-12-31T23:59:59.999999Z",
+  "2024-02-29T00:00:00+15:59",
+  "2026-01-01T00:00:00-15:59",
+];
+
+/** What no calendar has, and what Postgres takes for a time but nobody else does. */
+export const DATES: Record<string, unknown> = {
+  "February 30": "2026-02-30T00:00:00Z",
+  "February 29 of no leap year": "2026-02-29",
+  "month 13": "2026-13-01T00:00:00Z",
+  "day 0": "2026-01-00",
+  "25 o'clock": "2026-01-01T25:00:00Z",
+  "second 61": "2026-01-01T00:00:61Z",
+  "offset of 25 hours": "2026-01-01T00:00:00+25:00",
+  "offset of 16 hours": "2026-01-01T00:00:00+16:00",
+  "offset of 99 minutes": "2026-01-01T00:00:00+01:99",
+  "year 0": "0000-01-01T00:00:00Z",
+  "year 10000": "10000-01-01T00:00:00Z",
+  "year +010000": "+010000-01-01T00:00:00Z",
+  "year 10000 in UTC": "9999-12-31T23:59:59-01:00",
+  "year 0 in UTC": "0001-01-01T00:00:00+01:00",
+  "rounded up to year 10000": "9999-12-31T23:59:59.9999999Z",
+  BC: "2026-01-01 BC",
+  "BC, signed": "-000001-01-01T00:00:00Z",
+  infinity: "infinity",
+  "-infinity": "-infinity",
+  epoch: "epoch",
+  now: "now",
+  "zone by name": "2026-01-01 00:00:00 Europe/Berlin",
+  "zone unknown": "2026-01-01 00:00:00 Mars/Olympus",
+  interval: "P1D",
+  "a fraction without end": `2026-01-01T00:00:00.${"1".repeat(5000)}Z`,
+  "letters behind": "2026-01-01T00:00:00Zx",
+  empty: "",
+  "U+0000": "2026-01-01\u0000",
+};
+
+/** Zones that only one of Postgres and the runtime knows, that they read differently, or that nobody knows. */
+export const ZONES: Record<string, unknown> = {
+  unknown: "Mars/Olympus",
+  "offset of 25 hours": "+25:00",
+  "POSIX rule": "AAA-99",
+  "POSIX rule with rules": "EST5EDT,M3.2.0,M11.1.0",
+  "angle brackets": "<+03>-3",
+  path: "../../../etc/passwd",
+  "absolute path": "/usr/share/zoneinfo/UTC",
+  "half of it": "Europe/",
+  quote: "Europe/Berlin'",
+  interval: "1 day",
+  long: `Europe/${"x".repeat(10_000)}`,
+  number: 1,
+  list: ["UTC"],
+};
+
+/** Whole cursors that no list made. */
+export const CURSOR_WHOLES: Record<string, string> = Object.fromEntries(
+  Object.entries({
+    null: "null",
+    number: "1e308",
+    text: '"text"',
+    "empty list": "[]",
+    "empty object": "{}",
+    "object with length": '{"0":"x","1":"y","length":2}',
+    "broken JSON": '["2026',
+    nested: "[".repeat(600),
+    "huge number": "[1e999]",
+    proto: '{"__proto__":["x"]}',
+  }).map(([name, text]) => [name, btoa(text)]),
+);
+Object.assign(CURSOR_WHOLES, {
+  "no base64": "%%%",
+  "broken UTF-8": btoa("\xff\xfe\xc3\x28"),
+  "only padding": "====",
+  spaces: "   ",
+});
+
+/** Parts of a cursor that are no time of a row. */
+export const CURSOR_TIMES: Record<string, unknown> = {
+  "February 30": "2026-02-30 00:00:00+00",
+  "month 13": "2026-13-01 00:00:00+00",
+  "24 o'clock and a second": "2026-01-01 24:00:01+00",
+  "offset of 16 hours": "2026-01-01 00:00:00+16",
+  "offset of 25 hours": "2026-01-01 00:00:00+25:00",
+  "offset of 99 minutes": "2026-01-01 00:00:00+01:99",
+  "year 0": "0000-01-01 00:00:00+00",
+  "year 10000": "10000-01-01 00:00:00+00",
+  "year 10000 in UTC": "9999-12-31 23:59:59-01",
+  BC: "0044-03-15 00:00:00+00 BC",
+  infinity: "infinity",
+};
+
+/** Parts of a cursor of other types, and texts that no column holds. */
+export const CURSOR_TEXTS = {
+  null: null,
+  true: true,
+  "number over 64 bits": new Raw("92233720368547758080"),
+  "1e999": new Raw("1e999"),
+  list: ["x"],
+  object: { x: 1 },
+  "no uuid": "0193b5a8-0000-7000-8000-00000000000g",
+  "U+0000": "a\u0000b",
+  "lone surrogate": "\ud800",
+  "other half": "x\udc00",
+  "text beyond its length": "x".repeat(1000),
+} as const satisfies Record<string, unknown>;
+
 /** What stands in a path where an id belongs, percent-encoded as a client would. */
 export const IDS: Record<string, string> = {
   "not a uuid": "x",

@@ -11,7 +11,7 @@ export const channels: readonly Mutation[] = [
     {
       promise: "No author's text keeps the process busy",
       file: "modules/channels/email/markdown.ts",
-      find: "  if (!withinBounds(source, faults)) return refused(source);\n",
+      find: "  if (inline) return refuse(inline);\n",
       replace: "",
       test: EMAIL,
       name: "of a length and depth that no letter has is refused before it is parsed",

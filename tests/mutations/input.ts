@@ -49,8 +49,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "A body is nested 32 deep at most",
     file: "modules/kernel/operations/input.ts",
-    find: "if (depth > MAX_DEPTH) throw",
-    replace: "if (depth > 1e9) throw",
+    find: "  if (fault.deep) throw",
+    replace: "  if (fault.deep) return;\n  if (false) throw",
     test: "modules/kernel/operations/operation.test.ts",
     name: "a body that is %s is refused with %i",
   },
@@ -65,8 +65,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "U+0000 and half characters go no further than the door",
     file: "modules/kernel/operations/input.ts",
-    find: "  if (fault) throw",
-    replace: "  if (fault === null) return;\n  if (false) throw",
+    find: '  throw new AppError("invalid", fault.detail, {',
+    replace: '  if (fault.deep) throw new AppError("invalid", fault.detail, {',
     test: hostile("input"),
     name: "what the database cannot store is refused at the door, by the field that holds it",
   },

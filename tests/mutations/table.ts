@@ -10,6 +10,7 @@ import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
+import { texts } from "./texts.ts";
 import { whatIfs } from "./what-ifs.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
@@ -19,6 +20,7 @@ export const mutations: readonly Mutation[] = [
   ...isolation,
   ...input,
   ...fairUse,
+  ...texts,
   ...sending,
   ...sequences,
   ...operations,

@@ -1,10 +1,20 @@
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError, type FieldError } from "../../kernel/errors.ts";
 import { uuid7 } from "../../kernel/database/ids.ts";
+import { takeTurns } from "../../kernel/pause.ts";
 import { customKeysOf } from "../custom-keys.ts";
 import { nodesOf } from "./nodes.ts";
 import { strayReferences } from "./references.ts";
-import { type GraphEdge, type GraphNode, type ParsedStep, parseSteps, type StepInput, toGraph, walk } from "./tree.ts";
+import {
+  contentFaults,
+  type GraphEdge,
+  type GraphNode,
+  type ParsedStep,
+  parseSteps,
+  type StepInput,
+  toGraph,
+  walk,
+} from "./tree.ts";
 
 type Campaign = { id: string; status: string; version_id: string | null };
 
@@ -37,7 +47,12 @@ const sorted = (value: unknown): unknown =>
  */
 export async function saveSteps(ctx: Ctx, campaign: Campaign, input: readonly StepInput[]): Promise<string | null> {
   const { db, tenantId } = ctx;
-  const { steps, errors } = parseSteps(ctx.registry, input, { customKeys: await customKeysOf(ctx) });
+  const { steps, errors } = parseSteps(ctx.registry, input);
+  const pause = takeTurns();
+  for (const faults of contentFaults(steps, { customKeys: await customKeysOf(ctx) })) {
+    errors.push(...faults);
+    await pause();
+  }
   // Steps with other faults are missing here, and a reference to one of them would count as a fault too.
   if (errors.length === 0) errors.push(...(await referenceFaults(ctx, campaign, steps)));
   if (errors.length > 0)

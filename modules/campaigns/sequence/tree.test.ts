@@ -4,7 +4,7 @@ import { email } from "../../channels/email/channel.ts";
 import { sms as smsChannel } from "../../channels/sms/channel.ts";
 import { campaigns } from "../module.ts";
 import { messageStep } from "../steps/message.ts";
-import { branchOf, MAX_STEPS, parseSteps, type StepInput, StepsInput, toGraph, toTree } from "./tree.ts";
+import { branchOf, contentFaults, MAX_STEPS, parseSteps, type StepInput, StepsInput, toGraph, toTree } from "./tree.ts";
 
 const kinds = [
   messageStep(email, "email.send"),
@@ -12,7 +12,10 @@ const kinds = [
   ...(campaigns.steps ?? []),
 ] as AnyStep[];
 const registry = { steps: new Map(kinds.map((s) => [s.kind, s])) };
-const parse = (input: unknown) => parseSteps(registry, StepsInput.parse(input), { customKeys: new Set(["plan"]) });
+const parse = (input: unknown) => {
+  const { steps, errors } = parseSteps(registry, StepsInput.parse(input));
+  return { steps, errors: [...errors, ...[...contentFaults(steps, { customKeys: new Set(["plan"]) })].flat()] };
+};
 const faults = (input: unknown) => parse(input).errors;
 const pointers = (input: unknown) => faults(input).map((e) => e.pointer);
 

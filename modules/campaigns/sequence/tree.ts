@@ -68,11 +68,10 @@ export function* walk(steps: readonly ParsedStep[]): Generator<ParsedStep> {
   }
 }
 
-/** Reads an author's steps by their kinds. Every fault that forbids saving is listed with its place. */
+/** Reads an author's steps by their kinds. Every fault of their form is listed with its place; `contentFaults` has those of their texts. */
 export function parseSteps(
   registry: Pick<Ctx["registry"], "steps">,
   input: readonly StepInput[],
-  env: Pick<StepEnv, "customKeys">,
 ): { steps: ParsedStep[]; errors: FieldError[] } {
   const errors: FieldError[] = [];
   const ids = new Map<string, string>();
@@ -101,7 +100,7 @@ export function parseSteps(
             pointer: [at, ...issue.path.map(String)].join("/"),
             detail:
               issue.code === "unrecognized_keys"
-                ? `A step of kind ${kind} has no field ${issue.keys.join(", ")}.`
+                ? `A step of kind ${kind} has no field ${issue.keys.join(", ").slice(0, 500)}.`
                 : issue.message,
           });
         return [];
@@ -123,15 +122,24 @@ export function parseSteps(
       }
       return [{ id, def, config: config.data as Record<string, unknown>, branches: parsed, pointer: at }];
     });
-  const steps = read(input, "/steps", 1);
+  return { steps: read(input, "/steps", 1), errors };
+}
+
+/** The faults of each step's content that forbid saving, step by step: reading a text takes time, so the caller takes turns. */
+export function* contentFaults(
+  steps: readonly ParsedStep[],
+  env: Pick<StepEnv, "customKeys">,
+): Generator<readonly FieldError[]> {
   const before = messagesBefore(steps, (step) => ({
     channel: channelOf(step.def),
     ways: step.def.branches(step.config as never).map((way) => step.branches.get(way) ?? []),
   }));
-  for (const step of walk(steps))
-    for (const fault of step.def.check?.(step.config as never, { ...env, first: before.get(step) === "none" }) ?? [])
-      if (fault.level === "error") errors.push({ pointer: `${step.pointer}/${fault.field}`, detail: fault.detail });
-  return { steps, errors };
+  for (const step of walk(steps)) {
+    const faults = step.def.check?.(step.config as never, { ...env, first: before.get(step) === "none" }) ?? [];
+    yield faults.flatMap(({ level, field, detail }) =>
+      level === "error" ? [{ pointer: `${step.pointer}/${field}`, detail }] : [],
+    );
+  }
 }
 
 /** The channel a kind of step sends on; null where it sends nothing. */

@@ -1,9 +1,9 @@
-import EmailReplyParser from "email-reply-parser";
 import { normaliseEmail } from "../../contacts/normalize.ts";
 import type { ReadMessage } from "../../kernel/channel.ts";
 import type { InboundMessage } from "../../kernel/provider.ts";
 import { oneLine, plain } from "../../kernel/text.ts";
 import type { EmailInbound } from "./content.ts";
+import { withoutHistory } from "./visible-reply.ts";
 
 /** Reads received mail: who really wrote it, what it answers, and which part of it is new. Pure. */
 
@@ -14,9 +14,6 @@ export type MailKind = "reply" | "auto_reply" | "delivery_report";
 
 const MAX_TEXT = 100_000;
 const MAX_HTML = 500_000;
-/** Quoted history grows below; an answer itself is never this long. Also bounds the parser's regular expressions. */
-const MAX_PARSED = 20_000;
-const MAX_LINE = 1_000;
 
 export function readInbound(mail: InboundMail): ReadMessage {
   const { subject, html, headers, rfc_message_id } = mail.details;
@@ -76,13 +73,7 @@ export function referencesOf(headers: Record<string, string>): string[] {
 /** The part the person wrote. If nothing is left, they answered between or below the lines: then everything. */
 export function visibleReply(text: string): string {
   const whole = text.trim();
-  const head = whole
-    .slice(0, MAX_PARSED)
-    // Runs of blanks and very long lines make the parser's expressions slow; neither carries meaning for it.
-    .replace(/[ \t]{20,}/g, " ")
-    .replace(/\n{4,}/g, "\n\n\n");
-  if (head.split("\n").some((line) => line.length > MAX_LINE)) return whole;
-  const visible = new EmailReplyParser().parseReply(head).trim();
+  const visible = withoutHistory(whole).trim();
   return visible === "" ? whole : visible;
 }
 

@@ -1,5 +1,5 @@
 import { convert } from "html-to-text";
-import { Marked } from "marked";
+import { Lexer, Marked, Parser } from "marked";
 import type { Fault } from "../../kernel/channel.ts";
 import { MARKS, OPEN } from "../placeholders.ts";
 
@@ -15,46 +15,64 @@ export const escapeHtml = (text: string) =>
     .replaceAll('"', "&quot;")
     .replaceAll("'", "&#39;");
 
-/** What may be parsed: see withinBounds. */
-const MAX_EMPHASIS_WORK = 4_000_000;
-const MAX_OTHER_WORK = 20_000_000;
-const MAX_DEPTH = 12;
+/** What may be parsed: see blocksOf and parse. Work is counted in characters that the parser looks at. */
+const MAX_EMPHASIS_WORK = 2_000_000;
+const MAX_OTHER_WORK = 8_000_000;
+const MAX_DEPTH = 8;
 const MAX_LINES = 2000;
+const MAX_CELLS = 10_000;
 
 /**
- * The parser looks from each `*` and `_` through the rest of its paragraph, copies the rest at each other sign, and calls itself
- * for each level of quotes and lists. What no letter has is refused before it is parsed, in time linear in its length.
+ * The parser calls itself for each level of quotes and lists, some of them twice, and fills each row of a table up to the width of its
+ * head. What no letter has is refused before it is parsed, in time linear in its length.
  */
-function withinBounds(source: string, faults: Fault[]): boolean {
+function blockFault(lines: readonly string[]): [id: string, detail: string] | null {
+  if (lines.length > MAX_LINES)
+    return ["lines_many", `The body has ${lines.length} lines; at most ${MAX_LINES} can be sent.`];
+  if (lines.some((line) => depthOf(line) > MAX_DEPTH))
+    return ["markup_deep", `Quotes or lists are nested more than ${MAX_DEPTH} levels deep; use fewer levels.`];
+  let cells = 0;
+  let rows = 0;
+  let width = 0;
+  for (const line of [...lines, ""]) {
+    if (line.trim() !== "") {
+      rows++;
+      width = Math.max(width, count(line, /\|/g));
+      continue;
+    }
+    cells += rows * width;
+    rows = width = 0;
+  }
+  if (cells > MAX_CELLS)
+    return ["table_large", `The tables have more than ${MAX_CELLS} cells; use fewer rows or columns.`];
+  return null;
+}
+
+/**
+ * The parser looks from each `*` and `_` through the rest of its paragraph, copies the rest at each other sign, shortens a link that
+ * ends in punctuation character by character, and looks from each of several blanks for the line end behind them. Counted over the paragraphs as the parser itself has cut them.
+ */
+function inlineFault(paragraphs: readonly string[]): [id: string, detail: string] | null {
   let emphasis = 0;
   let others = 0;
-  // An empty line ends a paragraph, and so does the next item of a list.
-  for (const paragraph of source.split(/\n[ \t]*\n|\n(?= {0,3}[-*+] +\S)/)) {
-    emphasis += paragraph.length * count(paragraph, /[*_~]+/g);
-    others += paragraph.length * count(paragraph, /[[\]<|`!\\]|:\/\/|www\.|@/g);
+  for (const text of paragraphs) {
+    emphasis += text.length * count(text, /[*_~]/g);
+    others += text.length * count(text, /[[\]<|`!\\]|:\/\/|www\.|@/g);
+    for (const word of text.split(/\s/)) if (/:\/\/|www\.|@/.test(word)) others += word.length ** 2 / 4;
+    for (const run of text.match(/ {2,}/g) ?? []) others += run.length ** 2;
   }
-  const error = (id: string, detail: string) => {
-    faults.push({ field: "body", level: "error", id, detail });
-    return false;
-  };
-  if (emphasis > MAX_EMPHASIS_WORK || others > MAX_OTHER_WORK)
-    return error(
-      "markup_dense",
-      "A paragraph has too many links or formatting characters (* _ ~ [ ] < | ` ! \\) for its length; split it with empty lines, or remove some of them.",
-    );
-  const lines = source.split("\n");
-  if (lines.length > MAX_LINES)
-    return error("lines_many", `The body has ${lines.length} lines; at most ${MAX_LINES} can be sent.`);
-  if (lines.some((line) => depthOf(line) > MAX_DEPTH))
-    return error("markup_deep", `Quotes or lists are nested more than ${MAX_DEPTH} levels deep; use fewer levels.`);
-  return true;
+  if (emphasis <= MAX_EMPHASIS_WORK && others <= MAX_OTHER_WORK) return null;
+  return [
+    "markup_dense",
+    "A paragraph has too many links, blanks in a row or formatting characters (* _ ~ [ ] < | ` ! \\) for its length; split it with empty lines, or remove some of them.",
+  ];
 }
 
 const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
 
 /** How many quote and list markers a line begins with, and how far it is indented (two columns a level). */
 function depthOf(line: string): number {
-  const markers = /^(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])))*/.exec(line)![0];
+  const markers = /^(?:[ \t]*(?:>|[-*+](?=[ \t]|$)|\d{1,9}[.)](?=[ \t]|$)))*/.exec(line)![0];
   const levels = count(markers, />|[-*+]|\d+[.)]/g);
   if (levels === 0) return 0;
   const indent = /^[ \t]*/.exec(line)![0];
@@ -67,8 +85,24 @@ const refused = (source: string): string =>
 
 /** HTML of a marked text. What it cannot mean is a fault and stands as plain text. */
 export function toHtml(source: string, faults: Fault[]): string {
-  if (!withinBounds(source, faults)) return refused(source);
-  const marked = new Marked({
+  const text = source.replace(/\r\n?/g, "\n");
+  const refuse = ([id, detail]: [string, string]) => {
+    faults.push({ field: "body", level: "error", id, detail });
+    return refused(text);
+  };
+  const blocks = blockFault(text.split("\n"));
+  if (blocks) return refuse(blocks);
+  const { defaults } = parserFor(faults);
+  const lexer = new Lexer(defaults);
+  lexer.blockTokens(text, lexer.tokens);
+  const inline = inlineFault(lexer.inlineQueue.map((paragraph) => paragraph.src));
+  if (inline) return refuse(inline);
+  for (const paragraph of lexer.inlineQueue) lexer.inlineTokens(paragraph.src, paragraph.tokens);
+  return Parser.parse(lexer.tokens, defaults).trim();
+}
+
+const parserFor = (faults: Fault[]): Marked =>
+  new Marked({
     async: false,
     gfm: true,
     // A line break in a letter is a line break.
@@ -94,8 +128,6 @@ export function toHtml(source: string, faults: Fault[]): string {
       },
     },
   });
-  return (marked.parse(source) as string).trim();
-}
 
 /** An escaped href, or null for one that must not be a link. Values inside become URL components; one at the start is the address. */
 function linkTarget(href: string, what: "link" | "image", faults: Fault[]): string | null {

@@ -1,4 +1,4 @@
-import { AppError, type FieldError } from "../../kernel/errors.ts";
+import { AppError, type FieldError, MAX_ERRORS } from "../../kernel/errors.ts";
 import type { CustomDef } from "../custom-values.ts";
 import { CONTACT_FIELD_NAMES, type ContactGiven } from "../fields.ts";
 import { customKey } from "../filter.ts";
@@ -119,6 +119,8 @@ export function checkMapping(
   const users = new Map<string, string>();
   const pointer = (header: string) => `/mapping/${header.replaceAll("~", "~0").replaceAll("/", "~1")}`;
   for (const [header, field] of Object.entries(mapping)) {
+    // A body has room for a hundred thousand keys; an answer names the first.
+    if (errors.length >= MAX_ERRORS) break;
     if (!headers.includes(header)) {
       errors.push({
         pointer: pointer(header),

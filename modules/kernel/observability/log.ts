@@ -17,8 +17,18 @@ const SECRET_KEY =
 const PERSONAL_KEY =
   /^(e_?mail|to|from|recipient|phone|first_?name|last_?name|full_?name|name|subject|text|html|body)$/i;
 const SECRET_VALUE = /\b(sb_(secret|publishable)_\w+|whsec_\S+|re_\w{8,}|ovk_\w+|eyJ[\w-]{10,}\.[\w-]+\.[\w-]+)/g;
-const EMAIL_VALUE = /([\w.+-])[\w.+-]*@([\w-]+(\.[\w-]+)+)/g;
-const URL_CREDENTIALS = /(\w+:\/\/)[^\s/@:]+:[^\s/@]+@/g;
+// From the beginning of a word only: tried from each of its letters, a long word takes its length squared.
+const EMAIL_VALUE = /(?<![\w.+-])([\w.+-])[\w.+-]*@([\w-]+(\.[\w-]+)+)/g;
+const URL_CREDENTIALS = /(?<!\w)(\w+:\/\/)[^\s/@:]+:[^\s/@]+@/g;
+/** Characters of one text in a line. */
+const MAX_TEXT = 20_000;
+
+/** A long text is cut between words: of a secret or an address no part may stay that is not known for one. */
+function beginning(text: string): string {
+  if (text.length <= MAX_TEXT) return text;
+  const cut = text.slice(0, MAX_TEXT);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), cut.lastIndexOf("\n"), 0))}… (${text.length} characters)`;
+}
 
 /** Masks values by the name of their key and by their look, at any depth. Pure, so that a test can prove it. */
 export function redact(value: unknown, key = "", depth = 0): unknown {
@@ -27,7 +37,7 @@ export function redact(value: unknown, key = "", depth = 0): unknown {
   if (key && SECRET_KEY.test(key)) return "[secret]";
   if (typeof value === "string") {
     if (key && PERSONAL_KEY.test(key)) return value === "" ? "" : "[personal]";
-    return value
+    return beginning(value)
       .replace(URL_CREDENTIALS, "$1[secret]@")
       .replace(SECRET_VALUE, "[secret]")
       .replace(EMAIL_VALUE, "$1***@$2");

@@ -6,7 +6,8 @@
 const SECRET = /pass(word)?|secret|token|credential|api_?key/i;
 const PERSONAL =
   /^(phone|whatsapp_number|linkedin_url|(first|last|full|from)_?name|title|custom|values?|search|note|raw|subject|body\w*|html|text)$/i;
-const EMAIL = /([\w.+-])[\w.+-]*@([\w-]+(\.[\w-]+)+)/g;
+// From the beginning of a word only: tried from each of its letters, a long word takes its length squared.
+const EMAIL = /(?<![\w.+-])([\w.+-])[\w.+-]*@([\w-]+(\.[\w-]+)+)/g;
 /** A phone number as an address: digits with at most the usual marks between them. */
 const PHONE = /^\+?[\d\s().-]{7,}$/;
 

@@ -2,6 +2,7 @@ import type { Context as HonoContext } from "hono";
 import type { z } from "zod";
 import { readBody } from "../http/body.ts";
 import { AppError, type FieldError, MAX_ERRORS } from "../errors.ts";
+import { segment, unstorable } from "../text.ts";
 import { type AnyOperation, pathParams } from "./operation.ts";
 
 /** From a request to an operation's input: bounded reading, strict JSON, one object of path, query and body, parsed. */
@@ -20,7 +21,7 @@ export async function readInput(op: AnyOperation, c: HonoContext, timeoutMs: num
   if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
   // The path wins: a body cannot redirect an operation to another row.
   for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
-  checkJson(raw, 0);
+  requireStorable(raw);
   return raw;
 }
 
@@ -48,28 +49,17 @@ function parseJson(text: string, contentType: string | undefined): Record<string
   return value as Record<string, unknown>;
 }
 
-/** Depth, and what Postgres cannot store: U+0000 and halves of surrogate pairs. */
-function checkJson(value: unknown, depth: number, pointer = ""): void {
-  if (depth > MAX_DEPTH) throw new AppError("bad_request", `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  if (typeof value === "string") checkText(value, pointer);
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, inner] of Object.entries(value)) {
-    checkText(key, pointer || "/");
-    checkJson(inner, depth + 1, `${pointer}/${segment(key)}`);
-  }
+/**
+ * Refuses JSON that is nested too deep or has text Postgres cannot store (U+0000, halves of surrogate pairs), naming the field. Also
+ * for JSON within a parameter, whose escapes nobody has looked at: `at` is then the parameter's pointer.
+ */
+export function requireStorable(value: unknown, at = ""): void {
+  const fault = unstorable(value, MAX_DEPTH);
+  if (!fault) return;
+  if (fault.deep) throw new AppError("bad_request", `${at ? at.slice(1) : "The body"} ${fault.detail}`);
+  const pointer = short(at + (at && fault.pointer === "/" ? "" : fault.pointer));
+  throw new AppError("invalid", fault.detail, { errors: [{ pointer, detail: fault.detail }] });
 }
-
-function checkText(text: string, pointer: string): void {
-  const fault = text.includes("\u0000")
-    ? "Text contains U+0000, which cannot be stored."
-    : text.isWellFormed()
-      ? null
-      : "Text contains half of a surrogate pair, which is not a valid character.";
-  if (fault) throw new AppError("invalid", fault, { errors: [{ pointer: short(pointer), detail: fault }] });
-}
-
-/** One step of a JSON pointer (RFC 6901). */
-const segment = (key: PropertyKey): string => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
 
 const short = (text: string): string => (text.length > 500 ? `${text.slice(0, 500)}…` : text);
 

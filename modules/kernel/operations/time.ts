@@ -2,11 +2,31 @@ import { z } from "zod";
 import type { Ctx } from "../context.ts";
 import { invalidField } from "../errors.ts";
 
-/** A moment as an input, RFC 3339 with any offset: within the years that Postgres and JavaScript both write with four digits. */
-export const Moment = z.iso.datetime({ offset: true }).refine((text) => {
-  const year = new Date(text).getUTCFullYear();
-  return year >= 1 && year <= 9999;
-}, "must be within the years 0001 to 9999");
+const TIME =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:Z|([+-]\d{2})(?::?(\d{2}))?)?)?$/;
+
+/**
+ * Whether a date or time (RFC 3339, or as Postgres prints it) exists and both Postgres and JavaScript read it: a day of the calendar
+ * (Date.parse takes 2026-02-30 for March), an offset below 16 hours, and in UTC a year from 0001 to 9999.
+ */
+export function isRealTime(text: string): boolean {
+  const parts = TIME.exec(text);
+  if (!parts) return false;
+  const [year, month, day, hour, minute, second, , offset, offsetMinute] = parts.slice(1).map((p) => Number(p ?? 0));
+  if (hour! > 23 || minute! > 59 || second! > 59 || Math.abs(offset!) > 15 || offsetMinute! > 59) return false;
+  const date = new Date(0);
+  date.setUTCFullYear(year!, month! - 1, day!);
+  if (date.getUTCMonth() !== month! - 1 || date.getUTCDate() !== day!) return false;
+  const sign = parts[8]?.startsWith("-") ? -1 : 1;
+  // Postgres rounds what is finer than a microsecond, perhaps into the next year.
+  date.setUTCHours(hour! - offset!, minute! - sign * offsetMinute!, second! + Number((parts[7]?.length ?? 0) > 6));
+  return date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999;
+}
+
+/** A moment as an input, RFC 3339 with an offset below 16 hours: what Postgres and JavaScript both read, and write with four digits. */
+export const Moment = z.iso
+  .datetime({ offset: true })
+  .refine(isRealTime, "must be a time that exists, within the years 0001 to 9999 and with an offset below 16 hours");
 
 /**
  * An IANA time zone as an input. UTC or Area/Place alone: JavaScript and Postgres read short names such as IST or PST as different zones,

@@ -10,9 +10,13 @@ export function formatAddress({ address, name }: Party): string {
   return clean ? `"${clean.replace(/(["\\])/g, "\\$1")}" <${address}>` : address;
 }
 
+const MAX_ADDRESS = 2000;
+
 export function parseAddress(raw: string): Party {
-  const first = addressParser(raw, { flatten: true })[0];
-  return { address: (first?.address ?? raw).trim(), name: first?.name || null };
+  // The parser's expressions take more than a line's length; an address has 320 characters at most, and a name is shown.
+  const text = raw.slice(0, MAX_ADDRESS);
+  const first = addressParser(text, { flatten: true })[0];
+  return { address: (first?.address ?? text).trim(), name: first?.name || null };
 }
 
 /** Header names are case-insensitive and may repeat. */

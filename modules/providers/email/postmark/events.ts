@@ -1,9 +1,9 @@
-import { convert } from "html-to-text";
 import { z } from "zod";
 import type { EmailInbound } from "../../../channels/email/content.ts";
 import { AppError } from "../../../kernel/errors.ts";
 import type { InboundMessage, ProviderEvent } from "../../../kernel/provider.ts";
 import { isoDate, jsonBody, shaped } from "../../answers.ts";
+import { htmlToText } from "../html-text.ts";
 import { headerMap, MESSAGE_ID_KEY } from "../shared.ts";
 
 /** Postmark's webhook payloads (https://postmarkapp.com/developer/webhooks/webhooks-overview) in our vocabulary. */
@@ -123,7 +123,7 @@ function parseInbound(body: unknown): ProviderEvent[] {
     provider_inbound_id: mail.MessageID,
     from: { address: mail.FromFull.Email, name: mail.FromFull.Name || null },
     to,
-    text: mail.TextBody || (mail.HtmlBody ? convert(mail.HtmlBody) : (mail.StrippedTextReply ?? "")),
+    text: mail.TextBody || (mail.HtmlBody ? htmlToText(mail.HtmlBody) : (mail.StrippedTextReply ?? "")),
     details: {
       subject: mail.Subject ?? "",
       html: mail.HtmlBody || null,

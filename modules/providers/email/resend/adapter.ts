@@ -1,4 +1,3 @@
-import { convert } from "html-to-text";
 import { z } from "zod";
 import type { EmailContent, EmailInbound } from "../../../channels/email/content.ts";
 import { AppError } from "../../../kernel/errors.ts";
@@ -7,6 +6,7 @@ import { defineProvider } from "../../../kernel/provider.ts";
 import type { Connection, InboundMessage, OutboundMessage, SendOutcome } from "../../../kernel/provider.ts";
 import { verifyWebhook } from "../../../kernel/secrets/signatures.ts";
 import * as answers from "../../answers.ts";
+import { htmlToText } from "../html-text.ts";
 import { formatAddress, headerMap, MESSAGE_ID_KEY, parseAddress } from "../shared.ts";
 import { parseResendEvent } from "./events.ts";
 
@@ -243,7 +243,7 @@ export const resend = defineProvider<EmailContent>()({
         provider_inbound_id: mail.id,
         from: parseAddress(mail.from),
         to: mail.to.map((to) => parseAddress(to).address),
-        text: mail.text || (mail.html ? convert(mail.html) : ""),
+        text: mail.text || (mail.html ? htmlToText(mail.html) : ""),
         details: {
           subject: mail.subject ?? "",
           html: mail.html ?? null,
