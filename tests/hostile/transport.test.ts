@@ -301,6 +301,9 @@ describe("the console's files", () => {
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).toMatch(/script-src [^;]*'self'/);
     expect(policy).not.toMatch(/script-src[^;]*('unsafe-inline'|'unsafe-eval'|\*)/);
+    // The console speaks to its own origin alone: a foreign script that got in could send nothing out.
+    expect(policy).toMatch(/connect-src 'self'(;|$)/);
+    expect(policy).toMatch(/img-src 'self' data:(;|$)/);
     const files = (readdirSync(build, { recursive: true }) as string[])
       .map((f) => join(build, f))
       .filter((f) => statSync(f).isFile());
