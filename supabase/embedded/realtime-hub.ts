@@ -23,6 +23,8 @@ export class RealtimeHub {
   readonly #rooms = new Map<string, Room>();
   readonly #sql: Sql;
   readonly #log: (message: string) => void;
+  /** How often rights were announced to have changed: an answer of the policies from before counts no more. */
+  accessChanges = 0;
   #announced: string[] = [];
   #loading = false;
 

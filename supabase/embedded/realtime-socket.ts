@@ -24,6 +24,10 @@ export const MAX_NAME_BYTES = 255;
 export const MAX_PAYLOAD_BYTES = 3_000_000;
 /** A client that does not read is cut off before it fills our memory. */
 const MAX_UNSENT_BYTES = 16_000_000;
+/** Broadcasts that wait for the policies' answer about one channel; it takes milliseconds. */
+const MAX_HELD = 1_000;
+/** How often one question is put to the policies while rights keep changing. */
+const MAX_ATTEMPTS = 5;
 const CLOSE_POLICY = 1008;
 
 export interface SocketOptions {
@@ -48,6 +52,8 @@ interface Channel extends Member {
   presenceKey: string;
   claims: Claims;
   access: Access;
+  /** What came while the policies are asked again; null at all other times. */
+  held: Broadcast[] | null;
   expiry?: ReturnType<typeof setTimeout>;
 }
 
@@ -68,6 +74,40 @@ export class RealtimeSocket {
 
   close(): void {
     this.#options.socket.close(1001, "Server is stopping");
+  }
+
+  /** Asks the policies again for the private channels on this topic, or on all; who may no longer listen is shown out. */
+  recheck(topic: string | null): void {
+    for (const channel of this.#channels.values()) {
+      if (channel.isPrivate && (topic === null || channel.name === topic)) void this.#recheck(channel);
+    }
+  }
+
+  async #recheck(channel: Channel): Promise<void> {
+    if (channel.held) return;
+    channel.held = [];
+    try {
+      channel.access = await this.#accessTo(channel.name, channel.claims);
+    } catch (error) {
+      this.#options.log(`realtime: rights on ${channel.name} could not be read: ${(error as Error).message}`);
+      channel.access = { receive: false, send: false, presenceReceive: false, presenceSend: false };
+    }
+    const held = channel.held;
+    channel.held = null;
+    if (this.#channels.get(channel.topic) !== channel) return;
+    if (!channel.access.receive) return this.#expel(channel, unauthorized(channel.name));
+    for (const message of held) this.#deliver(channel, message);
+  }
+
+  /** What the policies say now: asked again when rights have changed meanwhile. */
+  async #accessTo(name: string, claims: Claims): Promise<Access> {
+    const { hub, sql } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const seen = hub.accessChanges;
+      const access = await channelAccess(sql, name, claims);
+      if (seen === hub.accessChanges) return access;
+    }
+    throw new Refused("Rights are changing: try again");
   }
 
   #receive(data: string | ArrayBuffer): void {
@@ -108,7 +148,7 @@ export class RealtimeSocket {
   }
 
   async #join(frame: Frame): Promise<void> {
-    const { hub, sql, keys } = this.#options;
+    const { hub, keys } = this.#options;
     const refuse = (reason: string) => this.#reply(frame, "error", { reason });
     const existing = this.#channels.get(frame.topic);
     if (existing) {
@@ -143,14 +183,12 @@ export class RealtimeSocket {
     try {
       const token = payload.access_token;
       if (typeof token === "string" && token && !token.startsWith("sb_")) claims = await claimsOf(keys, token);
-      if (isPrivate) access = await channelAccess(sql, name, claims);
+      if (isPrivate) access = await this.#accessTo(name, claims);
     } catch (error) {
       if (error instanceof Refused) return refuse(error.message);
       throw error;
     }
-    if (!access.receive) {
-      return refuse(`Unauthorized: You do not have permissions to read from this Channel topic: ${name}`);
-    }
+    if (!access.receive) return refuse(unauthorized(name));
 
     const channel: Channel = {
       topic: frame.topic,
@@ -163,6 +201,7 @@ export class RealtimeSocket {
       presenceKey: typeof presence.key === "string" && presence.key ? presence.key : crypto.randomUUID(),
       claims,
       access,
+      held: null,
       deliver: (message) => this.#deliver(channel, message),
       push: (event, body) => this.#push(channel, event, body),
     };
@@ -179,15 +218,12 @@ export class RealtimeSocket {
     if (typeof token !== "string" || !token || token.startsWith("sb_")) return;
     try {
       channel.claims = await claimsOf(this.#options.keys, token);
-      if (channel.isPrivate) channel.access = await channelAccess(this.#options.sql, channel.name, channel.claims);
+      if (channel.isPrivate) channel.access = await this.#accessTo(channel.name, channel.claims);
     } catch (error) {
       if (error instanceof Refused) return this.#expel(channel, error.message);
       throw error;
     }
-    if (!channel.access.receive) {
-      const message = `Unauthorized: You do not have permissions to read from this Channel topic: ${channel.name}`;
-      return this.#expel(channel, message);
-    }
+    if (!channel.access.receive) return this.#expel(channel, unauthorized(channel.name));
     this.#watchExpiry(channel);
   }
 
@@ -250,6 +286,11 @@ export class RealtimeSocket {
   }
 
   #deliver(channel: Channel, broadcast: Broadcast): void {
+    if (channel.held) {
+      if (channel.held.push(broadcast) > MAX_HELD)
+        this.#expel(channel, "Rights on this topic could not be read in time");
+      return;
+    }
     const message = encodeBroadcast(this.#options.version, channel.topic, broadcast);
     if (message !== null) this.#write(message);
   }
@@ -274,6 +315,9 @@ export class RealtimeSocket {
     socket.send(message);
   }
 }
+
+const unauthorized = (topic: string) =>
+  `Unauthorized: You do not have permissions to read from this Channel topic: ${topic}`;
 
 function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};

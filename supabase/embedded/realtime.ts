@@ -33,7 +33,13 @@ export class Realtime {
   async start(): Promise<void> {
     const { sql, log } = this.#options;
     const listening = await sql.listen("realtime_messages", (payload) => this.#hub.announce(payload));
-    this.#unlisten = () => listening.unlisten();
+    // "<topic>": who may hear it has changed. After a lost connection any of them may have.
+    const rights = await sql.listen(
+      "realtime_access",
+      (topic) => this.#recheck(topic),
+      () => this.#recheck(null),
+    );
+    this.#unlisten = () => Promise.all([listening.unlisten(), rights.unlisten()]).then(() => {});
     // As on Supabase messages are kept for three days.
     const prune = () =>
       sql`delete from realtime.messages where inserted_at < now() - interval '3 days'`.catch((error: Error) =>
@@ -41,6 +47,11 @@ export class Realtime {
       );
     await prune();
     this.#pruning = setInterval(prune, 3_600_000);
+  }
+
+  #recheck(topic: string | null): void {
+    this.#hub.accessChanges++;
+    for (const socket of this.#sockets) socket.recheck(topic);
   }
 
   /** Handles a request whose path starts with /realtime/v1. */

@@ -1,3 +1,4 @@
+import { access, accessInput } from "./access.ts";
 import { channels } from "./channels.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
@@ -15,6 +16,8 @@ export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
 export const mutations: readonly Mutation[] = [
   ...isolation,
+  ...access,
+  ...accessInput,
   ...input,
   ...sending,
   ...sequences,
