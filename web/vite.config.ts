@@ -18,7 +18,7 @@ const elsewhere = (process.env.OVERTURE_CONSOLE_CONNECT ?? "")
   .flatMap(({ protocol, host }) => [
     `${protocol}//${host}`,
     `${protocol === "https:" ? "wss:" : "ws:"}//${host}`,
-  ]) as `https://${string}`[];
+  ]) as `https://${string}.${string}`[];
 
 export default defineConfig({
   plugins: [
