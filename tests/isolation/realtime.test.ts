@@ -85,13 +85,32 @@ test("what is committed together with a removal is not heard by who was removed"
   const topic = `tenant:${theirs.id}`;
   const [gone, stays] = [await theirs.member("viewer"), await theirs.member("viewer")];
   const [removed, other] = [await listen(gone.token, topic), await listen(stays.token, topic)];
-  const id = await t.sql.begin(async (tx) => {
+  const elsewhere = await listen(mine.owner.token, `tenant:${mine.id}`);
+  const release = Promise.withResolvers<void>();
+  let holding: Promise<unknown> = Promise.resolve();
+  const [id, last] = await t.sql.begin(async (tx) => {
     await tx`delete from public.members where tenant_id = ${theirs.id} and user_id = ${gone.userId}`;
-    const [row] = await tx<{ id: string }[]>`
-      insert into public.lists (tenant_id, name) values (${theirs.id}, 'With the removal') returning id`;
-    return row!.id;
+    const list = async (tenant: string) =>
+      (
+        await tx<{ id: string }[]>`insert into public.lists (tenant_id, name) values (${tenant}, 'Both') returning id`
+      )[0]!.id;
+    const ids = [await list(theirs.id), await list(mine.id)] as const;
+    // From the commit on the policies cannot be asked, which takes a write, while messages can be read.
+    holding = t.sql.begin(async (hold) => {
+      await hold`lock table realtime.messages in share mode`;
+      await release.promise;
+    });
+    const waits = () => t.sql`
+      select from pg_locks where relation = 'realtime.messages'::regclass and mode = 'ShareLock' and not granted`;
+    await until(async () => (await waits()).length > 0, { what: "the lock to stand in line" });
+    return ids;
   });
-  const heard = (by: Heard) => by.events.some((e) => JSON.stringify(e).includes(id));
+  const heard = (by: Heard, what = id) => by.events.some((e) => JSON.stringify(e).includes(what));
+  // Announced behind the other one, to a team whose rights did not change.
+  await until(() => heard(elsewhere, last), { what: "the other team to hear of its list" });
+  expect([heard(removed), heard(other)]).toEqual([false, false]);
+  release.resolve();
+  await holding;
   await until(() => heard(other), { what: "the others to hear of it" });
   await until(() => removed.channel.state === "closed", { what: "the removed member's channel to be closed" });
   expect(heard(removed)).toBe(false);
