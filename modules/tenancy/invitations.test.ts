@@ -144,9 +144,13 @@ test("an invitation ends when who sent it leaves or may no longer invite, and a 
 
 test("an invitation whose sender is no admin is refused also where it was not withdrawn", async () => {
   const tenant = await t.tenant();
-  const { id, token } = await inviteTo(tenant, address());
+  const { id, token, email } = await inviteTo(tenant, address());
   const member = await tenant.member("member");
   await t.sql`update public.invitations set inviter_id = ${member.userId} where id = ${id as string}`;
   expect((await call("GET", `/auth/invitation?token=${token}`)).body.valid).toBe(false);
   expect((await call("POST", "/auth/invitation/accept", { token, password })).status).toBe(410);
+  // Whatever the API in front of it has checked.
+  const [accepted] = await t.sql`
+    select (private.accept_invitation(${await sha256Hex(token)}, ${crypto.randomUUID()}, ${email as string}, '')).id`;
+  expect(accepted!.id).toBeNull();
 });

@@ -38,8 +38,8 @@ export const access: readonly Mutation[] = of("isolation", [
   {
     promise: "… and stops with their membership",
     file: "modules/tenancy/sql/sign-in.sql",
-    find: "  if k.role is null then\n",
-    replace: "  if k.role is null and k.revoked_at is not null then\n",
+    find: "select a.*, m.role into k",
+    replace: "select a.*, coalesce(m.role, 'owner') as role into k",
     test: "modules/tenancy/api-keys.test.ts",
     name: "a key whose maker is no member stops also where it was not revoked",
   },
