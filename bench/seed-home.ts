@@ -24,7 +24,7 @@ export async function seedHome({
       const owner = uuid7();
       const [made] = await admin<
         { id: string }[]
-      >`select (private.create_tenant('Seeded', ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
+      >`select (private.make_tenant('Seeded', ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
       id = made!.id;
     }
     const before = await databaseBytes(admin);

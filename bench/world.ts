@@ -50,7 +50,7 @@ export async function openWorld(options: StackOptions = {}, also: readonly Modul
       const email = known?.email ?? `owner-${userId}@example.com`;
       const [row] = known
         ? [known]
-        : await admin<{ id: string }[]>`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
+        : await admin<{ id: string }[]>`select (private.make_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
       const token = await new SignJWT({ role: "authenticated", email })
         .setProtectedHeader({ alg: "HS256" })
         .setSubject(userId)

@@ -45,6 +45,8 @@ create table public.invitations (
   role text not null check (role in ('admin', 'member', 'approver', 'viewer')),
   token_hash text not null unique,
   invited_by text not null default '',
+  -- Whose right the invitation rests on; auth.users.id, without a foreign key: the person may leave.
+  inviter_id uuid not null,
   expires_at timestamptz not null,
   accepted_at timestamptz,
   created_at timestamptz not null default kernel.now(),
@@ -52,6 +54,7 @@ create table public.invitations (
 );
 comment on table public.invitations is 'Single-use links into a team. Only the hash of the token is kept.';
 create unique index invitations_open on public.invitations (tenant_id, email) where accepted_at is null;
+create index invitations_by_inviter on public.invitations (tenant_id, inviter_id) where accepted_at is null;
 select kernel.protect('public.invitations', read => 'admin', write => 'admin');
 
 create table public.api_keys (
@@ -61,6 +64,8 @@ create table public.api_keys (
   prefix text not null,
   key_hash text not null unique,
   scopes text[] not null check (cardinality(scopes) between 1 and 50),
+  -- The person whose rights bound the key's at each use; auth.users.id, without a foreign key: the person may leave.
+  created_by uuid not null,
   expires_at timestamptz,
   last_used_at timestamptz,
   revoked_at timestamptz,
@@ -68,13 +73,15 @@ create table public.api_keys (
   primary key (tenant_id, id)
 );
 comment on table public.api_keys is 'Keys of programs. Only the hash is kept; the prefix tells people which key it was.';
+create index api_keys_by_maker on public.api_keys (tenant_id, created_by) where revoked_at is null;
 -- No broadcast: last_used_at changes often and nobody watches it live.
 select kernel.protect('public.api_keys', read => 'admin', write => 'admin', broadcast => false);
 
 -- The hash is of no use to a reader, but there is no reason to show it either.
 revoke select on public.invitations, public.api_keys from authenticated;
-grant select (tenant_id, id, email, role, invited_by, expires_at, accepted_at, created_at) on public.invitations to authenticated;
-grant select (tenant_id, id, name, prefix, scopes, expires_at, last_used_at, revoked_at, created_at) on public.api_keys to authenticated;
+grant select (tenant_id, id, email, role, invited_by, inviter_id, expires_at, accepted_at, created_at) on public.invitations to authenticated;
+grant select (tenant_id, id, name, prefix, scopes, created_by, expires_at, last_used_at, revoked_at, created_at) on public.api_keys
+  to authenticated;
 
 create table public.audit_log (
   tenant_id uuid not null references public.tenants (id) on delete cascade,

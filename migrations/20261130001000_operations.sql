@@ -31,7 +31,8 @@ comment on table public.alerts is 'What needs a person now, and what did. Writte
 create unique index alerts_current on public.alerts (tenant_id, kind, subject) where status <> 'resolved';
 create index alerts_by_status on public.alerts (tenant_id, status, id desc);
 create index alerts_old on public.alerts (resolved_at) where status = 'resolved';
-select kernel.protect('public.alerts', write => null);
+-- Read as the API's operations:read is.
+select kernel.protect('public.alerts', read => 'member', write => null);
 
 select kernel.create_queue('operations_notify');
 

@@ -15,38 +15,60 @@ begin
   return true;
 end $$;
 
--- object function private.check_claim(text,bool) sha256:0cfc536be0d03e72
--- Locks the claim while it is used, so that two people with the link cannot both win. `use` removes it.
-create or replace function private.check_claim(token_hash text, use boolean) returns boolean
-language plpgsql volatile security definer set search_path = '' as $$
-begin
-  if use then
-    delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash;
-    return found;
-  end if;
-  return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
-end $$;
-grant execute on function private.check_claim(text, boolean) to overture_worker;
+-- object function private.check_claim(text) sha256:9bac81fc20a4dd73
+create or replace function private.check_claim(token_hash text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash)
+$$;
+grant execute on function private.check_claim(text) to overture_worker;
 
--- object function private.is_claimed() sha256:b41123343d5aca04
--- Whether somebody has taken the installation.
+-- object function private.claim_installation(text,text,uuid,text,text,text) sha256:fa4fffb3fa2b756e
+-- Takes the installation: uses the link up, makes the first team, and records that this team runs the installation unless another
+-- is named already. Null when the link is wrong or used. Deleting the row locks it, so of two people with the link one wins.
+create or replace function private.claim_installation(token_hash text, tenant_name text, owner_id uuid, owner_email text, owner_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  t public.tenants;
+begin
+  delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = claim_installation.token_hash;
+  if not found then return null; end if;
+  t := private.make_tenant(tenant_name, owner_id, owner_email, owner_name, request_id);
+  insert into kernel.settings (key, value) values ('operator_tenant', pg_catalog.to_jsonb(t.id::text))
+  on conflict (key) do nothing;
+  return t;
+end $$;
+grant execute on function private.claim_installation(text, text, uuid, text, text, text) to overture_worker;
+
+-- object function private.is_claimed() sha256:2ab7df00fe2bfba3
+-- Whether somebody has taken the installation: before that nobody becomes a member, except by the claim.
 create or replace function private.is_claimed() returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (select from public.members)
 $$;
 grant execute on function private.is_claimed() to overture_worker;
 
--- object function private.find_invitation(text) sha256:971292f85a210d5c
+-- object function private.inviter_may(uuid,uuid) sha256:cf25c1e89b837995
+-- Whether who sent an invitation could still send it: a member with members:write.
+create or replace function private.inviter_may(tenant_id uuid, inviter_id uuid) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from public.members m where m.tenant_id = inviter_may.tenant_id and m.user_id = inviter_may.inviter_id
+    and kernel.role_rank(m.role) >= kernel.role_rank('admin'))
+$$;
+
+-- object function private.find_invitation(text) sha256:5912c3086a12fbc1
 -- What an invitation link offers, for who opens it before signing in.
 create or replace function private.find_invitation(hash text)
 returns table (tenant_id uuid, tenant_name text, email text, role text, valid boolean)
 language sql stable security definer set search_path = '' as $$
-  select i.tenant_id, t.name, i.email, i.role, i.accepted_at is null and i.expires_at > kernel.now()
+  select i.tenant_id, t.name, i.email, i.role,
+    i.accepted_at is null and i.expires_at > kernel.now() and private.inviter_may(i.tenant_id, i.inviter_id)
   from public.invitations i join public.tenants t on t.id = i.tenant_id where i.token_hash = hash
 $$;
 grant execute on function private.find_invitation(text) to overture_worker;
 
--- object function private.accept_invitation(text,uuid,text,text,text) sha256:0b5f0b3a35a29c74
+-- object function private.accept_invitation(text,uuid,text,text,text) sha256:b6162dcc1318f73d
 -- Uses an invitation for a person whose verified e-mail it names. One statement decides who wins a double click.
 create or replace function private.accept_invitation(hash text, user_id uuid, user_email text, user_name text,
   request_id text default null)
@@ -58,6 +80,7 @@ declare
 begin
   update public.invitations x set accepted_at = kernel.now()
   where x.token_hash = hash and x.accepted_at is null and x.expires_at > kernel.now() and x.email = lower(user_email)
+    and private.inviter_may(x.tenant_id, x.inviter_id)
   returning * into i;
   if not found then return null; end if;
   insert into public.members (tenant_id, user_id, role, email, name)
@@ -73,6 +96,18 @@ begin
 end $$;
 grant execute on function private.accept_invitation(text, uuid, text, text, text) to overture_worker;
 
+-- object function kernel.guard_invitations() sha256:4d01cc1490bf99ff
+-- A program invites nobody as an admin, so that a key cannot raise anybody above itself.
+create or replace function kernel.guard_invitations() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if current_user = 'overture_worker' and new.role = 'admin' then
+    raise exception 'a program invites no admins' using errcode = 'insufficient_privilege', constraint = 'invitations_guard_admins';
+  end if;
+  return new;
+end $$;
+grant execute on function kernel.guard_invitations() to overture_user, overture_worker;
+
 -- object function kernel.keep_an_owner() sha256:3bb3072ce067316d
 -- A team without an owner can be repaired by nobody. Deferred, so that ownership can be handed over in one transaction.
 -- Two owners who demote each other at once each still see the other as owner. The team's row is locked before looking,
@@ -87,14 +122,18 @@ begin
   return null;
 end $$;
 
--- object function kernel.guard_owners() sha256:3ac310ba95be97f3
--- Only an owner makes, changes or removes an owner; a program (no person behind it) never does. Everybody may leave.
+-- object function kernel.guard_owners() sha256:029ae148cd6345ff
+-- Only an owner makes, changes or removes an owner. A program, a role without a person, does that to neither owners nor admins.
+-- Everybody may leave.
 -- Functions that run as the owner of the tables have decided for themselves, and so has the cascade from a deleted team.
 create or replace function kernel.guard_owners() returns trigger
 language plpgsql set search_path = '' as $$
 declare
   me uuid := (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
 begin
+  if current_user = 'overture_worker' and me is null and 'admin' in (old.role, case when tg_op = 'UPDATE' then new.role end) then
+    raise exception 'a program changes no admins' using errcode = 'insufficient_privilege', constraint = 'members_guard_admins';
+  end if;
   if current_user in ('overture_user', 'overture_worker')
      and 'owner' in (old.role, case when tg_op = 'UPDATE' then new.role end)
      and not exists (select from public.members m where m.tenant_id = old.tenant_id and m.user_id = me and m.role = 'owner') then
@@ -103,6 +142,25 @@ begin
   return case when tg_op = 'DELETE' then old else new end;
 end $$;
 grant execute on function kernel.guard_owners() to overture_user, overture_worker;
+
+-- object function kernel.end_membership() sha256:72544535e0863980
+-- What rests on a membership ends with it, in the same transaction: keys that the person made, invitations they sent, and what open
+-- realtime sockets may hear (the embedded server asks the policies again; the notification says no more, because every login of the
+-- database can listen).
+create or replace function kernel.end_membership() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'DELETE' then
+    update public.api_keys k set revoked_at = kernel.now()
+    where k.tenant_id = old.tenant_id and k.created_by = old.user_id and k.revoked_at is null;
+  end if;
+  if tg_op = 'DELETE' or kernel.role_rank(new.role) < kernel.role_rank('admin') then
+    delete from public.invitations i
+    where i.tenant_id = old.tenant_id and i.inviter_id = old.user_id and i.accepted_at is null;
+  end if;
+  perform pg_catalog.pg_notify('realtime_access', '');
+  return null;
+end $$;
 
 -- object function kernel.enter_as_user(uuid,uuid,float8,float8) sha256:5d35e7c59ef9c36e
 -- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
@@ -122,25 +180,31 @@ begin
 end $$;
 grant execute on function kernel.enter_as_user(uuid, uuid, double precision, double precision) to overture_worker;
 
--- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:1c94dc4cde85f969
--- For a program: the key by its hash, unless revoked or expired. last_used_at is written at most once a minute.
+-- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:678eba249b629e58
+-- For a program: the key by its hash, unless revoked or expired, with the role that its maker has now. A key whose maker has left has
+-- no role: its bearer is told why it stopped. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
 create or replace function kernel.enter_as_key(hash text, capacity double precision, per_second double precision,
   key_capacity double precision default null, key_per_second double precision default null)
-returns table (tenant_id uuid, key_id uuid, scopes text[], taken boolean, remaining double precision, retry_after double precision,
-  policy text)
+returns table (tenant_id uuid, key_id uuid, scopes text[], maker_id uuid, role text, taken boolean, remaining double precision,
+  retry_after double precision, policy text)
 language plpgsql volatile security definer set search_path = '' as $$
 declare
-  k public.api_keys;
+  k record;
   own record;
   team record;
 begin
-  select * into k from public.api_keys a
-  where a.key_hash = hash and a.revoked_at is null and (a.expires_at is null or a.expires_at > kernel.now());
+  select a.*, m.role into k from public.api_keys a
+  left join public.members m on m.tenant_id = a.tenant_id and m.user_id = a.created_by
+  where a.key_hash = hash and (m.user_id is null or a.revoked_at is null and (a.expires_at is null or a.expires_at > kernel.now()));
   if not found then return; end if;
+  if k.role is null then
+    return query select k.tenant_id, k.id, k.scopes, k.created_by, null, false, 0::double precision, 0::double precision, 'key';
+    return;
+  end if;
   select * into own from kernel.take_tokens('key:' || k.id, coalesce(key_capacity, capacity), coalesce(key_per_second, per_second));
   if not own.taken then
-    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';
+    return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, false, own.remaining, own.retry_after, 'key';
     return;
   end if;
   if k.last_used_at is null or k.last_used_at < kernel.now() - interval '1 minute' then
@@ -148,9 +212,9 @@ begin
   end if;
   select * into team from kernel.take_tokens('api:' || k.tenant_id, capacity, per_second);
   if not team.taken or team.remaining < own.remaining then
-    return query select k.tenant_id, k.id, k.scopes, team.taken, team.remaining, team.retry_after, 'tenant';
+    return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, team.taken, team.remaining, team.retry_after, 'tenant';
   else
-    return query select k.tenant_id, k.id, k.scopes, true, own.remaining, own.retry_after, 'key';
+    return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, true, own.remaining, own.retry_after, 'key';
   end if;
 end $$;
 grant execute on function kernel.enter_as_key(text, double precision, double precision, double precision, double precision)
@@ -173,10 +237,10 @@ begin
   return candidate;
 end $$;
 
--- object function private.create_tenant(text,uuid,text,text,text) sha256:edcf1dcf048ba9a7
+-- object function private.make_tenant(text,uuid,text,text,text) sha256:eb9da946246c4c01
 -- A new team with its first owner. Only for a person who exists; the caller has proved who that is.
 -- The audit row is written here, because the act begins outside the tenant it makes.
-create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
+create or replace function private.make_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
   request_id text default null)
 returns public.tenants
 language plpgsql volatile security definer set search_path = '' as $$
@@ -190,9 +254,20 @@ begin
   end loop;
   insert into public.members (tenant_id, user_id, role, email, name) values (t.id, owner_id, 'owner', lower(owner_email), owner_name);
   insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
-  values (t.id, 'user', owner_id::text, 'tenants.create', t.id::text, create_tenant.request_id,
+  values (t.id, 'user', owner_id::text, 'tenants.create', t.id::text, make_tenant.request_id,
     pg_catalog.jsonb_build_object('name', t.name));
   return t;
+end $$;
+
+-- object function private.create_tenant(text,uuid,text,text,text) sha256:18e7733e6c661456
+-- The same for everybody after the claim. Null before it: a stranger who is quicker than the owner of the claim link gets no team.
+create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not private.is_claimed() then return null; end if;
+  return private.make_tenant(tenant_name, owner_id, owner_email, owner_name, request_id);
 end $$;
 grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 
@@ -2211,14 +2286,11 @@ language sql stable set search_path = '' as $$
 $$;
 grant execute on function private.in_window(jsonb, timestamptz), private.next_opening(jsonb, timestamptz) to overture_user, overture_worker;
 
--- object function private.operator_tenant() sha256:a99b44cbb56bbd3b
--- The team that runs the installation: named by the setting operator_tenant, else the first one, which took the claim link.
+-- object function private.operator_tenant() sha256:a629cc8f1276850e
+-- The team that runs the installation: named by the setting operator_tenant, which the claim writes. Null where nobody claimed it.
 create or replace function private.operator_tenant() returns uuid
 language sql stable security definer set search_path = '' as $$
-  select coalesce(
-    (select t.id from public.tenants t where t.id::text = (select s.value #>> '{}' from kernel.settings s
-      where s.key = 'operator_tenant')),
-    (select t.id from public.tenants t order by t.created_at, t.id limit 1))
+  select t.id from public.tenants t where t.id::text = (select s.value #>> '{}' from kernel.settings s where s.key = 'operator_tenant')
 $$;
 
 -- object function private.alert_limit(text,float8) sha256:04f35b0ac4fb9403
@@ -2681,6 +2753,10 @@ create policy analyst_reads on public.message_events for select to overture_anal
 drop policy if exists analyst_reads on public.counters;
 create policy analyst_reads on public.counters for select to overture_analytics using (tenant_id = (select kernel.analyst_tenant()));
 
+-- object trigger guard_invitations on public.invitations sha256:768db2ffce09865b
+create or replace trigger guard_invitations before insert or update on public.invitations
+  for each row execute function kernel.guard_invitations();
+
 -- object trigger touch on public.members sha256:9e0305f075d565dc
 create or replace trigger touch before update on public.members for each row execute function kernel.touch();
 
@@ -2691,6 +2767,10 @@ create constraint trigger keep_an_owner after update or delete on public.members
 
 -- object trigger guard_owners on public.members sha256:305428a6216ff479
 create or replace trigger guard_owners before update or delete on public.members for each row execute function kernel.guard_owners();
+
+-- object trigger end_membership on public.members sha256:38485bb43ac92dac
+create or replace trigger end_membership after delete or update of role on public.members
+  for each row execute function kernel.end_membership();
 
 -- object trigger touch on public.tenants sha256:c60c8ecdf902715c
 create or replace trigger touch before update on public.tenants for each row execute function kernel.touch();

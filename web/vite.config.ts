@@ -7,6 +7,19 @@ import { defineConfig } from "vite";
 const gateway = process.env.OVERTURE_PUBLIC_URL ?? "http://127.0.0.1:54321";
 const proxied = { target: gateway, changeOrigin: true };
 
+/**
+ * Origins besides its own that the console may talk to. None where one host serves console, auth and realtime, as the gateway and the
+ * Caddyfile do; else the Supabase's, as in OVERTURE_CONSOLE_CONNECT="https://ref.supabase.co".
+ */
+const elsewhere = (process.env.OVERTURE_CONSOLE_CONNECT ?? "")
+  .split(/[\s,]+/)
+  .filter(Boolean)
+  .map((given) => new URL(given))
+  .flatMap(({ protocol, host }) => [
+    `${protocol}//${host}`,
+    `${protocol === "https:" ? "wss:" : "ws:"}//${host}`,
+  ]) as `https://${string}.${string}`[];
+
 export default defineConfig({
   plugins: [
     tailwindcss(),
@@ -21,16 +34,7 @@ export default defineConfig({
           "style-src": ["self", "unsafe-inline"],
           "img-src": ["self", "data:"],
           "font-src": ["self"],
-          // The auth and realtime endpoints may live on another host than the console.
-          "connect-src": [
-            "self",
-            "https:",
-            "wss:",
-            "http://127.0.0.1:*",
-            "ws://127.0.0.1:*",
-            "http://localhost:*",
-            "ws://localhost:*",
-          ],
+          "connect-src": ["self", ...elsewhere],
           "object-src": ["none"],
           "base-uri": ["self"],
           "form-action": ["self"],

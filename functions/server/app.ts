@@ -35,9 +35,9 @@ export function createApp(kernel: Kernel): Hono {
 export function withPeer(request: Request, peer: string): Request {
   const given = request.headers.get("x-forwarded-for");
   const last = given?.split(",").at(-1)?.trim();
-  if (last && !isLocal(last)) return request;
+  if (last && (isLocal(peer) || !isLocal(last))) return request;
   const forwarded = new Request(request);
-  forwarded.headers.set("x-forwarded-for", given && !isLocal(peer) ? `${given}, ${peer}` : peer);
+  forwarded.headers.set("x-forwarded-for", given ? `${given}, ${peer}` : peer);
   return forwarded;
 }
 

@@ -16,9 +16,9 @@ const server =
         if (pathname === "/health/live") return live();
         if (pathname === "/health/ready") return ready(kernel);
         if (pathname !== "/metrics") return new Response("Not found\n", { status: 404 });
-        // Who really asks: what the caller says of itself opens nothing.
+        // Who really asks comes last: what the caller or a proxy says before that opens nothing.
         const headers = new Headers(request.headers);
-        headers.set("x-forwarded-for", (info.remoteAddr as Deno.NetAddr).hostname);
+        headers.append("x-forwarded-for", (info.remoteAddr as Deno.NetAddr).hostname);
         return processMetrics(kernel, headers);
       });
 

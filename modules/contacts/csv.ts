@@ -12,14 +12,23 @@ export type CsvSource = {
   page(): Promise<{ rows: readonly (readonly CsvCell[])[]; last: boolean }>;
 };
 
+/** What begins a formula, behind what a spreadsheet of another locale takes for the end of the cell before. */
+const INNER_FORMULA = /(?<=[;,|\t\r\n])([ "]*)('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+const GUARDED_FORMULA = /(?<=[;,|\t\r\n])([ "]*)'('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+
+/** The cell as people wrote it: without the apostrophes that `csvLines` puts before what would be a formula. */
+export const withoutGuards = (cell: string): string =>
+  (/^'[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/.test(cell) ? cell.slice(1) : cell).replace(GUARDED_FORMULA, "$1$2");
+
 /**
- * Lines of CSV. Cells that a spreadsheet would run as a formula (= + - @ tab) get an apostrophe in front; the import
- * takes it off again.
+ * Lines of CSV. What a spreadsheet would run as a formula (= + - @ tab) gets an apostrophe in front, at the beginning of a cell and
+ * behind every separator inside: a spreadsheet that splits at semicolons cuts our cells there, and quotes do not hold it back.
+ * The import takes the apostrophes off again.
  */
 export const csvLines = (rows: readonly (readonly CsvCell[])[], delimiter = ","): string =>
   stringify(
     // Everything as text: a number cell would slip past the formula guard, and booleans would become 1 and nothing.
-    rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell)))),
+    rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell).replace(INNER_FORMULA, "$1'$2")))),
     // A bare line feed is no record delimiter here, but readers take it for one.
     { delimiter, escape_formulas: true, quoted_match: /[\r\n]/, record_delimiter: "\r\n" },
   );

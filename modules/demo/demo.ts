@@ -12,7 +12,7 @@ import { invoke, invokeManual } from "../kernel/operations/run.ts";
 import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
-import { requireFounder } from "../tenancy/tenants.ts";
+import { newTenant, requireFounder } from "../tenancy/tenants.ts";
 import { demoConfig } from "./config.ts";
 import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.ts";
 
@@ -132,10 +132,8 @@ export const startDemo = defineOpenOperation({
     const mine = teams.find((t) => t.name === name && t.role === "owner");
     if (mine) return { tenant_id: mine.id, name };
     requireFounder(ctx, teams);
-    const [made] = await ctx.db<
-      { id: string }[]
-    >`select id from private.create_tenant(${name}, ${userId}, ${email}, '', ${ctx.requestId})`;
-    await ctx.enqueue(prepareTeam, { tenant_id: made!.id });
-    return { tenant_id: made!.id, name };
+    const made = await newTenant(ctx, name, { id: userId, email, name: "" });
+    await ctx.enqueue(prepareTeam, { tenant_id: made.id });
+    return { tenant_id: made.id, name };
   },
 });

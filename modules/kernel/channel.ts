@@ -92,6 +92,9 @@ export type PreparedMessage = {
 /** A stored message, as it is read for sending. */
 export type StoredMessage = Pick<PreparedMessage, "subject" | "text" | "content" | "email">;
 
+/** Whose message is completed. */
+export type CompleteInput = { services: { vault: Vault }; tenantId: string; messageId: string };
+
 /** Columns of email_details. An inbound mail may lack a Message-ID; ours never does. */
 export type EmailDetails = {
   rfc_message_id: string | null;
@@ -165,7 +168,12 @@ type ChannelDef<T extends z.ZodObject = z.ZodObject, Parts = unknown, Draft = un
   render(compiled: CompiledTemplate<Parts>, input: RenderInput): RenderedTemplate<Draft>;
   /** Turns it into the message to store. The same input gives the same message. */
   prepare(input: PrepareInput<Draft>): Promise<PreparedMessage>;
-  /** The content for the channel's providers, out of what the ledger stored. */
+  /**
+   * Puts in what only the recipient may hold, such as tokens in links, right before sending: it is not stored, because whoever may
+   * read the ledger could act for the recipient. The same input gives the same message, as a repeated attempt needs it.
+   */
+  complete?(stored: StoredMessage, input: CompleteInput): Promise<StoredMessage>;
+  /** The content for the channel's providers, out of what the ledger stored and `complete` returned. */
   content(stored: StoredMessage): Content;
   /** Facts about one rendered message for the preview, such as the number of SMS segments. */
   measure(rendered: RenderedTemplate<Draft>): Record<string, string | number>;

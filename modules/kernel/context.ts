@@ -18,7 +18,8 @@ export const roleRank = (role: Role): number => ROLES.indexOf(role) + 1;
 export type Actor =
   | { kind: "anonymous"; address: string }
   | { kind: "user"; userId: string; email: string; role: Role | null }
-  | { kind: "api_key"; keyId: string; scopes: string[] }
+  /** `makerId` made the key and has `role` now: the key may do what both its scopes and this role allow. */
+  | { kind: "api_key"; keyId: string; scopes: string[]; makerId: string; role: Role }
   | { kind: "job"; name: string };
 
 /** The database scope an actor works under inside a tenant. */

@@ -3,7 +3,7 @@ import { createApp } from "../../functions/links/app.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { isMachine } from "./links.ts";
-import { prepare } from "../channels/email/prepare.ts";
+import { complete, prepare } from "../channels/email/prepare.ts";
 import { linkToken, readLinkToken } from "../channels/email/tokens.ts";
 
 const t = testKernel();
@@ -157,14 +157,18 @@ describe("what is sent", () => {
       in_reply_to: null,
       headers: {},
     };
-    const message = await prepare({
+    const whose = {
       services: { config: t.kernel.config, vault: t.kernel.vault },
       tenantId: uuid7(),
       messageId: uuid7(),
+    };
+    const stored = await prepare({
+      ...whose,
       from: { address: "sam@us.test", name: "Sam", profile: {} },
       rendered: { missing: [], faults: [], subject: "Hello", text: "See https://example.com/?a=1&b=2", draft },
       options,
     });
+    const message = { ...stored, ...(await complete(stored, whose)) };
     return { ...message.email!, html: message.email!.html!, text: message.text, links: message.links };
   };
   test("always carries one-click unsubscribe headers and a line in both parts", async () => {

@@ -22,7 +22,9 @@ test("the key is shown once, its hash is stored, and it works until it is revoke
   expect(row!.everything).not.toContain(key);
   const listed = await tenant.api("GET", "/api-keys");
   expect(JSON.stringify(listed.body)).not.toContain(key);
-  expect(listed.body.data).toMatchObject([{ id, prefix, last_used_at: null }]);
+  expect(listed.body.data).toMatchObject([
+    { id, prefix, last_used_at: null, created_by: { user_id: tenant.owner.userId, email: tenant.owner.email } },
+  ]);
 
   expect((await t.call(key)("GET", "/members")).body.data).toHaveLength(1);
   expect((await tenant.api("GET", "/api-keys")).body.data[0].last_used_at).not.toBeNull();
@@ -103,9 +105,78 @@ test("a key acts in its own team whatever X-Tenant-Id says, and never on owners"
   expect((await t.call(key)("DELETE", `/members/${mine.owner.userId}`)).status).toBe(403);
   const member = await mine.member("member");
   expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "owner" })).status).toBe(403);
-  expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "admin" })).status).toBe(200);
+  expect((await t.call(key)("PATCH", `/members/${member.userId}`, { role: "viewer" })).status).toBe(200);
   expect((await t.call((await keyOf(mine, ["members:read"])).key)("DELETE", `/members/${member.userId}`)).status).toBe(
     403,
   );
   expect((await t.call(key)("DELETE", `/members/${member.userId}`)).status).toBe(204);
+});
+
+test("a key can do no more than its maker may now, and grows with them only up to its scopes", async () => {
+  const tenant = await t.tenant();
+  const maker = await tenant.member("admin");
+  const made = await maker.api("POST", "/api-keys", { name: "R", scopes: ["members:write", "contacts:write"] });
+  const robot = t.call(made.body.key);
+  const invite = () => robot("POST", "/invitations", { email: `k-${crypto.randomUUID()}@example.com`, role: "viewer" });
+  const add = () => robot("POST", "/contacts", { email: `k-${crypto.randomUUID()}@example.com` });
+  const become = (role: string) => tenant.api("PATCH", `/members/${maker.userId}`, { role });
+  expect([(await invite()).status, (await add()).status]).toEqual([201, 201]);
+  await become("member");
+  const refused = await invite();
+  expect([refused.status, refused.body.detail]).toEqual([403, expect.stringContaining("role member")]);
+  expect((await add()).status).toBe(201);
+  await become("viewer");
+  expect([(await add()).status, (await robot("GET", "/contacts")).status]).toEqual([403, 200]);
+  await become("owner");
+  expect([(await invite()).status, (await robot("GET", "/audit-log")).status]).toEqual([201, 403]);
+});
+
+test("the keys of who is removed stop at once and say why, and do not come back with them", async () => {
+  const tenant = await t.tenant();
+  const maker = await tenant.member("admin");
+  const { key } = (await maker.api("POST", "/api-keys", { name: "R", scopes: ["*:write"] })).body;
+  // Made through that key, so by the same person.
+  const child = (await t.call(key)("POST", "/api-keys", { name: "Child", scopes: ["contacts:read"] })).body;
+  expect(child.created_by.user_id).toBe(maker.userId);
+  const other = await keyOf(tenant, ["contacts:read"]);
+  expect((await tenant.api("DELETE", `/members/${maker.userId}`)).status).toBe(204);
+  for (const stopped of [key, child.key]) {
+    const refused = await t.call(stopped)("GET", "/contacts");
+    expect([refused.status, refused.body.detail]).toEqual([401, expect.stringContaining("left the workspace")]);
+  }
+  expect((await t.call(other.key)("GET", "/contacts")).status).toBe(200);
+  expect((await tenant.api("GET", "/api-keys")).body.data).toMatchObject([{ id: other.id }]);
+  await t.sql`insert into public.members (tenant_id, user_id, role, email) values (${tenant.id}, ${maker.userId}, 'admin', ${maker.email})`;
+  expect((await t.call(key)("GET", "/contacts")).status).toBe(401);
+});
+
+test("a key whose maker is no member stops also where it was not revoked", async () => {
+  const tenant = await t.tenant();
+  const { id, key } = await keyOf(tenant, ["contacts:read"]);
+  await t.sql`update public.api_keys set created_by = ${crypto.randomUUID()} where id = ${id}`;
+  expect((await t.call(key)("GET", "/contacts")).status).toBe(401);
+});
+
+test("a key makes nobody an admin or owner, and changes and removes neither, not even past the API", async () => {
+  const tenant = await t.tenant();
+  const robot = t.call((await keyOf(tenant, ["*:write"])).key);
+  const [member, admin] = [await tenant.member("member"), await tenant.member("admin")];
+  for (const role of ["admin", "owner"]) {
+    expect((await robot("PATCH", `/members/${member.userId}`, { role })).status).toBe(403);
+    const invited = await robot("POST", "/invitations", { email: `k-${crypto.randomUUID()}@example.com`, role });
+    expect(invited.status).toBe(role === "admin" ? 403 : 422);
+  }
+  expect((await robot("PATCH", `/members/${admin.userId}`, { role: "viewer" })).status).toBe(403);
+  expect((await robot("DELETE", `/members/${admin.userId}`)).status).toBe(403);
+  for (const statement of [
+    "update public.members set role = 'admin' where role = 'member'",
+    "update public.members set role = 'viewer' where role = 'admin'",
+    "delete from public.members where role = 'admin'",
+    `insert into public.invitations (tenant_id, email, role, token_hash, inviter_id, expires_at)
+      values ('${tenant.id}', 'x@example.com', 'admin', 'h', '${tenant.owner.userId}', now())`,
+  ])
+    await expect(
+      tenant.run((ctx) => ctx.db.unsafe(statement)),
+      statement,
+    ).rejects.toMatchObject({ code: "42501" });
 });

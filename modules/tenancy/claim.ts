@@ -32,9 +32,7 @@ export const checkClaim = defineOpenOperation({
   input: z.object({ token: LinkToken }),
   output: z.object({ valid: z.boolean() }),
   async handle(ctx, { token }) {
-    const [row] = await ctx.db<
-      { valid: boolean }[]
-    >`select private.check_claim(${await sha256Hex(token)}, false) as valid`;
+    const [row] = await ctx.db<{ valid: boolean }[]>`select private.check_claim(${await sha256Hex(token)}) as valid`;
     return { valid: row!.valid };
   },
 });
@@ -55,9 +53,7 @@ export const claim = defineOpenManualOperation({
     await throttle(ctx, "claim", null);
     const hash = await sha256Hex(input.token);
     // Only so that a wrong link makes no account; who wins is decided below.
-    const [before] = await ctx.tx(
-      ({ db }) => db<{ valid: boolean }[]>`select private.check_claim(${hash}, false) as valid`,
-    );
+    const [before] = await ctx.tx(({ db }) => db<{ valid: boolean }[]>`select private.check_claim(${hash}) as valid`);
     if (!before!.valid) throw used();
     const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
     if (!opened) {
@@ -69,11 +65,10 @@ export const claim = defineOpenManualOperation({
       return confirmationRequired(input.email, "Open the link, then come back to this page and submit the form again.");
     const { user } = opened.session;
     const tenant = await ctx.tx(async ({ db }) => {
-      const [won] = await db<{ used: boolean }[]>`select private.check_claim(${hash}, true) as used`;
-      if (!won!.used) throw used();
-      const [row] = await db<TenantRow[]>`
-        select * from private.create_tenant(${input.tenant_name}, ${user.id}, ${user.email}, ${input.name}, ${ctx.requestId})`;
-      return row!;
+      const [row] = await db<(TenantRow | { id: null })[]>`
+        select * from private.claim_installation(${hash}, ${input.tenant_name}, ${user.id}, ${user.email}, ${input.name}, ${ctx.requestId})`;
+      if (!row || row.id === null) throw used();
+      return row;
     });
     return { ...opened.session, tenant };
   },

@@ -116,3 +116,41 @@ test("422 for the role owner, 409 for somebody who is in the team, and no secret
   const { token } = await inviteTo(tenant, address());
   expect(JSON.stringify((await tenant.api("GET", "/audit-log")).body)).not.toContain(token);
 });
+
+test("an invitation ends when who sent it leaves or may no longer invite, and a later promotion does not revive it", async () => {
+  const tenant = await t.tenant();
+  // private.inviter_may writes this role as SQL.
+  expect(t.kernel.registry.permissions.get("members:write")).toBe("admin");
+  for (const end of ["demoted", "removed"]) {
+    const admin = await tenant.member("admin");
+    const key = (await admin.api("POST", "/api-keys", { name: "R", scopes: ["members:write"] })).body.key;
+    const tokens: string[] = [];
+    for (const api of [admin.api, t.call(key)]) {
+      const made = await api("POST", "/invitations", { email: address(), role: "viewer" });
+      expect(made.status).toBe(201);
+      tokens.push(tokenOf(made.body.url));
+    }
+    for (const token of tokens) expect((await call("GET", `/auth/invitation?token=${token}`)).body.valid).toBe(true);
+    const path = `/members/${admin.userId}`;
+    if (end === "removed") expect((await tenant.api("DELETE", path)).status).toBe(204);
+    else for (const role of ["member", "admin"]) expect((await tenant.api("PATCH", path, { role })).status).toBe(200);
+    for (const token of tokens) {
+      expect((await call("GET", `/auth/invitation?token=${token}`)).body.valid, end).toBe(false);
+      expect((await call("POST", "/auth/invitation/accept", { token, password })).status, end).toBe(410);
+    }
+    expect((await tenant.api("GET", "/invitations?status=open")).body.data).toEqual([]);
+  }
+});
+
+test("an invitation whose sender is no admin is refused also where it was not withdrawn", async () => {
+  const tenant = await t.tenant();
+  const { id, token, email } = await inviteTo(tenant, address());
+  const member = await tenant.member("member");
+  await t.sql`update public.invitations set inviter_id = ${member.userId} where id = ${id as string}`;
+  expect((await call("GET", `/auth/invitation?token=${token}`)).body.valid).toBe(false);
+  expect((await call("POST", "/auth/invitation/accept", { token, password })).status).toBe(410);
+  // Whatever the API in front of it has checked.
+  const [accepted] = await t.sql`
+    select (private.accept_invitation(${await sha256Hex(token)}, ${crypto.randomUUID()}, ${email as string}, '')).id`;
+  expect(accepted!.id).toBeNull();
+});

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
+import type { Actor } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
@@ -24,13 +25,25 @@ const Invitation = z
   .meta({ id: "Invitation" });
 type InvitationRow = z.input<typeof Invitation>;
 
+/** Whose right an invitation rests on. Throws `forbidden` where a key would make an admin, which the database refuses as well. */
+function inviterOf(actor: Actor, role: z.output<typeof InvitedRole>): { id: string; name: string } {
+  if (actor.kind === "user") return { id: actor.userId, name: actor.email };
+  if (actor.kind !== "api_key") throw new AppError("forbidden", "Only a member or an API key can invite.");
+  if (role === "admin") {
+    throw new AppError("forbidden", "An API key cannot invite admins.", {
+      suggestion: "Invite with the role member, approver or viewer, or invite in the console, as a person.",
+    });
+  }
+  return { id: actor.makerId, name: "API key" };
+}
+
 export const createInvitation = defineOperation({
   id: "invitations.create",
   method: "POST",
   path: "/invitations",
   summary: "Invite somebody with a single-use link",
   description:
-    "The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link.",
+    "The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link. It works while who sent it is an admin or owner; an API key cannot invite admins.",
   permission: "members:write",
   input: z.object({ email: Email, role: InvitedRole }),
   output: z.object({ id: z.uuid(), email: z.string(), role: InvitedRole, expires_at: instant, url: z.string() }),
@@ -39,7 +52,8 @@ export const createInvitation = defineOperation({
   async handle(ctx, { email, role }) {
     const token = randomToken("ovi_");
     const hash = await sha256Hex(token);
-    const { db, actor, tenantId, now } = ctx;
+    const { db, tenantId, now } = ctx;
+    const inviter = inviterOf(ctx.actor, role);
     const [known] = await db`select 1 from public.members where tenant_id = ${tenantId} and email = ${email}`;
     if (known)
       throw new AppError("conflict", `${email} is already a member of the workspace.`, {
@@ -47,10 +61,11 @@ export const createInvitation = defineOperation({
       });
     const expires = new Date(now.getTime() + VALID_DAYS * 86_400_000);
     const [row] = await db<{ id: string; email: string; role: z.output<typeof InvitedRole>; expires_at: Date }[]>`
-      insert into public.invitations (tenant_id, email, role, token_hash, invited_by, expires_at)
-      values (${tenantId}, ${email}, ${role}, ${hash}, ${actor.kind === "user" ? actor.email : "API key"}, ${expires})
+      insert into public.invitations (tenant_id, email, role, token_hash, invited_by, inviter_id, expires_at)
+      values (${tenantId}, ${email}, ${role}, ${hash}, ${inviter.name}, ${inviter.id}, ${expires})
       on conflict (tenant_id, email) where accepted_at is null do update
-        set role = excluded.role, token_hash = excluded.token_hash, invited_by = excluded.invited_by, expires_at = excluded.expires_at
+        set role = excluded.role, token_hash = excluded.token_hash, invited_by = excluded.invited_by, inviter_id = excluded.inviter_id,
+          expires_at = excluded.expires_at
       returning id, email, role, expires_at`;
     return { ...row!, url: `${ctx.config.publicUrl}/invite?token=${token}` };
   },

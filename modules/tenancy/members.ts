@@ -3,7 +3,7 @@ import { cursorTime, decodeCursor, pageOf, pageParams, searchParam, toPage } fro
 import { type Ctx, type Role, roleRank } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { scopesAllow } from "../kernel/registry.ts";
+import { actorMay } from "../kernel/operations/authorise.ts";
 import { instant, RoleSchema } from "./schemas.ts";
 
 const Member = z
@@ -54,8 +54,13 @@ export const getMember = defineOperation({
   handle: (ctx, { user_id }) => findMember(ctx, user_id),
 });
 
-/** The database checks the same in a trigger; here it gets words. A program is never an owner. */
-function mustBeOwner(ctx: Ctx, ...roles: (Role | undefined)[]): void {
+/** The database checks the same in a trigger; here it gets words. A program decides about neither owners nor admins. */
+function mustRankAbove(ctx: Ctx, ...roles: Role[]): void {
+  if (ctx.actor.kind === "api_key" && roles.some((role) => roleRank(role) >= roleRank("admin"))) {
+    throw new AppError("forbidden", "An API key cannot add, change or remove admins and owners.", {
+      suggestion: "Do it in the console, as a person.",
+    });
+  }
   if (roles.includes("owner") && !(ctx.actor.kind === "user" && ctx.actor.role === "owner")) {
     throw new AppError("forbidden", "Only an owner can add, change or remove owners.", {
       suggestion: "Ask an owner of the workspace.",
@@ -83,12 +88,14 @@ export const updateMember = defineOperation({
   method: "PATCH",
   path: "/members/{user_id}",
   summary: "Change a member's role",
+  description:
+    "Takes effect at once, also for the API keys that the person made: a key can do no more than its maker. Below the role admin, open invitations that they sent are withdrawn. An API key cannot change admins and owners, nor make any.",
   permission: "members:write",
   input: z.object({ user_id: z.uuid(), role: RoleSchema }),
   output: Member,
   async handle(ctx, { user_id, role }) {
     const before = await findMember(ctx, user_id);
-    mustBeOwner(ctx, before.role, role);
+    mustRankAbove(ctx, before.role, role);
     const [member] = await keepingAnOwner(
       ctx,
       () => ctx.db<MemberRow[]>`
@@ -106,22 +113,20 @@ export const removeMember = defineOperation({
   method: "DELETE",
   path: "/members/{user_id}",
   summary: "Remove a member, or leave the tenant yourself",
+  description:
+    "Takes effect at once: the API keys that the person made stop, and the open invitations that they sent are withdrawn.",
   permission: "members:leave",
   input: z.object({ user_id: z.uuid() }),
   output: z.null(),
   status: 204,
   async handle(ctx, { user_id }) {
     const self = ctx.actor.kind === "user" && ctx.actor.userId === user_id;
-    const mayRemove =
-      ctx.actor.kind === "user"
-        ? ctx.actor.role !== null && roleRank(ctx.actor.role) >= roleRank("admin")
-        : ctx.actor.kind === "api_key" && scopesAllow(ctx.actor.scopes, "members:write");
-    if (!self && !mayRemove)
+    if (!self && !actorMay(ctx.registry, ctx.actor, "members:write"))
       throw new AppError("forbidden", "Your role does not allow you to remove other members.", {
         suggestion: "Ask for the role admin.",
       });
     const member = await findMember(ctx, user_id);
-    if (!self) mustBeOwner(ctx, member.role);
+    if (!self) mustRankAbove(ctx, member.role);
     await keepingAnOwner(
       ctx,
       () => ctx.db`delete from public.members where tenant_id = ${ctx.tenantId} and user_id = ${user_id}`,

@@ -1,5 +1,6 @@
 import type { Actor, Offered, Role } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
+import { actorMay } from "../kernel/operations/authorise.ts";
 import { roleAllows, scopesAllow } from "../kernel/registry.ts";
 
 /** What API keys may be given, and by whom. */
@@ -28,7 +29,7 @@ export function checkScopes(registry: Offered, actor: Actor, scopes: readonly st
       );
     }
     for (const permission of registry.permissions.keys()) {
-      if (scopesAllow([scope], permission) && !allows(registry, actor, permission)) {
+      if (scopesAllow([scope], permission) && !actorMay(registry, actor, permission)) {
         throw new AppError("forbidden", `${scope} includes the permission ${permission}, which you do not have.`, {
           suggestion: "Leave the scope out, or ask a member with a higher role to create the key.",
         });
@@ -36,8 +37,3 @@ export function checkScopes(registry: Offered, actor: Actor, scopes: readonly st
     }
   });
 }
-
-const allows = (registry: Offered, actor: Actor, permission: string): boolean =>
-  actor.kind === "user"
-    ? actor.role !== null && roleAllows(registry, actor.role, permission)
-    : actor.kind === "api_key" && scopesAllow(actor.scopes, permission);

@@ -5,8 +5,9 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
 import { confirmationRequired, throttle } from "./open.ts";
-import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
+import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
+import { newTenant, unclaimed } from "./tenants.ts";
 
 /** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
 
@@ -28,21 +29,23 @@ async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>
     });
   }
   await throttle(ctx, "register", input.email);
+  // Only so that no account is made; the database decides below.
+  const [installation] = await ctx.tx(({ db }) => db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`);
+  if (!installation!.claimed) throw unclaimed();
   const opened = await auth.openAccount(ctx, input.email, input.password, { name: input.name });
   if (!opened) throw taken();
   if (opened.kind === "confirm")
     return confirmationRequired(input.email, "Open the link, then sign in and name your workspace.");
   const { session } = opened;
   const { id, email } = session.user;
-  const tenant = await ctx.tx(async ({ db }) => {
+  const tenant = await ctx.tx(async (tx) => {
+    const { db } = tx;
     // A double click: the second waits here until the first has its team, and then finds it.
     await db`select pg_advisory_xact_lock(hashtextextended(${`register:${id}`}, 0))`;
     // An account of before without a team is a registration that was cut off; one with a team is simply an account.
     const teams = await db`select 1 from private.my_teams(${id})`;
     if (teams.length > 0) throw taken();
-    const [row] = await db<TenantRow[]>`
-      select * from private.create_tenant(${input.tenant_name}, ${id}, ${email}, ${input.name}, ${ctx.requestId})`;
-    return row!;
+    return await newTenant(tx, input.tenant_name, { id, email, name: input.name });
   });
   return { ...session, tenant };
 }

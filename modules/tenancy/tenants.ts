@@ -36,6 +36,24 @@ export function requireFounder(ctx: Pick<OpenCtx, "configOf">, teams: readonly {
   }
 }
 
+export const unclaimed = () =>
+  new AppError("forbidden", "This installation has not been claimed yet.", {
+    suggestion:
+      "Whoever installed it opens the claim link that it printed at its start; afterwards others can register.",
+  });
+
+/** A new team with the person as its owner; throws `forbidden` before the installation is claimed. For every way but the claim. */
+export async function newTenant(
+  ctx: Pick<OpenCtx, "db" | "requestId">,
+  name: string,
+  owner: { id: string; email: string; name: string },
+): Promise<TenantRow> {
+  const [row] = await ctx.db<(TenantRow | { id: null })[]>`
+    select * from private.create_tenant(${name}, ${owner.id}, ${owner.email}, ${owner.name}, ${ctx.requestId})`;
+  if (!row || row.id === null) throw unclaimed();
+  return row;
+}
+
 export const createTenant = defineOpenManualOperation({
   id: "tenants.create",
   method: "POST",
@@ -50,13 +68,10 @@ export const createTenant = defineOpenManualOperation({
     const known = await ctx.tx(({ db }) => teamsOf(db, userId));
     requireFounder(ctx, known);
     const person = await nameOf(ctx, known, request);
-    return await ctx.tx(async ({ db }) => {
+    return await ctx.tx(async (tx) => {
       // The teams may be others by now.
-      requireFounder(ctx, await teamsOf(db, userId));
-      const [tenant] = await db<
-        TenantRow[]
-      >`select * from private.create_tenant(${name}, ${userId}, ${email}, ${person}, ${ctx.requestId})`;
-      return tenant!;
+      requireFounder(ctx, await teamsOf(tx.db, userId));
+      return await newTenant(tx, name, { id: userId, email, name: person });
     });
   },
 });

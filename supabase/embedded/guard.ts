@@ -8,6 +8,8 @@ import { AppError } from "../../modules/kernel/errors.ts";
  */
 
 const MAX_BYTES = 3_000_000;
+/** For accounts: an address, a password, a name. What a person stores of themselves is in every token of theirs. */
+const MAX_AUTH_BYTES = 32_000;
 /** Attempts at once, and per second after that. Twice the API's own limits: its calls arrive here too. */
 const PER_ADDRESS = { capacity: 120, perSecond: 2 };
 const PER_EMAIL = { capacity: 30, perSecond: 2 / 15 };
@@ -55,7 +57,11 @@ export class Guard {
     let body: Uint8Array<ArrayBuffer> | null = null;
     if (request.body) {
       try {
-        body = await readBody(request, { maxBytes: MAX_BYTES, idleMs: this.#timeoutMs, totalMs: this.#timeoutMs });
+        body = await readBody(request, {
+          maxBytes: isAuth ? MAX_AUTH_BYTES : MAX_BYTES,
+          idleMs: this.#timeoutMs,
+          totalMs: this.#timeoutMs,
+        });
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         return Response.json(

@@ -31,6 +31,8 @@ export class RealtimeHub {
   /** Ids of committed messages that somebody waits for and that are not loaded yet. */
   #wanted: string[] = [];
   #failing = false;
+  /** How often rights were announced to have changed: an answer of the policies from before counts no more. */
+  accessChanges = 0;
 
   constructor(sql: Sql, membersPerTopic: number, log: (message: string) => void) {
     this.#sql = sql;

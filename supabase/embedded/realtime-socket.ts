@@ -25,6 +25,10 @@ export const MAX_PAYLOAD_BYTES = 3_000_000;
 /** What the channels of one socket show as presence is kept for as long as they are joined. */
 const MAX_PRESENCE_BYTES = 64_000;
 const CLOSE_TOO_LARGE = 1009;
+/** Broadcasts that wait for the policies' answer about one channel; it takes milliseconds. */
+const MAX_HELD = 1_000;
+/** How often one question is put to the policies while rights keep changing. */
+const MAX_ATTEMPTS = 5;
 const CLOSE_POLICY = 1008;
 
 export interface SocketOptions {
@@ -56,6 +60,8 @@ interface Channel extends Member {
   presenceBytes: number;
   claims: Claims;
   access: Access;
+  /** What came while the policies are asked again; null at all other times. */
+  held: Broadcast[] | null;
   expiry?: ReturnType<typeof setTimeout>;
 }
 
@@ -115,6 +121,38 @@ export class RealtimeSocket implements Held {
     }, limits.joinMs);
   }
 
+  /** Asks the policies again for the private channels; who may no longer listen is shown out. */
+  recheck(): void {
+    for (const channel of this.#channels.values()) if (channel.isPrivate) void this.#recheck(channel);
+  }
+
+  async #recheck(channel: Channel): Promise<void> {
+    if (channel.held) return;
+    channel.held = [];
+    try {
+      channel.access = await this.#accessTo(channel.name, channel.claims);
+    } catch (error) {
+      this.#options.log(`realtime: rights on ${channel.name} could not be read: ${(error as Error).message}`);
+      channel.access = { receive: false, send: false, presenceReceive: false, presenceSend: false };
+    }
+    const held = channel.held;
+    channel.held = null;
+    if (this.#channels.get(channel.topic) !== channel) return;
+    if (!channel.access.receive) return this.#expel(channel, unauthorized(channel.name));
+    for (const message of held) this.#deliver(channel, message);
+  }
+
+  /** What the policies say now: asked again when rights have changed meanwhile. */
+  async #accessTo(name: string, claims: Claims): Promise<Access> {
+    const { hub, sql } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const seen = hub.accessChanges;
+      const access = await channelAccess(sql, name, claims);
+      if (seen === hub.accessChanges) return access;
+    }
+    throw new Refused("Rights are changing: try again");
+  }
+
   #receive(data: string | ArrayBuffer): void {
     if (this.#options.socket.readyState !== WebSocket.OPEN) return;
     const size = typeof data === "string" ? data.length : data.byteLength;
@@ -156,7 +194,7 @@ export class RealtimeSocket implements Held {
   }
 
   async #join(frame: Frame): Promise<void> {
-    const { hub, sql, keys, limits } = this.#options;
+    const { hub, keys, limits } = this.#options;
     const refuse = (reason: string) => this.#reply(frame, "error", { reason });
     const existing = this.#channels.get(frame.topic);
     if (existing) {
@@ -193,14 +231,12 @@ export class RealtimeSocket implements Held {
     try {
       const token = payload.access_token;
       if (typeof token === "string" && token && !token.startsWith("sb_")) claims = await claimsOf(keys, token);
-      if (isPrivate) access = await channelAccess(sql, name, claims);
+      if (isPrivate) access = await this.#accessTo(name, claims);
     } catch (error) {
       if (error instanceof Refused) return refuse(error.message);
       throw error;
     }
-    if (!access.receive) {
-      return refuse(`Unauthorized: You do not have permissions to read from this Channel topic: ${name}`);
-    }
+    if (!access.receive) return refuse(unauthorized(name));
 
     const channel: Channel = {
       topic: frame.topic,
@@ -214,6 +250,7 @@ export class RealtimeSocket implements Held {
       presenceBytes: 0,
       claims,
       access,
+      held: null,
       deliver: (message) => this.#deliver(channel, message),
       push: (event, body) => this.#push(channel, event, body),
     };
@@ -233,15 +270,12 @@ export class RealtimeSocket implements Held {
     if (typeof token !== "string" || !token || token.startsWith("sb_")) return;
     try {
       channel.claims = await claimsOf(this.#options.keys, token);
-      if (channel.isPrivate) channel.access = await channelAccess(this.#options.sql, channel.name, channel.claims);
+      if (channel.isPrivate) channel.access = await this.#accessTo(channel.name, channel.claims);
     } catch (error) {
       if (error instanceof Refused) return this.#expel(channel, error.message);
       throw error;
     }
-    if (!channel.access.receive) {
-      const message = `Unauthorized: You do not have permissions to read from this Channel topic: ${channel.name}`;
-      return this.#expel(channel, message);
-    }
+    if (!channel.access.receive) return this.#expel(channel, unauthorized(channel.name));
     this.#watchExpiry(channel);
   }
 
@@ -314,6 +348,11 @@ export class RealtimeSocket implements Held {
   }
 
   #deliver(channel: Channel, broadcast: Broadcast): void {
+    if (channel.held) {
+      if (channel.held.push(broadcast) > MAX_HELD)
+        this.#expel(channel, "Rights on this topic could not be read in time");
+      return;
+    }
     const message = encodeBroadcast(this.#options.version, channel.topic, broadcast);
     if (message !== null) this.#write(message);
   }
@@ -341,6 +380,9 @@ export class RealtimeSocket implements Held {
     socket.send(message);
   }
 }
+
+const unauthorized = (topic: string) =>
+  `Unauthorized: You do not have permissions to read from this Channel topic: ${topic}`;
 
 function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};

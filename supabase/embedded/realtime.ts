@@ -18,6 +18,8 @@ export interface RealtimeOptions {
 
 /** A notification can be missed, for example while the database restarts. */
 const POLL_MS = 5_000;
+/** After the policies were asked about all sockets, further changes of rights are gathered for this long. */
+const RECHECK_MS = 50;
 
 /** Realtime's `/realtime/v1`: Phoenix channels over WebSocket, and broadcasts over HTTP. */
 export class Realtime {
@@ -30,6 +32,8 @@ export class Realtime {
   /** Who waits for the next notification. */
   readonly #hearers = new Set<() => void>();
   #unlisten: (() => Promise<void>) | undefined;
+  #rechecking: ReturnType<typeof setTimeout> | undefined;
+  #recheckAgain = false;
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
@@ -50,7 +54,10 @@ export class Realtime {
     };
     // Also woken when the connection is back after a loss.
     const listening = await sql.listen("realtime_messages", heard, wake);
-    this.#unlisten = () => listening.unlisten();
+    // Who may hear what has changed. After a lost connection anything may have.
+    const recheck = () => this.#recheck();
+    const rights = await sql.listen("realtime_access", recheck, recheck);
+    this.#unlisten = () => Promise.all([listening.unlisten(), rights.unlisten()]).then(() => {});
     // As on Supabase messages are kept for three days.
     const prune = () =>
       sql`delete from realtime.messages where inserted_at < now() - interval '3 days'`.catch((error: Error) =>
@@ -58,6 +65,21 @@ export class Realtime {
       );
     await prune();
     this.#timers = [setInterval(wake, POLL_MS), setInterval(() => void prune(), 3_600_000)];
+  }
+
+  /**
+   * Asks the policies about all sockets: at once, and again for what is announced shortly after, once for all of it, because any login of
+   * the database can announce as much as it likes.
+   */
+  #recheck(): void {
+    if (this.#rechecking) return void (this.#recheckAgain = true);
+    this.#recheckAgain = false;
+    this.#hub.accessChanges++;
+    for (const socket of this.#sockets) socket.recheck();
+    this.#rechecking = setTimeout(() => {
+      this.#rechecking = undefined;
+      if (this.#recheckAgain) this.#recheck();
+    }, RECHECK_MS);
   }
 
   /** Whether a notification comes through and what is committed can be read. Rejects when the database fails; waits for as long as it takes. */
@@ -124,6 +146,8 @@ export class Realtime {
   /** Says goodbye to every client (they reconnect) and stops listening. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#rechecking);
+    this.#recheckAgain = false;
     for (const socket of this.#sockets) socket.close();
     await this.#unlisten?.().catch(() => {});
   }

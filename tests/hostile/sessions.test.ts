@@ -127,3 +127,30 @@ describe("the limit on attempts in front of the auth server", () => {
     expect(await attempt(guard, "/auth/v1/logout", "203.0.113.1")).toBe(200);
   });
 });
+
+test("what a person stores of themselves is bounded, at once and over many requests: it is in every token of theirs", async () => {
+  const email = `big-${crypto.randomUUID()}@example.com`;
+  const account = { email, password: PASSWORD };
+  expect((await post("/signup", { ...account, data: { name: "x".repeat(100_000) } })).status).toBe(413);
+  const made = await post("/signup", { ...account, data: { name: "Ada" } });
+  expect(made.status).toBe(200);
+  const statuses: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const answer = await fetch(`${auth}/user`, {
+      method: "PUT",
+      headers: {
+        apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+        authorization: `Bearer ${made.body.access_token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ data: { [`k${i}`]: "x".repeat(6_000) } }),
+    });
+    await answer.body?.cancel();
+    statuses.push(answer.status);
+  }
+  expect(statuses.slice(0, 2)).toEqual([200, 200]);
+  expect(statuses.at(-1)).toBeGreaterThanOrEqual(400);
+  const [row] =
+    await admin`select octet_length(raw_user_meta_data::text) as bytes from auth.users where email = ${email}`;
+  expect(row!.bytes).toBeLessThanOrEqual(16_384);
+});

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { type Role, roleRank } from "../../modules/kernel/context.ts";
 import { testKernel } from "../support/kernel.ts";
 import { definers, inlined, invokers } from "./functions.ts";
 
@@ -11,7 +12,71 @@ const UNDO = new Error("undone");
 /** The only table that is not keyed by tenant_id: it is the tenant. */
 const isTenants = (table: string) => table === "tenants";
 
+/** What the API asks for before it shows rows of a table. A new table is named here. */
+const READ_BY: Record<string, string> = {
+  alerts: "operations:read",
+  api_keys: "api_keys:read",
+  attempts: "messages:read",
+  audit_log: "audit:read",
+  campaign_senders: "campaigns:read",
+  campaign_steps: "campaigns:read",
+  campaigns: "campaigns:read",
+  companies: "contacts:read",
+  connections: "providers:read",
+  consents: "compliance:read",
+  contact_addresses: "contacts:read",
+  contacts: "contacts:read",
+  counter_deltas: "analytics:read",
+  counters: "analytics:read",
+  custom_fields: "contacts:read",
+  decisions: "campaigns:read",
+  email_details: "messages:read",
+  enrollments: "campaigns:read",
+  import_chunks: "contacts:write",
+  import_errors: "contacts:read",
+  imports: "contacts:read",
+  interactions: "contacts:read",
+  // Listed for who may send them.
+  invitations: "members:write",
+  list_contacts: "contacts:read",
+  lists: "contacts:read",
+  members: "members:read",
+  message_events: "messages:read",
+  messages: "messages:read",
+  segments: "contacts:read",
+  sender_limits: "senders:read",
+  sender_usage: "senders:read",
+  senders: "senders:read",
+  sequence_edges: "campaigns:read",
+  sequence_nodes: "campaigns:read",
+  sequence_versions: "campaigns:read",
+  step_runs: "campaigns:read",
+  suppressions: "compliance:read",
+  tasks: "tasks:read",
+  tenants: "tenant:read",
+  threads: "messages:read",
+  tracked_links: "messages:read",
+  // No operation shows them: what providers called is for who sets the connection up.
+  webhook_deliveries: "providers:write",
+};
+
 describe("every table in public", () => {
+  test("shows nobody over REST what the API would refuse them", async () => {
+    const rows = await t.sql<{ name: string; least: Role | null }[]>`
+      select c.relname as name, (
+        select x.role from pg_policy p
+        cross join lateral (select coalesce(substring(pg_get_expr(p.polqual, p.polrelid) from 'my_tenants[(]''([a-z]+)'), 'viewer') as role) x
+        where p.polrelid = c.oid and p.polcmd in ('r', '*') and 'authenticated'::regrole::oid = any(p.polroles)
+        order by kernel.role_rank(x.role) limit 1) as least
+      from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition`;
+    expect(rows.map((r) => r.name).sort()).toEqual(Object.keys(READ_BY).sort());
+    const wrong = rows.filter((r) => {
+      const asked = t.kernel.registry.permissions.get(READ_BY[r.name]!);
+      return r.least === null || asked === undefined || roleRank(r.least) < roleRank(asked);
+    });
+    expect(wrong).toEqual([]);
+  });
+
   test("has row-level security enabled and forced, and policies for the API's roles", async () => {
     const tables = await t.sql`
       select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as walled, c.relowner::regrole::text as owner,

@@ -58,6 +58,64 @@ test("members hear that something changed and its id; nobody else hears anything
   expect([...other.events, ...anonymous.events, ...open.events]).toEqual([]);
 });
 
+test("who is removed hears nothing more on sockets that are open, and the others go on listening", async () => {
+  const topic = `tenant:${theirs.id}`;
+  const [gone, stays] = [await theirs.member("viewer"), await theirs.member("viewer")];
+  const [removed, other, promoted] = [
+    await listen(gone.token, topic),
+    await listen(stays.token, topic),
+    await listen((await theirs.member("viewer")).token, topic),
+  ];
+  expect([removed.status, other.status, promoted.status]).toEqual(["SUBSCRIBED", "SUBSCRIBED", "SUBSCRIBED"]);
+  expect((await theirs.api("DELETE", `/members/${gone.userId}`)).status).toBe(204);
+  // At once: this is announced right behind the removal.
+  const made = await theirs.api("POST", "/lists", { name: "After the removal" });
+  const heard = (by: Heard) => by.events.some((e) => JSON.stringify(e).includes(made.body.id));
+  await until(() => heard(other) && heard(promoted), { what: "the others to hear of it" });
+  await until(() => removed.channel.state === "closed", { what: "the removed member's channel to be closed" });
+  expect(heard(removed)).toBe(false);
+  expect((await listen(gone.token, topic)).status).toBe("CHANNEL_ERROR");
+  // A change of role asks again and takes nothing from who may still listen.
+  expect((await theirs.api("PATCH", `/members/${stays.userId}`, { role: "member" })).status).toBe(200);
+  const later = await theirs.api("POST", "/lists", { name: "After the change" });
+  await until(() => other.events.some((e) => JSON.stringify(e).includes(later.body.id)), { what: "who stays" });
+});
+
+test("what is committed together with a removal is not heard by who was removed", async () => {
+  const topic = `tenant:${theirs.id}`;
+  const [gone, stays] = [await theirs.member("viewer"), await theirs.member("viewer")];
+  const [removed, other] = [await listen(gone.token, topic), await listen(stays.token, topic)];
+  const elsewhere = await listen(mine.owner.token, `tenant:${mine.id}`);
+  const release = Promise.withResolvers<void>();
+  let holding: Promise<unknown> = Promise.resolve();
+  const [id, last] = await t.sql.begin(async (tx) => {
+    await tx`delete from public.members where tenant_id = ${theirs.id} and user_id = ${gone.userId}`;
+    const list = async (tenant: string) =>
+      (
+        await tx<{ id: string }[]>`insert into public.lists (tenant_id, name) values (${tenant}, 'Both') returning id`
+      )[0]!.id;
+    const ids = [await list(theirs.id), await list(mine.id)] as const;
+    // From the commit on the policies cannot be asked, which takes a write, while messages can be read.
+    holding = t.sql.begin(async (hold) => {
+      await hold`lock table realtime.messages in share mode`;
+      await release.promise;
+    });
+    const waits = () => t.sql`
+      select from pg_locks where relation = 'realtime.messages'::regclass and mode = 'ShareLock' and not granted`;
+    await until(async () => (await waits()).length > 0, { what: "the lock to stand in line" });
+    return ids;
+  });
+  const heard = (by: Heard, what = id) => by.events.some((e) => JSON.stringify(e).includes(what));
+  // Announced behind the other one, to a team whose rights did not change.
+  await until(() => heard(elsewhere, last), { what: "the other team to hear of its list" });
+  expect([heard(removed), heard(other)]).toEqual([false, false]);
+  release.resolve();
+  await holding;
+  await until(() => heard(other), { what: "the others to hear of it" });
+  await until(() => removed.channel.state === "closed", { what: "the removed member's channel to be closed" });
+  expect(heard(removed)).toBe(false);
+});
+
 test("nobody sends on a team's topic, its members included, over the socket or over HTTP", async () => {
   const topic = `tenant:${theirs.id}`;
   const own = await listen(theirs.owner.token, topic);

@@ -131,8 +131,9 @@ test("each caller does see what is its own, so that seeing nothing elsewhere mea
   expect(await seen({ role: "overture_worker", tenantId: theirs.id })).toEqual(all);
   expect(await seen({ role: "overture_user", userId: theirs.owner.userId, tenantId: theirs.id })).toEqual(all);
   expect(await seen({ role: "authenticated", userId: theirs.owner.userId })).toEqual(all);
-  // For admins, and (what was uploaded) for members.
+  // For admins, and (what was uploaded, and what operations:read shows) for members.
   const notForViewers = [
+    "alerts",
     "api_keys",
     "audit_log",
     "invitations",

@@ -39,10 +39,13 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   );
   make("attempts", "message_events", "counter_deltas", "alerts");
   const mark = t.slice(-12);
+  const [{ user_id: owner }] = await sql<
+    [{ user_id: string }]
+  >`select user_id from public.members where tenant_id = ${t} limit 1`;
   await sql.begin(async (tx) => {
     await tx`insert into public.audit_log (tenant_id, id, actor_kind, actor_id, action) values (${t}, ${id.audit_log!}, 'job', 'isolation', 'x.y')`;
-    await tx`insert into public.invitations (tenant_id, id, email, role, token_hash, expires_at) values (${t}, ${id.invitations!}, 'a@x.test', 'member', ${`hash-${t}`}, now() + interval '1 day')`;
-    await tx`insert into public.api_keys (tenant_id, id, name, prefix, key_hash, scopes) values (${t}, ${id.api_keys!}, 'Key', 'ovk_12345678', ${`hash-${t}`}, '{*:read}')`;
+    await tx`insert into public.invitations (tenant_id, id, email, role, token_hash, inviter_id, expires_at) values (${t}, ${id.invitations!}, 'a@x.test', 'member', ${`hash-${t}`}, ${owner}, now() + interval '1 day')`;
+    await tx`insert into public.api_keys (tenant_id, id, name, prefix, key_hash, scopes, created_by) values (${t}, ${id.api_keys!}, 'Key', 'ovk_12345678', ${`hash-${t}`}, '{*:read}', ${owner})`;
     await tx`insert into public.companies (tenant_id, id, name) values (${t}, ${id.companies!}, ${`Company ${mark}`})`;
     await tx`insert into public.contacts (tenant_id, id, email, first_name, company_id) values (${t}, ${id.contacts!}, ${`p-${mark}@x.test`}, 'Ada', ${id.companies!})`;
     await tx`insert into public.custom_fields (tenant_id, id, key, label, type) values (${t}, ${id.custom_fields!}, 'plan', 'Plan', 'text')`;

@@ -452,9 +452,9 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "… and what it is refused costs its team nothing",
     file: "modules/tenancy/sql/sign-in.sql",
-    find: "    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';\n",
+    find: "    return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, false, own.remaining, own.retry_after, 'key';\n",
     replace:
-      "    select * into team from kernel.take_tokens('api:' || k.tenant_id, capacity, per_second);\n    return query select k.tenant_id, k.id, k.scopes, false, own.remaining, own.retry_after, 'key';\n",
+      "    select * into team from kernel.take_tokens('api:' || k.tenant_id, capacity, per_second);\n    return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, false, own.remaining, own.retry_after, 'key';\n",
     test: hostile("limits"),
     name: "what a key is refused costs its team nothing",
   },

@@ -414,8 +414,8 @@ export const isolation: readonly Mutation[] = of("isolation", [
   {
     promise: "The installation is claimed once",
     file: "modules/tenancy/sql/claim.sql",
-    find: "    delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash;\n    return found;",
-    replace: "    return true;",
+    find: "  if not found then return null; end if;\n  t := private.make_tenant",
+    replace: "  t := private.make_tenant",
     test: "modules/tenancy/claim.test.ts",
     name: "only one of many who use the link at once gets the installation; afterwards it is gone",
   },

@@ -1,3 +1,4 @@
+import { access, accessInput } from "./access.ts";
 import { channels } from "./channels.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
@@ -18,6 +19,8 @@ export const SECTIONS: readonly Section[] = ["isolation", "hostile input"];
 
 export const mutations: readonly Mutation[] = [
   ...isolation,
+  ...access,
+  ...accessInput,
   ...input,
   ...fairUse,
   ...texts,

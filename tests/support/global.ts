@@ -1,5 +1,5 @@
 import type { TestProject } from "vitest/node";
-import { startStack } from "../../supabase/embedded/stack.ts";
+import { type Stack, startStack } from "../../supabase/embedded/stack.ts";
 
 /** One stack for the whole run: database, gateway and sandbox. Schedules stay off, so that tests decide when things happen. */
 export default async function setup(project: TestProject) {
@@ -8,8 +8,26 @@ export default async function setup(project: TestProject) {
     // Short, so that a test of slow bodies need not wait half a minute.
     env: { OVERTURE_BODY_TIMEOUT: "5" },
   });
+  await claim(stack);
   project.provide("stackEnv", { ...stack.env, SUPABASE_ADMIN_DB_URL: stack.adminDbUrl, LOG_LEVEL: "silent" });
   return () => stack.stop();
+}
+
+/** Before the claim nobody may register, and most suites do. */
+async function claim({ url, claimUrl }: Stack): Promise<void> {
+  const response = await fetch(`${url}/api/v1/auth/claim`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      token: new URL(claimUrl!).searchParams.get("token"),
+      email: "operator@example.com",
+      password: `operator ${crypto.randomUUID()}`,
+      name: "Operator",
+      tenant_name: "Operators",
+    }),
+  });
+  if (!response.ok) throw new Error(`the claim answered ${response.status}: ${await response.text()}`);
+  await response.body?.cancel();
 }
 
 declare module "vitest" {

@@ -110,9 +110,7 @@ export function connectKernel(
     async tenant(name = `Team ${crypto.randomUUID().slice(0, 8)}`) {
       const userId = uuid7();
       const email = `owner-${userId}@example.com`;
-      const [row] = await sql<
-        { id: string }[]
-      >`select (private.create_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
+      const [row] = await sql<{ id: string }[]>`select (private.make_tenant(${name}, ${userId}, ${email}, 'Owner')).id`;
       const id = row!.id;
       const token = await sign(userId, email);
       return {

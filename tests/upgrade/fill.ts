@@ -9,7 +9,7 @@ export async function fillForBackup(sql: Sql): Promise<void> {
     const owner = uuid7();
     const [made] = await sql<
       { id: string }[]
-    >`select (private.create_tenant(${name}, ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
+    >`select (private.make_tenant(${name}, ${owner}, ${`owner-${owner}@example.com`}, 'Owner')).id`;
     ids.push(made!.id);
     await fillTenant(sql, made!.id);
   }

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { normaliseEmail } from "../../contacts/normalize.ts";
-import { defineChannel } from "../../kernel/channel.ts";
-import { readInbound } from "./inbound.ts";
-import { content, prepare } from "./prepare.ts";
+import { defineChannel, type ReadMessage } from "../../kernel/channel.ts";
+import { type InboundMail, readInbound } from "./inbound.ts";
+import { complete, content, prepare } from "./prepare.ts";
 import { compile, emailTemplate, render } from "./template.ts";
+import { withoutTokens } from "./tokens.ts";
 
 const normalise = (input: string): string | null => {
   const read = normaliseEmail(input);
@@ -46,10 +47,26 @@ export const email = defineChannel({
   compile,
   render,
   prepare,
+  complete,
   content,
   measure: ({ subject, text }) => ({
     subject_characters: [...subject].length,
     words: text.match(/\S+/g)?.length ?? 0,
   }),
-  readInbound,
+  readInbound: (mail: InboundMail) => withoutTokensIn(readInbound(mail)),
 });
+
+/** People quote the mail they answer, with its links. */
+function withoutTokensIn(mail: ReadMessage): ReadMessage {
+  const { email: details } = mail;
+  return {
+    ...mail,
+    text: withoutTokens(mail.text),
+    full_text: mail.full_text === null ? null : withoutTokens(mail.full_text),
+    email: details && {
+      ...details,
+      headers: Object.fromEntries(Object.entries(details.headers).map(([name, value]) => [name, withoutTokens(value)])),
+      html: details.html === null ? null : withoutTokens(details.html),
+    },
+  };
+}

@@ -1,7 +1,13 @@
-import type { EmailDetails, PreparedMessage, PrepareInput, StoredMessage } from "../../kernel/channel.ts";
+import type {
+  CompleteInput,
+  EmailDetails,
+  PreparedMessage,
+  PrepareInput,
+  StoredMessage,
+} from "../../kernel/channel.ts";
 import type { EmailContent } from "./content.ts";
 import type { EmailDraft } from "./template.ts";
-import { linkToken } from "./tokens.ts";
+import { storedPath, withTokens } from "./tokens.ts";
 
 /** Turns a written mail into what is sent: document, tracked links, pixel, unsubscribe line and headers. */
 
@@ -12,11 +18,9 @@ const unsubscribeHeaders = (url: string): Record<string, string> => ({
 });
 
 export async function prepare(input: PrepareInput<EmailDraft>): Promise<PreparedMessage> {
-  const { services, tenantId, messageId, from, rendered, options } = input;
-  const base = `${services.config.publicUrl}/links`;
-  const token = (purpose: "open" | "click" | "unsubscribe", number: number) =>
-    linkToken(services.vault, purpose, { tenantId, messageId, number });
-  const unsubscribe = `${base}/u/${await token("unsubscribe", 0)}`;
+  const { services, messageId, from, rendered, options } = input;
+  const base = services.config.publicUrl;
+  const unsubscribe = base + storedPath("unsubscribe", 0);
   const links: { number: number; url: string }[] = [];
 
   let { html } = rendered.draft;
@@ -26,14 +30,14 @@ export async function prepare(input: PrepareInput<EmailDraft>): Promise<Prepared
     for (const target of targets) {
       const number = links.length + 1;
       links.push({ number, url: unescapeAttribute(target) });
-      tracked.set(target, `${base}/c/${await token("click", number)}`);
+      tracked.set(target, base + storedPath("click", number));
     }
     html = html.replace(/<a\s+href="(https?:\/\/[^"]+)"/g, (_, target: string) => `<a href="${tracked.get(target)}"`);
   }
 
   const pixel =
     options.track_opens === true
-      ? `<img src="${base}/o/${await token("open", 0)}" width="1" height="1" alt="" style="display:block;border:0">`
+      ? `<img src="${base}${storedPath("open", 0)}" width="1" height="1" alt="" style="display:block;border:0">`
       : "";
   const footer = `<p style="margin-top:24px;font-size:12px;color:#6b7280">If you would rather not hear from me, <a href="${unsubscribe}" style="color:#6b7280">unsubscribe here</a>.</p>`;
   const replyTo = from.profile.reply_to;
@@ -49,6 +53,27 @@ export async function prepare(input: PrepareInput<EmailDraft>): Promise<Prepared
       html: `<!doctype html><html><body style="font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-size:15px;line-height:1.5;color:#111827">${html}${footer}${pixel}</body></html>`,
     },
     links,
+  };
+}
+
+/** Puts the recipient's tokens into the stored links. */
+export async function complete(stored: StoredMessage, input: CompleteInput): Promise<StoredMessage> {
+  if (!stored.email) return stored;
+  const { services, ...message } = input;
+  const { headers, html } = stored.email;
+  const [text, body, ...values] = await withTokens(services.vault, message, [
+    stored.text,
+    html ?? "",
+    ...Object.values(headers),
+  ]);
+  return {
+    ...stored,
+    text: text!,
+    email: {
+      ...stored.email,
+      headers: Object.fromEntries(Object.keys(headers).map((name, i) => [name, values[i]!])),
+      html: html === null ? null : body!,
+    },
   };
 }
 

@@ -218,11 +218,14 @@ describe("a subject", () => {
 describe("the message", () => {
   const body =
     "See [a](https://a.test/?x=1&y=2), [a again](https://a.test/?x=1&y=2), [b](https://b.test) and [mail](mailto:a@b.test)";
-  const prepare = (options: Record<string, unknown>, profile: Record<string, unknown> = {}) =>
+  const whose = {
+    services,
+    tenantId: "018f0000-0000-7000-8000-000000000001",
+    messageId: "018f0000-0000-7000-8000-000000000002",
+  };
+  const stored = (options: Record<string, unknown>, profile: Record<string, unknown> = {}) =>
     email.prepare({
-      services,
-      tenantId: "018f0000-0000-7000-8000-000000000001",
-      messageId: "018f0000-0000-7000-8000-000000000002",
+      ...whose,
       from: { address: "sam@us.test", name: "Sam", profile },
       rendered: renderTemplate(compile({ subject: "", body }, { customKeys: keys, first: false }), {
         valueOf: valuesOf(person),
@@ -230,6 +233,40 @@ describe("the message", () => {
       }),
       options,
     });
+  /** As it leaves. */
+  const prepare = async (options: Record<string, unknown>, profile: Record<string, unknown> = {}) => {
+    const message = await stored(options, profile);
+    return { ...message, ...(await email.complete!(message, whose)) };
+  };
+  it("is stored without any token: who reads the ledger cannot unsubscribe its people or click for them", async () => {
+    const options = { track_clicks: true, track_opens: true };
+    const [kept, sent] = [JSON.stringify(await stored(options)), JSON.stringify(await prepare(options))];
+    const tokens = sent.match(/[\w-]{88}/g)!;
+    // The line in both parts, the header, three links and the pixel.
+    expect(tokens).toHaveLength(7);
+    for (const token of tokens) expect(kept).not.toContain(token);
+    expect(kept).not.toMatch(/[\w-]{88}/);
+    expect(kept).toContain("https://overture.test/links/u/0");
+  });
+  it("is quoted in an answer without its tokens, whatever rewrote the links", async () => {
+    const link = (await prepare({})).email!.headers["List-Unsubscribe"]!.slice(1, -1);
+    const token = link.slice(-88);
+    const rewritten = `https://scan.test/?url=${encodeURIComponent(link)}&data=1`;
+    const answer = email.readInbound({
+      provider_inbound_id: "in-1",
+      from: { address: "ada@example.com", name: "Ada" },
+      to: ["sam@us.test"],
+      text: `Sure\n\nOn Monday Sam wrote:\n> unsubscribe here: ${link}\n> ${rewritten}`,
+      details: {
+        subject: "Re: Hello",
+        html: `<a href="${link}">unsubscribe</a> <a href="${rewritten}">again</a>`,
+        headers: { "list-unsubscribe": `<${link}>` },
+        rfc_message_id: "<a@example.com>",
+      },
+    });
+    expect(answer.full_text).toContain("https://overture.test/links/u/-");
+    expect(JSON.stringify(answer)).not.toContain(token);
+  });
   it("has both one-click headers, the thread's, a Message-ID of the sender's domain and a line to unsubscribe", async () => {
     const out = await prepare({});
     const [, link] = /<(https:\/\/overture\.test\/links\/u\/[\w-]{88})>/.exec(out.email!.headers["List-Unsubscribe"]!)!;

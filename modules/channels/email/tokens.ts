@@ -9,6 +9,40 @@ import { base64url, fromBase64url } from "../../kernel/secrets/vault.ts";
 export type LinkPurpose = "open" | "click" | "unsubscribe";
 export type LinkToken = { tenantId: string; messageId: string; number: number };
 
+const PURPOSES: Readonly<Record<string, LinkPurpose>> = { o: "open", c: "click", u: "unsubscribe" };
+
+/**
+ * The path of a link as messages are stored: without its token, because whoever reads the ledger (a viewer, a key that only
+ * reads, an analyst, a backup) must not be able to act for the recipient. `withTokens` puts it in when the message leaves.
+ */
+export const storedPath = (purpose: LinkPurpose, number: number): string =>
+  `/links/${Object.keys(PURPOSES).find((letter) => PURPOSES[letter] === purpose)}/${number}`;
+
+const STORED = /\/links\/([ouc])\/(\d{1,5})(?![\w-])/g;
+
+/** The texts with the tokens of one message in their stored links. */
+export async function withTokens(
+  vault: Services["vault"],
+  message: Omit<LinkToken, "number">,
+  texts: readonly string[],
+): Promise<string[]> {
+  const tokens = new Map<string, string>();
+  for (const text of texts) {
+    for (const [path, letter, number] of text.matchAll(STORED)) {
+      if (!tokens.has(path))
+        tokens.set(path, await linkToken(vault, PURPOSES[letter!]!, { ...message, number: Number(number) }));
+    }
+  }
+  return texts.map((text) => text.replace(STORED, (path, letter: string) => `/links/${letter}/${tokens.get(path)}`));
+}
+
+/**
+ * A received text without the tokens of links that it quotes, also inside other URLs, as mail scanners rewrite them. Their holder is
+ * the recipient, not who reads the conversation.
+ */
+export const withoutTokens = (text: string): string =>
+  text.replace(/(\/|%2f)links\1([ouc])\1[\w-]{88}(?![\w-])/gi, "$1links$1$2$1-");
+
 const HEX = /^[0-9a-f]{32}$/;
 const hexOf = (uuid: string) => uuid.replaceAll("-", "");
 const uuidOf = (hex: string) =>

@@ -1,5 +1,7 @@
+import { parse } from "csv-parse/sync";
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../kernel/errors.ts";
+import { csvLines, withoutGuards } from "../csv.ts";
 import { ImportOptions } from "../schemas.ts";
 import { checkMapping, columnsOf, rowToContact, suggestMapping } from "./mapping.ts";
 
@@ -107,4 +109,17 @@ it("turns a row into a person: empty cells say nothing, tags add up, formula gua
     tags: ["import", "x", " y"],
     custom: { plan: "pro" },
   });
+});
+
+it("takes off exactly the guards that an export puts on, at the beginning of a cell and inside", () => {
+  const inside = ["a;=1", "a,+1", "a|@x", "one\n- two\n- three", 'a;" =1"', "a;'=1", "rates; -5 %", "ａ;＝1"];
+  for (const value of ["=1", "it's; fine", ...inside]) {
+    const [[cell]] = parse(csvLines([[value]])) as [[string]];
+    expect(withoutGuards(cell)).toBe(value);
+  }
+  // In time that grows with the length alone.
+  const long = ` ;"${" ".repeat(200_000)}'=`.repeat(5);
+  const started = performance.now();
+  expect(withoutGuards(csvLines([[long]]))).not.toBe("");
+  expect(performance.now() - started).toBeLessThan(1_000);
 });

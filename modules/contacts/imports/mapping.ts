@@ -2,6 +2,7 @@ import { AppError, type FieldError, MAX_ERRORS } from "../../kernel/errors.ts";
 import type { CustomDef } from "../custom-values.ts";
 import { CONTACT_FIELD_NAMES, type ContactGiven } from "../fields.ts";
 import { customKey } from "../filter.ts";
+import { withoutGuards } from "../csv.ts";
 import { clean } from "../normalize.ts";
 import type { ImportOptions } from "../schemas.ts";
 
@@ -173,9 +174,6 @@ export const columnsOf = (mapping: Mapping, headers: readonly string[]): { index
     return field ? [{ index, field }] : [];
   });
 
-/** Our exports put an apostrophe before what a spreadsheet would run as a formula; it is no part of the value. */
-const unescapeFormula = (cell: string): string => (/^'[=+\-@\t\r]/.test(cell) ? cell.slice(1) : cell);
-
 /** One record as the fields of a person. Empty cells say nothing, so they never clear what is known. */
 export function rowToContact(
   cells: readonly string[],
@@ -186,7 +184,7 @@ export function rowToContact(
   const custom: Record<string, string> = {};
   let tags: string[] = [...extraTags];
   for (const { index, field } of columns) {
-    const cell = clean(unescapeFormula(cells[index] ?? ""));
+    const cell = clean(withoutGuards(cells[index] ?? ""));
     if (cell === "") continue;
     const key = customKey(field);
     if (key !== null) custom[key] = cell;

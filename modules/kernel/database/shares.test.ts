@@ -7,7 +7,8 @@ import { uuid7 } from "./ids.ts";
 const POOL = 4;
 const t = testKernel({ OVERTURE_STATEMENT_TIMEOUT: "0.3", OVERTURE_DB_POOL: String(POOL) });
 const user = () => ({ kind: "user", userId: uuid7(), email: "a@example.com", role: "owner" }) as const;
-const key = () => ({ kind: "api_key" as const, keyId: uuid7(), scopes: [] });
+const key = () =>
+  ({ kind: "api_key", keyId: uuid7(), scopes: [] as string[], makerId: uuid7(), role: "owner" }) as const;
 
 test.each([
   ["a person's", user],

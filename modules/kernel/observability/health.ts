@@ -78,9 +78,21 @@ export async function processMetrics(kernel: Kernel, headers: Headers): Promise<
   return await metricsAnswer(kernel, processGauges(kernel));
 }
 
+/** What proxies add. X-Forwarded-For is not here: the host itself writes the peer's address there. */
+const PROXY_HEADER =
+  /^(forwarded|via|x-real-ip|x-forwarded-(?!for$).+|x-original-.+|x-client-ip|x-cluster-client-ip|true-client-ip|cf-.+|fastly-.+)$/;
+const LOOPBACK_HOST = /^(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?$/i;
+
+/** Directly from this machine: nobody stands between, to this machine's own name. A proxy here would pass on the whole internet. */
+function isDirect(headers: Headers): boolean {
+  if (!/^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "")) return false;
+  const host = headers.get("host");
+  if (host !== null && !LOOPBACK_HOST.test(host)) return false;
+  return ![...headers.keys()].some((name) => PROXY_HEADER.test(name));
+}
+
 async function mayScrape(kernel: Kernel, headers: Headers): Promise<boolean> {
-  // Directly from this machine: a proxy in front would have added the address it saw before ours.
-  if (/^(127\.0\.0\.1|::1)$/.test(headers.get("x-forwarded-for") ?? "")) return true;
+  if (isDirect(headers)) return true;
   const given = headers.get("apikey") ?? bearerOf(headers) ?? "";
   return await equalSecrets(given, kernel.config.secretKey);
 }

@@ -99,6 +99,8 @@ export function createAuthenticator(kernel: Kernel) {
               tenant_id: string;
               key_id: string;
               scopes: string[];
+              maker_id: string;
+              role: Role | null;
               taken: boolean;
               remaining: number;
               retry_after: number;
@@ -109,8 +111,17 @@ export function createAuthenticator(kernel: Kernel) {
             select *, kernel.now() as now from kernel.enter_as_key(${hash}, ${limits.tenant.limit}, ${limits.tenant.perSecond}, ${limits.key.limit}, ${limits.key.perSecond})`,
         );
         if (!row) throw new AppError("unauthenticated", "The API key is unknown, revoked or expired.");
+        if (row.role === null) {
+          throw new AppError(
+            "unauthenticated",
+            "The API key has stopped: the person who made it has left the workspace.",
+            {
+              suggestion: "Ask a member of the workspace to make a new key.",
+            },
+          );
+        }
         return {
-          actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes },
+          actor: { kind: "api_key", keyId: row.key_id, scopes: row.scopes, makerId: row.maker_id, role: row.role },
           tenantId: row.tenant_id,
           rate: rateOf(row.policy, row),
           now: row.now,

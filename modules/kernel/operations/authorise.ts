@@ -12,12 +12,21 @@ export function authorise(registry: Pick<Offered, "permissions">, op: AnyOperati
   else if (op.auth === "user" && actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
 }
 
+/** Whether a caller has a permission: a person by their role, a key by its scopes and by its maker's role of now. */
+export function actorMay(registry: Pick<Offered, "permissions">, actor: Actor, permission: string): boolean {
+  if (actor.kind === "job") return true;
+  if (actor.kind === "user") return actor.role !== null && roleAllows(registry, actor.role, permission);
+  return (
+    actor.kind === "api_key" && scopesAllow(actor.scopes, permission) && roleAllows(registry, actor.role, permission)
+  );
+}
+
 function requirePermission(registry: Pick<Offered, "permissions">, permission: string, actor: Actor): void {
   switch (actor.kind) {
     case "job":
       return;
     case "user": {
-      if (actor.role && roleAllows(registry, actor.role, permission)) return;
+      if (actorMay(registry, actor, permission)) return;
       const least = registry.permissions.get(permission);
       throw new AppError(
         "forbidden",
@@ -28,7 +37,14 @@ function requirePermission(registry: Pick<Offered, "permissions">, permission: s
       );
     }
     case "api_key":
-      if (scopesAllow(actor.scopes, permission)) return;
+      if (actorMay(registry, actor, permission)) return;
+      if (scopesAllow(actor.scopes, permission)) {
+        throw new AppError(
+          "forbidden",
+          `The API key's maker now has the role ${actor.role}, which does not have the permission ${permission}.`,
+          { suggestion: "Ask a member with a higher role to make a new key." },
+        );
+      }
       throw new AppError("forbidden", `The API key has no scope for the permission ${permission}.`, {
         suggestion: "Create a key with that scope.",
       });

@@ -232,6 +232,16 @@ test("metrics are open to this machine alone; through a proxy or from elsewhere 
   expect(await metrics({ "x-forwarded-for": "127.0.0.1" })).toBe(200);
   expect(await metrics({ "x-forwarded-for": "203.0.113.7, 127.0.0.1" })).toBe(401);
   expect(await metrics({ "x-forwarded-for": "203.0.113.7" })).toBe(401);
+  // A proxy on this machine that names its caller otherwise, or keeps the name it was called by.
+  for (const [name, value] of [
+    ["forwarded", "for=203.0.113.7"],
+    ["x-real-ip", "203.0.113.7"],
+    ["via", "1.1 proxy"],
+    ["x-forwarded-proto", "https"],
+    ["host", "outreach.example.com"],
+  ] as const)
+    expect([name, await metrics({ "x-forwarded-for": "127.0.0.1", [name]: value })]).toEqual([name, 401]);
+  expect(await metrics({ "x-forwarded-for": "127.0.0.1", host: "localhost:54321" })).toBe(200);
   expect(await metrics({})).toBe(401);
   expect(await metrics({ apikey: t.env.SUPABASE_SECRET_KEY! })).toBe(200);
 });

@@ -137,7 +137,9 @@ test("a caller that is not HTTP passes the same permission, input rules, transac
   await expect(run(as(viewer.userId, "viewer"), { kind: "plain", name: "x" })).rejects.toMatchObject({
     code: "forbidden",
   });
-  await expect(run({ kind: "api_key", keyId: uuid7(), scopes: ["*:read"] }, {})).rejects.toMatchObject({
+  await expect(
+    run({ kind: "api_key", keyId: uuid7(), scopes: ["*:read"], makerId: uuid7(), role: "owner" }, {}),
+  ).rejects.toMatchObject({
     code: "forbidden",
   });
   const owner = as(team.owner.userId, "owner");

@@ -1,10 +1,7 @@
--- The team that runs the installation: named by the setting operator_tenant, else the first one, which took the claim link.
+-- The team that runs the installation: named by the setting operator_tenant, which the claim writes. Null where nobody claimed it.
 create or replace function private.operator_tenant() returns uuid
 language sql stable security definer set search_path = '' as $$
-  select coalesce(
-    (select t.id from public.tenants t where t.id::text = (select s.value #>> '{}' from kernel.settings s
-      where s.key = 'operator_tenant')),
-    (select t.id from public.tenants t order by t.created_at, t.id limit 1))
+  select t.id from public.tenants t where t.id::text = (select s.value #>> '{}' from kernel.settings s where s.key = 'operator_tenant')
 $$;
 
 -- A threshold: what kernel.settings 'alerts' says, else the default.

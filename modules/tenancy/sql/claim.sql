@@ -8,19 +8,31 @@ begin
   return true;
 end $$;
 
--- Locks the claim while it is used, so that two people with the link cannot both win. `use` removes it.
-create or replace function private.check_claim(token_hash text, use boolean) returns boolean
-language plpgsql volatile security definer set search_path = '' as $$
-begin
-  if use then
-    delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash;
-    return found;
-  end if;
-  return exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash);
-end $$;
-grant execute on function private.check_claim(text, boolean) to overture_worker;
+create or replace function private.check_claim(token_hash text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = check_claim.token_hash)
+$$;
+grant execute on function private.check_claim(text) to overture_worker;
 
--- Whether somebody has taken the installation.
+-- Takes the installation: uses the link up, makes the first team, and records that this team runs the installation unless another
+-- is named already. Null when the link is wrong or used. Deleting the row locks it, so of two people with the link one wins.
+create or replace function private.claim_installation(token_hash text, tenant_name text, owner_id uuid, owner_email text, owner_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  t public.tenants;
+begin
+  delete from kernel.settings s where s.key = 'claim' and s.value ->> 'token_hash' = claim_installation.token_hash;
+  if not found then return null; end if;
+  t := private.make_tenant(tenant_name, owner_id, owner_email, owner_name, request_id);
+  insert into kernel.settings (key, value) values ('operator_tenant', pg_catalog.to_jsonb(t.id::text))
+  on conflict (key) do nothing;
+  return t;
+end $$;
+grant execute on function private.claim_installation(text, text, uuid, text, text, text) to overture_worker;
+
+-- Whether somebody has taken the installation: before that nobody becomes a member, except by the claim.
 create or replace function private.is_claimed() returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (select from public.members)

@@ -40,13 +40,17 @@ drop trigger if exists keep_an_owner on public.members;
 create constraint trigger keep_an_owner after update or delete on public.members
   deferrable initially deferred for each row when (old.role = 'owner') execute function kernel.keep_an_owner();
 
--- Only an owner makes, changes or removes an owner; a program (no person behind it) never does. Everybody may leave.
+-- Only an owner makes, changes or removes an owner. A program, a role without a person, does that to neither owners nor admins.
+-- Everybody may leave.
 -- Functions that run as the owner of the tables have decided for themselves, and so has the cascade from a deleted team.
 create or replace function kernel.guard_owners() returns trigger
 language plpgsql set search_path = '' as $$
 declare
   me uuid := (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
 begin
+  if current_user = 'overture_worker' and me is null and 'admin' in (old.role, case when tg_op = 'UPDATE' then new.role end) then
+    raise exception 'a program changes no admins' using errcode = 'insufficient_privilege', constraint = 'members_guard_admins';
+  end if;
   if current_user in ('overture_user', 'overture_worker')
      and 'owner' in (old.role, case when tg_op = 'UPDATE' then new.role end)
      and not exists (select from public.members m where m.tenant_id = old.tenant_id and m.user_id = me and m.role = 'owner') then
@@ -57,3 +61,24 @@ end $$;
 grant execute on function kernel.guard_owners() to overture_user, overture_worker;
 
 create or replace trigger guard_owners before update or delete on public.members for each row execute function kernel.guard_owners();
+
+-- What rests on a membership ends with it, in the same transaction: keys that the person made, invitations they sent, and what open
+-- realtime sockets may hear (the embedded server asks the policies again; the notification says no more, because every login of the
+-- database can listen).
+create or replace function kernel.end_membership() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'DELETE' then
+    update public.api_keys k set revoked_at = kernel.now()
+    where k.tenant_id = old.tenant_id and k.created_by = old.user_id and k.revoked_at is null;
+  end if;
+  if tg_op = 'DELETE' or kernel.role_rank(new.role) < kernel.role_rank('admin') then
+    delete from public.invitations i
+    where i.tenant_id = old.tenant_id and i.inviter_id = old.user_id and i.accepted_at is null;
+  end if;
+  perform pg_catalog.pg_notify('realtime_access', '');
+  return null;
+end $$;
+
+create or replace trigger end_membership after delete or update of role on public.members
+  for each row execute function kernel.end_membership();

@@ -33,7 +33,7 @@ end $$;
 
 -- A new team with its first owner. Only for a person who exists; the caller has proved who that is.
 -- The audit row is written here, because the act begins outside the tenant it makes.
-create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
+create or replace function private.make_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
   request_id text default null)
 returns public.tenants
 language plpgsql volatile security definer set search_path = '' as $$
@@ -47,9 +47,19 @@ begin
   end loop;
   insert into public.members (tenant_id, user_id, role, email, name) values (t.id, owner_id, 'owner', lower(owner_email), owner_name);
   insert into public.audit_log (tenant_id, actor_kind, actor_id, action, target, request_id, detail)
-  values (t.id, 'user', owner_id::text, 'tenants.create', t.id::text, create_tenant.request_id,
+  values (t.id, 'user', owner_id::text, 'tenants.create', t.id::text, make_tenant.request_id,
     pg_catalog.jsonb_build_object('name', t.name));
   return t;
+end $$;
+
+-- The same for everybody after the claim. Null before it: a stranger who is quicker than the owner of the claim link gets no team.
+create or replace function private.create_tenant(tenant_name text, owner_id uuid, owner_email text, owner_name text,
+  request_id text default null)
+returns public.tenants
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if not private.is_claimed() then return null; end if;
+  return private.make_tenant(tenant_name, owner_id, owner_email, owner_name, request_id);
 end $$;
 grant execute on function private.create_tenant(text, uuid, text, text, text) to overture_worker;
 

@@ -29,6 +29,18 @@ create or replace function auth.jwt() returns jsonb language sql stable as $$
   )::jsonb
 $$;
 
+-- user_metadata is written by its person, is part of every access token, and adds up over many requests.
+create or replace function auth._bound_user_metadata() returns trigger language plpgsql set search_path = '' as $$
+begin
+  if pg_catalog.octet_length(new.raw_user_meta_data::text) > 16384 then
+    raise exception 'user_metadata may have at most 16 KB' using errcode = 'check_violation';
+  end if;
+  return new;
+end
+$$;
+create or replace trigger bound_user_metadata before insert or update of raw_user_meta_data on auth.users
+  for each row execute function auth._bound_user_metadata();
+
 do $$
 declare
   object record;

@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Create an API key
-         * @description The key is in this response and is not shown again: only its hash is stored. Scopes are `resource:read`, `resource:write` (which includes reading) or `*` for all. A key cannot have permissions that its creator does not have.
+         * @description The key is in this response and is not shown again: only its hash is stored. Scopes are `resource:read`, `resource:write` (which includes reading) or `*` for all. A key cannot have permissions that its creator does not have, loses those that its creator loses, and stops when they leave.
          */
         post: operations["api_keys.create"];
         delete?: never;
@@ -1251,7 +1251,7 @@ export interface paths {
         put?: never;
         /**
          * Invite somebody with a single-use link
-         * @description The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link.
+         * @description The link is in this response and is not shown again: only its hash is stored. Inviting the same address again replaces the link. It works while who sent it is an admin or owner; an API key cannot invite admins.
          */
         post: operations["invitations.create"];
         delete?: never;
@@ -1382,11 +1382,17 @@ export interface paths {
         get: operations["members.get"];
         put?: never;
         post?: never;
-        /** Remove a member, or leave the tenant yourself */
+        /**
+         * Remove a member, or leave the tenant yourself
+         * @description Takes effect at once: the API keys that the person made stop, and the open invitations that they sent are withdrawn.
+         */
         delete: operations["members.remove"];
         options?: never;
         head?: never;
-        /** Change a member's role */
+        /**
+         * Change a member's role
+         * @description Takes effect at once, also for the API keys that the person made: a key can do no more than its maker. Below the role admin, open invitations that they sent are withdrawn. An API key cannot change admins and owners, nor make any.
+         */
         patch: operations["members.update"];
         trace?: never;
     };
@@ -1911,6 +1917,13 @@ export interface components {
         ApiKey: {
             /** Format: date-time */
             created_at: string;
+            /** @description Who made the key. A key can do no more than its maker may now, and stops when they leave. */
+            created_by: {
+                email: string;
+                name: string;
+                /** Format: uuid */
+                user_id: string;
+            };
             expires_at: string | null;
             /** Format: uuid */
             id: string;
@@ -3109,6 +3122,13 @@ export interface operations {
                     "application/json": {
                         /** Format: date-time */
                         created_at: string;
+                        /** @description Who made the key. A key can do no more than its maker may now, and stops when they leave. */
+                        created_by: {
+                            email: string;
+                            name: string;
+                            /** Format: uuid */
+                            user_id: string;
+                        };
                         expires_at: string | null;
                         /** Format: uuid */
                         id: string;
