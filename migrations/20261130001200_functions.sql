@@ -143,10 +143,10 @@ begin
 end $$;
 grant execute on function kernel.guard_owners() to overture_user, overture_worker;
 
--- object function kernel.end_membership() sha256:72544535e0863980
+-- object function kernel.end_membership() sha256:76193e0b35b1e9ec
 -- What rests on a membership ends with it, in the same transaction: keys that the person made, invitations they sent, and what open
--- realtime sockets may hear (the embedded server asks the policies again; the notification says no more, because every login of the
--- database can listen).
+-- realtime sockets may hear (the embedded server asks the policies again; the notification names the topic by its digest, because every
+-- login of the database can listen).
 create or replace function kernel.end_membership() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -158,7 +158,7 @@ begin
     delete from public.invitations i
     where i.tenant_id = old.tenant_id and i.inviter_id = old.user_id and i.accepted_at is null;
   end if;
-  perform pg_catalog.pg_notify('realtime_access', '');
+  perform pg_catalog.pg_notify('realtime_access', pg_catalog.encode(pg_catalog.sha256(('tenant:' || old.tenant_id)::bytea), 'hex'));
   return null;
 end $$;
 

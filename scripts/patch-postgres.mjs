@@ -1,10 +1,13 @@
-// Runs after npm install. postgres 3.4.9 writes to a socket that is gone when a connection is lost inside a transaction: the
-// exception comes from a timer, so nothing can catch it and the process ends; a write that was waiting also keeps the pooled
-// connection from ever writing again (github.com/porsager/postgres pull requests 1168, 1176, 1209). Drop this with the release that fixes it.
+// Runs after npm install; drop it with the release of postgres that fixes both. postgres 3.4.9
+// - writes to a socket that is gone when a connection is lost inside a transaction: the exception comes from a timer, so nothing can catch it
+//   and the process ends; a write that was waiting also keeps the pooled connection from ever writing again (pull requests 1168, 1176, 1209
+//   of github.com/porsager/postgres).
+// - lets a transaction that goes on after its connection was lost send its statements, its commit or its rollback over the same object,
+//   which by then may be in another's transaction.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const PATCHES = [
+const CONNECTION = [
   [
     `  function nextWrite(fn) {
     const x = socket.write(chunk, fn)
@@ -47,12 +50,51 @@ const PATCHES = [
   ],
 ];
 
+const BEGIN = [
+  [
+    `        new Promise((_, reject) => connection.onclose = reject)
+`,
+    `        new Promise((_, reject) => connection.onclose = x => {
+          lost = x
+          while (queries.length) queries.shift().reject(x)
+          reject(x)
+        })
+`,
+  ],
+  [
+    `      , connection
+      , prepare = null
+`,
+    `      , connection
+      , lost = null
+      , prepare = null
+`,
+  ],
+  [
+    `        q.catch(e => uncaughtError || (uncaughtError = e))
+        c.queue === full
+`,
+    `        q.catch(e => uncaughtError || (uncaughtError = e))
+        lost
+          ? q.reject(lost)
+          : c.queue === full
+`,
+  ],
+];
+
 const root = join(import.meta.dirname, "..", "node_modules", "postgres");
-for (const file of ["src/connection.js", "cjs/src/connection.js"].map((name) => join(root, name))) {
+const FILES = [
+  ["src/connection.js", CONNECTION],
+  ["cjs/src/connection.js", CONNECTION],
+  ["src/index.js", BEGIN],
+  ["cjs/src/index.js", BEGIN],
+];
+for (const [name, patches] of FILES) {
+  const file = join(root, name);
   if (!existsSync(file)) continue;
   let text = readFileSync(file, "utf8");
   const before = text;
-  for (const [wrong, right] of PATCHES) {
+  for (const [wrong, right] of patches) {
     if (text.includes(right)) continue;
     if (!text.includes(wrong)) {
       console.error(

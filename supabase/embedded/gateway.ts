@@ -48,10 +48,12 @@ const lite = createLite({
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
 const guard = new Guard(Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000);
-// Strangers may ask realtime: what they have it ask the database must not hold up schedules.
+// Strangers may ask realtime: what they have it ask the database must hold up neither schedules nor what others are to hear.
 const realtimeSql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
+const deliverySql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 2, onnotice: () => {} });
 const realtime = new Realtime({
   sql: realtimeSql,
+  delivery: deliverySql,
   keys,
   limits: settings(() => realtimeLimits(env)),
   upgrade: (request) => Deno.upgradeWebSocket(request, { idleTimeout: 30 }),
@@ -173,7 +175,7 @@ async function stop(): Promise<void> {
   await Promise.race([server.shutdown(), new Promise((done) => setTimeout(done, 8_000))]);
   await functions?.close();
   await lite.close();
-  await Promise.all([sql.end({ timeout: 5 }), realtimeSql.end({ timeout: 5 })]);
+  await Promise.all([sql, realtimeSql, deliverySql].map((pool) => pool.end({ timeout: 5 })));
   Deno.exit(0);
 }
 for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop());

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Sql } from "postgres";
 import {
   channelAccess,
@@ -30,6 +31,9 @@ const MAX_HELD = 1_000;
 /** How often one question is put to the policies while rights keep changing. */
 const MAX_ATTEMPTS = 5;
 const CLOSE_POLICY = 1008;
+
+/** How notifications name a topic: every login of the database can listen to them, and none learns an id. */
+const digestOf = (topic: string): string => createHash("sha256").update(topic).digest("hex");
 
 export interface SocketOptions {
   socket: WebSocket;
@@ -121,9 +125,10 @@ export class RealtimeSocket implements Held {
     }, limits.joinMs);
   }
 
-  /** Asks the policies again for the private channels; who may no longer listen is shown out. */
-  recheck(): void {
-    for (const channel of this.#channels.values()) if (channel.isPrivate) void this.#recheck(channel);
+  /** Asks the policies again for the private channels on these topics, or on all; who may no longer listen is shown out. */
+  recheck(digests: ReadonlySet<string | null> | null): void {
+    for (const channel of this.#channels.values())
+      if (channel.isPrivate && (digests === null || digests.has(digestOf(channel.name)))) void this.#recheck(channel);
   }
 
   async #recheck(channel: Channel): Promise<void> {

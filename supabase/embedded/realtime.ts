@@ -9,6 +9,8 @@ import type { Version } from "./realtime-frames.ts";
 export interface RealtimeOptions {
   /** A connection that may insert into realtime.messages and change to the API roles. */
   sql: Sql;
+  /** The same, for reading what is to be delivered. */
+  delivery: Sql;
   keys: Keys;
   limits: RealtimeLimits;
   /** Answers a request with a WebSocket of the host. */
@@ -20,6 +22,8 @@ export interface RealtimeOptions {
 const POLL_MS = 5_000;
 /** After the policies were asked about all sockets, further changes of rights are gathered for this long. */
 const RECHECK_MS = 50;
+/** Topics that are gathered; beyond, all are asked about. */
+const MOST_ANNOUNCED = 100;
 
 /** Realtime's `/realtime/v1`: Phoenix channels over WebSocket, and broadcasts over HTTP. */
 export class Realtime {
@@ -33,11 +37,11 @@ export class Realtime {
   readonly #hearers = new Set<() => void>();
   #unlisten: (() => Promise<void>) | undefined;
   #rechecking: ReturnType<typeof setTimeout> | undefined;
-  #recheckAgain = false;
+  #announced = new Set<string | null>();
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
-    this.#hub = new RealtimeHub(options.sql, options.limits.membersPerTopic, options.log);
+    this.#hub = new RealtimeHub(options.delivery, options.limits.membersPerTopic, options.log);
     this.#accounts = new Accounts(options.limits);
     this.#http = new RealtimeHttp(options.sql, options.keys, this.#hub);
   }
@@ -55,8 +59,11 @@ export class Realtime {
     // Also woken when the connection is back after a loss.
     const listening = await sql.listen("realtime_messages", heard, wake);
     // Who may hear what has changed. After a lost connection anything may have.
-    const recheck = () => this.#recheck();
-    const rights = await sql.listen("realtime_access", recheck, recheck);
+    const rights = await sql.listen(
+      "realtime_access",
+      (digest) => this.#recheck(digest),
+      () => this.#recheck(null),
+    );
     this.#unlisten = () => Promise.all([listening.unlisten(), rights.unlisten()]).then(() => {});
     // As on Supabase messages are kept for three days.
     const prune = () =>
@@ -68,17 +75,25 @@ export class Realtime {
   }
 
   /**
-   * Asks the policies about all sockets: at once, and again for what is announced shortly after, once for all of it, because any login of
-   * the database can announce as much as it likes.
+   * Asks the policies again about a topic, given by its digest, or about all (null): at once, and what is announced shortly after once
+   * for all of it, because any login of the database can announce as much as it likes.
    */
-  #recheck(): void {
-    if (this.#rechecking) return void (this.#recheckAgain = true);
-    this.#recheckAgain = false;
+  #recheck(digest: string | null): void {
+    if (this.#rechecking) {
+      this.#announced.add(this.#announced.size < MOST_ANNOUNCED ? digest : null);
+      return;
+    }
+    this.#askAgain(new Set([digest]));
+  }
+
+  #askAgain(digests: ReadonlySet<string | null>): void {
     this.#hub.accessChanges++;
-    for (const socket of this.#sockets) socket.recheck();
+    for (const socket of this.#sockets) socket.recheck(digests.has(null) ? null : digests);
     this.#rechecking = setTimeout(() => {
       this.#rechecking = undefined;
-      if (this.#recheckAgain) this.#recheck();
+      const announced = this.#announced;
+      this.#announced = new Set();
+      if (announced.size > 0) this.#askAgain(announced);
     }, RECHECK_MS);
   }
 
@@ -147,7 +162,6 @@ export class Realtime {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#rechecking);
-    this.#recheckAgain = false;
     for (const socket of this.#sockets) socket.close();
     await this.#unlisten?.().catch(() => {});
   }

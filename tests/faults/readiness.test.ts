@@ -1,3 +1,4 @@
+import { SignJWT } from "jose";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
@@ -50,8 +51,16 @@ const post = (path: string, body: unknown) =>
     headers: { apikey: stack.env.SUPABASE_PUBLISHABLE_KEY!, "content-type": "application/json" },
     body: JSON.stringify(body),
   }).then((r) => r.body?.cancel());
-const get = (path: string) =>
-  fetch(stack.url + path, { headers: { apikey: stack.env.SUPABASE_PUBLISHABLE_KEY! } }).then((r) => r.body?.cancel());
+let callers = 0;
+/** Each of another caller, because one has few requests under way at once. */
+const get = async (path: string) => {
+  const token = await new SignJWT({ role: "anon", caller: callers++ })
+    .setProtectedHeader({ alg: "HS256" })
+    .setExpirationTime("1h")
+    .sign(new TextEncoder().encode(stack.env.SUPABASE_JWT_SECRET));
+  const headers = { apikey: stack.env.SUPABASE_PUBLISHABLE_KEY!, authorization: `Bearer ${token}` };
+  await (await fetch(stack.url + path, { headers })).body?.cancel();
+};
 
 /** Runs `fn` while nobody can read the table and the requests wait for it. */
 async function locked(table: string, requests: () => Promise<unknown>[], fn: () => Promise<void>) {

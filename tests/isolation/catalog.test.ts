@@ -66,7 +66,7 @@ describe("every table in public", () => {
       select c.relname as name, (
         select x.role from pg_policy p
         cross join lateral (select coalesce(substring(pg_get_expr(p.polqual, p.polrelid) from 'my_tenants[(]''([a-z]+)'), 'viewer') as role) x
-        where p.polrelid = c.oid and p.polcmd in ('r', '*') and 'authenticated'::regrole::oid = any(p.polroles)
+        where p.polrelid = c.oid and p.polpermissive and p.polcmd in ('r', '*') and 'authenticated'::regrole::oid = any(p.polroles)
         order by kernel.role_rank(x.role) limit 1) as least
       from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition`;
     expect(rows.map((r) => r.name).sort()).toEqual(Object.keys(READ_BY).sort());

@@ -94,7 +94,7 @@ export const access: readonly Mutation[] = of("isolation", [
   {
     promise: "An open socket hears nothing after its person's removal",
     file: "modules/tenancy/sql/members.sql",
-    find: "  perform pg_catalog.pg_notify('realtime_access', '');\n",
+    find: "  perform pg_catalog.pg_notify('realtime_access', pg_catalog.encode(pg_catalog.sha256(('tenant:' || old.tenant_id)::bytea), 'hex'));\n",
     replace: "",
     test: "tests/isolation/realtime.test.ts",
     name: "who is removed hears nothing more on sockets that are open, and the others go on listening",
