@@ -62,9 +62,11 @@ language sql volatile security definer set search_path = '' as $$
       where m.tenant_id = s.tenant_id and m.sender_id = s.id and m.status = 'queued' and m.due_at <= kernel.now() limit 1), false)))
 $$;
 
--- After a day only a webhook or a person can still tell.
+-- After a day only a webhook or a person can still tell. By the wall clock of the attempt: a date that was set back meanwhile ages nothing.
 create or replace function private.wake_reconciling() returns int
 language sql volatile security definer set search_path = '' as $$
   select kernel.wake('messaging_reconcile', array(
-    select distinct m.tenant_id from public.messages m where m.status = 'unknown' and m.updated_at > kernel.now() - interval '1 day'))
+    select distinct m.tenant_id from public.messages m
+    where m.status = 'unknown' and coalesce((select a.started_at > pg_catalog.clock_timestamp() - interval '1 day' from public.attempts a
+      where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts), false)))
 $$;
