@@ -36,6 +36,13 @@ for (const name of ["error", "warn", "info", "debug"] as const) {
   };
 }
 
+// The database's driver tells of a lost connection also where nobody waits for it any more: that is no reason to end for everybody.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  if (!/^CONNECTION_/.test(String((event.reason as { code?: unknown } | null)?.code))) return;
+  event.preventDefault();
+  log(`gateway: a connection to the database was lost: ${(event.reason as Error).message}`);
+});
+
 const sql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
 const keys = {
   jwtSecret: required("SUPABASE_JWT_SECRET"),
