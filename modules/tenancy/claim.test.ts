@@ -88,6 +88,8 @@ test("ensureClaim gives a link only while nobody has an account, stores no token
   const undo = new Error("undo");
   await t.sql
     .begin(async (tx) => {
+      // Other suites make members meanwhile.
+      await tx`lock table public.members in share row exclusive mode`;
       await tx`delete from public.members`;
       const first = await ensureClaim(tx, { publicUrl: "https://example.com" });
       const second = await ensureClaim(tx, { publicUrl: "https://example.com" });
