@@ -167,20 +167,27 @@ const claim = async (tx: Ctx, size: number, lease: number, connectionId: string)
 async function deliver(ctx: ManualCtx, opened: Opened, claimed: Claimed[]): Promise<SendOutcome[]> {
   const { provider, connection, channel, send } = opened;
   const byId = new Map<string, SendOutcome>();
-  const messages: OutboundMessage[] = [];
-  for (const m of claimed) {
-    try {
-      const stored = { subject: m.subject, text: m.body_text, content: m.content, email: m.email };
-      const whose = { services: ctx, tenantId: ctx.tenantId, messageId: m.id };
-      const content = channel.content(channel.complete ? await channel.complete(stored, whose) : stored);
-      const from = { address: m.from_address, name: m.from_name || null };
-      messages.push({ id: m.id, action: m.action, from, to: { address: m.to_address }, content });
-    } catch (error) {
-      // What is stored cannot be read: this one fails before any call, and those beside it leave.
-      ctx.log.error("a stored message cannot be read", { message: m.id, channel: channel.id, error });
-      byId.set(m.id, { outcome: "rejected", code: "content_unreadable", detail: "The stored message cannot be read." });
-    }
-  }
+  const read = await Promise.all(
+    claimed.map(async (m): Promise<OutboundMessage[]> => {
+      try {
+        const stored = { subject: m.subject, text: m.body_text, content: m.content, email: m.email };
+        const whose = { services: ctx, tenantId: ctx.tenantId, messageId: m.id };
+        const content = channel.content(channel.complete ? await channel.complete(stored, whose) : stored);
+        const from = { address: m.from_address, name: m.from_name || null };
+        return [{ id: m.id, action: m.action, from, to: { address: m.to_address }, content }];
+      } catch (error) {
+        // What is stored cannot be read: this one fails before any call, and those beside it leave.
+        ctx.log.error("a stored message cannot be read", { message: m.id, channel: channel.id, error });
+        byId.set(m.id, {
+          outcome: "rejected",
+          code: "content_unreadable",
+          detail: "The stored message cannot be read.",
+        });
+        return [];
+      }
+    }),
+  );
+  const messages = read.flat();
   if (messages.length === 0) return claimed.map((m) => byId.get(m.id)!);
   const batches = send.batch > 1 ? [messages] : messages.map((m) => [m]);
   const started = performance.now();

@@ -118,10 +118,18 @@ export const access: readonly Mutation[] = of("isolation", [
   {
     promise: "Who reads the ledger cannot act for its recipients",
     file: "modules/channels/email/tokens.ts",
-    find: "  `/links/${Object.keys(PURPOSES).find((letter) => PURPOSES[letter] === purpose)}/${number}`;",
-    replace: '  `/links/${purpose[0]}/${number}${"x".repeat(88)}`;',
+    find: "  `${base}/links/${LETTERS[purpose]}/${number}`;",
+    replace: '  `${base}/links/${LETTERS[purpose]}/${number}${"x".repeat(88)}`;',
     test: "modules/channels/email/template.test.ts",
     name: "is stored without any token: who reads the ledger cannot unsubscribe its people or click for them",
+  },
+  {
+    promise: "… and only links of the installation get tokens",
+    file: "modules/channels/email/tokens.ts",
+    find: "(at === base ? [link] : [])",
+    replace: "[link]",
+    test: "modules/channels/email/template.test.ts",
+    name: "leaves links of the same form elsewhere, and our own within another, as their author wrote them",
   },
   {
     promise: "… nor from what recipients quote",

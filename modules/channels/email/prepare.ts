@@ -7,7 +7,7 @@ import type {
 } from "../../kernel/channel.ts";
 import type { EmailContent } from "./content.ts";
 import type { EmailDraft } from "./template.ts";
-import { storedPath, withTokens } from "./tokens.ts";
+import { baseOfStored, storedLink, withTokens } from "./tokens.ts";
 
 /** Turns a written mail into what is sent: document, tracked links, pixel, unsubscribe line and headers. */
 
@@ -20,7 +20,7 @@ const unsubscribeHeaders = (url: string): Record<string, string> => ({
 export async function prepare(input: PrepareInput<EmailDraft>): Promise<PreparedMessage> {
   const { services, messageId, from, rendered, options } = input;
   const base = services.config.publicUrl;
-  const unsubscribe = base + storedPath("unsubscribe", 0);
+  const unsubscribe = storedLink(base, "unsubscribe", 0);
   const links: { number: number; url: string }[] = [];
 
   let { html } = rendered.draft;
@@ -30,14 +30,14 @@ export async function prepare(input: PrepareInput<EmailDraft>): Promise<Prepared
     for (const target of targets) {
       const number = links.length + 1;
       links.push({ number, url: unescapeAttribute(target) });
-      tracked.set(target, base + storedPath("click", number));
+      tracked.set(target, storedLink(base, "click", number));
     }
     html = html.replace(/<a\s+href="(https?:\/\/[^"]+)"/g, (_, target: string) => `<a href="${tracked.get(target)}"`);
   }
 
   const pixel =
     options.track_opens === true
-      ? `<img src="${base}${storedPath("open", 0)}" width="1" height="1" alt="" style="display:block;border:0">`
+      ? `<img src="${storedLink(base, "open", 0)}" width="1" height="1" alt="" style="display:block;border:0">`
       : "";
   const footer = `<p style="margin-top:24px;font-size:12px;color:#6b7280">If you would rather not hear from me, <a href="${unsubscribe}" style="color:#6b7280">unsubscribe here</a>.</p>`;
   const replyTo = from.profile.reply_to;
@@ -56,23 +56,25 @@ export async function prepare(input: PrepareInput<EmailDraft>): Promise<Prepared
   };
 }
 
-/** Puts the recipient's tokens into the stored links. */
+/** Puts the recipient's tokens into the stored links, which have the base URL that the installation had when the message was prepared. */
 export async function complete(stored: StoredMessage, input: CompleteInput): Promise<StoredMessage> {
-  if (!stored.email) return stored;
+  const { email } = stored;
+  const base = baseOfStored(email?.headers["List-Unsubscribe"] ?? "");
+  if (!email || base === null) return stored;
   const { services, ...message } = input;
-  const { headers, html } = stored.email;
-  const [text, body, ...values] = await withTokens(services.vault, message, [
+  const names = Object.keys(email.headers);
+  const [text, html, ...values] = await withTokens(services.vault, base, message, [
     stored.text,
-    html ?? "",
-    ...Object.values(headers),
+    email.html ?? "",
+    ...names.map((name) => email.headers[name]!),
   ]);
   return {
     ...stored,
     text: text!,
     email: {
-      ...stored.email,
-      headers: Object.fromEntries(Object.keys(headers).map((name, i) => [name, values[i]!])),
-      html: html === null ? null : body!,
+      ...email,
+      headers: Object.fromEntries(names.map((name, i) => [name, values[i]!])),
+      html: email.html === null ? null : html!,
     },
   };
 }

@@ -223,19 +223,19 @@ describe("the message", () => {
     tenantId: "018f0000-0000-7000-8000-000000000001",
     messageId: "018f0000-0000-7000-8000-000000000002",
   };
-  const stored = (options: Record<string, unknown>, profile: Record<string, unknown> = {}) =>
+  const stored = (options: Record<string, unknown>, profile: Record<string, unknown> = {}, text = body) =>
     email.prepare({
       ...whose,
       from: { address: "sam@us.test", name: "Sam", profile },
-      rendered: renderTemplate(compile({ subject: "", body }, { customKeys: keys, first: false }), {
+      rendered: renderTemplate(compile({ subject: "", body: text }, { customKeys: keys, first: false }), {
         valueOf: valuesOf(person),
         thread: { references: ["<1@us.test>"], subject: "Hello" },
       }),
       options,
     });
   /** As it leaves. */
-  const prepare = async (options: Record<string, unknown>, profile: Record<string, unknown> = {}) => {
-    const message = await stored(options, profile);
+  const prepare = async (options: Record<string, unknown>, profile: Record<string, unknown> = {}, text = body) => {
+    const message = await stored(options, profile, text);
     return { ...message, ...(await email.complete!(message, whose)) };
   };
   it("is stored without any token: who reads the ledger cannot unsubscribe its people or click for them", async () => {
@@ -247,6 +247,17 @@ describe("the message", () => {
     for (const token of tokens) expect(kept).not.toContain(token);
     expect(kept).not.toMatch(/[\w-]{88}/);
     expect(kept).toContain("https://overture.test/links/u/0");
+  });
+  it("leaves links of the same form elsewhere, and our own within another, as their author wrote them", async () => {
+    const elsewhere = "https://example.com/links/u/0";
+    const within = "https://example.com/?to=https://overture.test/links/u/0";
+    const out = await prepare({}, {}, `See ${elsewhere} and [this](${within}) and ${within}`);
+    for (const text of [out.text, out.email!.html!]) {
+      expect(text).toContain(elsewhere);
+      expect(text).toContain(within);
+      // The line to unsubscribe has it all the same.
+      expect(text).toMatch(/https:\/\/overture\.test\/links\/u\/[\w-]{88}/);
+    }
   });
   it("is quoted in an answer without its tokens, whatever rewrote the links", async () => {
     const link = (await prepare({})).email!.headers["List-Unsubscribe"]!.slice(1, -1);

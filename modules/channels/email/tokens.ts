@@ -9,31 +9,49 @@ import { base64url, fromBase64url } from "../../kernel/secrets/vault.ts";
 export type LinkPurpose = "open" | "click" | "unsubscribe";
 export type LinkToken = { tenantId: string; messageId: string; number: number };
 
-const PURPOSES: Readonly<Record<string, LinkPurpose>> = { o: "open", c: "click", u: "unsubscribe" };
+const LETTERS = { open: "o", click: "c", unsubscribe: "u" } as const satisfies Record<LinkPurpose, string>;
+const PURPOSES = Object.fromEntries(Object.entries(LETTERS).map(([purpose, letter]) => [letter, purpose])) as Record<
+  string,
+  LinkPurpose
+>;
 
 /**
- * The path of a link as messages are stored: without its token, because whoever reads the ledger (a viewer, a key that only
- * reads, an analyst, a backup) must not be able to act for the recipient. `withTokens` puts it in when the message leaves.
+ * A link as messages are stored: without its token, because whoever reads the ledger (a viewer, a key that only reads, an analyst, a
+ * backup) must not be able to act for the recipient. `withTokens` puts it in when the message leaves.
  */
-export const storedPath = (purpose: LinkPurpose, number: number): string =>
-  `/links/${Object.keys(PURPOSES).find((letter) => PURPOSES[letter] === purpose)}/${number}`;
+export const storedLink = (base: string, purpose: LinkPurpose, number: number): string =>
+  `${base}/links/${LETTERS[purpose]}/${number}`;
 
-const STORED = /\/links\/([ouc])\/(\d{1,5})(?![\w-])/g;
+/** A whole link: the beginning of a text or of an attribute, a header's value, or a word. */
+const STORED = /(?<=^|["\s<])(https?:\/\/[^"\s<>]+?)\/links\/[ouc]\/\d{1,5}(?=$|["\s>])/g;
 
-/** The texts with the tokens of one message in their stored links. */
+/** The base URL with which a stored link of the unsubscribe header was made; null for any other text. */
+export const baseOfStored = (unsubscribe: string): string | null =>
+  /^<(https?:\/\/.+)\/links\/u\/0>$/.exec(unsubscribe)?.[1] ?? null;
+
+/**
+ * The texts with the tokens of one message in its stored links. Only a whole link of this installation is one: what an author or a contact
+ * wrote, a path of the same form elsewhere or our link within another, stays as it is and learns no token.
+ */
 export async function withTokens(
   vault: Services["vault"],
+  base: string,
   message: Omit<LinkToken, "number">,
   texts: readonly string[],
 ): Promise<string[]> {
-  const tokens = new Map<string, string>();
-  for (const text of texts) {
-    for (const [path, letter, number] of text.matchAll(STORED)) {
-      if (!tokens.has(path))
-        tokens.set(path, await linkToken(vault, PURPOSES[letter!]!, { ...message, number: Number(number) }));
-    }
-  }
-  return texts.map((text) => text.replace(STORED, (path, letter: string) => `/links/${letter}/${tokens.get(path)}`));
+  const links = new Set(
+    texts.flatMap((text) => [...text.matchAll(STORED)]).flatMap(([link, at]) => (at === base ? [link] : [])),
+  );
+  const tokens = new Map(
+    await Promise.all(
+      [...links].map(async (link): Promise<[string, string]> => {
+        const [letter, number] = link.split("/").slice(-2) as [string, string];
+        const token = await linkToken(vault, PURPOSES[letter]!, { ...message, number: Number(number) });
+        return [link, `${base}/links/${letter}/${token}`];
+      }),
+    ),
+  );
+  return texts.map((text) => text.replace(STORED, (link) => tokens.get(link) ?? link));
 }
 
 /**
