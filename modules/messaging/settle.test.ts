@@ -102,3 +102,37 @@ test("a refusal for another reason suppresses nobody", async () => {
   await settle(team, ids, { outcome: "rejected", code: "300", detail: "Invalid 'From' address." });
   expect(await suppressed(team)).toEqual([]);
 });
+
+test("an unknown outcome is asked about for a day after its attempt, whatever the date was when it became unknown", async () => {
+  const wakes = async (team: TestTenant) => {
+    await t.sql`select private.wake_reconciling()`;
+    const rows =
+      await t.sql`delete from pgmq.q_messaging_reconcile where message ->> 'tenant_id' = ${team.id} returning 1`;
+    return rows.length;
+  };
+  const unknown = { outcome: "unknown", code: "500", detail: "No answer." };
+  const [young, old] = [await t.tenant(), await t.tenant()];
+  const { ids } = await claimed(young, 1, "1 hour");
+  await settle(young, ids, unknown);
+  // As a date that was five days back writes it.
+  await t.sql`update public.messages set updated_at = now() - interval '5 days' where id = any(${ids}::uuid[])`;
+  await settle(old, (await claimed(old, 1, "25 hours")).ids, unknown);
+  expect([await wakes(young), await wakes(old)]).toEqual([1, 0]);
+});
+
+test("a connection whose rest ends in days, by a date that was set back since, sends at once", async () => {
+  const claimable = async (until: string) => {
+    const team = await t.tenant();
+    const { connection, ids } = await claimed(team, 1);
+    const [sender] = await t.sql<{ id: string }[]>`
+      insert into public.senders (tenant_id, channel, connection_id, address) values (${team.id}, 'email', ${connection}, 'me@example.com') returning id`;
+    await t.sql`update public.connections set circuit_open_until = now() + ${until}::text::interval where id = ${connection}`;
+    await t.sql`
+      update public.messages set status = 'queued', attempts = 0, lease_until = null, due_at = now(), sender_id = ${sender!.id}
+      where id = any(${ids}::uuid[])`;
+    await t.sql`delete from public.attempts where message_id = any(${ids}::uuid[])`;
+    const rows = await team.run((ctx) => ctx.db`select id from private.claim_messages(10, 60, ${connection})`);
+    return rows.length;
+  };
+  expect([await claimable("50 seconds"), await claimable("3 days"), await claimable("-1 second")]).toEqual([0, 1, 1]);
+});

@@ -76,6 +76,11 @@ test("one caller's slow requests wait for each other and leave the others their 
     return { authorization: `Bearer ${((await response.json()) as { access_token: string }).access_token}` };
   };
   const [one, other] = [await person("one@example.com"), await person("other@example.com")];
+  // More than may wait are told so at once, and nobody pays for them.
+  const crowd = await Promise.all(Array.from({ length: 70 }, () => ask("rpc/slow", one)));
+  const refused = crowd.filter((r) => r.status === 429);
+  expect(refused).toHaveLength(70 - 54);
+  expect(refused[0]!.headers.get("retry-after")).toBe("5");
   let finished = 0;
   const slow = Array.from({ length: 12 }, () => ask("rpc/slow", one).finally(() => finished++));
   await until(async () => {

@@ -1,3 +1,4 @@
+import { AppError } from "../../modules/kernel/errors.ts";
 import { createShares } from "../../modules/kernel/database/shares.ts";
 
 /**
@@ -9,6 +10,8 @@ import { createShares } from "../../modules/kernel/database/shares.ts";
 const MOST_QUERY = 16_000;
 /** Requests of one caller that run at once; the others wait. The server has ten connections. */
 const AT_ONCE = 4;
+/** Those that wait, each with its body; beyond, a caller is told to come back. */
+const MOST_WAITING = 50;
 const MOST_EMBEDS = 3;
 /** Rows of a request with embeds, and of each embed: together they bound the answer, which is built in memory. */
 const ROWS_WITH_EMBEDS = 100;
@@ -75,11 +78,21 @@ function embedsOf(select: string): string[] | null {
   return names;
 }
 
-const inTurn = createShares(AT_ONCE);
+const inTurn = createShares(AT_ONCE, MOST_WAITING);
 
-/** Runs `fn` when the caller has fewer than AT_ONCE requests under way. */
-export const restInTurn = <T>(request: Request, fn: () => Promise<T>): Promise<T> =>
-  inTurn(request.headers.get("authorization") ?? request.headers.get("apikey") ?? "", fn);
+/** Answers with `fn` when the caller has fewer than AT_ONCE requests under way; 429 when too many wait. */
+export async function restInTurn(request: Request, fn: () => Promise<Response>): Promise<Response> {
+  const caller = request.headers.get("authorization") ?? request.headers.get("apikey") ?? "";
+  try {
+    return await inTurn(caller, fn);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return Response.json(
+      { code: "PGRST003", message: error.message, hint: null, details: null },
+      { status: error.status, headers: { "retry-after": String(error.retryAfter) } },
+    );
+  }
+}
 
 /** Answers as PostgREST does what `limitQuery` refuses. */
 export const refusalOf = ({ message, hint }: Refusal): Response =>

@@ -52,7 +52,6 @@ test(
     // that clock may still end.
     await world.stopWorkers();
     await sql`update public.messages set due_at = kernel.now() where status = 'queued' and due_at > kernel.now() + interval '1 day'`;
-    await sql`update public.connections set circuit_open_until = null where circuit_open_until > kernel.now() + interval '1 day'`;
     await Promise.all([world.worker(), world.worker()]);
     await world.settle(m);
     await world.settle(k);

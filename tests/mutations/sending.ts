@@ -85,6 +85,22 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "a stored message that cannot be read fails before any call, and those claimed with it leave",
   },
   {
+    promise: "An unknown outcome is asked about for a day after its attempt, whatever the date was set to meanwhile",
+    file: "modules/messaging/sql/reconcile.sql",
+    find: "a.started_at > pg_catalog.clock_timestamp() - interval '1 day'",
+    replace: "m.updated_at > kernel.now() - interval '1 day'",
+    test: "modules/messaging/settle.test.ts",
+    name: "an unknown outcome is asked about for a day after its attempt, whatever the date was when it became unknown",
+  },
+  {
+    promise: "A connection's rest of a minute does not become one of days by a date that is set back",
+    file: "modules/messaging/sql/claim.sql",
+    find: "\n          or c.circuit_open_until > kernel.now() + interval '1 minute'",
+    replace: "",
+    test: "modules/messaging/settle.test.ts",
+    name: "a connection whose rest ends in days, by a date that was set back since, sends at once",
+  },
+  {
     promise: "A worker that died leaves a question, not a second send",
     file: "modules/messaging/sql/reconcile.sql",
     find: "update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost'",

@@ -1,13 +1,20 @@
-/**
- * Lets each tenant hold at most `most` of the connections at once: one whose requests are slow waits for itself and leaves the others
- * theirs. First come, first served within a tenant.
- */
-export function createShares(most: number): <T>(tenantId: string, fn: () => Promise<T>) => Promise<T> {
-  const tenants = new Map<string, { running: number; waiting: (() => void)[] }>();
+import { AppError } from "../errors.ts";
 
-  return async (tenantId, fn) => {
-    let share = tenants.get(tenantId);
-    if (!share) tenants.set(tenantId, (share = { running: 0, waiting: [] }));
+/**
+ * Lets each owner (a tenant, a caller) hold at most `most` connections at once: one whose requests are slow waits for itself and leaves the
+ * others theirs. First come, first served within an owner; throws `rate_limited` when `mostWaiting` wait already.
+ */
+export function createShares(
+  most: number,
+  mostWaiting = 1_000,
+): <T>(owner: string, fn: () => Promise<T>) => Promise<T> {
+  const owners = new Map<string, { running: number; waiting: (() => void)[] }>();
+
+  return async (owner, fn) => {
+    let share = owners.get(owner);
+    if (!share) owners.set(owner, (share = { running: 0, waiting: [] }));
+    if (share.waiting.length >= mostWaiting)
+      throw new AppError("rate_limited", "Too many requests wait already. Try again later.", { retryAfter: 5 });
     // Whoever ends hands the place on, so that nobody who comes meanwhile overtakes.
     if (share.running >= most) await new Promise<void>((go) => share.waiting.push(go));
     else share.running++;
@@ -16,7 +23,7 @@ export function createShares(most: number): <T>(tenantId: string, fn: () => Prom
     } finally {
       const next = share.waiting.shift();
       if (next) next();
-      else if (--share.running === 0) tenants.delete(tenantId);
+      else if (--share.running === 0) owners.delete(owner);
     }
   };
 }

@@ -140,7 +140,7 @@ async function enterAlone(
 
 async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
   const [row] = await kernel.database.tx(
-    { role: "overture_worker", tenantId: null },
+    { role: "overture_worker", tenantId: null, request: true },
     (tx) =>
       tx<
         { taken: boolean; retry_after: number }[]

@@ -192,7 +192,7 @@ function openContext(kernel: Kernel, action: string, caller: Caller): OpenManual
   return {
     ...outside,
     tx: (fn) =>
-      kernel.database.tx({ role: "overture_worker", tenantId: null }, (db, now) =>
+      kernel.database.tx({ role: "overture_worker", tenantId: null, request: true }, (db, now) =>
         fn({
           ...outside,
           ...{ db, now },

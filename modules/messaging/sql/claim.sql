@@ -20,7 +20,9 @@ begin
     where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active'
       and exists (select from public.connections c where c.tenant_id = (select kernel.tenant()) and c.id = only_connection
         and c.status = 'active'
-        and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()))
+        -- It rests for a minute: one that is to rest for longer does so by a date that was set back since.
+        and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()
+          or c.circuit_open_until > kernel.now() + interval '1 minute'))
   ), due_senders as materialized (
     -- As a value, not as exists, which the planner may turn into a join that reads whole tables.
     select s.id, s.spent, pg_catalog.count(*) over () as n from open_senders s
