@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createClient } from "@supabase/supabase-js";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,7 +11,7 @@ import { until } from "../support/until.ts";
 
 // LISTEN and NOTIFY need no right in Postgres: every login hears every channel and may send on it.
 
-const CHANNELS = ["realtime_messages", "kernel_queue", "net_http_request", "cron_job_changed"];
+const CHANNELS = ["realtime_messages", "realtime_access", "kernel_queue", "net_http_request", "cron_job_changed"];
 const QUEUE = "probe_notified";
 
 const t = testKernel();
@@ -54,13 +55,19 @@ test("an analyst who listens hears that something happened in the installation, 
   for (const channel of CHANNELS) await analyst.listen(channel, (payload) => void heard.push({ channel, payload }));
   await theirs.api("POST", "/contacts", { email: "overheard@example.com" });
   await t.sql`select kernel.enqueue(${QUEUE}, array[${t.sql.json({ tenant_id: theirs.id })}]::jsonb[])`;
-  await until(() => ["realtime_messages", "kernel_queue"].every((c) => heard.some((h) => h.channel === c)), {
-    what: "the notifications",
-  });
+  const { userId } = await theirs.member("viewer");
+  await theirs.api("DELETE", `/members/${userId}`);
+  const loud = ["realtime_messages", "realtime_access", "kernel_queue"];
+  await until(() => loud.every((c) => heard.some((h) => h.channel === c)), { what: "the notifications" });
   const queues = (await t.sql<{ name: string }[]>`select name from kernel.queues`).map((q) => q.name);
   const told = heard.filter(
-    ({ channel, payload }) => payload !== "" && !(channel === "kernel_queue" && queues.includes(payload)),
+    ({ channel, payload }) =>
+      payload !== "" &&
+      !(channel === "kernel_queue" && queues.includes(payload)) &&
+      // A digest, which names nobody to who does not know the topic.
+      !(channel === "realtime_access" && /^[0-9a-f]{64}$/.test(payload)),
   );
+  expect(JSON.stringify(heard)).not.toContain(theirs.id);
   expect(told).toEqual([]);
 });
 
@@ -85,6 +92,18 @@ describe("a notification that an analyst forges", () => {
     await until(() => listening.heard.some((m) => m.payload.n === 20), { what: "the last true message" });
     listening.stop();
     expect(listening.heard.map((m) => m.payload.n)).toEqual(Array.from({ length: 21 }, (_, n) => n));
+  });
+
+  test("on realtime_access shows nobody out and holds nothing up for long, however many there are", async () => {
+    const listening = await member(theirs);
+    const digest = createHash("sha256").update(`tenant:${theirs.id}`).digest("hex");
+    for (let n = 1; n <= 20; n++) {
+      await analyst`select pg_notify('realtime_access', p) from unnest(${[digest, "", "*", "x".repeat(7_999)]}::text[]) p, generate_series(1, 25)`;
+      await send(theirs, n);
+    }
+    await until(() => listening.heard.some((m) => m.payload.n === 20), { what: "the last true message" });
+    listening.stop();
+    expect(listening.heard.map((m) => m.payload.n)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
   });
 
   test("on kernel_queue keeps no worker from its work, whatever it names", async () => {

@@ -92,6 +92,65 @@ describe("what is new in it", () => {
     expect(visibleReply("> only\n> quotes")).toContain("only");
   });
 
+  const history = "\n\nHi Ada,\n\nfirst.";
+  test.each([
+    [
+      "Danish",
+      "Det lyder godt.",
+      "Fra: Sam Sender <sam@outreach.example>\nSendt: 30. november 2026 10:00\nTil: Ada <ada@example.com>\nEmne: A question",
+    ],
+    [
+      "Swedish",
+      "Låter bra.",
+      "Från: Sam Sender <sam@outreach.example>\nSkickat: den 30 november 2026 10:00\nTill: Ada\nÄmne: A question",
+    ],
+    [
+      "Finnish",
+      "Sopii.",
+      "Lähettäjä: Sam Sender <sam@outreach.example>\nLähetetty: 30. marraskuuta 2026 10:00\nAihe: A question",
+    ],
+    [
+      "German",
+      "Klingt gut.",
+      "Von: Sam Sender <sam@outreach.example>\nGesendet: Montag, 30. November 2026 10:00\nBetreff: A question",
+    ],
+    [
+      "Portuguese",
+      "Parece bom.",
+      "De: Sam Sender <sam@outreach.example>\nEnviado: segunda-feira, 30 de novembro de 2026 10:00\nAssunto: A question",
+    ],
+    [
+      "Russian",
+      "Хорошо.",
+      "От: Sam Sender <sam@outreach.example>\nОтправлено: 30 ноября 2026 г. 10:00\nТема: A question",
+    ],
+    [
+      "Japanese",
+      "了解です。",
+      "差出人: Sam Sender <sam@outreach.example>\n送信日時: 2026年11月30日 10:00\n件名: A question",
+    ],
+    [
+      "Outlook's divider",
+      "Fine.",
+      "________________________________\nFrom: Sam Sender <sam@outreach.example>\nSent: Monday, November 30, 2026 10:00\nSubject: A question",
+    ],
+    ["Russian Gmail", "Хорошо.", "пн, 30 нояб. 2026 г. в 10:00, Sam Sender <sam@outreach.example>:"],
+    ["Japanese Gmail", "了解です。", "2026年11月30日(月) 10:00 Sam Sender <sam@outreach.example>:"],
+  ])("the history that mail programs append is folded: %s", (_, answer, head) => {
+    expect(visibleReply(`${answer}\n\n${head}${history}`)).toBe(answer);
+  });
+
+  const below = "\n\nOn Mon, 30 Nov 2026 at 10:00, Sam Sender <sam@outreach.example> wrote:\n> Hi Ada,\n>\n> first.\n";
+  test.each([
+    "Hello Sam, here are our answers.\n________________________________\n\nBudget: 10k, please send the contract.\n________________________________\n\nWe want to start on Monday.",
+    "Hi Sam,\n\nOn Monday I talked to our CFO, and she wrote:\n\nwe can do it in Q1.\n\nSo yes.",
+    "Hi Sam,\n\nLe directeur a écrit :\n\noui.\n\nVoilà.",
+    "Our plan:\n-----\nStart in May.\n-----\nDone in June.",
+    "Am Ende schrieb sie uns:\n\nja.\n\nAlso ja.",
+  ])("what the person wrote is whole, whatever lines and words stand in it: %s", (answer) => {
+    expect(visibleReply(answer + below)).toBe(answer);
+  });
+
   // Each of these makes a naive parser run for minutes.
   test.each([
     ["blank lines", "\n".repeat(200_000)],

@@ -26,18 +26,22 @@ const QUOTE_HEADERS: readonly RegExp[] = [
   /^20\d\d\..+\s작성:$/,
   /^20\d\d\/.+のメッセージ:$/,
   /^.+\s<[^<>]+>\sschrieb:$/,
-  /^(?:From|Von|De|Van|Da)\s?:.+[[<].+[\]>]/,
+  // Outlook's block of headers, whose first line names the sender.
+  /^\*?(?:From|Von|De|Van|Da|Fra|Från|Lähettäjä|Od|От|Від|Kimden|Feladó|Expeditor|差出人|发件人|寄件者|보낸 사람)\*?\s?[:：].*[[<(].+[\]>)]/,
   /^20\d\d-\d\d.\d\d.\d\d:\d\d.*>:$/,
   /^[a-z]{3,4}\.\s.+\sskrev\s.+:$/,
   /^\d\d.\d\d.20\d\d.*" *<[^<>]*> *:$/,
   /^\d\d:\d\d.*" *<[^<>]*> *:$/,
+  /^(?:Пн|Вт|Чт|Пт|Сб|Вс|пн|вт|чт|пт|сб|вс|\d{1,2} \S+ \d{4}).{0,60}\S+@\S+.{0,20}:$/u,
+  /^.+ (?:написал|пишет|написала)\(?а?\)?:$/,
+  /^20\d\d年.+[:：]$/,
   /^-{1,12} ?(?:original message|oprindelig besked|message d'origine) ?-{1,12}$/i,
   /^-{1,12} ?ursprüngliche nachricht ?-{0,12}$/i,
 ];
 
 /** A line that begins like one of the headers that are broken over lines. */
 const HEADER_START =
-  /^(?:-*\s*(?:On|Le|El|Il|In data|Em)|Am|Op|W\sdniu|Dnia|Den|pe|ср,|在|From\s?:|Von\s?:|De\s?:|Van\s?:|Da\s?:|20\d\d|[a-z]{3,4}\.)/;
+  /^(?:-*\s*(?:On|Le|El|Il|In data|Em)|Am|Op|W\sdniu|Dnia|Den|pe|ср,|在|From\s?:|Von\s?:|De\s?:|Van\s?:|Da\s?:|Fra\s?:|Från\s?:|От\s?:|20\d\d|[a-z]{3,4}\.)/;
 
 /** `NAME on DATE at TIME wrote:` has no word to begin with. */
 function isNamedHeader(line: string): boolean {
@@ -46,11 +50,17 @@ function isNamedHeader(line: string): boolean {
   return on >= 0 && line.indexOf("at", on + 4) >= 0;
 }
 
+/** A sentence of the person's ("On Monday I asked her, and she wrote:") names neither a time nor an address; a mail program names both or one. */
+const NAMES_A_MAIL = /\d|@|写道|のメッセージ/;
+
 function isQuoteHeader(line: string): boolean {
   if (line.length > LINE_MAX) return false;
   const text = line.trimStart();
-  return QUOTE_HEADERS.some((header) => header.test(text)) || isNamedHeader(text);
+  return NAMES_A_MAIL.test(text) && (QUOTE_HEADERS.some((header) => header.test(text)) || isNamedHeader(text));
 }
+
+/** The divider above what Outlook quotes, and lines of the same kind; also what people put between parts of their text. */
+const DIVIDER = /^\s*(?:_{5,}|-{5,})\s*$/;
 
 const SIGNATURES: readonly RegExp[] = [
   /^\s*-{2,4}$/,
@@ -58,7 +68,6 @@ const SIGNATURES: readonly RegExp[] = [
   /^-- $/,
   /^\+{2,4}$/,
   /^={2,4}$/,
-  /^_{32}$/,
   /^Sent from ./,
   /^Get Outlook for ./,
   /^Cheers,?!?$/i,
@@ -118,7 +127,12 @@ export function withoutHistory(text: string): string {
     const below: string | undefined = (part as Part | null)?.lines.at(-1);
     if (below !== undefined) {
       if (isSignature(below)) close(true);
-      else if (line === "" && isQuoteHeader(below)) close(true);
+      else if (isQuoteHeader(below)) {
+        const isDivider = DIVIDER.test(line);
+        if (isDivider || line === "") close(true);
+        // It belongs to what is folded below it.
+        if (isDivider) continue;
+      }
     }
     const quoted = line.startsWith(">");
     const open = part as Part | null;
