@@ -163,7 +163,7 @@ export const isolation: readonly Mutation[] = of("isolation", [
     find: "language sql stable security definer set search_path = '' as $$\n  select i.tenant_id",
     replace: "language sql stable security definer as $$\n  select i.tenant_id",
     test: CATALOG,
-    name: "every one pins an empty search_path, so that no caller's object is taken for ours",
+    name: "every one pins an empty search_path, so that no caller's object is taken for ours; the inlined ones are exactly the listed",
   },
   {
     promise: "… and are executed only by whom the list names",
