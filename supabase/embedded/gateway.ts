@@ -10,7 +10,7 @@ import { NetWorker } from "./net.ts";
 import { createProbe } from "./probe.ts";
 import { realtimeLimits } from "./realtime-limits.ts";
 import { Realtime } from "./realtime.ts";
-import { limitQuery, refusalOf, restInTurn } from "./rest-limits.ts";
+import { createRestTurns, limitQuery, refusalOf } from "./rest-limits.ts";
 import { StaticSite } from "./static-site.ts";
 
 // The API process of the embedded Supabase, run by Deno: everything Supabase's own gateway routes to, on one port.
@@ -54,6 +54,7 @@ const lite = createLite({
   url: required("EMBEDDED_API_DB_URL"),
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
+const restInTurn = createRestTurns(keys.jwtSecret);
 const guard = new Guard(Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000);
 // Strangers may ask realtime: what they have it ask the database must hold up neither schedules nor what others are to hear.
 const realtimeSql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
@@ -126,7 +127,7 @@ async function rest(request: Request, peer: string): Promise<Response> {
   const url = limitQuery(new URL(request.url));
   if (!(url instanceof URL)) return refusalOf(url);
   const limited = url.href === request.url ? request : new Request(url, request);
-  return await restInTurn(request, () => lite.fetch(limited, peer));
+  return await restInTurn(request, addressOf(request, peer), () => lite.fetch(limited, peer));
 }
 
 /** Any origin may call: what a caller may do is decided by its key and token, never by a cookie. */

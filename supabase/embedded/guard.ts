@@ -1,5 +1,6 @@
 import { readBody } from "../../modules/kernel/http/body.ts";
 import { AppError } from "../../modules/kernel/errors.ts";
+import { Buckets } from "./buckets.ts";
 
 /**
  * What stands before the embedded REST, auth and realtime servers, which bound nothing themselves: bodies of bounded size
@@ -15,8 +16,6 @@ const PER_ADDRESS = { capacity: 120, perSecond: 2 };
 const PER_EMAIL = { capacity: 30, perSecond: 2 / 15 };
 /** Refreshing is no guessing of passwords, and an office behind one address does a lot of it; guessing tokens is still bounded. */
 const REFRESHES = { capacity: 600, perSecond: 10 };
-/** Buckets kept; beyond, the ones longest unused are forgotten. */
-const MOST_BUCKETS = 50_000;
 
 /** The auth server has no address that needs escapes, and decodes them: /auth/v1/%74oken would be /auth/v1/token uncounted. */
 const PLAIN = /^[\w./-]*$/;
@@ -32,16 +31,13 @@ const NO_PLANS = {
   message: "Plans and estimates are not shown: they are made of the rows of all tenants.",
 };
 
-type Bucket = { tokens: number; at: number };
-
 export class Guard {
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets: Buckets;
   readonly #timeoutMs: number;
-  readonly #now: () => number;
 
-  constructor(timeoutMs = 30_000, now: () => number = () => performance.now()) {
+  constructor(timeoutMs = 30_000, now?: () => number) {
     this.#timeoutMs = timeoutMs;
-    this.#now = now;
+    this.#buckets = new Buckets(now);
   }
 
   /** The request with its body read, or the answer that refuses it. */
@@ -76,7 +72,7 @@ export class Guard {
       const refreshing = url.pathname === "/auth/v1/token" && grants.length === 1 && grants[0] === "refresh_token";
       const address = addressOf(request, peer);
       const wait = refreshing
-        ? this.#take(`refresh ${address}`, REFRESHES)
+        ? this.#buckets.take(`refresh ${address}`, REFRESHES)
         : this.#wait(url.pathname, address, emailIn(body));
       if (wait > 0) {
         return Response.json(
@@ -91,20 +87,8 @@ export class Guard {
 
   /** Seconds until an attempt is allowed; 0 takes one. */
   #wait(what: string, address: string, email: string | null): number {
-    const wait = this.#take(`${what} ${address}`, PER_ADDRESS);
-    return wait > 0 || email === null ? wait : this.#take(`${what} ${email}`, PER_EMAIL);
-  }
-
-  #take(key: string, { capacity, perSecond }: { capacity: number; perSecond: number }): number {
-    const now = this.#now();
-    const before = this.#buckets.get(key) ?? { tokens: capacity, at: now };
-    const tokens = Math.min(capacity, before.tokens + ((now - before.at) / 1000) * perSecond);
-    if (tokens < 1) return Math.ceil((1 - tokens) / perSecond);
-    // Set anew, so that the map stays ordered by last use and the first are the ones to forget.
-    this.#buckets.delete(key);
-    this.#buckets.set(key, { tokens: tokens - 1, at: now });
-    if (this.#buckets.size > MOST_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value!);
-    return 0;
+    const wait = this.#buckets.take(`${what} ${address}`, PER_ADDRESS);
+    return wait > 0 || email === null ? wait : this.#buckets.take(`${what} ${email}`, PER_EMAIL);
   }
 }
 

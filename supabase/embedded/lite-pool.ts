@@ -1,3 +1,4 @@
+import { connect, type Socket } from "node:net";
 import postgres from "postgres";
 
 /** What the REST and auth server's query builder wants of a connection it holds alone. */
@@ -10,6 +11,10 @@ interface Slot {
   client: postgres.Sql;
   connection: postgres.ReservedSql;
   lost: boolean;
+  /** What its caller is told once it is lost, also by the statements that follow (the rollback). */
+  fault: () => Error;
+  /** Bytes that Postgres may still send for the statement under way. */
+  allowance: number;
   /** Rejects the statements under way: the driver leaves some without an answer when the connection breaks. */
   pending: Set<(error: Error) => void>;
 }
@@ -19,6 +24,8 @@ interface Waiter {
   reject: (error: Error) => void;
 }
 
+/** Bytes of one statement's answer: it stands in memory several times before it leaves. A thousand ordinary rows are one or two million. */
+const MOST_BYTES = 32_000_000;
 /** How long a request waits for a connection. */
 const WAIT_MS = 10_000;
 
@@ -28,7 +35,7 @@ const WAIT_MS = 10_000;
  * is thrown away. Nothing a caller still sends over it can reach a connection that somebody else has by now.
  */
 export class LitePool {
-  readonly #options: object;
+  readonly #options: { host: string[]; port: number[]; path?: string | false };
   readonly #max: number;
   readonly #idle: Slot[] = [];
   readonly #waiters: Waiter[] = [];
@@ -38,7 +45,7 @@ export class LitePool {
 
   /** `options` as the driver parsed them. */
   constructor(options: object, max: number) {
-    this.#options = options;
+    this.#options = options as { host: string[]; port: number[] };
     this.#max = max;
   }
 
@@ -79,9 +86,10 @@ export class LitePool {
 
   async #open(): Promise<Slot> {
     this.#size++;
-    const slot = { lost: false, pending: new Set() } as unknown as Slot;
+    const slot = { lost: false, fault: lost, allowance: MOST_BYTES, pending: new Set() } as unknown as Slot;
     slot.client = postgres({
       ...this.#options,
+      socket: () => this.#connect(slot),
       max: 1,
       idle_timeout: null,
       max_lifetime: null,
@@ -96,12 +104,29 @@ export class LitePool {
     return slot;
   }
 
+  /** A connected socket that breaks when a statement answers more than it may; Postgres then ends the statement. */
+  #connect(slot: Slot): Promise<Socket> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host: host[0]!, port: port[0]! });
+      socket.once("error", reject).once("connect", () => (socket.off("error", reject), resolve(socket)));
+      socket.on("data", (chunk: Uint8Array) => {
+        slot.allowance -= chunk.byteLength;
+        if (slot.allowance >= 0) return;
+        slot.fault = tooLarge;
+        this.#lose(slot);
+        socket.destroy();
+      });
+    });
+  }
+
   #lease(slot: Slot): Lease {
     let held = true;
     return {
       unsafe: (text, parameters) =>
         new Promise((resolve, reject) => {
-          if (!held || slot.lost) return reject(lost());
+          if (!held || slot.lost) return reject(slot.fault());
+          slot.allowance = MOST_BYTES;
           const done = (settle: () => void) => (slot.pending.delete(reject), settle());
           slot.pending.add(reject);
           slot.connection.unsafe(text, parameters as never).then(
@@ -130,7 +155,7 @@ export class LitePool {
 
   #lose(slot: Slot): void {
     slot.lost = true;
-    for (const reject of slot.pending) reject(lost());
+    for (const reject of slot.pending) reject(slot.fault());
     slot.pending.clear();
     const at = this.#idle.indexOf(slot);
     if (at < 0) return;
@@ -146,6 +171,17 @@ export class LitePool {
     if (waiter) this.#open().then((opened) => waiter.resolve(this.#lease(opened)), waiter.reject);
   }
 }
+
+/** In the form in which a function in SQL chooses PostgREST's answer (raise sqlstate 'PGRST'). */
+const tooLarge = () => {
+  const answer = {
+    code: "54000",
+    message: `The answer is larger than ${MOST_BYTES / 1e6} MB.`,
+    hint: "Ask for fewer rows or columns.",
+  };
+  const detail = JSON.stringify({ status: 413, headers: {} });
+  return Object.assign(new Error(JSON.stringify(answer)), { code: "PGRST", detail });
+};
 
 const lost = () => new Error("The connection to the database was lost.");
 

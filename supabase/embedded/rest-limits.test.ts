@@ -1,7 +1,8 @@
+import { SignJWT } from "jose";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../../tests/support/until.ts";
-import { limitQuery } from "./rest-limits.ts";
+import { createRestTurns, limitQuery } from "./rest-limits.ts";
 import type { Stack } from "./stack.ts";
 import { fixtureStack } from "./testing.ts";
 
@@ -20,9 +21,10 @@ beforeAll(async () => {
     grant select on public.parents, public.children to anon;
     insert into public.parents select n, repeat('a', 30) || n from generate_series(1, 300) n;
     insert into public.children select n, 1 + n % 2, 'x' from generate_series(1, 600) n;
+    create function public.large(mb int) returns setof text language sql as $$ select repeat('x', 1000000) from generate_series(1, mb) $$;
     create function public.slow() returns int language plpgsql as 'begin perform pg_sleep(0.3); return 1; end';
     create function public.allowed() returns text language sql as $$ select current_setting('statement_timeout') $$;
-    grant execute on function public.slow(), public.allowed() to anon, authenticated;
+    grant execute on function public.slow(), public.allowed(), public.large(int) to anon, authenticated;
   `);
   admin = postgres(stack.adminDbUrl, { max: 1, onnotice: () => {} });
 });
@@ -64,6 +66,40 @@ test("embeds are few, not nested, and bounded on both levels", async () => {
 
 test("a statement runs under the limit of its login, which changing the role does not lift", async () => {
   expect(await (await ask("rpc/allowed")).json()).toBe("8s");
+});
+
+test("an answer of more bytes than fit is refused, and the next request is answered", async () => {
+  const fits = await ask("rpc/large?mb=20");
+  expect(fits.status).toBe(200);
+  expect((await fits.text()).length).toBeGreaterThan(20_000_000);
+  for (let n = 0; n < 12; n++) {
+    const response = await ask("rpc/large?mb=60");
+    expect(await response.json()).toMatchObject({ message: expect.stringContaining("larger than 32 MB") });
+    expect(response.status).toBe(413);
+  }
+  expect((await ask("parents?limit=1")).status).toBe(200);
+});
+
+test("a caller is a user with whichever token, else the address; nobody uses up another's rate with a forged token", async () => {
+  const secret = "a secret of at least thirty-two characters";
+  const token = (sub: string, n: number, key = secret) =>
+    new SignJWT({ sub, n }).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(key));
+  const turns = createRestTurns(secret, () => 0);
+  let answered = 0;
+  const call = async (authorization?: string, address = "192.0.2.1") =>
+    await turns(new Request("http://x/", authorization ? { headers: { authorization } } : {}), address, async () => {
+      answered++;
+      return new Response();
+    });
+  for (let n = 0; n < 1_000; n++) await call(`Bearer ${await token("ann", n % 3)}`);
+  expect(answered).toBe(1_000);
+  const refused = await call(`Bearer ${await token("ann", 4)}`);
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "1"]);
+  expect((await call(`Bearer ${await token("bob", 1)}`)).status).toBe(200);
+  expect((await call(`Bearer ${await token("ann", 1, "another secret of that many characters")}`)).status).toBe(200);
+  for (let n = 0; n < 1_000; n++) await call();
+  expect((await call()).status).toBe(429);
+  expect((await call(undefined, "192.0.2.2")).status).toBe(200);
 });
 
 test("one caller's slow requests wait for each other and leave the others their connections", async () => {

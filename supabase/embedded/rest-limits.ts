@@ -1,9 +1,12 @@
-import { AppError } from "../../modules/kernel/errors.ts";
+import { jwtVerify } from "jose";
 import { createShares } from "../../modules/kernel/database/shares.ts";
+import { AppError } from "../../modules/kernel/errors.ts";
+import { Buckets } from "./buckets.ts";
 
 /**
  * What stands before the embedded REST server, which runs whatever is asked: no filter whose cost nobody can tell, embeds of bounded
- * depth and size, and a few requests of one caller at once. How long a statement takes is bounded by its database login.
+ * depth and size, and a few requests of one caller at once. How long a statement takes is bounded by its database login, and how many
+ * bytes it answers by the pool (lite-pool.ts).
  */
 
 /** Characters of a query string; filters of some hundred ids fit. */
@@ -78,21 +81,46 @@ function embedsOf(select: string): string[] | null {
   return names;
 }
 
-const inTurn = createShares(AT_ONCE, MOST_WAITING);
+/** Requests of one caller at once, and per second after that. The console asks REST nothing, so this is a script's. */
+const RATE = { capacity: 1_000, perSecond: 50 };
 
-/** Answers with `fn` when the caller has fewer than AT_ONCE requests under way; 429 when too many wait. */
-export async function restInTurn(request: Request, fn: () => Promise<Response>): Promise<Response> {
-  const caller = request.headers.get("authorization") ?? request.headers.get("apikey") ?? "";
-  try {
-    return await inTurn(caller, fn);
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return Response.json(
-      { code: "PGRST003", message: error.message, hint: null, details: null },
-      { status: error.status, headers: { "retry-after": String(error.retryAfter) } },
+/**
+ * Gives each caller a share of the server: at most AT_ONCE requests under way, MOST_WAITING that wait, and RATE. A caller is a user,
+ * however many tokens they have, and for everyone else the address. Beyond, the answer is 429.
+ */
+export function createRestTurns(jwtSecret: string, now?: () => number) {
+  const key = new TextEncoder().encode(jwtSecret);
+  const inTurn = createShares(AT_ONCE, MOST_WAITING);
+  const buckets = new Buckets(now);
+
+  async function callerOf(request: Request, address: string): Promise<string> {
+    const token = /^Bearer\s+(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    if (!token) return address;
+    // Only a token that is right names its user: a forged one would use up the share of somebody else.
+    return await jwtVerify(token, key, { algorithms: ["HS256"] }).then(
+      ({ payload }) => payload.sub ?? address,
+      () => address,
     );
   }
+
+  return async (request: Request, address: string, fn: () => Promise<Response>): Promise<Response> => {
+    const caller = await callerOf(request, address);
+    const wait = buckets.take(caller, RATE);
+    if (wait > 0) return tooMany(`More than ${RATE.perSecond} requests per second. Try again later.`, wait);
+    try {
+      return await inTurn(caller, fn);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return tooMany(error.message, error.retryAfter ?? 1);
+    }
+  };
 }
+
+const tooMany = (message: string, seconds: number): Response =>
+  Response.json(
+    { code: "PGRST003", message, hint: null, details: null },
+    { status: 429, headers: { "retry-after": String(seconds) } },
+  );
 
 /** Answers as PostgREST does what `limitQuery` refuses. */
 export const refusalOf = ({ message, hint }: Refusal): Response =>

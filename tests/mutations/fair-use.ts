@@ -53,6 +53,22 @@ export const fairUse: readonly Mutation[] = of("hostile input", [
     name: "embeds are few, not nested, and bounded on both levels",
   },
   {
+    promise: "… and an answer has bounded bytes",
+    file: "supabase/embedded/lite-pool.ts",
+    find: "if (slot.allowance >= 0) return;",
+    replace: "if (slot.allowance !== null) return;",
+    test: REST_LIMITS,
+    name: "an answer of more bytes than fit is refused, and the next request is answered",
+  },
+  {
+    promise: "… and no other token gives a caller a second share",
+    file: "supabase/embedded/rest-limits.ts",
+    find: "({ payload }) => payload.sub ?? address,",
+    replace: "() => token,",
+    test: REST_LIMITS,
+    name: "a caller is a user with whichever token, else the address; nobody uses up another's rate with a forged token",
+  },
+  {
     promise: "The sandbox calls nothing of its machine but the installation's links and webhooks",
     file: "modules/sandbox/reach.ts",
     find: "own.some((start) => (url.origin + url.pathname).startsWith(start))",
