@@ -18,6 +18,10 @@ const benches: Record<string, Bench> = {
     says: "sending into the sandbox against bare HTTP calls",
     run: async () => (await import("./send.ts")).send(),
   },
+  campaign: {
+    says: "a campaign from its start to the last accepted message against a bare loop: SMTP, Postmark, Resend",
+    run: async ({ contacts }) => (await import("./campaign.ts")).campaign(contacts),
+  },
   claims: {
     says: "planning and claiming for 200 senders, with a million people in the campaign against ten thousand",
     run: async () => (await import("./claims.ts")).claims(),

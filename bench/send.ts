@@ -7,7 +7,7 @@ import { inWorld, type World } from "./world.ts";
  * with a provider that takes one message a call, and with one that takes 500.
  */
 
-type Row = {
+export type Row = {
   id: string;
   status: string;
   from_name: string;
@@ -18,8 +18,8 @@ type Row = {
   body_text: string;
   headers: Record<string, string>;
 };
-type Bare = { path: string; headers: Record<string, string>; body: unknown };
-type Side = {
+export type Bare = { path: string; headers: Record<string, string>; body: unknown };
+export type Side = {
   provider: string;
   /** An account of its own for each side of a round. */
   newKey: () => string;
@@ -31,7 +31,7 @@ type Side = {
   calls: (rows: Row[], key: string) => Bare[];
 };
 
-const ONE_EACH: Side = {
+export const ONE_EACH: Side = {
   provider: "resend",
   newKey: () => `re_${crypto.randomUUID().replaceAll("-", "")}`,
   credentials: (key) => ({ api_key: key }),
@@ -53,7 +53,7 @@ const ONE_EACH: Side = {
     })),
 };
 
-const BATCHES: Side = {
+export const BATCHES: Side = {
   provider: "postmark",
   newKey: () => crypto.randomUUID(),
   credentials: (key) => ({ server_token: key }),
@@ -178,7 +178,7 @@ async function once({ kernel, admin, team, call, stack }: World, side: Side, peo
   return { plan, ours, bare };
 }
 
-async function post(base: string, { path, headers, body }: Bare): Promise<void> {
+export async function post(base: string, { path, headers, body }: Bare): Promise<void> {
   const response = await fetch(`${base}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/json", ...headers },

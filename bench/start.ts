@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePortBase, ROOT } from "../supabase/embedded/home.ts";
 import { type Figure, median, valueFigure } from "./figure.ts";
+import { memory as memoryOf } from "./processes.ts";
 
 /** `npm start` on a home that exists, until it says it is ready; then what the idle installation holds in memory. */
 
@@ -69,36 +70,4 @@ async function begin(home: string) {
       await ended;
     },
   };
-}
-
-/** Megabytes by kind of process, shared memory counted once (Linux). */
-function memoryOf(root: number): Record<string, number> {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-    } catch {
-      // gone meanwhile
-    }
-  }
-  const ours = (pid: number): boolean =>
-    pid === root || (parents.has(pid) && parents.get(pid)! > 1 && ours(parents.get(pid)!));
-  const kinds: Record<string, number> = {};
-  for (const pid of [...parents.keys()].filter(ours)) {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    const kind = /postgres/.test(command)
-      ? "postgres"
-      : /gateway\.ts/.test(command)
-        ? "gateway"
-        : /functions\/worker/.test(command)
-          ? "worker"
-          : /sandbox/.test(command)
-            ? "sandbox"
-            : "supervisor";
-    const pss = Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
-    kinds[kind] = (kinds[kind] ?? 0) + pss / 1024;
-  }
-  return Object.fromEntries(Object.entries(kinds).map(([k, mb]) => [k, Math.round(mb)]));
 }
