@@ -9,7 +9,11 @@ const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const node = bin("node");
 
 const steps: [name: string, command: string, args: string[], cwd?: string][] = [
-  ["format", bin("prettier"), ["--check", "--log-level", "warn", "--cache", "."]],
+  [
+    "format",
+    bin("prettier"),
+    ["--check", "--log-level", "warn", "--cache", "--cache-location", "node_modules/.cache/format", "."],
+  ],
   ["lint", bin("oxlint"), ["--deny-warnings", "--quiet"]],
   ["types", bin("tsc"), ["-p", "."]],
   [
