@@ -3,14 +3,27 @@ import { type Stack, startStack } from "../../supabase/embedded/stack.ts";
 
 /** One stack for the whole run: database, gateway and sandbox. Schedules stay off, so that tests decide when things happen. */
 export default async function setup(project: TestProject) {
+  const given = process.env[SHARED_STACK];
+  if (given) return project.provide("stackEnv", JSON.parse(given) as Record<string, string>);
+  const { env, stop } = await startShared();
+  project.provide("stackEnv", env);
+  return stop;
+}
+
+/** The environment of a stack that runs already, as JSON: a run that is given one starts none. */
+export const SHARED_STACK = "OVERTURE_TEST_STACK";
+
+/** Starts the stack that suites share, from the files of `root`. */
+export async function startShared(root?: string): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
   const stack = await startStack({
     services: { worker: false, sandbox: true, cron: false, functions: true },
     // Short, so that a test of slow bodies need not wait half a minute.
     env: { OVERTURE_BODY_TIMEOUT: "5" },
+    ...(root ? { root } : {}),
   });
   await claim(stack);
-  project.provide("stackEnv", { ...stack.env, SUPABASE_ADMIN_DB_URL: stack.adminDbUrl, LOG_LEVEL: "silent" });
-  return () => stack.stop();
+  const env = { ...stack.env, SUPABASE_ADMIN_DB_URL: stack.adminDbUrl, LOG_LEVEL: "silent" };
+  return { env, stop: () => stack.stop() };
 }
 
 /** Before the claim nobody may register, and most suites do. */
