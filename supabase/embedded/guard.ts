@@ -34,14 +34,23 @@ const NO_PLANS = {
 
 type Bucket = { tokens: number; at: number };
 
+type GuardOptions = {
+  timeoutMs?: number;
+  now?: () => number;
+  /** Whether this account has signed in from this address before: no stranger can use up its attempts from there. */
+  knows?: (email: string, address: string) => Promise<boolean>;
+};
+
 export class Guard {
   readonly #buckets = new Map<string, Bucket>();
   readonly #timeoutMs: number;
   readonly #now: () => number;
+  readonly #knows: (email: string, address: string) => Promise<boolean>;
 
-  constructor(timeoutMs = 30_000, now: () => number = () => performance.now()) {
+  constructor({ timeoutMs = 30_000, now = () => performance.now(), knows = async () => false }: GuardOptions = {}) {
     this.#timeoutMs = timeoutMs;
     this.#now = now;
+    this.#knows = knows;
   }
 
   /** The request with its body read, or the answer that refuses it. */
@@ -77,22 +86,27 @@ export class Guard {
       const address = addressOf(request, peer);
       const wait = refreshing
         ? this.#take(`refresh ${address}`, REFRESHES)
-        : this.#wait(url.pathname, address, emailIn(body));
+        : await this.#wait(url.pathname, address, emailIn(body));
       if (wait > 0) {
-        return Response.json(
-          { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },
-          { status: 429, headers: { "retry-after": String(wait) } },
-        );
+        return tooMany(wait);
       }
     }
     if (body === null) return request;
     return new Request(request.url, { method: request.method, headers: request.headers, body });
   }
 
+  /** Seconds until whoever holds this session's token may try the account's password again; 0 takes an attempt. */
+  passwordOf(session: string): number {
+    return this.#take(`password of ${session}`, PER_EMAIL);
+  }
+
   /** Seconds until an attempt is allowed; 0 takes one. */
-  #wait(what: string, address: string, email: string | null): number {
+  async #wait(what: string, address: string, email: string | null): Promise<number> {
     const wait = this.#take(`${what} ${address}`, PER_ADDRESS);
-    return wait > 0 || email === null ? wait : this.#take(`${what} ${email}`, PER_EMAIL);
+    if (wait > 0 || email === null) return wait;
+    const stranger = this.#take(`${what} ${email}`, PER_EMAIL);
+    if (stranger === 0 || !(await this.#knows(email, address))) return stranger;
+    return this.#take(`${what} ${email} ${address}`, PER_EMAIL);
   }
 
   #take(key: string, { capacity, perSecond }: { capacity: number; perSecond: number }): number {
@@ -107,6 +121,13 @@ export class Guard {
     return 0;
   }
 }
+
+/** A refused attempt, as GoTrue says it. */
+export const tooMany = (seconds: number): Response =>
+  Response.json(
+    { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },
+    { status: 429, headers: { "retry-after": String(seconds) } },
+  );
 
 /** Whether the REST server would ask the planner: a count that is not exact, in any of several Prefer headers, or a plan. */
 function asksForPlan(headers: Headers): boolean {
