@@ -237,8 +237,9 @@ describe("a refresh token one step behind", () => {
       await raw("POST", "/token?grant_type=refresh_token", { refresh_token }),
   };
 
-  for (const [where, refresh] of Object.entries(refreshes)) {
-    test(`that is used again ${where} is a theft: the session ends for thief and owner`, async () => {
+  test.each(Object.entries(refreshes))(
+    "that is used again %s is a theft: the session ends for thief and owner",
+    async (_where, refresh) => {
       const { session, signIn } = await person();
       const elsewhere = (await signIn()).body as Session;
       const next = (await refresh(session.refresh_token)).body as Session;
@@ -249,16 +250,19 @@ describe("a refresh token one step behind", () => {
         for (const use of Object.values(refreshes)) expect((await use(token)).status).toBeGreaterThanOrEqual(400);
       // Of the account's other sessions the thief has nothing.
       expect(await works(elsewhere)).toEqual(OPEN);
-    });
+    },
+  );
 
-    test(`that is repeated within seconds ${where} gets the answer that was lost`, async () => {
+  test.each(Object.entries(refreshes))(
+    "that is repeated within seconds %s gets the answer that was lost",
+    async (_where, refresh) => {
       const { session } = await person();
       const next = (await refresh(session.refresh_token)).body as Session;
       const again = await refresh(session.refresh_token);
       expect([again.status, again.body.refresh_token]).toEqual([200, next.refresh_token]);
       expect(await works(next)).toEqual(OPEN);
-    });
-  }
+    },
+  );
 
   test("is noticed under any name of the grant, and where the thief was first", async () => {
     const { session } = await person();

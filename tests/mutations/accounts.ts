@@ -77,7 +77,7 @@ export const accounts: readonly Mutation[] = of("hostile input", [
     find: "where r.token = refresh_token and r.revoked and",
     replace: "where false and",
     test: ACCOUNT,
-    name: "that is used again ${where} is a theft: the session ends for thief and owner",
+    name: "that is used again %s is a theft: the session ends for thief and owner",
   },
   {
     promise: "… at the auth server as well",
