@@ -907,14 +907,25 @@ language sql immutable parallel safe set search_path = '' as $$
 $$;
 grant execute on function kernel.role_rank(text) to authenticated, overture_user, overture_worker;
 
--- object function kernel.my_tenants(text) sha256:178a1667368c726f
+-- object function kernel.session_open(uuid) sha256:154c5acdc59ce844
+-- Whether the session of an access token still stands: signing out, a changed password or a stolen refresh token end it at once, while
+-- the token itself would be valid for up to an hour. A token without a session (null) was not made by a sign-in.
+create or replace function kernel.session_open(session uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return session is null or exists (select from auth.sessions s where s.id = session);
+end $$;
+grant execute on function kernel.session_open(uuid) to authenticated, overture_user, overture_worker;
+
+-- object function kernel.my_tenants(text) sha256:d277fc781424ad9b
 -- The tenants the signed-in person belongs to with at least this role. Definer, because members has policies of its own.
 -- Used as `tenant_id = any(array(select kernel.my_tenants('member')))`, which Postgres evaluates once per query.
 create or replace function kernel.my_tenants(min_role text default 'viewer') returns setof uuid
 language sql stable security definer set search_path = '' rows 3 as $$
-  select m.tenant_id from public.members m
-  where m.user_id = (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
-    and kernel.role_rank(m.role) >= kernel.role_rank(min_role)
+  select m.tenant_id from (select nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb as claims) token
+  join public.members m on m.user_id = (token.claims ->> 'sub')::uuid
+  where kernel.role_rank(m.role) >= kernel.role_rank(min_role)
+    and kernel.session_open((token.claims ->> 'session_id')::uuid)
 $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
 

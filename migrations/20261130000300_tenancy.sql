@@ -38,6 +38,15 @@ grant select on public.members to authenticated;
 -- Rows are made only by functions of modules/tenancy, and only the role of one may change.
 grant select, delete, update (role) on public.members to overture_user, overture_worker;
 
+create table private.known_addresses (
+  digest text primary key,
+  account text not null,
+  at timestamptz not null default kernel.now()
+);
+comment on table private.known_addresses is 'Digests of where accounts signed in from. Only functions of modules/tenancy see it.';
+create index known_addresses_by_account on private.known_addresses (account, at desc);
+create index known_addresses_by_age on private.known_addresses (at);
+
 create table public.invitations (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),

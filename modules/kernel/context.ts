@@ -17,7 +17,8 @@ export const roleRank = (role: Role): number => ROLES.indexOf(role) + 1;
 /** Who acts. A union, never a nullable user id. */
 export type Actor =
   | { kind: "anonymous"; address: string }
-  | { kind: "user"; userId: string; email: string; role: Role | null }
+  /** `sessionId`: of the access token; null for one that no sign-in made. */
+  | { kind: "user"; userId: string; email: string; sessionId?: string | null; role: Role | null }
   /** `makerId` made the key and has `role` now: the key may do what both its scopes and this role allow. */
   | { kind: "api_key"; keyId: string; scopes: string[]; makerId: string; role: Role }
   | { kind: "job"; name: string };

@@ -6,7 +6,7 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
-import { confirmationRequired, throttle } from "./open.ts";
+import { confirmationRequired, noted, throttle } from "./open.ts";
 import {
   LinkToken,
   NewPassword,
@@ -66,7 +66,7 @@ export const acceptInvitation = defineOpenManualOperation({
   input: z.object({ token: LinkToken, name: PersonName, password: NewPassword.optional() }),
   output: z.union([SessionWithTenant, z.object({ tenant: Tenant })]),
   async handle(ctx, { token, name, password }, request) {
-    await throttle(ctx, "invitation", null);
+    await throttle(ctx, "invitation", null, request);
     const invitation = await ctx.tx(({ db }) => find(db, token));
     if (!invitation) throw used();
     const { email } = invitation;
@@ -99,7 +99,8 @@ export const acceptInvitation = defineOpenManualOperation({
     }
     if (opened.kind === "confirm")
       return confirmationRequired(email, "Open the link, then come back to this page and submit the form again.");
-    return { ...opened.session, tenant: await accept(ctx, token, opened.session.user.id, email, name) };
+    const session = await noted(ctx, opened.session, request);
+    return { ...session, tenant: await accept(ctx, token, session.user.id, email, name) };
   },
 });
 

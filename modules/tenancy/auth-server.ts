@@ -2,11 +2,16 @@ import { z } from "zod";
 import type { Actor, Services } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { HttpError } from "../kernel/http/client.ts";
+import { sessionEnded } from "../kernel/operations/auth.ts";
 import { Session } from "./schemas.ts";
 
 /** Supabase Auth over HTTP: the same calls for GoTrue and for the embedded server. No admin API, no secret key. */
 
-type Caller = Pick<Services, "http" | "config" | "log"> & { actor: Actor };
+type Caller = Pick<Services, "http" | "config" | "log"> & {
+  actor: Actor;
+  /** Where a signed-in person calls from: the actor names only who they are. */
+  address?: string;
+};
 type AuthSession = z.output<typeof Session>;
 type AuthUser = { id: string; email: string; name: string };
 
@@ -38,11 +43,12 @@ const FailureBody = z
 
 async function call(
   ctx: Caller,
-  method: "GET" | "POST",
+  method: "GET" | "POST" | "PUT",
   path: string,
   body?: unknown,
   bearer?: string,
 ): Promise<Answer> {
+  const address = ctx.address ?? (ctx.actor.kind === "anonymous" ? ctx.actor.address : null);
   let response;
   try {
     response = await ctx.http.json({
@@ -54,7 +60,7 @@ async function call(
         "x-supabase-api-version": "2024-01-01",
         ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
         // The auth server limits by address; without this everybody would share ours.
-        ...(ctx.actor.kind === "anonymous" ? { "x-forwarded-for": ctx.actor.address } : {}),
+        ...(address === null ? {} : { "x-forwarded-for": address }),
       },
       timeoutMs: 10_000,
       maxBytes: 256 * 1024,
@@ -169,6 +175,30 @@ export async function refresh(ctx: Caller, refreshToken: string): Promise<AuthSe
 export async function signOut(ctx: Caller, accessToken: string): Promise<void> {
   const answer = await call(ctx, "POST", "/logout?scope=local", undefined, accessToken);
   if (!answer.ok && answer.status === 429) refuse(answer);
+}
+
+/** Ends every other session of the person whose access token this is. */
+export async function signOutOthers(ctx: Caller, accessToken: string): Promise<void> {
+  const answer = await call(ctx, "POST", "/logout?scope=others", undefined, accessToken);
+  if (!answer.ok && (answer.status === 401 || answer.status === 403)) throw sessionEnded();
+  if (!answer.ok) refuse(answer);
+}
+
+/**
+ * Changes the password of the person whose fresh access token this is; null when the current one does not fit. GoTrue asks for the
+ * current password only where it is told to, so the caller has signed in with it just now.
+ */
+export async function setPassword(
+  ctx: Caller,
+  accessToken: string,
+  current: string,
+  password: string,
+): Promise<true | null> {
+  const answer = await call(ctx, "PUT", "/user", { password, current_password: current }, accessToken);
+  if (answer.ok) return true;
+  if (answer.code === "current_password_mismatch") return null;
+  if (answer.code === "same_password") throw invalidField("/password", "Choose another password than the current one.");
+  return refuse(answer);
 }
 
 /** The person behind an access token, with the name they registered under; null when the session has ended. */

@@ -5,7 +5,7 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operations/operation.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
-import { confirmationRequired, throttle } from "./open.ts";
+import { confirmationRequired, noted, throttle } from "./open.ts";
 import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
 
 /**
@@ -49,8 +49,8 @@ export const claim = defineOpenManualOperation({
   input: z.object({ token: LinkToken, email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName }),
   output: SessionWithTenant,
   status: 201,
-  async handle(ctx, input) {
-    await throttle(ctx, "claim", null);
+  async handle(ctx, input, request) {
+    await throttle(ctx, "claim", null, request);
     const hash = await sha256Hex(input.token);
     // Only so that a wrong link makes no account; who wins is decided below.
     const [before] = await ctx.tx(({ db }) => db<{ valid: boolean }[]>`select private.check_claim(${hash}) as valid`);
@@ -70,6 +70,6 @@ export const claim = defineOpenManualOperation({
       if (!row || row.id === null) throw used();
       return row;
     });
-    return { ...opened.session, tenant };
+    return { ...(await noted(ctx, opened.session, request)), tenant };
   },
 });

@@ -6,6 +6,7 @@ import { listAudit } from "./audit-log.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
+import { changePassword, endOtherSessions, endSession, listSessions } from "./account.ts";
 import { me, options } from "./me.ts";
 import { getMember, listMembers, removeMember, updateMember } from "./members.ts";
 import { login, logout, refreshSession, registerAccount, signUp } from "./sessions.ts";
@@ -34,6 +35,10 @@ export const tenancy = defineModule({
     login,
     refreshSession,
     logout,
+    changePassword,
+    listSessions,
+    endSession,
+    endOtherSessions,
     me,
     options,
     checkClaim,

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import type { OpenManualCtx } from "../kernel/context.ts";
 import { bearerOf } from "../kernel/http/bearer.ts";
+import { sessionEnded } from "../kernel/operations/auth.ts";
 import { AppError } from "../kernel/errors.ts";
 import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import * as auth from "./auth-server.ts";
-import { confirmationRequired, throttle } from "./open.ts";
+import { confirmationRequired, noted, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
 import { newTenant, unclaimed } from "./tenants.ts";
@@ -22,13 +23,13 @@ const taken = () =>
     suggestion: "If you have an account, sign in.",
   });
 
-async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>) {
+async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>, request: Request) {
   if (ctx.configOf(tenancyConfig).OVERTURE_SIGNUP !== "open") {
     throw new AppError("forbidden", "New workspaces can be created by invitation only.", {
       suggestion: "Ask a member to invite you.",
     });
   }
-  await throttle(ctx, "register", input.email);
+  await throttle(ctx, "register", input.email, request);
   // Only so that no account is made; the database decides below.
   const [installation] = await ctx.tx(({ db }) => db<{ claimed: boolean }[]>`select private.is_claimed() as claimed`);
   if (!installation!.claimed) throw unclaimed();
@@ -47,7 +48,7 @@ async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>
     if (teams.length > 0) throw taken();
     return await newTenant(tx, input.tenant_name, { id, email, name: input.name });
   });
-  return { ...session, tenant };
+  return { ...(await noted(ctx, session, request)), tenant };
 }
 
 const registerOperation = (id: string, path: `/${string}`) =>
@@ -76,14 +77,14 @@ export const login = defineOpenManualOperation({
   auth: "public",
   input: z.object({ email: Email, password: z.string().min(1).max(200) }),
   output: Session,
-  async handle(ctx, { email, password }) {
-    await throttle(ctx, "login", email);
+  async handle(ctx, { email, password }, request) {
+    await throttle(ctx, "login", email, request);
     const opened = await auth.signIn(ctx, email, password);
     if (!opened) throw badLogin();
     // GoTrue says this only when the password fits, so nobody else learns it.
     if (opened.kind === "confirm")
       throw new AppError("forbidden", "Confirm your email address first: we sent you a link.");
-    return opened.session;
+    return await noted(ctx, opened.session, request);
   },
 });
 
@@ -95,10 +96,18 @@ export const refreshSession = defineOpenManualOperation({
   auth: "public",
   input: z.object({ refresh_token: z.string().min(1).max(500) }),
   output: Session,
-  async handle(ctx, { refresh_token }) {
+  async handle(ctx, { refresh_token }, request) {
+    const [row] = await ctx.tx(
+      ({ db }) => db<{ stolen: boolean }[]>`select private.end_stolen_session(${refresh_token}) as stolen`,
+    );
+    if (row!.stolen) {
+      throw new AppError("unauthenticated", "The session was ended: its refresh token was used twice.", {
+        suggestion: "Somebody may have copied it. Sign in again, and change your password if you do not know why.",
+      });
+    }
     const session = await auth.refresh(ctx, refresh_token);
-    if (!session) throw new AppError("unauthenticated", "The session has ended.", { suggestion: "Sign in again." });
-    return session;
+    if (!session) throw sessionEnded();
+    return await noted(ctx, session, request);
   },
 });
 

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import process from "node:process";
 import postgres from "postgres";
+import { signInDigest } from "../../modules/kernel/http/addresses.ts";
 import { redact } from "../../modules/kernel/observability/log.ts";
+import { authRules } from "./auth-rules.ts";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
 import { addressOf, Guard } from "./guard.ts";
@@ -55,7 +57,18 @@ const lite = createLite({
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
 const restInTurn = createRestTurns(keys.jwtSecret);
-const guard = new Guard(Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000);
+const guard = new Guard({
+  timeoutMs: Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000,
+  knows: async (email, address) => {
+    const digest = await signInDigest(email, address);
+    return digest !== null && (await asked(sql`select private.knows_address(${digest}) as yes`));
+  },
+});
+const auth = authRules({
+  guard,
+  send: (request, peer) => lite.fetch(request, peer),
+  endStolen: (token) => asked(sql`select private.end_stolen_session(${token}) as yes`),
+});
 // Strangers may ask realtime: what they have it ask the database must hold up neither schedules nor what others are to hear.
 const realtimeSql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });
 const deliverySql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 2, onnotice: () => {} });
@@ -112,7 +125,7 @@ async function route(request: Request, peer: string): Promise<Response> {
     const failure = await probe(request.method, pathname);
     if (failure) return shared(request, failure);
     if (isPart("realtime")) return shared(request, await realtime.fetch(admitted, addressOf(request, peer)));
-    return shared(request, isPart("rest") ? await rest(admitted, peer) : await lite.fetch(admitted, peer));
+    return shared(request, isPart("rest") ? await rest(admitted, peer) : await auth(admitted, peer));
   }
   if (isPart("storage") || isPart("graphql")) {
     return Response.json({ error: "This part of Supabase is not in the embedded server" }, { status: 501 });
@@ -170,6 +183,16 @@ function settings<T>(read: () => T): T {
 function fail(message: string): never {
   console.log(JSON.stringify({ failed: message }));
   Deno.exit(1);
+}
+
+/** What a function of the product says; no where the platform runs without the product. */
+async function asked(question: PromiseLike<postgres.Row[]>): Promise<boolean> {
+  try {
+    return (await question)[0]?.yes === true;
+  } catch (error) {
+    if (["42883", "3F000"].includes(String((error as { code?: unknown }).code))) return false;
+    throw error;
+  }
 }
 
 let stopping = false;

@@ -31,13 +31,22 @@ const NO_PLANS = {
   message: "Plans and estimates are not shown: they are made of the rows of all tenants.",
 };
 
+type GuardOptions = {
+  timeoutMs?: number;
+  now?: () => number;
+  /** Whether this account has signed in from this address before: no stranger can use up its attempts from there. */
+  knows?: (email: string, address: string) => Promise<boolean>;
+};
+
 export class Guard {
   readonly #buckets: Buckets;
   readonly #timeoutMs: number;
+  readonly #knows: (email: string, address: string) => Promise<boolean>;
 
-  constructor(timeoutMs = 30_000, now?: () => number) {
+  constructor({ timeoutMs = 30_000, now, knows = async () => false }: GuardOptions = {}) {
     this.#timeoutMs = timeoutMs;
     this.#buckets = new Buckets(now);
+    this.#knows = knows;
   }
 
   /** The request with its body read, or the answer that refuses it. */
@@ -73,24 +82,36 @@ export class Guard {
       const address = addressOf(request, peer);
       const wait = refreshing
         ? this.#buckets.take(`refresh ${address}`, REFRESHES)
-        : this.#wait(url.pathname, address, emailIn(body));
+        : await this.#wait(url.pathname, address, emailIn(body));
       if (wait > 0) {
-        return Response.json(
-          { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },
-          { status: 429, headers: { "retry-after": String(wait) } },
-        );
+        return tooMany(wait);
       }
     }
     if (body === null) return request;
     return new Request(request.url, { method: request.method, headers: request.headers, body });
   }
 
+  /** Seconds until whoever holds this session's token may try the account's password again; 0 takes an attempt. */
+  passwordOf(session: string): number {
+    return this.#buckets.take(`password of ${session}`, PER_EMAIL);
+  }
+
   /** Seconds until an attempt is allowed; 0 takes one. */
-  #wait(what: string, address: string, email: string | null): number {
+  async #wait(what: string, address: string, email: string | null): Promise<number> {
     const wait = this.#buckets.take(`${what} ${address}`, PER_ADDRESS);
-    return wait > 0 || email === null ? wait : this.#buckets.take(`${what} ${email}`, PER_EMAIL);
+    if (wait > 0 || email === null) return wait;
+    const stranger = this.#buckets.take(`${what} ${email}`, PER_EMAIL);
+    if (stranger === 0 || !(await this.#knows(email, address))) return stranger;
+    return this.#buckets.take(`${what} ${email} ${address}`, PER_EMAIL);
   }
 }
+
+/** A refused attempt, as GoTrue says it. */
+export const tooMany = (seconds: number): Response =>
+  Response.json(
+    { code: 429, error_code: "over_request_rate_limit", msg: "Too many attempts. Try again later." },
+    { status: 429, headers: { "retry-after": String(seconds) } },
+  );
 
 /** Whether the REST server would ask the planner: a count that is not exact, in any of several Prefer headers, or a plan. */
 function asksForPlan(headers: Headers): boolean {

@@ -37,8 +37,12 @@ test("a user signs up, signs in, refreshes, changes the password and signs out",
   const supabase = await signedUp("ann@example.com");
   const { data: refreshed } = await supabase.auth.refreshSession();
   expect(refreshed.user?.email).toBe("ann@example.com");
-  expect((await supabase.auth.updateUser({ password: "battery staple" })).error).toBeNull();
-  expect((await supabase.auth.signOut()).error).toBeNull();
+  // As GoTrue where it asks for the current password; supabase-js passes on what it is given.
+  const change = { password: "battery staple", current_password: "correct horse" };
+  expect((await supabase.auth.updateUser({ password: change.password })).error?.code).toBe("current_password_mismatch");
+  expect((await supabase.auth.updateUser(change)).error).toBeNull();
+  // Every session ended with the old password, this one too.
+  expect((await supabase.auth.refreshSession()).error?.code).toBe("refresh_token_not_found");
   expect(
     (await client().auth.signInWithPassword({ email: "ann@example.com", password: "correct horse" })).error?.code,
   ).toBe("invalid_credentials");

@@ -48,6 +48,8 @@ const SLOW = new Set([
   "auth.claim",
   "auth.invitation_accept",
   "auth.logout",
+  "auth.password",
+  "auth.sessions_end",
 ]);
 /** Each operation's sample; over a hundred operations every payload is met dozens of times. */
 const CASES = 45;

@@ -95,7 +95,7 @@ describe("the limit on attempts in front of the auth server", () => {
       // As the address it means it is counted; as another one there is nothing there.
       if (!path.includes("%2e")) expect([path, answer.status]).toEqual([path, 404]);
     }
-    const guard = new Guard(1000, () => 0);
+    const guard = new Guard({ now: () => 0 });
     expect(await attempt(guard, "/auth/v1/%74oken?grant_type=password", "203.0.113.1")).toBe(404);
     for (const query of [
       "grant_type=password",
@@ -104,13 +104,13 @@ describe("the limit on attempts in front of the auth server", () => {
       "grant_type=pkce",
       "",
     ])
-      expect(await exhausted(new Guard(1000, () => 0), `/auth/v1/token?${query}`, "203.0.113.1"), query).toBe(120);
+      expect(await exhausted(new Guard({ now: () => 0 }), `/auth/v1/token?${query}`, "203.0.113.1"), query).toBe(120);
     for (const door of ["signup", "recover", "otp", "magiclink", "verify", "resend", "sso", "a-door-of-tomorrow"])
-      expect(await exhausted(new Guard(1000, () => 0), `/auth/v1/${door}`, "203.0.113.1"), door).toBe(120);
+      expect(await exhausted(new Guard({ now: () => 0 }), `/auth/v1/${door}`, "203.0.113.1"), door).toBe(120);
   });
 
   test("counts guessing the token of a link in a mail as well", async () => {
-    const guard = new Guard(1000, () => 0);
+    const guard = new Guard({ now: () => 0 });
     const follow = async () => {
       const request = new Request(`http://x/auth/v1/verify?type=recovery&token=${crypto.randomUUID()}`);
       const admitted = await guard.admit(request, "203.0.113.1");
@@ -121,7 +121,7 @@ describe("the limit on attempts in front of the auth server", () => {
   });
 
   test("is wide for refreshing, and there all the same: a token is not to be guessed either", async () => {
-    const guard = new Guard(1000, () => 0);
+    const guard = new Guard({ now: () => 0 });
     expect(await exhausted(guard, "/auth/v1/token?grant_type=refresh_token", "203.0.113.1")).toBe(600);
     expect(await attempt(guard, "/auth/v1/token?grant_type=refresh_token", "203.0.113.2")).toBe(200);
     expect(await attempt(guard, "/auth/v1/logout", "203.0.113.1")).toBe(200);

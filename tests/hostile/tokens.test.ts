@@ -286,7 +286,7 @@ describe("guessing passwords past the API, at the auth server itself", () => {
 
   test("and per address; attempts come back with time; refreshing is not guessing", async () => {
     let now = 0;
-    const guard = new Guard(1000, () => now);
+    const guard = new Guard({ now: () => now });
     const attempt = async (path: string, peer = "203.0.113.9", headers = {}) => {
       const admitted = await guard.admit(
         new Request(`http://x${path}`, {

@@ -19,6 +19,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
     people,
     "policies of members call it: as invoker it would call itself; names the caller's own sub",
   ],
+  "kernel.session_open(uuid)": [
+    people,
+    "reads the auth server's sessions; the caller learns of one id only whether it stands",
+  ],
   "kernel.analyst_tenant()": [analytics, "maps the login's own role name to its tenant; a setting could be forged"],
   ...Object.fromEntries(
     ["campaigns", "contacts", "daily", "events", "messages"].map((name): [string, [string, string]] => [
@@ -81,7 +85,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "kernel.purge_dead_letters(uuid[])": [both, ofThisTenant],
   "private.dead_letter_counts()": [both, ofThisTenant],
   "kernel.breaking_version()": [worker, "reads the history of the migrations, which is nobody's data"],
-  "kernel.enter_as_user(uuid,uuid,double precision,double precision)": [
+  "kernel.enter_as_user(uuid,uuid,uuid,double precision,double precision)": [
     worker,
     "finds the tenant of a caller who has none yet; the token was checked before",
   ],
@@ -110,6 +114,17 @@ export const definers: Record<string, [roles: string, why: string]> = {
     worker,
     "makes the membership; the token's hash and the verified e-mail must both fit",
   ],
+  "private.my_sessions(uuid)": [worker, "the auth server's sessions of one person; the token was checked before"],
+  "private.end_session(uuid,uuid)": [worker, "ends a session of this person alone; the token was checked before"],
+  "private.note_sign_in(uuid,text,inet,text,text)": [
+    worker,
+    "called after a sign-in: writes what the list of sessions shows, and a digest of the address",
+  ],
+  "private.knows_address(text)": [
+    worker,
+    "digests of addresses stay closed; the caller names one and learns whether it is there",
+  ],
+  "private.end_stolen_session(text)": [worker, "who has a used refresh token may end its session, and nothing else"],
   "private.my_teams(uuid)": [worker, "the teams of a person before one is chosen; the token was checked before"],
   "private.connection_for_webhook(uuid)": [
     worker,

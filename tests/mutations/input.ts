@@ -380,7 +380,7 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "Guessing a password is limited in the API",
     file: "modules/tenancy/sessions.ts",
-    find: '    await throttle(ctx, "login", email);\n',
+    find: '    await throttle(ctx, "login", email, request);\n',
     replace: "",
     test: "modules/tenancy/accounts.test.ts",
     name: "429 with Retry-After for one e-mail from many addresses; refused attempts stay counted",
@@ -388,8 +388,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "… and in front of the auth server, per e-mail",
     file: "supabase/embedded/guard.ts",
-    find: "return wait > 0 || email === null ? wait :",
-    replace: "return wait >= 0 ? wait :",
+    find: "if (wait > 0 || email === null) return wait;",
+    replace: "return wait;",
     test: hostile("tokens"),
     name: "is limited per e-mail, whatever addresses it comes from",
   },

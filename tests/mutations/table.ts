@@ -1,4 +1,5 @@
 import { access, accessInput } from "./access.ts";
+import { accounts } from "./accounts.ts";
 import { channels } from "./channels.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
@@ -33,4 +34,5 @@ export const mutations: readonly Mutation[] = [
   ...whatIfs,
   ...reported,
   ...gateway,
+  ...accounts,
 ];

@@ -1,6 +1,7 @@
 import type { LookupFunction } from "node:net";
 import { lookup as dnsLookup } from "node:dns";
 import ipaddr from "ipaddr.js";
+import { sha256Hex } from "../secrets/signatures.ts";
 import { HttpError } from "./errors.ts";
 
 /** Special-purpose ranges by IANA: everything that is not plain unicast is refused. */
@@ -14,6 +15,17 @@ export function isPublicAddress(address: string): boolean {
     else if ((v6.parts[0]! & 0xe000) !== 0x2000) return false;
   }
   return parsed.range() === "unicast";
+}
+
+/**
+ * An account at the place it signs in from, as it is stored: a digest of the email address (lower case) and the network. Of IPv6 that is
+ * the first half, within which a device changes its address by itself. Null when `address` is none.
+ */
+export async function signInDigest(email: string, address: string): Promise<string | null> {
+  if (!ipaddr.isValid(address)) return null;
+  const parsed = ipaddr.process(address);
+  const network = parsed.kind() === "ipv4" ? parsed.toString() : (parsed as ipaddr.IPv6).parts.slice(0, 4).join(":");
+  return await sha256Hex(`${email}\n${network}`);
 }
 
 /** Resolves a name to all its addresses, as node:dns does with `all`. */

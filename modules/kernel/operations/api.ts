@@ -1,5 +1,12 @@
 import { type Context as HonoContext, Hono } from "hono";
-import { type Authenticator, callerAddress, createAuthenticator, credentialOf, type RateLimit } from "./auth.ts";
+import {
+  type Authenticator,
+  callerAddress,
+  createAuthenticator,
+  credentialOf,
+  type RateLimit,
+  sessionEnded,
+} from "./auth.ts";
 import { authorise, callerId } from "./authorise.ts";
 import type { Actor } from "../context.ts";
 import { AppError, toAppError, toProblem } from "../errors.ts";
@@ -134,22 +141,27 @@ async function enterAlone(
     if (person) actor = { kind: "user", ...person, role: null };
   }
   authorise(kernel.registry, op, actor);
-  await limitCaller(kernel, actor);
-  return { actor, tenantId: null };
+  if (await limitCaller(kernel, actor)) return { actor, tenantId: null };
+  // As with an expired token: good for nothing, and no obstacle where nobody needs to be signed in.
+  if (op.auth === "user") throw sessionEnded();
+  return { actor: { kind: "anonymous", address: callerAddress(request.headers) }, tenantId: null };
 }
 
-async function limitCaller(kernel: Kernel, actor: Actor): Promise<void> {
+/** Takes a token of the caller's limit; whether the session of the caller's token still stands. */
+async function limitCaller(kernel: Kernel, actor: Actor): Promise<boolean> {
+  const session = actor.kind === "user" ? (actor.sessionId ?? null) : null;
   const [row] = await kernel.database.tx(
     { role: "overture_worker", tenantId: null, request: true },
     (tx) =>
       tx<
-        { taken: boolean; retry_after: number }[]
-      >`select taken, retry_after from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
+        { taken: boolean; retry_after: number; open: boolean }[]
+      >`select taken, retry_after, kernel.session_open(${session}) as open from kernel.take_tokens(${`open:${callerId(actor)}`}, 60, 5)`,
   );
   if (row && !row.taken)
     throw new AppError("rate_limited", "Too many requests.", {
       retryAfter: Math.max(1, row.retry_after),
     });
+  return row!.open;
 }
 
 function respond(reply: Reply, headers: Record<string, string>): Response {

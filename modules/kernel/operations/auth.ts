@@ -7,7 +7,7 @@ import { sha256Hex } from "../secrets/signatures.ts";
 
 /** Who calls: a signed-in person (Supabase's JWT), a program (API key), or nobody. */
 
-export type Person = { userId: string; email: string };
+export type Person = { userId: string; email: string; sessionId: string | null };
 /** `policy`: whose bucket this is about; of an API key's two the one with less left. */
 export type RateLimit = {
   policy: "tenant" | "key";
@@ -34,6 +34,10 @@ export function credentialOf(headers: Headers): { kind: "api_key" | "jwt"; value
   return { kind: value.startsWith("ovk_") ? "api_key" : "jwt", value };
 }
 
+/** For an access token that is valid by its signature, but whose session was ended. */
+export const sessionEnded = () =>
+  new AppError("unauthenticated", "The session has ended.", { suggestion: "Sign in again." });
+
 export function createAuthenticator(kernel: Kernel) {
   const { config } = kernel;
   const secret = config.jwtSecret ? new TextEncoder().encode(config.jwtSecret) : null;
@@ -59,7 +63,9 @@ export function createAuthenticator(kernel: Kernel) {
           ? await jwtVerify(token, secret, { ...options, algorithms: ["HS256"] })
           : await jwtVerify(token, jwks, { ...options, algorithms: ["ES256", "RS256"] });
       if (payload.role !== "authenticated" || !UUID.test(payload.sub ?? "")) throw new Error("not a person's token");
-      const found = { userId: payload.sub!, email: String(payload.email ?? "") };
+      const session = typeof payload.session_id === "string" ? payload.session_id : null;
+      if (session !== null && !UUID.test(session)) throw new Error("not a session");
+      const found = { userId: payload.sub!, email: String(payload.email ?? ""), sessionId: session };
       if (verified.size >= VERIFIED_MOST) verified.clear();
       verified.set(token, { person: found, until: Math.min(payload.exp! * 1000, Date.now() + VERIFIED_MS) });
       return found;
@@ -132,9 +138,16 @@ export function createAuthenticator(kernel: Kernel) {
       if (wanted !== null && !UUID.test(wanted)) throw new AppError("bad_request", "X-Tenant-Id is not a UUID.");
       const [row] = await kernel.database.once(
         (sql) => sql<
-          { tenant_id: string; role: Role; taken: boolean; remaining: number; retry_after: number; now: Date }[]
+          {
+            tenant_id: string | null;
+            role: Role;
+            taken: boolean;
+            remaining: number;
+            retry_after: number;
+            now: Date;
+          }[]
         >`
-          select *, kernel.now() as now from kernel.enter_as_user(${who.userId}, ${wanted}, ${limits.tenant.limit}, ${limits.tenant.perSecond})`,
+          select *, kernel.now() as now from kernel.enter_as_user(${who.userId}, ${who.sessionId}, ${wanted}, ${limits.tenant.limit}, ${limits.tenant.perSecond})`,
       );
       if (!row) {
         throw new AppError(
@@ -145,6 +158,7 @@ export function createAuthenticator(kernel: Kernel) {
           },
         );
       }
+      if (row.tenant_id === null) throw sessionEnded();
       return {
         actor: { kind: "user", ...who, role: row.role },
         tenantId: row.tenant_id,

@@ -1,11 +1,17 @@
 -- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
--- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member.
-create or replace function kernel.enter_as_user(user_id uuid, wanted uuid, capacity double precision, per_second double precision)
+-- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member. A row without a tenant: the session
+-- of the access token has ended.
+create or replace function kernel.enter_as_user(user_id uuid, session uuid, wanted uuid, capacity double precision,
+  per_second double precision)
 returns table (tenant_id uuid, role text, taken boolean, remaining double precision, retry_after double precision)
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   m record;
 begin
+  if not kernel.session_open(session) then
+    return query select null::uuid, null::text, false, 0::double precision, 0::double precision;
+    return;
+  end if;
   select x.tenant_id, x.role into m from public.members x
   where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)
   order by x.created_at limit 1;
@@ -13,7 +19,7 @@ begin
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
-grant execute on function kernel.enter_as_user(uuid, uuid, double precision, double precision) to overture_worker;
+grant execute on function kernel.enter_as_user(uuid, uuid, uuid, double precision, double precision) to overture_worker;
 
 -- For a program: the key by its hash, unless revoked or expired, with the role that its maker has now. A key whose maker has left has
 -- no role: its bearer is told why it stopped. last_used_at is written at most once a minute.

@@ -41,6 +41,17 @@ $$;
 create or replace trigger bound_user_metadata before insert or update of raw_user_meta_data on auth.users
   for each row execute function auth._bound_user_metadata();
 
+-- A changed password ends every session in the same transaction: nobody stays signed in who knew, or used, the old one.
+create or replace function auth._end_sessions() returns trigger language plpgsql set search_path = '' as $$
+begin
+  delete from auth.refresh_tokens t where t.user_id = new.id;
+  delete from auth.sessions s where s.user_id = new.id;
+  return null;
+end
+$$;
+create or replace trigger end_sessions after update of encrypted_password on auth.users
+  for each row when (old.encrypted_password is distinct from new.encrypted_password) execute function auth._end_sessions();
+
 do $$
 declare
   object record;

@@ -1,0 +1,117 @@
+import { type Guard, tooMany } from "./guard.ts";
+
+/**
+ * What the embedded auth server would allow with an access token alone, or with six digits: both would let whoever copied a token, or
+ * guesses long enough, take an account. A password is changed with the current one, as GoTrue does it with "require current password";
+ * addresses are changed and passwords are reset through the API (/api/v1/auth), whose links hold 256 bits.
+ */
+
+/** Ways in without a password. This server sends no mail, so nobody can use their codes lawfully. */
+const CLOSED = /^\/auth\/v1\/(otp|magiclink|recover|verify|resend|reauthenticate)$/;
+
+type Send = (request: Request, peer: string) => Promise<Response>;
+type Options = {
+  guard: Guard;
+  send: Send;
+  /** Ends the session of a refresh token that was exchanged already, unless just now; whether it did. */
+  endStolen(refreshToken: string): Promise<boolean>;
+};
+
+/** The auth server behind these rules. Expects a request whose body was read by the guard. */
+export function authRules({ guard, send, endStolen }: Options): Send {
+  return async (request, peer) => {
+    const { pathname } = new URL(request.url);
+    if (CLOSED.test(pathname)) {
+      return refusal(
+        403,
+        "email_provider_disabled",
+        "The embedded auth server sends no mail. Reset a password with POST /api/v1/auth/reset.",
+      );
+    }
+    if (pathname === "/auth/v1/user" && request.method === "PUT") return await updateUser(request, peer);
+    if (pathname === "/auth/v1/token" && request.method === "POST") {
+      // Whatever grant_type says: a refresh token in the body is what can be used.
+      const token = parsed(await request.clone().text())?.refresh_token;
+      if (typeof token === "string" && (await endStolen(token))) {
+        return refusal(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used");
+      }
+    }
+    return await send(request, peer);
+  };
+
+  async function updateUser(request: Request, peer: string): Promise<Response> {
+    const body = parsed(await request.clone().text());
+    if (body === null) return await send(request, peer);
+    if (body.email !== undefined || body.phone !== undefined) {
+      return refusal(403, "email_change_needs_confirmation", "Change your address with POST /api/v1/auth/email.");
+    }
+    if (body.password === undefined) return await send(request, peer);
+    const { password, current_password: current, data } = body;
+    const fits = await hasPassword(request, peer, current);
+    if (fits instanceof Response) return fits;
+    if (!fits) {
+      return refusal(400, "current_password_mismatch", "Current password required when setting new password.");
+    }
+    // Only what was looked at goes on.
+    const changed = JSON.stringify({ password, ...(data === undefined ? {} : { data }) });
+    return await send(new Request(request.url, { method: "PUT", headers: bare(request), body: changed }), peer);
+  }
+
+  /** Whether this is the password of the token's person; or the answer that refuses the token or the attempt. */
+  async function hasPassword(request: Request, peer: string, password: unknown): Promise<boolean | Response> {
+    const at = (path: string) => new URL(path, request.url);
+    const who = await send(new Request(at("/auth/v1/user"), { headers: bare(request) }), peer);
+    if (!who.ok) return who;
+    const { id, email } = (await who.json()) as { id: string; email?: unknown };
+    if (typeof email !== "string" || typeof password !== "string" || password === "") return false;
+    // Who holds a token guesses in that session's name: other sessions, the owner's, are not held back by it.
+    const wait = guard.passwordOf(`${id} ${sessionIn(request.headers)}`);
+    if (wait > 0) return tooMany(wait);
+    const headers = bare(request);
+    headers.delete("authorization");
+    const body = JSON.stringify({ email, password });
+    const tried = await send(
+      new Request(at("/auth/v1/token?grant_type=password"), { method: "POST", headers, body }),
+      peer,
+    );
+    if (!tried.ok) {
+      await tried.body?.cancel();
+      return false;
+    }
+    // The attempt made a session that nobody needs.
+    const { access_token } = (await tried.json()) as { access_token: string };
+    headers.set("authorization", `Bearer ${access_token}`);
+    const left = await send(new Request(at("/auth/v1/logout?scope=local"), { method: "POST", headers }), peer);
+    await left.body?.cancel();
+    return true;
+  }
+}
+
+/** As the auth server reads it: JSON, whatever the content type says. */
+function parsed(text: string): Record<string, unknown> | null {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The session of an access token that the auth server has verified. */
+function sessionIn(headers: Headers): string {
+  const payload = headers.get("authorization")?.split(".").at(-2) ?? "";
+  const claims = parsed(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
+  return String(claims?.session_id ?? "");
+}
+
+/** The headers without what describes the body. */
+function bare(request: Request): Headers {
+  const headers = new Headers(request.headers);
+  headers.delete("content-length");
+  headers.delete("transfer-encoding");
+  headers.set("content-type", "application/json");
+  return headers;
+}
+
+const refusal = (status: number, code: string, msg: string): Response =>
+  Response.json({ code: status, error_code: code, msg }, { status });
