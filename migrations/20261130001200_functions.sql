@@ -649,39 +649,55 @@ begin
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
--- object function private.set_consent(text,uuid[],text,text) sha256:2dc8898efe5787fd
--- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+-- object function private.set_consent(text,uuid[],text,text) sha256:1d6185afc8d3dd87
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Returns how many changed. Tells of whom it granted, and of
+-- everybody who withdrew, also of those who had: what follows from it then happens again where it was missed.
 create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
+  wanted uuid[] := array(select distinct x from pg_catalog.unnest(people) x where x is not null order by 1);
   changed uuid[];
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
-      where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from pg_catalog.unnest(wanted) p order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
   select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
   perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
     pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
-  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  from pg_catalog.unnest(case new_state when 'granted' then changed else wanted end) p having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(changed);
 end $$;
 
--- object function private.opt_out(text,uuid[],text[],text,text) sha256:624e81a0d867620c
--- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+-- object function private.opt_out(text,uuid[],text[],text,text) sha256:afba333edf87808d
+-- A person opted out: themselves, the address it came from or went to, and every other address of theirs on the channel, so that none is
+-- used instead, also when it is imported again. Not an address that somebody else has who did not opt out.
 create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
-begin
-  perform private.suppress(on_channel, addresses, why, note);
-  perform private.set_consent(on_channel, people || array(
+declare
+  everybody uuid[] := people || array(
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses));
+begin
+  perform private.set_consent(on_channel, everybody, 'withdrawn', note);
+  perform private.suppress(on_channel, addresses || array(select x from private.own_addresses(on_channel, everybody) x), why, note);
 end $$;
 
--- object function private.opt_in(text,uuid[],text[],text) sha256:1d32e0591e5c5604
+-- object function private.own_addresses(text,uuid[]) sha256:5d2c9317b7c1c7a5
+-- The addresses of people on a channel, former ones too, that nobody else has who did not opt out there.
+create or replace function private.own_addresses(on_channel text, people uuid[]) returns setof text
+language sql stable set search_path = '' as $$
+  select distinct a.address from public.contact_addresses a
+  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.contact_id = any(people)
+    and not exists (select from public.contact_addresses o
+      left join public.consents g on g.tenant_id = (select kernel.tenant()) and g.contact_id = o.contact_id and g.channel = o.channel
+      where o.tenant_id = (select kernel.tenant()) and o.channel = on_channel and o.address = a.address
+        and o.contact_id <> all(people) and g.state is distinct from 'withdrawn')
+$$;
+
+-- object function private.opt_in(text,uuid[],text[],text) sha256:f32bc66df20735d2
 -- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
 -- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
@@ -697,7 +713,7 @@ end $$;
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
   text, text),
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
-    text)
+    text), private.own_addresses(text, uuid[])
   to overture_user, overture_worker;
 
 -- object function private.keep_opt_outs() sha256:e81ce019e83510ee
@@ -1151,8 +1167,9 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:2db9db57b91e5113
+-- object function private.suppress_reported(private.incoming[]) sha256:a9a827b9c6cd560a
 -- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
+-- An opt-out holds as often as it is told, also when the event of it is an old one: its suppression may have been deleted since.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -1162,7 +1179,7 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
+    where i.kind in ('complained', 'unsubscribed') or i.fresh and i.bounce = 'permanent'
     group by 1, 2
   loop
     case g.kind
@@ -1368,7 +1385,7 @@ begin
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:e143e36e8341180c
+-- object function private.receive_message(uuid,text,jsonb) sha256:1e0bcb81b84d7c2a
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1420,7 +1437,8 @@ begin
     contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
+    -- Written from an address of theirs that nobody knows, it is about the one we wrote to as well.
+    perform private.opt_out(on_channel, array[person], pg_catalog.array_remove(array[sender, original.to_address], null), 'unsubscribe',
       'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');

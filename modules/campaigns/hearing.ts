@@ -147,17 +147,23 @@ async function withOtherChannels(
   return new Set(rows.map((r) => r.id));
 }
 
-/** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. That of an earlier run ends no later one. */
+/**
+ * Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere: on another channel, or at another address
+ * that the contact got meanwhile. That of an earlier run ends no later one.
+ */
 async function bounced(
   ctx: Ctx,
-  messages: readonly { enrollment_id: string | null; step_run_id: string | null; channel: string }[],
+  messages: readonly { enrollment_id: string | null; step_run_id: string | null; channel: string; address: string }[],
 ): Promise<void> {
   const items = messages.filter((m) => m.enrollment_id !== null && m.step_run_id !== null);
   if (items.length === 0) return;
   const present = await ctx.db<{ id: string }[]>`
-    select r.id from public.step_runs r
+    select r.id from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(step_run_id uuid, channel text, address text)
+    join public.step_runs r on r.tenant_id = (select kernel.tenant()) and r.id = i.step_run_id
     join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
-    where r.tenant_id = (select kernel.tenant()) and r.id = any(${items.map((m) => m.step_run_id!)}::uuid[])`;
+    where not exists (select from public.contact_addresses a
+      where a.tenant_id = (select kernel.tenant()) and a.contact_id = e.contact_id and a.channel = i.channel and a.is_primary
+        and a.address <> i.address)`;
   const ids = new Set(present.map((r) => r.id));
   const here = items.flatMap((m) =>
     ids.has(m.step_run_id!) ? [{ enrollment_id: m.enrollment_id!, channel: m.channel }] : [],

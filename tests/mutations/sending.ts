@@ -271,8 +271,8 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "A bounce of an earlier run ends no later one",
     file: "modules/campaigns/hearing.ts",
-    find: "and e.run = r.visit\n    where r.tenant_id",
-    replace: "\n    where r.tenant_id",
+    find: "and e.run = r.visit\n    where not exists",
+    replace: "\n    where not exists",
     test: LATE,
     name: "a bounce of an earlier run ends no later one",
   },

@@ -1,4 +1,5 @@
 import { access, accessInput } from "./access.ts";
+import { answers } from "./answers.ts";
 import { channels } from "./channels.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
@@ -32,5 +33,6 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...answers,
   ...gateway,
 ];

@@ -90,7 +90,8 @@ begin
     contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
+    -- Written from an address of theirs that nobody knows, it is about the one we wrote to as well.
+    perform private.opt_out(on_channel, array[person], pg_catalog.array_remove(array[sender, original.to_address], null), 'unsubscribe',
       'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
