@@ -73,6 +73,8 @@ create table public.messages (
   is_auto_reply boolean not null default false,
   -- in: written by a person, and not a word such as STOP or HELP: what a sequence ends at.
   is_answer boolean not null default false,
+  -- in: whether its words ask for no more messages. asked: they may, and a member decides; yes, no: as the words or a member say.
+  opt_out text check (opt_out in ('asked', 'yes', 'no')),
   sent_at timestamptz,
   delivered_at timestamptz,
   opened_at timestamptz,
@@ -105,6 +107,7 @@ create index messages_by_provider_id on public.messages (tenant_id, connection_i
 create index messages_by_campaign on public.messages (tenant_id, campaign_id, status, id desc) where campaign_id is not null;
 create index messages_by_contact on public.messages (tenant_id, contact_id, created_at desc) where contact_id is not null;
 create index messages_by_enrollment on public.messages (tenant_id, enrollment_id) where enrollment_id is not null;
+create index messages_asked on public.messages (tenant_id, thread_id) where opt_out = 'asked';
 -- The last message to an address: whom an inbound message without a reference answers.
 create index messages_by_address on public.messages (tenant_id, channel, to_address, created_at desc) where direction = 'out';
 create index messages_by_thread on public.messages (tenant_id, thread_id, created_at);

@@ -40,10 +40,19 @@ export const messageHearing = hear(facts, {
       of("message.sent").map((m) => ({ step_run_id: m.step_run_id, branch: "next", outcome: "sent", at: m.at })),
     );
     // An answer says more than what became of a message meanwhile.
-    await replied(ctx, of("message.received"));
+    const answers = of("message.received").filter((m) => m.is_answer);
+    await replied(
+      ctx,
+      answers.filter((m) => m.kind === "reply"),
+    );
     // Why an address or a person gets nothing more says more than that a message failed for it.
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
+    // What goes on elsewhere after an opt-out on one channel ends where the person wrote it in words.
+    await replied(
+      ctx,
+      answers.filter((m) => m.kind === "opt_out"),
+    );
     await stopped(
       ctx,
       of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
@@ -175,7 +184,7 @@ async function bounced(
 
 /** A person's answer ends what the tenant's policy says: this campaign, every campaign of the person, or also their colleagues'. */
 async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): Promise<void> {
-  const answers = received.filter((m) => m.kind === "reply" && m.contact_id !== null);
+  const answers = received.filter((m) => m.contact_id !== null);
   if (answers.length === 0) return;
   const rows = await ctx.db<{ id: string; colleague: boolean }[]>`
     with answers as (

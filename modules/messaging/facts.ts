@@ -50,6 +50,8 @@ export const messageReceived = defineFact({
   payload: z.object({
     message_id: z.uuid(),
     kind: z.enum(["reply", "auto_reply", "delivery_report", "opt_out", "opt_in", "help"]),
+    /** A person wrote it, in more than a keyword: what sequences end at. Also an opt-out in words. */
+    is_answer: z.boolean(),
     /** Our message that it answers. */
     answers: z.uuid().nullable(),
     enrollment_id: z.uuid().nullable(),

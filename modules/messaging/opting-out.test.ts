@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { createApp } from "../../functions/links/app.ts";
 import { giveList, giveSender, settlePlans } from "../../tests/support/campaigns.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
-import { applyGuards, email, hours, reply, story } from "../../tests/support/sequences.ts";
+import { applyGuards, email, giveSmsSender, hours, reply, story } from "../../tests/support/sequences.ts";
 import { linkToken } from "../channels/email/tokens.ts";
+import { receive } from "./inbound.ts";
 
 /** Opting out concerns the person, holds each time it is told, and the page says only what happened. */
 
@@ -177,4 +178,121 @@ test("whoever opted out and lost the row of it is not taken in again by an impor
   await made.go();
   await applyGuards(team);
   expect(await sentTo(team)).toEqual(["ada@acme.test A", "zoe@acme.test X"]);
+});
+
+/** A mail as the channel reads it, to the message it answers. */
+const answer = (
+  team: TestTenant,
+  connectionId: string,
+  mail: { rfc_message_id: string },
+  text: string,
+  from = "ada@acme.test",
+) =>
+  team.run(async (ctx) => {
+    const message = {
+      provider_inbound_id: crypto.randomUUID(),
+      from: { address: from, name: "Ada" },
+      to: ["sam@us.test"],
+      text,
+      details: { subject: "Re: A", html: null, headers: { "in-reply-to": mail.rfc_message_id }, rfc_message_id: null },
+    };
+    await receive(ctx, connectionId, "email", message);
+  });
+const received = async (team: TestTenant) =>
+  (await team.api("GET", "/messages?direction=in")).body.data as {
+    id: string;
+    opt_out: string | null;
+    thread_id: string;
+  }[];
+
+describe("in the words of an answer", () => {
+  const HISTORY =
+    "\n\nOn Mon, 30 Nov 2026 at 10:00, Sam <sam@us.test> wrote:\n> If you would rather not hear from me, unsubscribe here\n";
+
+  const OUTLOOK = "\n\nFrom: Sam <sam@us.test>\nSent: Monday, November 30, 2026 10:00\nTo: Ada\nSubject: A\n\n";
+
+  test("a plain wish is an opt-out with its reason, and ends what runs on other channels too", async () => {
+    const team = await t.tenant();
+    const { smsSenderId } = await giveSmsSender(t, team);
+    const k = await story(t, team, [email("A"), hours(5)]);
+    await team.api("PATCH", `/campaigns/${k.id}`, { sender_ids: [k.senderId, smsSenderId] });
+    await team.api("PATCH", `/contacts/${k.contactIds[0]}`, { phone: "+4930123456" });
+    await k.edit([...k.steps, { kind: "sms", body: "Hello" }]);
+    await k.go();
+    const [mail] = await k.messages();
+    await answer(team, k.connectionId, mail!, `Hi Sam,\n\nPlease do not contact me again.\n\nAda${HISTORY}`);
+    await k.go();
+    const [row] = (await team.api("GET", "/suppressions")).body.data;
+    expect(row).toMatchObject({
+      address: "ada@acme.test",
+      reason: "unsubscribe",
+      detail: "The person wrote «Please do not contact me again».",
+    });
+    expect((await k.lead()).status).toBe("replied");
+    expect(await received(team)).toMatchObject([{ opt_out: "yes" }]);
+    const contact = await team.api("GET", `/contacts/${k.contactIds[0]}`);
+    expect(contact.body.status).toBe("unsubscribed");
+  });
+
+  test("words that only come close ask a member: «opt out» acts, «not an opt-out» only closes the question", async () => {
+    const team = await t.tenant();
+    const k = await story(t, team, [email("A"), hours(5), email("B")], ["ada@acme.test", "bob@acme.test"]);
+    await k.go();
+    for (const mail of await k.messages())
+      await answer(team, k.connectionId, mail, "Is this spam? How did you get my address?", mail.to_address);
+    await k.go();
+    expect(await suppressionsOf(team)).toEqual([]);
+    const asked = await received(team);
+    expect(asked.map((m) => m.opt_out)).toEqual(["asked", "asked"]);
+    const threads = async () =>
+      (await team.api("GET", "/threads")).body.data.map((x: { address: string; asks_opt_out: boolean }) => [
+        x.address,
+        x.asks_opt_out,
+      ]);
+    expect((await threads()).sort()).toEqual([
+      ["ada@acme.test", true],
+      ["bob@acme.test", true],
+    ]);
+    const viewer = await team.member("viewer");
+    const member = await team.member("member");
+    const decide = (id: string, opt_out: unknown, who = member.api) =>
+      who("POST", `/messages/${id}/opt-out`, { opt_out });
+    expect((await decide(asked[0]!.id, true, viewer.api)).status).toBe(403);
+    expect((await decide(asked[0]!.id, "maybe")).status).toBe(422);
+    const [second, first] = asked;
+    expect((await decide(first!.id, true)).body).toMatchObject({ opt_out: "yes" });
+    expect((await decide(second!.id, false)).body).toMatchObject({ opt_out: "no" });
+    expect((await decide(second!.id, true)).status).toBe(409);
+    expect((await decide(crypto.randomUUID(), true)).status).toBe(404);
+    expect((await suppressionsOf(team)).map((s) => `${s.address} ${s.reason}`)).toEqual(["ada@acme.test unsubscribe"]);
+    expect((await threads()).sort()).toEqual([
+      ["ada@acme.test", false],
+      ["bob@acme.test", false],
+    ]);
+    const other = await t.tenant();
+    expect((await other.api("POST", `/messages/${first!.id}/opt-out`, { opt_out: true })).status).toBe(404);
+    const sent = await t.sql`select to_address, unsubscribed_at is not null as gone from public.messages
+      where tenant_id = ${team.id} and direction = 'out' order by to_address`;
+    expect(sent.map((m) => [m.to_address, m.gone])).toEqual([
+      ["ada@acme.test", true],
+      ["bob@acme.test", false],
+    ]);
+  });
+
+  test("quoted words count for nothing, and the whole text stays readable in the thread", async () => {
+    const team = await t.tenant();
+    const k = await story(t, team, [email("A")]);
+    await k.go();
+    const [mail] = await k.messages();
+    await answer(team, k.connectionId, mail!, `Sounds good.${OUTLOOK}Please do not contact me again`);
+    expect(await suppressionsOf(team)).toEqual([]);
+    const [got] = await received(team);
+    expect(got!.opt_out).toBeNull();
+    const { body } = await team.api("GET", `/threads/${got!.thread_id}/messages`);
+    expect(body.data[0]).toMatchObject({
+      body_text: "Sounds good.",
+      full_text: expect.stringContaining("do not contact me"),
+    });
+    expect(body.data[1]).toMatchObject({ direction: "out", full_text: null });
+  });
 });
