@@ -188,11 +188,12 @@ async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): P
   if (answers.length === 0) return;
   const rows = await ctx.db<{ id: string; colleague: boolean }[]>`
     with answers as (
-      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, at timestamptz)
+      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, at timestamptz, by_reference boolean, our_address text)
     ), people as (
-      select a.contact_id, a.campaign_id, a.at, false as colleague from answers a
+      select a.contact_id, a.campaign_id, a.at, case when not a.by_reference then a.our_address end as our_address, false as colleague
+      from answers a
       union all
-      select o.id, null, a.at, true from answers a
+      select o.id, null, a.at, null, true from answers a
       join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = a.contact_id
       join public.contacts o on o.tenant_id = (select kernel.tenant()) and o.company_id = c.company_id and o.id <> c.id
       where private.reply_policy() = 'company'
@@ -205,7 +206,10 @@ async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): P
         and x.status in ('waiting', 'sending', 'task', 'blocked', 'finished') offset 0) e
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
     where coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
-      and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign')
+      -- What names no message answers every sequence that wrote from that address.
+      and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign'
+        or exists (select from public.messages o where o.tenant_id = (select kernel.tenant()) and o.enrollment_id = e.id
+          and o.direction = 'out' and o.from_address = p.our_address and o.sent_at is not null))
       -- What is over is an answered sequence only where the answer was to it.
       and (e.status <> 'finished' or e.campaign_id = p.campaign_id)
     group by e.id`;

@@ -54,6 +54,10 @@ export const messageReceived = defineFact({
     is_answer: z.boolean(),
     /** Our message that it answers. */
     answers: z.uuid().nullable(),
+    /** It names that message. Otherwise it was found by the addresses, and the answer may be meant for another of ours from there. */
+    by_reference: z.boolean(),
+    /** Where it was sent to. */
+    our_address: z.string(),
     enrollment_id: z.uuid().nullable(),
     contact_id: z.uuid().nullable(),
     campaign_id: z.uuid().nullable(),

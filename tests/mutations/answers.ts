@@ -74,4 +74,20 @@ export const answers = of("sending", [
     test: "modules/messaging/opting-out.test.ts",
     name: "words that only come close ask a member: «opt out» acts, «not an opt-out» only closes the question",
   },
+  {
+    promise: "An answer that names no message ends every sequence that wrote from its address",
+    file: "modules/campaigns/hearing.ts",
+    find: "o.from_address = p.our_address and o.sent_at is not null))",
+    replace: "false))",
+    test: "modules/messaging/finding.test.ts",
+    name: "ends both campaigns that wait, because either may be meant",
+  },
+  {
+    promise: "One mail that comes twice is one answer",
+    file: "migrations/20261130000600_messaging.sql",
+    find: "create unique index messages_inbound_same",
+    replace: "create index messages_inbound_same",
+    test: "modules/messaging/finding.test.ts",
+    name: "with two ids of the provider",
+  },
 ]);

@@ -52,6 +52,7 @@ declare
   -- An opt-out in words is an answer as well: it ends sequences on every channel.
   answer boolean := kind = 'reply' or kind = 'opt_out' and wish is not null;
   by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  by_reference boolean;
   told text;
   refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
@@ -62,6 +63,9 @@ begin
   if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
     and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender, coalesce(read ->> 'to_address', ''));
+  by_reference := exists (select from public.email_details d
+    where d.tenant_id = (select kernel.tenant()) and d.message_id = original.id and (d.rfc_message_id = any(refs)
+      or d.provider_rfc_id = any(refs)));
   if original.id is null then
     select t.* into thread from public.threads t
     where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
@@ -74,13 +78,16 @@ begin
 
   insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
     status,
-    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer, opt_out, created_at)
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer,
+    by_reference, opt_out, delivery_key, created_at)
   values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
     connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine,
-    answer, case when wish is null then null when kind = 'opt_out' then 'yes' else 'asked' end, ts)
-  on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
+    answer, by_reference, case when wish is null then null when kind = 'opt_out' then 'yes' else 'asked' end,
+    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(read -> 'email' ->> 'rfc_message_id', 'UTF8')), 'hex'), ts)
+  -- The provider told of it twice, or it came on another way too.
+  on conflict do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
@@ -115,7 +122,7 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
-    'is_answer', answer,
+    'is_answer', answer, 'by_reference', by_reference, 'our_address', coalesce(read ->> 'to_address', ''),
     'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
       on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
