@@ -73,6 +73,12 @@ create table public.messages (
   is_auto_reply boolean not null default false,
   -- in: written by a person, and not a word such as STOP or HELP: what a sequence ends at.
   is_answer boolean not null default false,
+  -- in: it names the message of ours that it answers; otherwise that was found by the two addresses.
+  by_reference boolean not null default false,
+  -- in: the same for one message however often and through whichever connection it comes: a digest of its Message-ID.
+  delivery_key text,
+  -- in: whether its words ask for no more messages. asked: they may, and a member decides; yes, no: as the words or a member say.
+  opt_out text check (opt_out in ('asked', 'yes', 'no')),
   sent_at timestamptz,
   delivered_at timestamptz,
   opened_at timestamptz,
@@ -94,6 +100,9 @@ create table public.messages (
 comment on table public.messages is 'Every message out and in, on every channel. An outgoing one exists once per step run: that key is what stops a second send.';
 create unique index messages_once on public.messages (tenant_id, step_run_id) where direction = 'out' and step_run_id is not null;
 create unique index messages_inbound_once on public.messages (tenant_id, connection_id, provider_message_id) where direction = 'in';
+-- One message of one person is one, also when it comes through two connections or with another id of the provider.
+create unique index messages_inbound_same on public.messages (tenant_id, channel, from_address, delivery_key)
+  where direction = 'in' and delivery_key is not null;
 create index messages_due on public.messages (tenant_id, sender_id, due_at, id) where status = 'queued';
 create index messages_held on public.messages (tenant_id, campaign_id, id) where status = 'held';
 create index messages_received on public.messages (tenant_id, created_at desc, id desc) where direction = 'in';
@@ -105,6 +114,7 @@ create index messages_by_provider_id on public.messages (tenant_id, connection_i
 create index messages_by_campaign on public.messages (tenant_id, campaign_id, status, id desc) where campaign_id is not null;
 create index messages_by_contact on public.messages (tenant_id, contact_id, created_at desc) where contact_id is not null;
 create index messages_by_enrollment on public.messages (tenant_id, enrollment_id) where enrollment_id is not null;
+create index messages_asked on public.messages (tenant_id, thread_id) where opt_out = 'asked';
 -- The last message to an address: whom an inbound message without a reference answers.
 create index messages_by_address on public.messages (tenant_id, channel, to_address, created_at desc) where direction = 'out';
 create index messages_by_thread on public.messages (tenant_id, thread_id, created_at);

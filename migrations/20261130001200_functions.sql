@@ -716,39 +716,55 @@ begin
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
--- object function private.set_consent(text,uuid[],text,text) sha256:2dc8898efe5787fd
--- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+-- object function private.set_consent(text,uuid[],text,text) sha256:1d6185afc8d3dd87
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Returns how many changed. Tells of whom it granted, and of
+-- everybody who withdrew, also of those who had: what follows from it then happens again where it was missed.
 create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
+  wanted uuid[] := array(select distinct x from pg_catalog.unnest(people) x where x is not null order by 1);
   changed uuid[];
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
-      where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from pg_catalog.unnest(wanted) p order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
   select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
   perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
     pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
-  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  from pg_catalog.unnest(case new_state when 'granted' then changed else wanted end) p having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(changed);
 end $$;
 
--- object function private.opt_out(text,uuid[],text[],text,text) sha256:624e81a0d867620c
--- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+-- object function private.opt_out(text,uuid[],text[],text,text) sha256:afba333edf87808d
+-- A person opted out: themselves, the address it came from or went to, and every other address of theirs on the channel, so that none is
+-- used instead, also when it is imported again. Not an address that somebody else has who did not opt out.
 create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
-begin
-  perform private.suppress(on_channel, addresses, why, note);
-  perform private.set_consent(on_channel, people || array(
+declare
+  everybody uuid[] := people || array(
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses));
+begin
+  perform private.set_consent(on_channel, everybody, 'withdrawn', note);
+  perform private.suppress(on_channel, addresses || array(select x from private.own_addresses(on_channel, everybody) x), why, note);
 end $$;
 
--- object function private.opt_in(text,uuid[],text[],text) sha256:1d32e0591e5c5604
+-- object function private.own_addresses(text,uuid[]) sha256:5d2c9317b7c1c7a5
+-- The addresses of people on a channel, former ones too, that nobody else has who did not opt out there.
+create or replace function private.own_addresses(on_channel text, people uuid[]) returns setof text
+language sql stable set search_path = '' as $$
+  select distinct a.address from public.contact_addresses a
+  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.contact_id = any(people)
+    and not exists (select from public.contact_addresses o
+      left join public.consents g on g.tenant_id = (select kernel.tenant()) and g.contact_id = o.contact_id and g.channel = o.channel
+      where o.tenant_id = (select kernel.tenant()) and o.channel = on_channel and o.address = a.address
+        and o.contact_id <> all(people) and g.state is distinct from 'withdrawn')
+$$;
+
+-- object function private.opt_in(text,uuid[],text[],text) sha256:f32bc66df20735d2
 -- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
 -- that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
@@ -764,7 +780,7 @@ end $$;
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
   text, text),
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
-    text)
+    text), private.own_addresses(text, uuid[])
   to overture_user, overture_worker;
 
 -- object function private.keep_opt_outs() sha256:e81ce019e83510ee
@@ -1218,8 +1234,9 @@ begin
   return coalesce(unmatched, '{}');
 end $$;
 
--- object function private.suppress_reported(private.incoming[]) sha256:2db9db57b91e5113
+-- object function private.suppress_reported(private.incoming[]) sha256:a9a827b9c6cd560a
 -- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
+-- An opt-out holds as often as it is told, also when the event of it is an old one: its suppression may have been deleted since.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -1229,7 +1246,7 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
+    where i.kind in ('complained', 'unsubscribed') or i.fresh and i.bounce = 'permanent'
     group by 1, 2
   loop
     case g.kind
@@ -1435,7 +1452,7 @@ begin
   return original;
 end $$;
 
--- object function private.receive_message(uuid,text,jsonb) sha256:e143e36e8341180c
+-- object function private.receive_message(uuid,text,jsonb) sha256:6070b66a04687a43
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -1444,7 +1461,12 @@ declare
   ts timestamptz := kernel.now();
   sender text := read ->> 'from_address';
   kind text := read ->> 'kind';
+  -- The words by which a person asks for no more messages; a keyword such as STOP has none.
+  wish text := read -> 'wish' ->> 'words';
+  -- An opt-out in words is an answer as well: it ends sequences on every channel.
+  answer boolean := kind = 'reply' or kind = 'opt_out' and wish is not null;
   by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  by_reference boolean;
   told text;
   refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
@@ -1455,6 +1477,9 @@ begin
   if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
     and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender, coalesce(read ->> 'to_address', ''));
+  by_reference := exists (select from public.email_details d
+    where d.tenant_id = (select kernel.tenant()) and d.message_id = original.id and (d.rfc_message_id = any(refs)
+      or d.provider_rfc_id = any(refs)));
   if original.id is null then
     select t.* into thread from public.threads t
     where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
@@ -1467,13 +1492,16 @@ begin
 
   insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
     status,
-    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer, created_at)
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer,
+    by_reference, opt_out, delivery_key, created_at)
   values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
     connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine,
-    kind = 'reply', ts)
-  on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
+    answer, by_reference, case when wish is null then null when kind = 'opt_out' then 'yes' else 'asked' end,
+    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(read -> 'email' ->> 'rfc_message_id', 'UTF8')), 'hex'), ts)
+  -- The provider told of it twice, or it came on another way too.
+  on conflict do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
@@ -1487,8 +1515,9 @@ begin
     contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
-      'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+    -- Written from an address of theirs that nobody knows, it is about the one we wrote to as well.
+    perform private.opt_out(on_channel, array[person], pg_catalog.array_remove(array[sender, original.to_address], null), 'unsubscribe',
+      'The person wrote «' || pg_catalog.left(coalesce(wish, read ->> 'text'), 120) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
@@ -1507,11 +1536,36 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
+    'is_answer', answer, 'by_reference', by_reference, 'our_address', coalesce(read ->> 'to_address', ''),
     'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
       on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
+
+-- object function private.decide_opt_out(uuid,bool) sha256:091cba1fcdf4de1b
+-- A member decides whether an answer asks for no more messages. Returns false where nobody is asked. The opt-out covers the person, the
+-- address they wrote from and those we wrote to in the conversation.
+create or replace function private.decide_opt_out(message uuid, opted_out boolean) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  m public.messages;
+begin
+  update public.messages x set opt_out = case when opted_out then 'yes' else 'no' end
+  where x.tenant_id = (select kernel.tenant()) and x.id = message and x.opt_out = 'asked' returning x.* into m;
+  if m.id is null then return false; end if;
+  if not opted_out then return true; end if;
+  perform private.opt_out(m.channel, array[m.contact_id], array[m.from_address] || array(
+    select distinct o.to_address from public.messages o
+    where o.tenant_id = (select kernel.tenant()) and o.thread_id = m.thread_id and o.direction = 'out'), 'unsubscribe',
+    'A member read an answer of the person as an opt-out.');
+  update public.messages x set unsubscribed_at = coalesce(x.unsubscribed_at, m.created_at)
+  from public.message_events e
+  where e.tenant_id = (select kernel.tenant()) and e.event_key = 'reply:' || m.id
+    and x.tenant_id = (select kernel.tenant()) and x.id = e.message_id;
+  return true;
+end $$;
+grant execute on function private.decide_opt_out(uuid, boolean) to overture_user, overture_worker;
 grant execute on function private.answered_message(text, text[], text, text), private.receive_message(uuid, text, jsonb) to overture_worker;
 
 -- object function private.events_keep_months() sha256:ef405b9b3bc34fa0
@@ -2151,9 +2205,10 @@ language sql stable as $$
   ) s where m.direction = 'out' and m.step_run_id is not null and s.free is not true
 $$;
 
--- object function private.guard_reply(public.messages) sha256:a08011b34950560a
+-- object function private.guard_reply(public.messages) sha256:4ca2aa061ec94f53
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
--- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
+-- (settings.reply_stops): `campaign`: the campaign that wrote the answered message, and where the answer names no message, every one that
+-- wrote from that address; `contact`, the default: every campaign of the person; `company`: also of their
 -- colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
@@ -2164,7 +2219,8 @@ language sql stable as $$
       exists (select from public.messages r
         where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
-          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'
+            or not r.by_reference and r.to_address = m.from_address)) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
     and (by.them

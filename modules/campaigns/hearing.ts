@@ -40,10 +40,19 @@ export const messageHearing = hear(facts, {
       of("message.sent").map((m) => ({ step_run_id: m.step_run_id, branch: "next", outcome: "sent", at: m.at })),
     );
     // An answer says more than what became of a message meanwhile.
-    await replied(ctx, of("message.received"));
+    const answers = of("message.received").filter((m) => m.is_answer);
+    await replied(
+      ctx,
+      answers.filter((m) => m.kind === "reply"),
+    );
     // Why an address or a person gets nothing more says more than that a message failed for it.
     await suppressed(ctx, of("address.suppressed"));
     await optedOut(ctx, of("contact.opted_out"));
+    // What goes on elsewhere after an opt-out on one channel ends where the person wrote it in words.
+    await replied(
+      ctx,
+      answers.filter((m) => m.kind === "opt_out"),
+    );
     await stopped(
       ctx,
       of("message.cancelled").map((m) => ({ ...m, outcome: m.code ?? "cancelled" })),
@@ -147,17 +156,23 @@ async function withOtherChannels(
   return new Set(rows.map((r) => r.id));
 }
 
-/** Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere. That of an earlier run ends no later one. */
+/**
+ * Writing on after a bounce harms the sender: the sequence ends, unless it can go on elsewhere: on another channel, or at another address
+ * that the contact got meanwhile. That of an earlier run ends no later one.
+ */
 async function bounced(
   ctx: Ctx,
-  messages: readonly { enrollment_id: string | null; step_run_id: string | null; channel: string }[],
+  messages: readonly { enrollment_id: string | null; step_run_id: string | null; channel: string; address: string }[],
 ): Promise<void> {
   const items = messages.filter((m) => m.enrollment_id !== null && m.step_run_id !== null);
   if (items.length === 0) return;
   const present = await ctx.db<{ id: string }[]>`
-    select r.id from public.step_runs r
+    select r.id from jsonb_to_recordset(${ctx.db.json(items as never)}) as i(step_run_id uuid, channel text, address text)
+    join public.step_runs r on r.tenant_id = (select kernel.tenant()) and r.id = i.step_run_id
     join public.enrollments e on e.tenant_id = (select kernel.tenant()) and e.id = r.enrollment_id and e.run = r.visit
-    where r.tenant_id = (select kernel.tenant()) and r.id = any(${items.map((m) => m.step_run_id!)}::uuid[])`;
+    where not exists (select from public.contact_addresses a
+      where a.tenant_id = (select kernel.tenant()) and a.contact_id = e.contact_id and a.channel = i.channel and a.is_primary
+        and a.address <> i.address)`;
   const ids = new Set(present.map((r) => r.id));
   const here = items.flatMap((m) =>
     ids.has(m.step_run_id!) ? [{ enrollment_id: m.enrollment_id!, channel: m.channel }] : [],
@@ -169,15 +184,16 @@ async function bounced(
 
 /** A person's answer ends what the tenant's policy says: this campaign, every campaign of the person, or also their colleagues'. */
 async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): Promise<void> {
-  const answers = received.filter((m) => m.kind === "reply" && m.contact_id !== null);
+  const answers = received.filter((m) => m.contact_id !== null);
   if (answers.length === 0) return;
   const rows = await ctx.db<{ id: string; colleague: boolean }[]>`
     with answers as (
-      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, at timestamptz)
+      select a.* from jsonb_to_recordset(${ctx.db.json(answers as never)}) as a(contact_id uuid, campaign_id uuid, at timestamptz, by_reference boolean, our_address text)
     ), people as (
-      select a.contact_id, a.campaign_id, a.at, false as colleague from answers a
+      select a.contact_id, a.campaign_id, a.at, case when not a.by_reference then a.our_address end as our_address, false as colleague
+      from answers a
       union all
-      select o.id, null, a.at, true from answers a
+      select o.id, null, a.at, null, true from answers a
       join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = a.contact_id
       join public.contacts o on o.tenant_id = (select kernel.tenant()) and o.company_id = c.company_id and o.id <> c.id
       where private.reply_policy() = 'company'
@@ -190,7 +206,10 @@ async function replied(ctx: Ctx, received: readonly Of<"message.received">[]): P
         and x.status in ('waiting', 'sending', 'task', 'blocked', 'finished') offset 0) e
     join public.campaigns k on k.tenant_id = (select kernel.tenant()) and k.id = e.campaign_id
     where coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
-      and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign')
+      -- What names no message answers every sequence that wrote from that address.
+      and (p.colleague or e.campaign_id = p.campaign_id or private.reply_policy() <> 'campaign'
+        or exists (select from public.messages o where o.tenant_id = (select kernel.tenant()) and o.enrollment_id = e.id
+          and o.direction = 'out' and o.from_address = p.our_address and o.sent_at is not null))
       -- What is over is an answered sequence only where the answer was to it.
       and (e.status <> 'finished' or e.campaign_id = p.campaign_id)
     group by e.id`;

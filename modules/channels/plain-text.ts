@@ -15,6 +15,7 @@ import type { InboundMessage } from "../kernel/provider.ts";
 import { oneLine, plain } from "../kernel/text.ts";
 import { fillPieces, fixedText, markVariables, type Piece, toPieces } from "./placeholders.ts";
 import { keyword } from "./sms/opt-out.ts";
+import { wishOf } from "./wish.ts";
 
 /** What channels of plain text share: a template of one text with variables, and received texts. Links stay as written. */
 
@@ -87,8 +88,11 @@ export type TextReading = {
 /** Reads a received text: who wrote it, and whether it is an answer or, as a whole, an opt-out word. Pure. */
 export function readText(message: InboundMessage, { person, sender, kind, content = {} }: TextReading): ReadMessage {
   const text = plain(message.text.slice(0, MAX_TEXT + 1).replace(/\r\n?/g, "\n"), MAX_TEXT).trim();
+  const stated = kind ?? keyword(text);
+  const wish = stated ? null : wishOf(text);
   return {
-    kind: kind ?? keyword(text) ?? "reply",
+    kind: stated ?? (wish?.sure ? "opt_out" : "reply"),
+    wish,
     provider_inbound_id: plain(message.provider_inbound_id, 300),
     from_address: addressOf(message.from.address, person),
     from_name: oneLine(message.from.name ?? "", 120),

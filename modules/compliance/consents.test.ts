@@ -99,7 +99,7 @@ describe("opting out", () => {
     const event = [{ kind: "unsubscribed", event_key: `u:${m!.id}`, message_id: m!.id, at: new Date().toISOString() }];
     await t.run((ctx) => ctx.db`select private.apply_events(null, ${ctx.db.json(event)})`);
     expect(await sendAll(t, c.connectionId)).toBe(0);
-    expect(await suppressed(t, "email")).toEqual(["old@example.com unsubscribe"]);
+    expect(await suppressed(t, "email")).toEqual(["new@example.com unsubscribe", "old@example.com unsubscribe"]);
     expect(await consentsOf(t, person)).toEqual(["email withdrawn"]);
     await settlePlans(k, t);
     expect((await enrollmentsOf(k, c.id))[0]).toMatchObject({ status: "unsubscribed", next_at: null });

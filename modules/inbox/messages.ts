@@ -14,7 +14,7 @@ export type Row = Record<string, unknown> & { cursor_at: string; id: string };
 /** The columns of MessageSchema, in one place for lists and single rows. */
 export const columns = (db: Ctx["db"]) => db`
   m.id, m.direction, m.channel, m.status, m.action, m.approval, m.enrollment_id, m.step_id, m.thread_id, m.from_address, m.from_name, m.to_address, m.subject,
-  left(m.body_text, 200) as snippet, m.is_auto_reply, m.attempts, m.provider_message_id, m.error, m.error_code,
+  left(m.body_text, 200) as snippet, m.is_auto_reply, m.opt_out, m.attempts, m.provider_message_id, m.error, m.error_code,
   m.due_at, m.sent_at, m.delivered_at, m.opened_at, m.clicked_at, m.replied_at, m.bounced_at, m.unsubscribed_at, m.created_at,
   m.created_at::text as cursor_at,
   case when c.id is not null then jsonb_build_object('id', c.id, 'full_name', c.full_name, 'email', c.email) end as contact,
@@ -131,6 +131,30 @@ export const getMessage = defineOperation({
   input: z.object({ id: z.uuid() }),
   output: MessageDetailSchema,
   handle: (ctx, input) => loadMessage(ctx, input.id),
+});
+
+export const decideOptOut = defineOperation({
+  id: "messages.opt_out",
+  method: "POST",
+  path: "/messages/{id}/opt-out",
+  summary: "Decide whether a reply is an opt-out",
+  description:
+    "For received messages with `opt_out` = `asked`: the text contains words of an opt-out, but it is not certain that the contact wants no more messages. `true` suppresses the addresses of the contact on the channel and ends what runs there.",
+  permission: "messages:write",
+  input: z.object({ id: z.uuid(), opt_out: z.boolean() }),
+  output: MessageDetailSchema,
+  async handle(ctx, { id, opt_out }) {
+    const [row] = await ctx.db<{ done: boolean }[]>`select private.decide_opt_out(${id}, ${opt_out}) as done`;
+    // Not found, or nothing to decide: the message says which.
+    const message = await loadMessage(ctx, id);
+    if (!row!.done)
+      throw new AppError(
+        "conflict",
+        message.opt_out ? "This has been decided already." : "This message does not ask for an opt-out.",
+      );
+    ctx.audit({ opt_out }, id);
+    return message;
+  },
 });
 
 export const resolveMessage = defineOperation({

@@ -1,5 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
-import { getMessage, listMessages, resolveMessage } from "./messages.ts";
+import { decideOptOut, getMessage, listMessages, resolveMessage } from "./messages.ts";
 import { inboxWords } from "./words.ts";
 import { getThread, listThreadMessages, listThreads } from "./threads.ts";
 
@@ -7,7 +7,7 @@ import { getThread, listThreadMessages, listThreads } from "./threads.ts";
 export const inbox = defineModule({
   name: "inbox",
   needs: ["contacts", "messaging", "campaigns"],
-  operations: [listMessages, getMessage, resolveMessage, listThreads, getThread, listThreadMessages],
+  operations: [listMessages, getMessage, resolveMessage, decideOptOut, listThreads, getThread, listThreadMessages],
   catalogue: inboxWords,
   pages: [{ path: "/inbox", label: "Inbox", icon: "inbox", shortcut: "i", group: "work", position: 50 }],
 });

@@ -49,6 +49,12 @@ export const MessageSchema = z
     subject: z.string(),
     snippet: z.string().describe("The first 200 characters of the text."),
     is_auto_reply: z.boolean(),
+    opt_out: z
+      .enum(["asked", "yes", "no"])
+      .nullable()
+      .describe(
+        "Of a received message: `yes` if its words are an opt-out, `asked` if they may be one and a member has to decide, `no` if a member decided that they are not.",
+      ),
     attempts: z.number().int(),
     provider_message_id: z.string().nullable(),
     error: z.string().nullable(),
@@ -101,7 +107,13 @@ export const MessageDetailSchema = MessageSchema.extend({
 }).meta({ id: "MessageDetail" });
 
 /** A message as a conversation shows it: with its whole text. */
-export const ThreadMessageSchema = MessageSchema.extend({ body_text: z.string() }).meta({ id: "ThreadMessage" });
+export const ThreadMessageSchema = MessageSchema.extend({
+  body_text: z.string().describe("Of a reply, what the person wrote, without the quoted history."),
+  full_text: z
+    .string()
+    .nullable()
+    .describe("The text as received, with history and signature; null if `body_text` is all of it."),
+}).meta({ id: "ThreadMessage" });
 
 export const ThreadSchema = z
   .object({
@@ -116,6 +128,7 @@ export const ThreadSchema = z
     last_message_at: z.iso.datetime(),
     last_received_at: z.iso.datetime().nullable(),
     is_auto_reply: z.boolean().describe("Whether the newest received message is an automatic reply."),
+    asks_opt_out: z.boolean().describe("Whether a reply may be an opt-out and waits for a member's decision."),
     messages: z.number().int(),
   })
   .meta({ id: "Thread", description: "A thread in which a contact replied." });

@@ -47,6 +47,8 @@ export const listThreads = defineOperation({
         coalesce(left(r.body_text, 200), '') as snippet, coalesce(r.is_auto_reply, false) as is_auto_reply, r.created_at as last_received_at,
         case when c.id is not null then jsonb_build_object('id', c.id, 'full_name', c.full_name, 'email', c.email) end as contact,
         case when k.id is not null then jsonb_build_object('id', k.id, 'name', k.name) end as campaign,
+        exists (select from public.messages x
+          where x.tenant_id = (select kernel.tenant()) and x.thread_id = t.id and x.opt_out = 'asked') as asks_opt_out,
         (select count(*)::int from public.messages x
           where x.tenant_id = (select kernel.tenant()) and x.thread_id = t.id and x.status in ('sent', 'received')) as messages
       from page t
@@ -97,7 +99,8 @@ export const listThreadMessages = defineOperation({
   async handle({ db }, { id, limit, cursor }) {
     const after = decodeCursor(cursor, timeAndId);
     const rows = await db<Row[]>`
-      select ${columns(db)}, m.body_text from public.messages m ${joins(db)}
+      select ${columns(db)}, m.body_text, d.headers ->> 'full_text' as full_text from public.messages m ${joins(db)}
+      left join public.email_details d on d.tenant_id = (select kernel.tenant()) and d.message_id = m.id and m.direction = 'in'
       where m.tenant_id = (select kernel.tenant()) and m.thread_id = ${id}
         ${after ? db`and (m.created_at, m.id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``}
       order by m.created_at desc, m.id desc limit ${limit + 1}`;

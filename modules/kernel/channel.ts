@@ -122,6 +122,8 @@ export type ReadMessage = {
   full_text: string | null;
   /** Ids of messages this answers, nearest first; empty on channels without such references. */
   references: string[];
+  /** Words of a reply that ask for no more messages: sure where `kind` is `opt_out` by them, else a member is asked. Null without such. */
+  wish: { sure: boolean; words: string } | null;
   /** What the channel keeps besides, such as the number of segments. */
   content: Record<string, unknown>;
   email: EmailDetails | null;

@@ -50,8 +50,14 @@ export const messageReceived = defineFact({
   payload: z.object({
     message_id: z.uuid(),
     kind: z.enum(["reply", "auto_reply", "delivery_report", "opt_out", "opt_in", "help"]),
+    /** A person wrote it, in more than a keyword: what sequences end at. Also an opt-out in words. */
+    is_answer: z.boolean(),
     /** Our message that it answers. */
     answers: z.uuid().nullable(),
+    /** It names that message. Otherwise it was found by the addresses, and the answer may be meant for another of ours from there. */
+    by_reference: z.boolean(),
+    /** Where it was sent to. */
+    our_address: z.string(),
     enrollment_id: z.uuid().nullable(),
     contact_id: z.uuid().nullable(),
     campaign_id: z.uuid().nullable(),

@@ -1,5 +1,6 @@
 import { html } from "hono/html";
 import { isbot } from "isbot";
+import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type LinkPurpose, type LinkToken, readLinkToken } from "../channels/email/tokens.ts";
@@ -39,18 +40,17 @@ type Recorded = {
   detail?: Record<string, unknown>;
 };
 
-const record = (kernel: Kernel, token: LinkToken, event: Recorded) =>
-  kernel.run({ actor, tenantId: token.tenantId }, (ctx) => {
-    const row = {
-      kind: event.kind,
-      event_key: event.key,
-      message_id: token.messageId,
-      at: ctx.now.toISOString(),
-      is_bot: event.machine,
-      detail: event.detail ?? {},
-    };
-    return ctx.db`select private.apply_events(null, ${ctx.db.json([row])})`;
-  });
+function record(ctx: Ctx, token: LinkToken, event: Recorded) {
+  const row = {
+    kind: event.kind,
+    event_key: event.key,
+    message_id: token.messageId,
+    at: ctx.now.toISOString(),
+    is_bot: event.machine,
+    detail: event.detail ?? {},
+  };
+  return ctx.db`select private.apply_events(null, ${ctx.db.json([row] as never)})`;
+}
 
 /** At most one open per message, kind of caller and hour: reloading a mail is not reading it ten times. */
 const hour = (now: number) => Math.floor(now / 3_600_000);
@@ -58,45 +58,54 @@ const hour = (now: number) => Math.floor(now / 3_600_000);
 export async function openPixel(kernel: Kernel, text: string, headers: Headers): Promise<Response> {
   const token = await read(kernel, "open", text);
   const machine = isMachine(headers);
-  await record(kernel, token, {
-    kind: "opened",
-    key: `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`,
-    machine,
-  });
+  const key = `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`;
+  await kernel.run({ actor, tenantId: token.tenantId }, (ctx) => record(ctx, token, { kind: "opened", key, machine }));
   return new Response(PIXEL, { headers: { "content-type": "image/gif", "cache-control": "no-store, private" } });
 }
 
 export async function followLink(kernel: Kernel, text: string, headers: Headers): Promise<Response> {
   const token = await read(kernel, "click", text);
-  const [link] = await kernel.run(
-    { actor, tenantId: token.tenantId },
-    (ctx) => ctx.db<{ url: string }[]>`
-      select url from public.tracked_links where tenant_id = ${token.tenantId} and message_id = ${token.messageId} and number = ${token.number}`,
-  );
-  if (!link) throw new AppError("gone", "This link's message has been deleted.");
   const machine = isMachine(headers);
   const key = `click:${token.messageId}:${token.number}:${machine ? "m" : "p"}:${hour(Date.now())}`;
-  await record(kernel, token, { kind: "clicked", key, machine, detail: { url: link.url } });
+  const link = await kernel.run({ actor, tenantId: token.tenantId }, async (ctx) => {
+    const [found] = await ctx.db<{ url: string }[]>`
+      select url from public.tracked_links where tenant_id = ${token.tenantId} and message_id = ${token.messageId} and number = ${token.number}`;
+    if (found) await record(ctx, token, { kind: "clicked", key, machine, detail: { url: found.url } });
+    return found;
+  });
+  if (!link) throw new AppError("gone", "This link's message has been deleted.");
   return new Response(null, {
     status: 302,
     headers: { location: link.url, "cache-control": "no-store", "referrer-policy": "no-referrer" },
   });
 }
 
+type Standing = { team: string; to_address: string; opted_out: boolean };
+
+/** Whether the person of a message gets nothing more on its channel: neither at its address nor, as a contact, at another. */
+async function standing(ctx: Ctx, token: LinkToken): Promise<Standing> {
+  const [row] = await ctx.db<Standing[]>`
+    select t.name as team, m.to_address,
+      exists (select from public.suppressions s
+        where s.tenant_id = m.tenant_id and s.channel = m.channel and s.address = m.to_address)
+      and (m.contact_id is null or exists (select from public.consents c
+        where c.tenant_id = m.tenant_id and c.contact_id = m.contact_id and c.channel = m.channel and c.state = 'withdrawn')) as opted_out
+    from public.messages m join public.tenants t on t.id = m.tenant_id
+    where m.tenant_id = ${token.tenantId} and m.id = ${token.messageId}`;
+  if (!row)
+    throw new AppError(
+      "gone",
+      "The message of this link has been deleted, so its address is no longer known. Nothing was changed. To unsubscribe, answer the message.",
+    );
+  return row;
+}
+
 /** Shows, never acts: mail scanners follow every GET. */
 export async function showUnsubscribe(kernel: Kernel, text: string): Promise<Response> {
   const token = await read(kernel, "unsubscribe", text);
-  const [row] = await kernel.run(
-    { actor, tenantId: token.tenantId },
-    (ctx) => ctx.db<{ team: string; to_address: string; suppressed: boolean }[]>`
-      select t.name as team, m.to_address, exists (select from public.suppressions s
-        where s.tenant_id = m.tenant_id and s.channel = m.channel and s.address = m.to_address) as suppressed
-      from public.messages m join public.tenants t on t.id = m.tenant_id
-      where m.tenant_id = ${token.tenantId} and m.id = ${token.messageId}`,
-  );
-  if (!row) throw new AppError("gone", "This link's message has been deleted.");
+  const row = await kernel.run({ actor, tenantId: token.tenantId }, (ctx) => standing(ctx, token));
   return page(
-    row.suppressed
+    row.opted_out
       ? html`<h1>You are unsubscribed</h1>
           <p>${row.team} will not write to ${masked(row.to_address)} again.</p>`
       : html`<h1>Unsubscribe</h1>
@@ -105,14 +114,23 @@ export async function showUnsubscribe(kernel: Kernel, text: string): Promise<Res
   );
 }
 
-/** One-click by a mail program (RFC 8058) or the button of our page. Safe to repeat. */
+/**
+ * One-click by a mail program (RFC 8058) or the button of our page. Safe to repeat, and it acts each time: the suppression may have been
+ * deleted since. The page says what the tables say afterwards.
+ */
 export async function unsubscribe(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "unsubscribe", text);
   await request.body?.cancel();
-  await record(kernel, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false });
+  const row = await kernel.run({ actor, tenantId: token.tenantId }, async (ctx) => {
+    await record(ctx, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false });
+    return await standing(ctx, token);
+  });
+  if (!row.opted_out) throw new AppError("internal", "The unsubscription could not be stored. Please try again.");
   return page(
     html`<h1>You are unsubscribed</h1>
-      <p>It takes effect at once. You can close this page.</p>`,
+      <p>
+        ${row.team} will not write to ${masked(row.to_address)} again. It takes effect at once. You can close this page.
+      </p>`,
   );
 }
 

@@ -371,9 +371,9 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "Unsubscribing is no GET",
     file: "modules/messaging/links.ts",
-    find: '  const token = await read(kernel, "unsubscribe", text);\n  const [row] =',
+    find: "(ctx) => standing(ctx, token));",
     replace:
-      '  const token = await read(kernel, "unsubscribe", text);\n  await record(kernel, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false });\n  const [row] =',
+      '(ctx) => record(ctx, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false }).then(() => standing(ctx, token)));',
     test: "modules/messaging/links.test.ts",
     name: "GET shows and changes nothing: scanners follow every link",
   },

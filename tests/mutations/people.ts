@@ -111,8 +111,8 @@ export const people: readonly Mutation[] = of("sending", [
   {
     promise: "An address on the provider's own list of dead ones is suppressed",
     file: "modules/messaging/sql/events.sql",
-    find: "or i.bounce = 'permanent')",
-    replace: "or i.kind = 'bounced' and i.bounce = 'permanent')",
+    find: "or i.fresh and i.bounce = 'permanent'",
+    replace: "or i.fresh and i.kind = 'bounced' and i.bounce = 'permanent'",
     test: WEBHOOKS,
     name: LISTED,
   },

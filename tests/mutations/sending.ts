@@ -271,8 +271,8 @@ export const sending: readonly Mutation[] = of("sending", [
   {
     promise: "A bounce of an earlier run ends no later one",
     file: "modules/campaigns/hearing.ts",
-    find: "and e.run = r.visit\n    where r.tenant_id",
-    replace: "\n    where r.tenant_id",
+    find: "and e.run = r.visit\n    where not exists",
+    replace: "\n    where not exists",
     test: LATE,
     name: "a bounce of an earlier run ends no later one",
   },
@@ -294,9 +294,9 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A word that asks for help ends no sequence",
-    file: "modules/campaigns/hearing.ts",
-    find: 'received.filter((m) => m.kind === "reply" && m.contact_id !== null)',
-    replace: "received.filter((m) => m.contact_id !== null)",
+    file: "modules/messaging/sql/inbound.sql",
+    find: "answer boolean := kind = 'reply' or kind = 'opt_out' and wish is not null;",
+    replace: "answer boolean := true;",
     test: LATE,
     name: "a word that asks for help is no answer: the sequence goes on",
   },

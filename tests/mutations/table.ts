@@ -1,5 +1,6 @@
 import { access, accessInput } from "./access.ts";
 import { accounts } from "./accounts.ts";
+import { answers } from "./answers.ts";
 import { channels } from "./channels.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
@@ -33,6 +34,7 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...answers,
   ...gateway,
   ...accounts,
 ];

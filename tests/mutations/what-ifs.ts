@@ -41,7 +41,7 @@ export const whatIfs = of("sending", [
   {
     promise: "An answer says more than what became of a message meanwhile",
     file: "modules/campaigns/hearing.ts",
-    find: '    await replied(ctx, of("message.received"));\n',
+    find: '    await replied(\n      ctx,\n      answers.filter((m) => m.kind === "reply"),\n    );\n',
     replace: "",
     test: SENDING,
     name: "ends the sequence; the message then comes back as ${outcome}, and nothing more leaves",

@@ -28,7 +28,8 @@ language sql stable as $$
 $$;
 
 -- Nobody who answered is written to by a sequence that began before the answer. How far an answer reaches is the tenant's policy
--- (settings.reply_stops): `campaign`: this campaign; `contact`, the default: every campaign of the person; `company`: also of their
+-- (settings.reply_stops): `campaign`: the campaign that wrote the answered message, and where the answer names no message, every one that
+-- wrote from that address; `contact`, the default: every campaign of the person; `company`: also of their
 -- colleagues.
 create or replace function private.guard_reply(m public.messages) returns table (verdict text, reason text, until timestamptz)
 language sql stable as $$
@@ -39,7 +40,8 @@ language sql stable as $$
       exists (select from public.messages r
         where r.tenant_id = m.tenant_id and r.contact_id = m.contact_id and r.direction = 'in' and r.is_answer
           and r.created_at >= e.started_at
-          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign')) as them) by
+          and (r.campaign_id = m.campaign_id or (select private.reply_policy()) <> 'campaign'
+            or not r.by_reference and r.to_address = m.from_address)) as them) by
   where e.tenant_id = m.tenant_id and e.id = m.enrollment_id and m.direction = 'out'
     and coalesce((k.settings ->> 'stop_on_reply')::boolean, true)
     and (by.them

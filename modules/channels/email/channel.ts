@@ -63,6 +63,7 @@ function withoutTokensIn(mail: ReadMessage): ReadMessage {
     ...mail,
     text: withoutTokens(mail.text),
     full_text: mail.full_text === null ? null : withoutTokens(mail.full_text),
+    wish: mail.wish && { ...mail.wish, words: withoutTokens(mail.wish.words) },
     email: details && {
       ...details,
       headers: Object.fromEntries(Object.entries(details.headers).map(([name, value]) => [name, withoutTokens(value)])),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { plain } from "../../kernel/text.ts";
-import { type InboundMail, kindOf, readInbound, referencesOf, visibleReply } from "./inbound.ts";
+import { type InboundMail, kindOf, readInbound, referencesOf } from "./inbound.ts";
 
 type Over = {
   from?: { email: string; name?: string };
@@ -72,6 +72,8 @@ describe("what it answers", () => {
     expect(referencesOf({ "in-reply-to": "Your message of Monday" })).toEqual([]);
   });
 });
+
+const visibleReply = (text: string): string => readInbound(mail({ text })).text;
 
 describe("what is new in it", () => {
   const quoted =

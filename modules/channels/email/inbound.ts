@@ -3,6 +3,7 @@ import type { ReadMessage } from "../../kernel/channel.ts";
 import type { InboundMessage } from "../../kernel/provider.ts";
 import { oneLine, plain } from "../../kernel/text.ts";
 import type { EmailInbound } from "./content.ts";
+import { wishOf } from "../wish.ts";
 import { withoutHistory } from "./visible-reply.ts";
 
 /** Reads received mail: who really wrote it, what it answers, and which part of it is new. Pure. */
@@ -17,20 +18,25 @@ const MAX_HTML = 500_000;
 
 export function readInbound(mail: InboundMail): ReadMessage {
   const { subject, html, headers, rfc_message_id } = mail.details;
-  const kind = kindOf(mail);
+  const written = kindOf(mail);
   const full = plain(mail.text.replaceAll("\r\n", "\n"), MAX_TEXT);
+  const whole = full.trim();
   // A machine's text is kept whole: it quotes by its own rules.
-  const text = kind === "reply" ? visibleReply(full) : full.trim();
+  const own = written === "reply" ? withoutHistory(whole).trim() : "";
+  // If nothing is left, they answered between or below the lines: then everything is shown. It is not read for a wish: it may be our words.
+  const text = own === "" ? whole : own;
+  const wish = written === "reply" ? wishOf(own, oneLine(subject, 500)) : null;
   const references = referencesOf(headers);
   return {
-    kind,
+    kind: wish?.sure ? "opt_out" : written,
+    wish,
     provider_inbound_id: plain(mail.provider_inbound_id, 300),
     from_address: addressOf(mail.from.address),
     from_name: oneLine(mail.from.name ?? "", 120),
     to_address: addressOf(mail.to[0] ?? ""),
     subject: oneLine(subject, 500),
     text,
-    full_text: text === full.trim() ? null : full,
+    full_text: text === whole ? null : full,
     references,
     content: {},
     email: {
@@ -68,13 +74,6 @@ const messageIds = (text: string): string[] =>
 export function referencesOf(headers: Record<string, string>): string[] {
   const ids = [...messageIds(headers["in-reply-to"] ?? ""), ...messageIds(headers.references ?? "").reverse()];
   return [...new Set(ids)].slice(0, 50);
-}
-
-/** The part the person wrote. If nothing is left, they answered between or below the lines: then everything. */
-export function visibleReply(text: string): string {
-  const whole = text.trim();
-  const visible = withoutHistory(whole).trim();
-  return visible === "" ? whole : visible;
 }
 
 /** Whether somebody or something wrote it. RFC 3834 first, then what vendors do instead of it. */

@@ -30,35 +30,50 @@ begin
   from (select distinct x as a from pg_catalog.unnest(addresses) x where x <> '') d having pg_catalog.count(*) > 0;
 end $$;
 
--- Writes people's consent on a channel: granted or withdrawn, from which source. Tells of what changed.
+-- Writes people's consent on a channel: granted or withdrawn, from which source. Returns how many changed. Tells of whom it granted, and of
+-- everybody who withdrew, also of those who had: what follows from it then happens again where it was missed.
 create or replace function private.set_consent(on_channel text, people uuid[], new_state text, new_source text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
+  wanted uuid[] := array(select distinct x from pg_catalog.unnest(people) x where x is not null order by 1);
   changed uuid[];
 begin
   with written as (
     insert into public.consents as c (tenant_id, contact_id, channel, state, source)
-    select kernel.tenant(), p, on_channel, new_state, new_source from (select distinct x as p from pg_catalog.unnest(people) x
-      where x is not null) d order by p
+    select kernel.tenant(), p, on_channel, new_state, new_source from pg_catalog.unnest(wanted) p order by p
     on conflict (tenant_id, contact_id, channel) do update set state = excluded.state, source = excluded.source, at = kernel.now()
     where c.state <> excluded.state returning c.contact_id
   )
   select coalesce(pg_catalog.array_agg(w.contact_id), '{}') into changed from written w;
   perform kernel.emit(case new_state when 'granted' then 'contact.opted_in' else 'contact.opted_out' end, pg_catalog.jsonb_agg(
     pg_catalog.jsonb_build_object('channel', on_channel, 'contact_id', p, 'source', new_source)))
-  from pg_catalog.unnest(changed) p having pg_catalog.count(*) > 0;
+  from pg_catalog.unnest(case new_state when 'granted' then changed else wanted end) p having pg_catalog.count(*) > 0;
   return pg_catalog.cardinality(changed);
 end $$;
 
--- A person opted out: their address and themselves, so that no other address of theirs on the channel is used instead.
+-- A person opted out: themselves, the address it came from or went to, and every other address of theirs on the channel, so that none is
+-- used instead, also when it is imported again. Not an address that somebody else has who did not opt out.
 create or replace function private.opt_out(on_channel text, people uuid[], addresses text[], why text, note text) returns void
 language plpgsql volatile set search_path = '' as $$
-begin
-  perform private.suppress(on_channel, addresses, why, note);
-  perform private.set_consent(on_channel, people || array(
+declare
+  everybody uuid[] := people || array(
     select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'withdrawn', note);
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses));
+begin
+  perform private.set_consent(on_channel, everybody, 'withdrawn', note);
+  perform private.suppress(on_channel, addresses || array(select x from private.own_addresses(on_channel, everybody) x), why, note);
 end $$;
+
+-- The addresses of people on a channel, former ones too, that nobody else has who did not opt out there.
+create or replace function private.own_addresses(on_channel text, people uuid[]) returns setof text
+language sql stable set search_path = '' as $$
+  select distinct a.address from public.contact_addresses a
+  where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.contact_id = any(people)
+    and not exists (select from public.contact_addresses o
+      left join public.consents g on g.tenant_id = (select kernel.tenant()) and g.contact_id = o.contact_id and g.channel = o.channel
+      where o.tenant_id = (select kernel.tenant()) and o.channel = on_channel and o.address = a.address
+        and o.contact_id <> all(people) and g.state is distinct from 'withdrawn')
+$$;
 
 -- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
 -- that people share it frees those whom opting out took in.
@@ -76,7 +91,7 @@ end $$;
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
   text, text),
   private.set_consent(text, uuid[], text, text), private.opt_out(text, uuid[], text[], text, text), private.opt_in(text, uuid[], text[],
-    text)
+    text), private.own_addresses(text, uuid[])
   to overture_user, overture_worker;
 
 -- An opt-out outlives its contact, however that is deleted: the person's addresses on the channel become suppressed, so that they are not

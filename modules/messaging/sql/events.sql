@@ -129,6 +129,7 @@ begin
 end $$;
 
 -- What events say about addresses holds at once: a complaint, an opt-out, and a bounce or failure because the address takes no messages.
+-- An opt-out holds as often as it is told, also when the event of it is an old one: its suppression may have been deleted since.
 create or replace function private.suppress_reported(rows private.incoming[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -138,7 +139,7 @@ begin
     select m.channel, i.kind, pg_catalog.array_agg(distinct m.to_address) as addresses,
       pg_catalog.array_agg(distinct m.contact_id) as people
     from pg_catalog.unnest(rows) i join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = i.target
-    where i.fresh and (i.kind in ('complained', 'unsubscribed') or i.bounce = 'permanent')
+    where i.kind in ('complained', 'unsubscribed') or i.fresh and i.bounce = 'permanent'
     group by 1, 2
   loop
     case g.kind

@@ -47,7 +47,12 @@ declare
   ts timestamptz := kernel.now();
   sender text := read ->> 'from_address';
   kind text := read ->> 'kind';
+  -- The words by which a person asks for no more messages; a keyword such as STOP has none.
+  wish text := read -> 'wish' ->> 'words';
+  -- An opt-out in words is an answer as well: it ends sequences on every channel.
+  answer boolean := kind = 'reply' or kind = 'opt_out' and wish is not null;
   by_machine boolean := kind in ('auto_reply', 'delivery_report');
+  by_reference boolean;
   told text;
   refs text[] := array(select pg_catalog.jsonb_array_elements_text(coalesce(read -> 'references', '[]')));
   original public.messages;
@@ -58,6 +63,9 @@ begin
   if exists (select from public.senders s where s.tenant_id = (select kernel.tenant()) and s.channel = on_channel
     and s.address = sender) then return null; end if;
   original := private.answered_message(on_channel, refs, sender, coalesce(read ->> 'to_address', ''));
+  by_reference := exists (select from public.email_details d
+    where d.tenant_id = (select kernel.tenant()) and d.message_id = original.id and (d.rfc_message_id = any(refs)
+      or d.provider_rfc_id = any(refs)));
   if original.id is null then
     select t.* into thread from public.threads t
     where t.tenant_id = (select kernel.tenant()) and t.channel = on_channel
@@ -70,13 +78,16 @@ begin
 
   insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, sender_id, connection_id,
     status,
-    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer, created_at)
+    from_address, from_name, to_address, subject, body_text, thread_id, provider_message_id, is_auto_reply, is_answer,
+    by_reference, opt_out, delivery_key, created_at)
   values (me, new_id, 'in', on_channel, on_channel || '.receive', person, original.campaign_id, original.enrollment_id, original.sender_id,
     connection, 'received',
     sender, coalesce(read ->> 'from_name', ''), coalesce(read ->> 'to_address', ''), pg_catalog.left(coalesce(read ->> 'subject', ''), 500),
     coalesce(read ->> 'text', ''), coalesce(original.thread_id, thread.id, new_id), read ->> 'provider_inbound_id', by_machine,
-    kind = 'reply', ts)
-  on conflict (tenant_id, connection_id, provider_message_id) where direction = 'in' do nothing;
+    answer, by_reference, case when wish is null then null when kind = 'opt_out' then 'yes' else 'asked' end,
+    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(read -> 'email' ->> 'rfc_message_id', 'UTF8')), 'hex'), ts)
+  -- The provider told of it twice, or it came on another way too.
+  on conflict do nothing;
   if not found then return null; end if;
   if pg_catalog.jsonb_typeof(read -> 'email') = 'object' then
     insert into public.email_details (tenant_id, message_id, rfc_message_id, in_reply_to, headers, html)
@@ -90,8 +101,9 @@ begin
     contact_id = coalesce(t.contact_id, excluded.contact_id);
 
   if kind = 'opt_out' then
-    perform private.opt_out(on_channel, array[person], array[sender], 'unsubscribe',
-      'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
+    -- Written from an address of theirs that nobody knows, it is about the one we wrote to as well.
+    perform private.opt_out(on_channel, array[person], pg_catalog.array_remove(array[sender, original.to_address], null), 'unsubscribe',
+      'The person wrote «' || pg_catalog.left(coalesce(wish, read ->> 'text'), 120) || '».');
   elsif kind = 'opt_in' then
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
@@ -110,10 +122,34 @@ begin
     end if;
   end if;
   perform kernel.emit('message.received', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('message_id', new_id, 'kind', kind,
+    'is_answer', answer, 'by_reference', by_reference, 'our_address', coalesce(read ->> 'to_address', ''),
     'answers', original.id, 'enrollment_id', original.enrollment_id, 'contact_id', person, 'campaign_id', original.campaign_id, 'channel',
       on_channel,
     'address', sender, 'at', ts, 'text', pg_catalog.left(read ->> 'text', 2000))));
   return new_id;
 end $$;
+
+-- A member decides whether an answer asks for no more messages. Returns false where nobody is asked. The opt-out covers the person, the
+-- address they wrote from and those we wrote to in the conversation.
+create or replace function private.decide_opt_out(message uuid, opted_out boolean) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  m public.messages;
+begin
+  update public.messages x set opt_out = case when opted_out then 'yes' else 'no' end
+  where x.tenant_id = (select kernel.tenant()) and x.id = message and x.opt_out = 'asked' returning x.* into m;
+  if m.id is null then return false; end if;
+  if not opted_out then return true; end if;
+  perform private.opt_out(m.channel, array[m.contact_id], array[m.from_address] || array(
+    select distinct o.to_address from public.messages o
+    where o.tenant_id = (select kernel.tenant()) and o.thread_id = m.thread_id and o.direction = 'out'), 'unsubscribe',
+    'A member read an answer of the person as an opt-out.');
+  update public.messages x set unsubscribed_at = coalesce(x.unsubscribed_at, m.created_at)
+  from public.message_events e
+  where e.tenant_id = (select kernel.tenant()) and e.event_key = 'reply:' || m.id
+    and x.tenant_id = (select kernel.tenant()) and x.id = e.message_id;
+  return true;
+end $$;
+grant execute on function private.decide_opt_out(uuid, boolean) to overture_user, overture_worker;
 
 grant execute on function private.answered_message(text, text[], text, text), private.receive_message(uuid, text, jsonb) to overture_worker;

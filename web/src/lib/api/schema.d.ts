@@ -1491,6 +1491,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/messages/{id}/opt-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide whether a reply is an opt-out
+         * @description For received messages with `opt_out` = `asked`: the text contains words of an opt-out, but it is not certain that the contact wants no more messages. `true` suppresses the addresses of the contact on the channel and ends what runs there.
+         */
+        post: operations["messages.opt_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/messages/{id}/resolve": {
         parameters: {
             query?: never;
@@ -2542,6 +2562,8 @@ export interface components {
             id: string;
             is_auto_reply: boolean;
             opened_at: string | null;
+            /** @description Of a received message: `yes` if its words are an opt-out, `asked` if they may be one and a member has to decide, `no` if a member decided that they are not. */
+            opt_out: ("asked" | "yes" | "no") | null;
             provider_message_id: string | null;
             replied_at: string | null;
             sent_at: string | null;
@@ -2626,6 +2648,8 @@ export interface components {
             id: string;
             is_auto_reply: boolean;
             opened_at: string | null;
+            /** @description Of a received message: `yes` if its words are an opt-out, `asked` if they may be one and a member has to decide, `no` if a member decided that they are not. */
+            opt_out: ("asked" | "yes" | "no") | null;
             provider_message_id: string | null;
             replied_at: string | null;
             sent_at: string | null;
@@ -2863,6 +2887,8 @@ export interface components {
         Thread: {
             /** @description The contact's address. */
             address: string;
+            /** @description Whether a reply may be an opt-out and waits for a member's decision. */
+            asks_opt_out: boolean;
             campaign: {
                 /** Format: uuid */
                 id: string;
@@ -2915,6 +2941,7 @@ export interface components {
             /** @enum {string} */
             approval: "not_required" | "pending" | "approved" | "rejected";
             attempts: number;
+            /** @description Of a reply, what the person wrote, without the quoted history. */
             body_text: string;
             bounced_at: string | null;
             campaign: {
@@ -2942,10 +2969,14 @@ export interface components {
             error_code: string | null;
             from_address: string;
             from_name: string;
+            /** @description The text as received, with history and signature; null if `body_text` is all of it. */
+            full_text: string | null;
             /** Format: uuid */
             id: string;
             is_auto_reply: boolean;
             opened_at: string | null;
+            /** @description Of a received message: `yes` if its words are an opt-out, `asked` if they may be one and a member has to decide, `no` if a member decided that they are not. */
+            opt_out: ("asked" | "yes" | "no") | null;
             provider_message_id: string | null;
             replied_at: string | null;
             sent_at: string | null;
@@ -10295,6 +10326,82 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Read a message with its attempts and events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "messages.opt_out": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    opt_out: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Decide whether a reply is an opt-out */
             200: {
                 headers: {
                     [name: string]: unknown;
