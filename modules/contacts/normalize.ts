@@ -154,7 +154,7 @@ export function normaliseLawfulBasis(text: string): Normalised {
   return fault(`${shown(text)} is not a lawful basis; use one of ${LAWFUL_BASES.join(", ")}`);
 }
 
-/** What people and imports may set; the other statuses are facts about deliveries and opt-outs. */
+/** What people may set; the other statuses are facts about deliveries and opt-outs, which a file may bring along. */
 export const SETTABLE_STATUSES = [
   "new",
   "researching",
@@ -167,12 +167,16 @@ export const SETTABLE_STATUSES = [
   "not_interested",
   "customer",
 ] as const;
-export const STATUSES = [...SETTABLE_STATUSES, "bounced", "unsubscribed", "suppressed"] as const;
+/** Facts about deliveries and opt-outs: who has one of these is not written to. */
+const STOPPED_STATUSES = ["bounced", "unsubscribed", "suppressed"] as const;
+export const STATUSES = [...SETTABLE_STATUSES, ...STOPPED_STATUSES] as const;
+export const isStopped = (status: string | null | undefined): boolean =>
+  (STOPPED_STATUSES as readonly (string | null | undefined)[]).includes(status);
 
-export function normaliseStatus(text: string): Normalised {
+export function normaliseStatus(text: string, allowed: readonly string[] = SETTABLE_STATUSES): Normalised {
   const key = text.toLowerCase().replace(/[\s-]+/g, "_");
-  if ((SETTABLE_STATUSES as readonly string[]).includes(key)) return ok(key);
-  return fault(`${shown(text)} is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
+  if (allowed.includes(key)) return ok(key);
+  return fault(`${shown(text)} is not a status that can be set; use one of ${allowed.join(", ")}`);
 }
 
 /** Characters of a number at most: 1e308 written out has 309 digits. */

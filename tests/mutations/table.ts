@@ -1,5 +1,6 @@
 import { access, accessInput } from "./access.ts";
 import { channels } from "./channels.ts";
+import { contactData } from "./contacts.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
@@ -29,6 +30,7 @@ export const mutations: readonly Mutation[] = [
   ...operations,
   ...channels,
   ...people,
+  ...contactData,
   ...providers,
   ...whatIfs,
   ...reported,

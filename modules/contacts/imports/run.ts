@@ -9,6 +9,9 @@ import { type FieldFault, readContact } from "../fields.ts";
 import { type Detected, ImportOptions } from "../schemas.ts";
 import { columnsOf, type Mapping, rowToContact } from "./mapping.ts";
 import { fileRecords } from "./rows.ts";
+import { STATUSES } from "../normalize.ts";
+import type { AwkwardTags } from "../tag-cell.ts";
+import { loadAwkwardTags } from "../tags.ts";
 import { plain } from "../../kernel/text.ts";
 
 /** The import itself: reads the file as a stream and writes it batch by batch. */
@@ -39,6 +42,7 @@ type Job = {
   mapping: Mapping;
   options: ImportOptions;
   custom: Map<string, CustomDef>;
+  awkward: AwkwardTags;
 };
 
 /** One run of an import. Does nothing for one that is not running: cancelled, done, or taken further by another run. */
@@ -53,7 +57,12 @@ export async function runImport(
     >`
       select status, position, detected, mapping, options from public.imports where tenant_id = ${tenantId} and id = ${import_id}`;
     if (row?.status !== "running") return null;
-    return { ...row, options: ImportOptions.parse(row.options), custom: await loadCustomFields(db, tenantId) };
+    return {
+      ...row,
+      options: ImportOptions.parse(row.options),
+      custom: await loadCustomFields(db, tenantId),
+      awkward: await loadAwkwardTags(db, tenantId),
+    };
   });
   if (!job) return done();
 
@@ -128,8 +137,9 @@ function readRecord(
       `has ${cells.length} columns, the header has ${detected.headers.length}; put text that contains the delimiter in quotes`,
     );
 
-  const { values, faults } = readContact(rowToContact(cells, columns, options.tags), {
+  const { values, faults } = readContact(rowToContact(cells, columns, options.tags, job.awkward), {
     custom: job.custom,
+    statuses: STATUSES,
     defaultCountry: options.default_country ?? null,
   });
   const serious = faults.filter((f) => options.invalid_values === "reject" || f.field === options.duplicate_key);

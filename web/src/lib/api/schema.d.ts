@@ -963,7 +963,7 @@ export interface paths {
         };
         /**
          * Download contacts as CSV
-         * @description Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>.
+         * @description Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>. Tags stand in one cell, separated by commas; in quotes where a tag contains a comma, a semicolon or a bar. The import reads the file back without loss, except for warmth_score, last_interaction_at and created_at, which the installation finds out itself.
          */
         get: operations["contacts.export"];
         put?: never;
@@ -1651,7 +1651,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a suppression
-         * @description The address can be written to again. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.
+         * @description The address can be written to again, and its contacts have the status `contacted` or `new` unless something else stops them. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.
          */
         delete: operations["suppressions.delete"];
         options?: never;
