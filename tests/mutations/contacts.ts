@@ -54,4 +54,28 @@ export const contactData: readonly Mutation[] = of("sending", [
     test: ROUND_TRIP,
     name: "any text comes back: an export imported into an empty team and exported again is the same file",
   },
+  {
+    promise: "A file in an old encoding is read in it, or says that it may be read wrongly",
+    file: "modules/contacts/imports/encoding.ts",
+    find: "const best = byScore[0]!;",
+    replace: "const best = readings[1]!;",
+    test: "modules/contacts/imports/encoding.test.ts",
+    name: "one short name is read, or what it could be is shown with a warning",
+  },
+  {
+    promise: "The encoding that a person chose stays with the import",
+    file: "modules/contacts/imports/upload.ts",
+    find: "set status = 'uploaded', mapping = '{}', detected = ${db.json(detected)}",
+    replace: "set status = 'uploaded', mapping = '{}'",
+    test: "modules/contacts/imports/encoding.test.ts",
+    name: "is read in the encoding that a person chooses, before and after the upload, with headers and rows to look at",
+  },
+  {
+    promise: "A bad optional value costs nobody the contact, and is noted",
+    file: "modules/contacts/imports/run.ts",
+    find: 'options.invalid_values === "reject" ? faults.length > 0',
+    replace: "faults.length > 0 ? faults.length > 0",
+    test: "modules/contacts/imports/issues.test.ts",
+    name: "a bad value of %s keeps the contact: %s",
+  },
 ]);
