@@ -193,6 +193,8 @@ create table public.imports (
   updated int not null default 0,
   skipped int not null default 0,
   rejected int not null default 0,
+  -- Values that were left out of rows that were imported.
+  warnings int not null default 0,
   error text,
   created_by text not null default '',
   created_at timestamptz not null default kernel.now(),
@@ -216,16 +218,28 @@ create table public.import_chunks (
 comment on table public.import_chunks is 'The uploaded file in pieces, removed some days after the import ended.';
 select kernel.protect('public.import_chunks', read => 'member', broadcast => false);
 
+-- What an import could not read: one row per value, or per row that was refused for another reason. `rejected` rows were not imported;
+-- of the others a value was left out.
 create table public.import_errors (
   tenant_id uuid not null,
   import_id uuid not null,
   row_number int not null,
-  raw jsonb not null,
+  n int not null default 0,
+  rejected boolean not null default true,
+  -- A field of the contact, custom.<key>, or '' for the row itself.
+  field text not null default '',
+  value text not null default '',
+  -- The sentence without its field and value, by which equal faults are counted.
+  rule text not null,
+  -- The row as it came, with the first fault of a rejected row.
+  raw jsonb,
   reason text not null,
-  primary key (tenant_id, import_id, row_number),
-  foreign key (tenant_id, import_id) references public.imports (tenant_id, id) on delete cascade
+  primary key (tenant_id, import_id, row_number, n),
+  foreign key (tenant_id, import_id) references public.imports (tenant_id, id) on delete cascade,
+  check (raw is not null or not rejected or n > 0)
 );
-comment on table public.import_errors is 'Rows that were not imported, as they came, with the reason: what the person downloads, mends and uploads again.';
+comment on table public.import_errors is 'Rows and values that were not imported, with the reason: what the person downloads, mends and uploads again.';
+create index import_errors_by_rule on public.import_errors (tenant_id, import_id, rejected, field, rule, row_number);
 select kernel.protect('public.import_errors', read => 'member', broadcast => false);
 
 select kernel.create_queue('contacts_import');

@@ -658,14 +658,27 @@ language sql volatile set search_path = '' as $$
   where c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id;
 $$;
 
--- object function private.set_contact_status(uuid[],text) sha256:9264d3526ab299bd
--- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one.
+-- object function private.set_contact_status(uuid[],text) sha256:28dc577b61a6ce89
+-- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one. The setting tells the
+-- triggers that nobody gave this status, so nothing is made of it.
 create or replace function private.set_contact_status(people uuid[], new_status text) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform pg_catalog.set_config('app.status_follows', 'yes', true);
   update public.contacts c set status = new_status
   where c.tenant_id = (select kernel.tenant()) and c.id = any(people) and c.status <> new_status
-    and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end
+    and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end;
+  perform pg_catalog.set_config('app.status_follows', '', true);
+end $$;
+
+-- object function private.free_contacts(uuid[]) sha256:abd56d5eeca52d4d
+-- People who may be written to again have the status of one who was written to, or of a new one.
+create or replace function private.free_contacts(people uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.contacts c set status = case when c.last_interaction_at is null then 'new' else 'contacted' end
+  where c.tenant_id = (select kernel.tenant()) and c.id = any(people) and c.status in ('bounced', 'unsubscribed', 'suppressed')
 $$;
+grant execute on function private.free_contacts(uuid[]) to overture_user, overture_worker;
 
 -- object function private.mark_suppressed(text,text[]) sha256:dc528f7eca1657ca
 -- People whose primary address was suppressed and who have no other address that can be written to.
@@ -680,6 +693,124 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;
+
+-- object function private.stop_statuses(uuid[]) sha256:f149de150ce1825c
+-- The status of a contact and what sending looks at agree, from the moment on that an address or a status comes.
+
+-- Why these people must not be written to on any channel, as a status; null for whoever can be written to.
+create or replace function private.stop_statuses(people uuid[]) returns table (contact_id uuid, status text)
+language sql stable set search_path = '' as $$
+  select p, case
+    when exists (select from public.consents g
+      where g.tenant_id = (select kernel.tenant()) and g.contact_id = p and g.state = 'withdrawn') then 'unsubscribed'
+    when a.writable or a.n = 0 then null
+    when 'unsubscribe' = any(a.reasons) or 'complaint' = any(a.reasons) then 'unsubscribed'
+    when 'manual' = any(a.reasons) then 'suppressed'
+    else 'bounced' end
+  from (select distinct x as p from pg_catalog.unnest(people) x) d
+  cross join lateral (
+    select pg_catalog.count(*) as n, pg_catalog.bool_or(x.id is null and a.state <> 'invalid') as writable,
+      pg_catalog.array_agg(x.reason) as reasons
+    from public.contact_addresses a
+    left join public.suppressions x on x.tenant_id = a.tenant_id and x.channel = a.channel and x.address = a.address
+    where a.tenant_id = (select kernel.tenant()) and a.contact_id = p and a.is_primary
+  ) a
+$$;
+
+-- object function private.settle_statuses(uuid[]) sha256:ff6279552a2ddc4f
+-- Gives people the status that follows from their suppressions and consents: stopped, or free again.
+create or replace function private.settle_statuses(people uuid[]) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform private.set_contact_status(pg_catalog.array_agg(s.contact_id), s.status)
+  from private.stop_statuses(people) s where s.status is not null group by s.status;
+  perform private.free_contacts(pg_catalog.array_agg(s.contact_id))
+  from private.stop_statuses(people) s where s.status is null;
+end $$;
+grant execute on function private.stop_statuses(uuid[]), private.settle_statuses(uuid[]) to overture_user, overture_worker;
+
+-- object function private.heed_suppressions() sha256:4743a5de4a935d03
+-- An address that became somebody's: where it is suppressed, the contact says so at once; where it takes the place of one that could not be
+-- written to, the contact is free. Whoever opted out with it has opted out, unless their own consent is on record.
+create or replace function private.heed_suppressions() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  g record;
+  people uuid[];
+begin
+  -- Outside of a tenant rows are only restored.
+  if kernel.tenant() is null then return null; end if;
+  for g in
+    select r.channel, x.reason, pg_catalog.array_agg(r.contact_id) as people, pg_catalog.array_agg(distinct r.address) as addresses
+    from came r join public.suppressions x on x.tenant_id = r.tenant_id and x.channel = r.channel and x.address = r.address
+    where r.tenant_id = kernel.tenant() and r.is_primary
+    group by 1, 2 order by 1, 2
+  loop
+    if g.reason in ('unsubscribe', 'complaint') then
+      perform private.set_consent(g.channel, array(
+        select p from pg_catalog.unnest(g.people) p where not exists (select from public.consents k
+          where k.tenant_id = kernel.tenant() and k.contact_id = p and k.channel = g.channel)),
+        'withdrawn', 'The owner of the address had opted out.');
+    elsif g.reason = 'bounce' then
+      perform private.mark_addresses(g.channel, g.addresses, 'invalid', 'bounced');
+    end if;
+    people := people || g.people;
+  end loop;
+  perform private.settle_statuses(people || array(
+    select r.contact_id from came r join public.contacts c on c.tenant_id = r.tenant_id and c.id = r.contact_id
+    where r.tenant_id = kernel.tenant() and r.is_primary and c.status in ('bounced', 'unsubscribed', 'suppressed')
+      and exists (select from public.contact_addresses o
+        where o.tenant_id = r.tenant_id and o.contact_id = r.contact_id and o.channel = r.channel and not o.is_primary)));
+  return null;
+end $$;
+
+-- object function private.heed_former_address() sha256:a3940a2d8b698469
+-- A former address that is the primary one again.
+create or replace function private.heed_former_address() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if kernel.tenant() is not null then
+    perform private.settle_statuses(array[new.contact_id]);
+  end if;
+  return null;
+end $$;
+
+-- object function private.back_statuses() sha256:233191de189ed2ff
+-- A contact that is said to be stopped (by a file) and of whom nothing else says so: the opt-out or the suppression is made, so that
+-- sending does what lists show. What follows from an event is recorded already.
+create or replace function private.back_statuses() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  g record;
+  said uuid[];
+  note text := 'The contact was imported with this status.';
+begin
+  if kernel.tenant() is null or pg_catalog.current_setting('app.status_follows', true) = 'yes' then return null; end if;
+  if tg_op = 'INSERT' then
+    said := array(select r.id from came r where r.status in ('bounced', 'unsubscribed', 'suppressed'));
+  else
+    said := array(select r.id from came r join went w on w.tenant_id = r.tenant_id and w.id = r.id
+      where r.status in ('bounced', 'unsubscribed', 'suppressed') and r.status <> w.status);
+  end if;
+  if said = '{}' then return null; end if;
+  for g in
+    select c.status, coalesce(a.channel, 'email') as channel, pg_catalog.array_agg(distinct c.id) as people,
+      coalesce(pg_catalog.array_agg(distinct a.address) filter (where a.address is not null), '{}') as addresses
+    from private.stop_statuses(said) s join public.contacts c on c.tenant_id = kernel.tenant() and c.id = s.contact_id
+    left join public.contact_addresses a on a.tenant_id = c.tenant_id and a.contact_id = c.id and a.is_primary
+      -- A bounce says that the mail came back, and nothing of the phone.
+      and (c.status <> 'bounced' or c.email is null or a.channel = 'email')
+    where s.status is null
+    group by 1, 2 order by 1, 2
+  loop
+    case g.status
+      when 'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', note);
+      when 'suppressed' then perform private.suppress(g.channel, g.addresses, 'manual', note);
+      else perform private.suppress(g.channel, g.addresses, 'bounce', note);
+    end case;
+  end loop;
+  return null;
+end $$;
 
 -- object function private.guard_suppression(public.messages) sha256:e7c95e8ae01b2ca7
 -- Who must not be written to.
@@ -2938,6 +3069,23 @@ create or replace trigger count_update after update on public.contacts referenci
 -- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
 create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
   for each statement execute function private.count_contact_tags();
+
+-- object trigger heed_suppressions_insert on public.contact_addresses sha256:d8d9e8c0c9d46a18
+create or replace trigger heed_suppressions_insert after insert on public.contact_addresses referencing new table as came
+  for each statement execute function private.heed_suppressions();
+
+-- object trigger heed_suppressions_update on public.contact_addresses sha256:d7f9042ab36600d9
+create or replace trigger heed_suppressions_update after update of is_primary on public.contact_addresses for each row
+  when (new.is_primary and not old.is_primary) execute function private.heed_former_address();
+
+-- object trigger status_is_backed_insert on public.contacts sha256:9ef49367f0fec27a
+-- After keep_addresses, which stands before it in the alphabet.
+create or replace trigger status_is_backed_insert after insert on public.contacts referencing new table as came
+  for each statement execute function private.back_statuses();
+
+-- object trigger status_is_backed_update on public.contacts sha256:1e84b755ad81d37b
+create or replace trigger status_is_backed_update after update on public.contacts referencing old table as went new table as came
+  for each statement execute function private.back_statuses();
 
 -- object trigger keep_opt_outs on public.contacts sha256:a0d8155cf296bfdd
 create or replace trigger keep_opt_outs before delete on public.contacts for each row execute function private.keep_opt_outs();

@@ -16,8 +16,9 @@ export const EXCEPTIONS: readonly Exception[] = [
   ...known(
     "compliance",
     "write",
-    "a trigger: an opt-out outlives its contact, however that is deleted",
+    "triggers: an opt-out outlives its contact, and a contact's status agrees with what stops it, however either is written",
     "public.contacts",
+    "public.contact_addresses",
   ),
   ...known("providers", "read", "a refusal to delete names the campaigns that use it", "public.campaign_senders"),
   ...known("messaging", "write", "the claim reserves a sender's places in its one statement", "public.sender_usage"),

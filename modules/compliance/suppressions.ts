@@ -154,7 +154,7 @@ export const deleteSuppression = defineOperation({
   path: "/suppressions/{id}",
   summary: "Remove a suppression",
   description:
-    "The address can be written to again. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.",
+    "The address can be written to again, and its contacts have the status `contacted` or `new` unless something else stops them. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.",
   permission: "compliance:write",
   input: z.object({ id: z.uuid() }),
   output: z.null(),
@@ -170,6 +170,12 @@ export const deleteSuppression = defineOperation({
       delete from public.consents g using public.contact_addresses a
       where g.tenant_id = ${ctx.tenantId} and g.channel = ${row.channel} and g.state = 'withdrawn'
         and a.tenant_id = g.tenant_id and a.contact_id = g.contact_id and a.channel = g.channel and a.address = ${row.address}`;
+    if (row.reason === "bounce")
+      await ctx.db`select private.mark_addresses(${row.channel}, array[${row.address}]::text[], 'unknown', null)`;
+    await ctx.db`
+      select private.settle_statuses(array(
+        select a.contact_id from public.contact_addresses a
+        where a.tenant_id = ${ctx.tenantId} and a.channel = ${row.channel} and a.address = ${row.address}))`;
     ctx.audit(row, id);
     return null;
   },

@@ -1,6 +1,7 @@
 import type { Tx } from "../kernel/database/db.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import type { ContactValues } from "./fields.ts";
+import { isStopped } from "./normalize.ts";
 
 /**
  * Writing people by the batch: one statement for the companies, one for the people and their lists, whatever the number
@@ -100,6 +101,8 @@ const union = (a: readonly string[] | undefined, b: readonly string[] | undefine
 
 function merge(a: WriteRow, b: WriteRow): WriteRow {
   const values: ContactValues = { ...a.values, ...b.values };
+  // An opt-out or a bounce stays, whatever a later row says.
+  if (isStopped(a.values.status)) values.status = a.values.status!;
   if (a.values.custom || b.values.custom) values.custom = { ...a.values.custom, ...b.values.custom };
   if (a.values.tags || b.values.tags) values.tags = union(a.values.tags, b.values.tags);
   return { ...a, ...b, values, lists: union(a.lists, b.lists) };

@@ -9,6 +9,7 @@ import { assignments, companyIdOf, resolveCompanies, type WriteRow, writeContact
 import { loadCustomFields } from "./custom-values.ts";
 import { type ContactGiven, type FieldFault, readContact } from "./fields.ts";
 import { FilterSchema } from "./filter.ts";
+import { isStopped } from "./normalize.ts";
 import { Contact, contactFields, ContactInput, id, Interaction, OnDuplicate } from "./schemas.ts";
 
 /** People. */
@@ -243,6 +244,11 @@ export const updateContact = defineOperation({
     });
     if (faults.length > 0)
       throw new AppError("invalid", `${faults[0]!.field} ${faults[0]!.detail}`, { errors: fieldErrors(faults) });
+    if (values.status && isStopped(before.status))
+      throw invalidField(
+        "/status",
+        `cannot be set: the contact is ${before.status}. Remove the suppression or record the consent that says so, and the status follows`,
+      );
     const { company_name: _n, company_domain: _d, ...columns } = values;
     const companyId = companyIdOf(await resolveCompanies(db, tenantId, [values]), values);
     const json = JSON.stringify({ ...columns, ...(companyId === undefined ? {} : { company_id: companyId }) });

@@ -12,13 +12,19 @@ export type CsvSource = {
   page(): Promise<{ rows: readonly (readonly CsvCell[])[]; last: boolean }>;
 };
 
-/** What begins a formula, behind what a spreadsheet of another locale takes for the end of the cell before. */
-const INNER_FORMULA = /(?<=[;,|\t\r\n])([ "]*)('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
-const GUARDED_FORMULA = /(?<=[;,|\t\r\n])([ "]*)'('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+/**
+ * What begins a formula, at the beginning and behind what a spreadsheet of another locale takes for the end of the cell before; with the
+ * apostrophes that stand there already, so that taking one off gives what was written.
+ */
+const FORMULA = /(?:^|(?<=[;,|\t\r\n]))([ "]*)('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+const GUARDED = /(?:^|(?<=[;,|\t\r\n]))([ "]*)'('*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+const CONTROL = /^('*)(?=[\t\r])/;
+const GUARDED_CONTROL = /^'('*)(?=[\t\r])/;
+
+const withGuards = (cell: string): string => cell.replace(FORMULA, "$1'$2").replace(CONTROL, "'$1");
 
 /** The cell as people wrote it: without the apostrophes that `csvLines` puts before what would be a formula. */
-export const withoutGuards = (cell: string): string =>
-  (/^'[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/.test(cell) ? cell.slice(1) : cell).replace(GUARDED_FORMULA, "$1$2");
+export const withoutGuards = (cell: string): string => cell.replace(GUARDED_CONTROL, "$1").replace(GUARDED, "$1$2");
 
 /**
  * Lines of CSV. What a spreadsheet would run as a formula (= + - @ tab) gets an apostrophe in front, at the beginning of a cell and
@@ -28,9 +34,9 @@ export const withoutGuards = (cell: string): string =>
 export const csvLines = (rows: readonly (readonly CsvCell[])[], delimiter = ","): string =>
   stringify(
     // Everything as text: a number cell would slip past the formula guard, and booleans would become 1 and nothing.
-    rows.map((row) => row.map((cell) => (cell === null ? "" : String(cell).replace(INNER_FORMULA, "$1'$2")))),
+    rows.map((row) => row.map((cell) => (cell === null ? "" : withGuards(String(cell))))),
     // A bare line feed is no record delimiter here, but readers take it for one.
-    { delimiter, escape_formulas: true, quoted_match: /[\r\n]/, record_delimiter: "\r\n" },
+    { delimiter, quoted_match: /[\r\n]/, record_delimiter: "\r\n" },
   );
 
 /** A streamed download. The first page is fetched before the answer begins, so that its errors are still proper problems. */

@@ -46,7 +46,9 @@ export function customValue(def: CustomDef, given: unknown): { value: CustomValu
     }
     case "select": {
       const option =
-        typeof text === "string" ? def.options.find((o) => o.toLowerCase() === text.toLowerCase()) : undefined;
+        typeof text === "string"
+          ? (def.options.find((o) => o === text) ?? def.options.find((o) => o.toLowerCase() === text.toLowerCase()))
+          : undefined;
       return option === undefined ? wrong(`one of ${def.options.join(", ")}`) : { value: option };
     }
     case "url": {

@@ -18,7 +18,7 @@ import {
 
 /** The columns of a person: how each is read, and how long it may be. API and import share them, so they agree. */
 
-type Hints = { country: string | null };
+type Hints = { country: string | null; statuses: readonly string[] | undefined };
 type FieldDef = {
   max: number;
   /** Stored as '' instead of null. */ blank?: true;
@@ -35,7 +35,7 @@ export const CONTACT_FIELDS = {
   linkedin_url: { max: 500, read: normaliseLinkedinUrl },
   company_name: { max: 200 },
   company_domain: { max: 300, read: normaliseDomain },
-  status: { max: 40, read: normaliseStatus },
+  status: { max: 40, read: (t, h) => normaliseStatus(t, h.statuses) },
   pipeline_stage: { max: 80, blank: true },
   time_zone: { max: 64, read: normaliseTimeZone },
   locale: { max: 35, read: normaliseLocale },
@@ -74,6 +74,8 @@ export type ReadOptions = {
   custom: ReadonlyMap<string, CustomDef>;
   /** ISO code under which phone numbers without a country code are read; the person's own country wins. */
   defaultCountry?: string | null;
+  /** The statuses that may be given; those that people may set, unless a file brings others. */
+  statuses?: readonly string[];
 };
 
 /** Reads a person's fields, collecting every fault. Nothing is guessed: a value is normalised or refused. */
@@ -83,7 +85,7 @@ export function readContact(
 ): { values: ContactValues; faults: FieldFault[] } {
   const values: ContactValues = {};
   const faults: FieldFault[] = [];
-  const hints: Hints = { country: options.defaultCountry ?? null };
+  const hints: Hints = { country: options.defaultCountry ?? null, statuses: options.statuses };
   if (typeof given.country === "string") {
     const country = normaliseCountry(clean(given.country));
     if ("value" in country && country.value !== "") hints.country = country.value;

@@ -16,9 +16,18 @@ import {
 import { createCustomField, deleteCustomField, listCustomFields, updateCustomField } from "./custom-fields.ts";
 import { exportContacts } from "./export.ts";
 import { messageHearing } from "./hearing.ts";
-import { cancelImport, getImport, importErrors, listImports, setMapping, startImport } from "./imports/operations.ts";
+import {
+  cancelImport,
+  getImport,
+  importErrors,
+  importIssues,
+  importWarnings,
+  listImports,
+  setMapping,
+  startImport,
+} from "./imports/operations.ts";
 import { contactsImport } from "./imports/run.ts";
-import { createImport } from "./imports/upload.ts";
+import { createImport, setEncoding } from "./imports/upload.ts";
 import { addToList, createList, deleteList, listLists, readList, removeFromList, updateList } from "./lists.ts";
 import { pruneImports } from "./schedules.ts";
 import { createSegment, deleteSegment, listSegments, previewSegment, readSegment, updateSegment } from "./segments.ts";
@@ -52,7 +61,18 @@ export const contacts = defineModule({
     ...[listLists, createList, readList, updateList, deleteList, addToList, removeFromList],
     ...[listTags, listCustomFields, createCustomField, updateCustomField, deleteCustomField],
     ...[previewSegment, listSegments, createSegment, readSegment, updateSegment, deleteSegment],
-    ...[createImport, listImports, getImport, setMapping, startImport, cancelImport, importErrors],
+    ...[
+      createImport,
+      listImports,
+      getImport,
+      setEncoding,
+      setMapping,
+      startImport,
+      cancelImport,
+      importErrors,
+      importIssues,
+      importWarnings,
+    ],
   ],
   consumers: [contactsImport],
   hears: [messageHearing],

@@ -8,7 +8,8 @@ export type Normalised = { value: string } | { fault: string };
 
 const ok = (value: string): Normalised => ({ value });
 const fault = (message: string): Normalised => ({ fault: message });
-const shown = (text: string): string => `'${text.length > 60 ? `${plain(text, 60)}…` : text}'`;
+/** A value in a sentence about it: in quotes, cut where it is long. */
+export const shown = (text: string): string => `'${text.length > 60 ? `${plain(text, 60)}…` : text}'`;
 
 /** Control characters and no-break spaces out, ends trimmed. Postgres cannot store U+0000, and nobody types the others. */
 export const clean = (text: string): string =>
@@ -128,11 +129,56 @@ export function normaliseTimeZone(text: string): Normalised {
   }
 }
 
+let languageNames: Map<string, string> | undefined;
+
+/** Names of languages, in the languages address books are kept in and in their own → ISO 639 code. */
+function languages(): Map<string, string> {
+  if (languageNames) return languageNames;
+  const names = new Map<string, string>();
+  const letters = "abcdefghijklmnopqrstuvwxyz";
+  const known = new Intl.DisplayNames(["en"], { type: "language", fallback: "none" });
+  const codes = [...letters]
+    .flatMap((a) => [...letters].map((b) => a + b))
+    .filter((code) => known.of(code) !== undefined);
+  for (const language of [
+    "en",
+    "de",
+    "fr",
+    "es",
+    "it",
+    "pt",
+    "nl",
+    "pl",
+    "sv",
+    "da",
+    "nb",
+    "fi",
+    "cs",
+    "tr",
+    ...codes,
+  ]) {
+    const display = new Intl.DisplayNames([language], { type: "language", fallback: "none" });
+    for (const code of IN_ALL.has(language) ? codes : [language]) {
+      const name = display.of(code)?.toLowerCase();
+      if (name !== undefined && !names.has(name)) names.set(name, code);
+    }
+  }
+  return (languageNames = names);
+}
+const IN_ALL = new Set(["en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "nb", "fi", "cs", "tr"]);
+
+/** A language tag (BCP 47) whose language exists, out of a tag or a language's name. */
 export function normaliseLocale(text: string): Normalised {
+  const named = languages().get(text.toLowerCase());
+  if (named) return ok(named);
+  const refused = fault(`${shown(text)} is not a language tag; it looks like de or en-GB`);
   try {
-    return ok(Intl.getCanonicalLocales(text.replaceAll("_", "-"))[0] ?? text);
+    const locale = new Intl.Locale(text.replaceAll("_", "-"));
+    const isKnown =
+      new Intl.DisplayNames(["en"], { type: "language", fallback: "none" }).of(locale.language) !== undefined;
+    return isKnown ? ok(locale.toString()) : refused;
   } catch {
-    return fault(`${shown(text)} is not a language tag; it looks like de or en-GB`);
+    return refused;
   }
 }
 
@@ -154,7 +200,7 @@ export function normaliseLawfulBasis(text: string): Normalised {
   return fault(`${shown(text)} is not a lawful basis; use one of ${LAWFUL_BASES.join(", ")}`);
 }
 
-/** What people and imports may set; the other statuses are facts about deliveries and opt-outs. */
+/** What people may set; the other statuses are facts about deliveries and opt-outs, which a file may bring along. */
 export const SETTABLE_STATUSES = [
   "new",
   "researching",
@@ -167,12 +213,16 @@ export const SETTABLE_STATUSES = [
   "not_interested",
   "customer",
 ] as const;
-export const STATUSES = [...SETTABLE_STATUSES, "bounced", "unsubscribed", "suppressed"] as const;
+/** Facts about deliveries and opt-outs: who has one of these is not written to. */
+const STOPPED_STATUSES = ["bounced", "unsubscribed", "suppressed"] as const;
+export const STATUSES = [...SETTABLE_STATUSES, ...STOPPED_STATUSES] as const;
+export const isStopped = (status: string | null | undefined): boolean =>
+  (STOPPED_STATUSES as readonly (string | null | undefined)[]).includes(status);
 
-export function normaliseStatus(text: string): Normalised {
+export function normaliseStatus(text: string, allowed: readonly string[] = SETTABLE_STATUSES): Normalised {
   const key = text.toLowerCase().replace(/[\s-]+/g, "_");
-  if ((SETTABLE_STATUSES as readonly string[]).includes(key)) return ok(key);
-  return fault(`${shown(text)} is not a status that can be set; use one of ${SETTABLE_STATUSES.join(", ")}`);
+  if (allowed.includes(key)) return ok(key);
+  return fault(`${shown(text)} is not a status that can be set; use one of ${allowed.join(", ")}`);
 }
 
 /** Characters of a number at most: 1e308 written out has 309 digits. */

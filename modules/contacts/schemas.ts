@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ENCODINGS } from "./imports/encoding.ts";
 import { CUSTOM_TYPES } from "./custom-values.ts";
 import { LAWFUL_BASES, STATUSES } from "./normalize.ts";
 import { MAX_TAGS } from "./fields.ts";
@@ -136,7 +137,20 @@ export const Interaction = z
 export const Detected = z
   .object({
     delimiter: z.string(),
-    encoding: z.enum(["utf-8", "windows-1252", "utf-16le", "utf-16be"]),
+    encoding: z
+      .enum(ENCODINGS)
+      .describe("Detected, or chosen with PUT /imports/{id}/encoding. Names as of the WHATWG."),
+    encoding_warning: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe(
+        "Why the text may be read wrongly. Show it, with the preview and the choice, before the import starts.",
+      ),
+    encoding_examples: z
+      .array(z.object({ encoding: z.enum(ENCODINGS), text: z.string() }))
+      .default([])
+      .describe("Some words of the file as other likely encodings read them."),
     preamble_rows: z
       .int()
       .min(0)
@@ -176,9 +190,9 @@ export const ImportOptions = z
       .describe("Country of phone numbers without country code, for rows without a country."),
     invalid_values: z
       .enum(["reject", "drop"])
-      .default("reject")
+      .default("drop")
       .describe(
-        "Whether an invalid value rejects its row or is left out. A row with an invalid duplicate key is always rejected.",
+        "Whether an invalid value rejects its row, or is left out with a warning. A row with an invalid duplicate key is always rejected.",
       ),
     create_custom_fields: z
       .boolean()
@@ -187,6 +201,16 @@ export const ImportOptions = z
   })
   .meta({ id: "ImportOptions" });
 export type ImportOptions = z.output<typeof ImportOptions>;
+
+export const ImportIssue = z
+  .object({
+    rejected: z.boolean().describe("True: these rows were not imported. False: the value was left out."),
+    field: z.string().describe("Field of the contact, custom.<key>, or empty for the row itself."),
+    reason: z.string(),
+    count: z.number().int(),
+    examples: z.array(z.object({ row: z.number().int(), value: z.string() })).describe("The first rows, at most 3."),
+  })
+  .meta({ id: "ImportIssue" });
 
 export const IMPORT_STATUSES = ["uploading", "uploaded", "ready", "running", "done", "cancelled", "failed"] as const;
 
@@ -206,6 +230,10 @@ export const Import = z
     updated: z.number().int(),
     skipped: z.number().int(),
     rejected: z.number().int(),
+    warnings: z
+      .number()
+      .int()
+      .describe("Values that could not be read and were left out of contacts that were imported."),
     error: z.string().nullable(),
     detected: z.record(z.string(), z.unknown()).describe("A DetectedCsv; empty while uploading."),
     mapping: z.record(z.string(), z.string().nullable()),

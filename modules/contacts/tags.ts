@@ -1,7 +1,20 @@
 import { z } from "zod";
 import { decodeCursor, pageOf, pageParams, searchParam, toPage } from "../kernel/operations/cursor.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { Tag } from "./schemas.ts";
+import { type AwkwardTags, awkwardTags } from "./tag-cell.ts";
+
+/** Tags with separators that are looked for at most. */
+const MAX_AWKWARD = 1000;
+
+/** The team's tags that contain what separates tags in a CSV cell. */
+export async function loadAwkwardTags(db: Tx, tenantId: string): Promise<AwkwardTags> {
+  const rows = await db<{ tag: string }[]>`
+    select t.bucket as tag from kernel.counts(array['tagged_contacts'], 'tenant', array[${tenantId}]::uuid[]) t
+    where t.n > 0 and t.bucket ~ '[,;|]' order by t.bucket limit ${MAX_AWKWARD}`;
+  return awkwardTags(rows.map((row) => row.tag));
+}
 
 /** Tags exist by being used; a tag that nobody has is gone. */
 export const listTags = defineOperation({

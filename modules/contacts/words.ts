@@ -4,6 +4,7 @@ import { customKind } from "./filter-sql.ts";
 import { FIELD_KINDS, type Kind, KIND_OPS, type Op } from "./filter.ts";
 import { TARGETS } from "./imports/mapping.ts";
 import { LAWFUL_BASES, SETTABLE_STATUSES, STATUSES } from "./normalize.ts";
+import { ENCODINGS } from "./imports/encoding.ts";
 import { IMPORT_STATUSES } from "./schemas.ts";
 
 /** What may be asked about a contact and what a column of a file can become, with words for both. */
@@ -131,6 +132,44 @@ export const contactsWords: Catalogue = {
     url: "Web address",
   }).map((entry) => ({ ...entry, type: customKind({ type: entry.value as (typeof CUSTOM_TYPES)[number] }) })),
   "filter.operator": operators,
+  "import.encoding": entriesOf(ENCODINGS, {
+    "utf-8": "UTF-8",
+    "windows-1252": "Western European (Windows-1252)",
+    "windows-1251": "Cyrillic (Windows-1251)",
+    "windows-1250": "Central European (Windows-1250)",
+    "windows-1254": "Turkish (Windows-1254)",
+    "windows-1253": "Greek (Windows-1253)",
+    shift_jis: "Japanese (Shift_JIS)",
+    gb18030: "Chinese, simplified (GB18030, GBK)",
+    "euc-kr": "Korean (EUC-KR)",
+    big5: "Chinese, traditional (Big5)",
+    "windows-1255": "Hebrew (Windows-1255)",
+    "windows-1256": "Arabic (Windows-1256)",
+    "koi8-r": "Russian (KOI8-R)",
+    "koi8-u": "Ukrainian (KOI8-U)",
+    "euc-jp": "Japanese (EUC-JP)",
+    "windows-1257": "Baltic (Windows-1257)",
+    "windows-874": "Thai (Windows-874)",
+    "windows-1258": "Vietnamese (Windows-1258)",
+    ibm866: "Cyrillic (DOS 866)",
+    macintosh: "Western European (Mac)",
+    "x-mac-cyrillic": "Cyrillic (Mac)",
+    "iso-8859-2": "Central European (ISO 8859-2)",
+    "iso-8859-3": "South European (ISO 8859-3)",
+    "iso-8859-4": "Baltic (ISO 8859-4)",
+    "iso-8859-5": "Cyrillic (ISO 8859-5)",
+    "iso-8859-6": "Arabic (ISO 8859-6)",
+    "iso-8859-7": "Greek (ISO 8859-7)",
+    "iso-8859-8": "Hebrew (ISO 8859-8)",
+    "iso-8859-10": "Nordic (ISO 8859-10)",
+    "iso-8859-13": "Baltic (ISO 8859-13)",
+    "iso-8859-14": "Celtic (ISO 8859-14)",
+    "iso-8859-15": "Western European (ISO 8859-15)",
+    "iso-8859-16": "Romanian (ISO 8859-16)",
+    "iso-2022-jp": "Japanese (ISO-2022-JP)",
+    "utf-16le": "UTF-16, little endian",
+    "utf-16be": "UTF-16, big endian",
+  }),
   "import.status": entriesOf(IMPORT_STATUSES, {
     uploading: { label: "Uploading", tone: "accent" },
     uploaded: { label: "Uploaded", tone: "info" },

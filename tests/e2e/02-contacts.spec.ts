@@ -138,3 +138,37 @@ test("a messy CSV becomes contacts, and its bad rows come back as a file", async
   await table.getByText("Carla <img src=x onerror=alert(1)>").click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Carla <img src=x onerror=alert(1)>");
 });
+
+test("a file in an old encoding shows how it reads, another one can be chosen, and the result says what was left out", async ({
+  page,
+}) => {
+  // "Иван" and "Ольга" in KOI8-R.
+  const bytes = (text: string) => [...new TextEncoder().encode(text)];
+  const csv = Buffer.from([
+    ...[...bytes("email,first_name,phone\nivan@kunde.example,"), 0xe9, 0xd7, 0xc1, 0xce, ...bytes(",none\n")],
+    ...[...bytes("olga@kunde.example,"), 0xef, 0xcc, 0xd8, 0xc7, 0xc1, ...bytes(",+4930901820\nnobody,X,\n")],
+  ]);
+  await page.goto("/contacts/import");
+  await page.getByLabel("CSV file").setInputFiles({ name: "kunden.csv", mimeType: "text/csv", buffer: csv });
+  const rows = page.getByRole("table", { name: "First rows of the file" });
+  const encoding = page.getByLabel("Encoding of the file");
+  await encoding.selectOption("windows-1252");
+  await expect(rows.getByText("é×ÁÎ")).toBeVisible();
+  await expect(page.getByRole("alert")).toContainText("choose another encoding");
+  await encoding.selectOption("koi8-r");
+  await expect(rows.getByText("Иван")).toBeVisible();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+  await page.getByRole("button", { name: "Start the import" }).click();
+
+  await expect(page.getByText(/^Finished/)).toBeVisible();
+  const reasons = page.getByRole("table", { name: "Reasons" });
+  await expect(reasons.getByText("is not an email address")).toBeVisible();
+  await expect(reasons.getByText(/is not a phone number/)).toBeVisible();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download 1 warning" }).click(),
+  ]);
+  expect(await readFile(await download.path(), "utf8")).toContain("none");
+  await page.goto("/contacts?search=Ольга");
+  await expect(page.getByText("olga@kunde.example")).toBeVisible();
+});

@@ -36,6 +36,7 @@ const bodyOf = (op: AnyOperation) =>
 /** Valid input for the operations that look up an id only after reading a body. */
 const bodies: Record<string, unknown> = {
   "lists.add_contacts": { contact_ids: [uuid7()] },
+  "imports.set_encoding": { encoding: "utf-8" },
   "imports.set_mapping": { mapping: { Email: "email" } },
   "campaigns.put": { name: "Taken over" },
   "campaigns.steps.put": { steps: [{ kind: "email", subject: "Hello", body: "Dear" }] },

@@ -55,7 +55,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.interactions (tenant_id, id, contact_id, kind, channel, direction) values (${t}, ${id.interactions!}, ${id.contacts!}, 'note', 'note', 'none')`;
     await tx`insert into public.imports (tenant_id, id, file_name) values (${t}, ${id.imports!}, 'people.csv')`;
     await tx`insert into public.import_chunks (tenant_id, import_id, seq, bytes) values (${t}, ${id.imports!}, 0, 'x')`;
-    await tx`insert into public.import_errors (tenant_id, import_id, row_number, raw, reason) values (${t}, ${id.imports!}, 1, '["x"]', 'bad')`;
+    await tx`insert into public.import_errors (tenant_id, import_id, row_number, raw, rule, reason) values (${t}, ${id.imports!}, 1, '["x"]', 'bad', 'bad')`;
     await tx`insert into public.connections (tenant_id, id, provider, category, name, credentials) values (${t}, ${id.connections!}, 'smtp', 'email', 'Mail', 'v1.unused')`;
     await tx`insert into public.senders (tenant_id, id, channel, connection_id, address) values (${t}, ${id.senders!}, 'email', ${id.connections!}, 'sam@us.test')`;
     await tx`insert into public.sender_limits (tenant_id, sender_id, action, per, cap) values (${t}, ${id.senders!}, 'email.send', 'day', 50)`;

@@ -145,8 +145,8 @@ export const accessInput: readonly Mutation[] = of("hostile input", [
   {
     promise: "… behind another locale's separators as well",
     file: "modules/contacts/csv.ts",
-    find: '.replace(INNER_FORMULA, "$1\'$2")',
-    replace: "",
+    find: "const FORMULA = /(?:^|(?<=[;,|\\t\\r\\n]))",
+    replace: "const FORMULA = /^",
     test: "tests/hostile/csv.test.ts",
     name: "what a spreadsheet would run is written so that it does not, in the export and in the rows that were refused",
   },

@@ -331,8 +331,8 @@ export const input: readonly Mutation[] = of("hostile input", [
   {
     promise: "A cell a spreadsheet would run is neutralised",
     file: "modules/contacts/csv.ts",
-    find: "escape_formulas: true",
-    replace: "escape_formulas: false",
+    find: '.replace(FORMULA, "$1\'$2")',
+    replace: "",
     test: hostile("csv"),
     name: "what a spreadsheet would run is written so that it does not, in the export and in the rows that were refused",
   },

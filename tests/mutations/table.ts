@@ -2,6 +2,7 @@ import { access, accessInput } from "./access.ts";
 import { accounts } from "./accounts.ts";
 import { answers } from "./answers.ts";
 import { channels } from "./channels.ts";
+import { contactData } from "./contacts.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
@@ -31,6 +32,7 @@ export const mutations: readonly Mutation[] = [
   ...operations,
   ...channels,
   ...people,
+  ...contactData,
   ...providers,
   ...whatIfs,
   ...reported,

@@ -3,10 +3,9 @@ import { AppError } from "../../kernel/errors.ts";
 import { plain } from "../../kernel/text.ts";
 import { clean } from "../normalize.ts";
 import type { Detected } from "../schemas.ts";
+import { damage, type Encoding, Evidence, type Guess } from "./encoding.ts";
 
 /** What kind of file came: refused kinds, encoding, delimiter, headers. Reads bytes; knows no database. */
-
-export type Encoding = Detected["encoding"];
 
 const startsWith = (bytes: Uint8Array, ...prefix: number[]) => prefix.every((b, i) => bytes[i] === b);
 
@@ -47,8 +46,8 @@ function utf16(head: Uint8Array): "utf-16le" | "utf-16be" | null {
 }
 
 /**
- * Watches a file go by, piece by piece: whether all of it is UTF-8 (one Latin-1 umlaut in the last row decides), and how
- * many rows it has. Rows are line ends outside quotes, so the count is good, not exact.
+ * Watches a file go by, piece by piece: whether all of it is UTF-8 (one Latin-1 umlaut in the last row decides), which encoding it
+ * seems to have otherwise, and how many rows it has. Rows are line ends outside quotes, so the count is good, not exact.
  */
 export class FileWatch {
   #utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -58,9 +57,13 @@ export class FileWatch {
   #previous = 0;
   #rows = 0;
   #head: Uint8Array | null = null;
+  #evidence = new Evidence();
+  #escapes = false;
 
   add(piece: Uint8Array): void {
     this.#head ??= piece.subarray(0, 4096);
+    this.#evidence.add(piece);
+    this.#escapes ||= escapesToJapanese(piece);
     if (this.#isUtf8) {
       try {
         this.#utf8.decode(piece, { stream: true });
@@ -85,7 +88,7 @@ export class FileWatch {
   }
 
   /** Call once, after the last piece. */
-  finish(): { encoding: Encoding; rows: number } {
+  finish(): Guess & { rows: number; evidence: Evidence } {
     if (this.#isUtf8) {
       try {
         this.#utf8.decode();
@@ -94,10 +97,20 @@ export class FileWatch {
       }
     }
     this.#endRow();
-    const wide = utf16(this.#head ?? new Uint8Array());
-    return { encoding: wide ?? (this.#isUtf8 ? "utf-8" : "windows-1252"), rows: this.#rows };
+    this.#evidence.add(new Uint8Array(), true);
+    const sure =
+      utf16(this.#head ?? new Uint8Array()) ?? (this.#escapes ? "iso-2022-jp" : this.#isUtf8 ? "utf-8" : null);
+    const guess = sure ? { encoding: sure, examples: [], warning: null } : this.#evidence.guess();
+    return { ...guess, rows: this.#rows, evidence: this.#evidence };
   }
 }
+
+/** ISO-2022-JP is ASCII with escapes, so it passes for UTF-8. */
+const escapesToJapanese = (piece: Uint8Array): boolean => {
+  for (let at = piece.indexOf(0x1b); at >= 0; at = piece.indexOf(0x1b, at + 1))
+    if (piece[at + 1] === 0x24 && (piece[at + 2] === 0x42 || piece[at + 2] === 0x40)) return true;
+  return false;
+};
 
 export const DELIMITERS = [",", ";", "\t", "|"] as const;
 
@@ -141,12 +154,16 @@ const looksLikeData = (cell: string): boolean =>
 
 /** Unique, never empty: a mapping needs to name every column. */
 export function headerNames(cells: readonly string[]): string[] {
-  const seen = new Map<string, number>();
-  return cells.map((cell, i) => {
-    const name = plain(clean(cell), 200) || `Column ${i + 1}`;
-    const times = (seen.get(name) ?? 0) + 1;
-    seen.set(name, times);
-    return times === 1 ? name : `${name} (${times})`;
+  const names = cells.map((cell, i) => plain(clean(cell), 200) || `Column ${i + 1}`);
+  const taken = new Set(names);
+  const given = new Set<string>();
+  return names.map((name) => {
+    let unique = name;
+    // Not a name that another column has by itself.
+    for (let n = 2; given.has(unique); n++) if (!taken.has(`${name} (${n})`)) unique = `${name} (${n})`;
+    given.add(unique);
+    taken.add(unique);
+    return unique;
   });
 }
 
@@ -176,7 +193,11 @@ const PREVIEW_ROWS = 10;
 const MAX_COLUMNS = 500;
 
 /** Looks at the beginning of a file. `cut` says that the sample ends somewhere inside a row. */
-export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean): Omit<Detected, "suggested_mapping"> {
+export function detectCsv(
+  sample: Uint8Array,
+  encoding: Encoding,
+  cut: boolean,
+): Omit<Detected, "suggested_mapping" | "encoding_examples"> {
   let text = new TextDecoder(encoding).decode(sample, { stream: cut });
   // A row cut in half would count as a ragged one, and an open quote would swallow the rest.
   if (cut) text = text.slice(0, Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r")) + 1) || text;
@@ -202,6 +223,7 @@ export function detectCsv(sample: Uint8Array, encoding: Encoding, cut: boolean):
   return {
     delimiter,
     encoding,
+    encoding_warning: damage(text),
     preamble_rows,
     has_header,
     headers,

@@ -186,6 +186,7 @@ describe("import", () => {
       list_id: list,
       tags: ["fair"],
       consent_source: "Fair 2026",
+      invalid_values: "reject",
       lawful_basis: "legitimate_interests",
     });
     expect(done).toMatchObject({

@@ -106,7 +106,7 @@ it("turns a row into a person: empty cells say nothing, tags add up, formula gua
   expect(rowToContact([" a@b.co ", "'+4930901820", "", "x; y", "pro"], columns, ["import"])).toEqual({
     email: "a@b.co",
     phone: "+4930901820",
-    tags: ["import", "x", " y"],
+    tags: ["import", "x", "y"],
     custom: { plan: "pro" },
   });
 });

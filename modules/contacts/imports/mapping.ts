@@ -5,6 +5,7 @@ import { customKey } from "../filter.ts";
 import { withoutGuards } from "../csv.ts";
 import { clean } from "../normalize.ts";
 import type { ImportOptions } from "../schemas.ts";
+import { type AwkwardTags, readTagCell } from "../tag-cell.ts";
 
 /** Which column of a file is which field of a person. */
 
@@ -179,6 +180,7 @@ export function rowToContact(
   cells: readonly string[],
   columns: readonly { index: number; field: string }[],
   extraTags: readonly string[],
+  awkward?: AwkwardTags,
 ): ContactGiven {
   const given: Record<string, unknown> = {};
   const custom: Record<string, string> = {};
@@ -188,7 +190,7 @@ export function rowToContact(
     if (cell === "") continue;
     const key = customKey(field);
     if (key !== null) custom[key] = cell;
-    else if (field === "tags") tags = tags.concat(cell.split(/[,;|]/));
+    else if (field === "tags") tags = tags.concat(readTagCell(cell, awkward));
     else given[field] = cell;
   }
   if (Object.keys(custom).length > 0) given.custom = custom;

@@ -12,7 +12,7 @@ import { defineManualOperation, defineOperation } from "../../kernel/operations/
 import { csvResponse } from "../csv.ts";
 import { loadCustomFields } from "../custom-values.ts";
 import { MAX_CUSTOM_FIELDS } from "../custom-fields.ts";
-import { type Detected, id, Import, ImportOptions } from "../schemas.ts";
+import { type Detected, id, Import, ImportIssue, ImportOptions } from "../schemas.ts";
 import { checkMapping } from "./mapping.ts";
 import { importColumns, type ImportRow, readImport } from "./rows.ts";
 import { contactsImport } from "./run.ts";
@@ -155,6 +155,39 @@ export const cancelImport = defineOperation({
   },
 });
 
+/** Groups of issues at most; a file with more kinds of faults shows the commonest. */
+const MAX_ISSUES = 100;
+
+export const importIssues = defineOperation({
+  id: "imports.issues",
+  method: "GET",
+  path: "/imports/{id}/issues",
+  summary: "What an import could not read, grouped by reason",
+  description: `Rows that were rejected and values that were left out, most frequent first, at most ${MAX_ISSUES} groups.`,
+  permission: "contacts:read",
+  input: z.object({ id }),
+  output: z.object({ data: z.array(ImportIssue) }),
+  async handle(ctx, input) {
+    const { db, tenantId } = ctx;
+    await readImport(ctx, input.id);
+    const rows = await db<z.output<typeof ImportIssue>[]>`
+      with groups as (
+        select rejected, field, rule, count(*)::int as n from public.import_errors
+        where tenant_id = ${tenantId} and import_id = ${input.id}
+        group by 1, 2, 3 order by rejected desc, n desc, field, rule limit ${MAX_ISSUES}
+      )
+      select g.rejected, g.field, g.rule as reason, g.n as count, x.examples
+      from groups g cross join lateral (
+        select jsonb_agg(jsonb_build_object('row', e.row_number, 'value', e.value) order by e.row_number) as examples
+        from (select row_number, value from public.import_errors e
+          where e.tenant_id = ${tenantId} and e.import_id = ${input.id} and e.rejected = g.rejected and e.field = g.field and e.rule = g.rule
+          order by row_number limit 3) e
+      ) x
+      order by g.rejected desc, g.n desc, g.field, g.rule`;
+    return { data: rows.map((r) => ({ ...r })) };
+  },
+});
+
 const ERRORS_PER_PAGE = 1000;
 
 export const importErrors = defineManualOperation({
@@ -179,12 +212,47 @@ export const importErrors = defineManualOperation({
       async page() {
         const rows = await ctx.tx(
           ({ db, tenantId }) => db<{ row_number: number; reason: string; raw: string[] }[]>`
-          select row_number, reason, raw from public.import_errors
-          where tenant_id = ${tenantId} and import_id = ${input.id} and row_number > ${after}
-          order by row_number limit ${ERRORS_PER_PAGE}`,
+          select e.row_number, e.raw, (
+            select string_agg(o.reason, '; ' order by o.n) from public.import_errors o
+            where o.tenant_id = e.tenant_id and o.import_id = e.import_id and o.row_number = e.row_number) as reason
+          from public.import_errors e
+          where e.tenant_id = ${tenantId} and e.import_id = ${input.id} and e.row_number > ${after} and e.rejected and e.n = 0
+          order by e.row_number limit ${ERRORS_PER_PAGE}`,
         );
         after = rows.at(-1)?.row_number ?? after;
         return { rows: rows.map((r) => [r.row_number, r.reason, ...r.raw]), last: rows.length < ERRORS_PER_PAGE };
+      },
+    });
+  },
+});
+
+export const importWarnings = defineManualOperation({
+  id: "imports.warnings",
+  method: "GET",
+  path: "/imports/{id}/warnings.csv",
+  summary: "Download the values that were left out",
+  description:
+    "One line per value: row, field, value as it was uploaded, reason. The contacts were imported without these values.",
+  permission: "contacts:write",
+  input: z.object({ id }),
+  output: z.string(),
+  mediaType: "text/csv",
+  async handle(ctx, input) {
+    const current = await ctx.tx((inner) => readImport(inner, input.id));
+    let after = { row_number: -1, n: 0 };
+    return await csvResponse({
+      fileName: `${current.file_name.replace(/\.\w+$/, "")}-warnings.csv`,
+      header: ["row", "field", "value", "reason"],
+      async page() {
+        const rows = await ctx.tx(
+          ({ db, tenantId }) => db<{ row_number: number; n: number; field: string; value: string; rule: string }[]>`
+          select row_number, n, field, value, rule from public.import_errors
+          where tenant_id = ${tenantId} and import_id = ${input.id} and not rejected
+            and (row_number, n) > (${after.row_number}, ${after.n})
+          order by row_number, n limit ${ERRORS_PER_PAGE}`,
+        );
+        after = rows.at(-1) ?? after;
+        return { rows: rows.map((r) => [r.row_number, r.field, r.value, r.rule]), last: rows.length < ERRORS_PER_PAGE };
       },
     });
   },

@@ -11,7 +11,7 @@ import { lenient } from "./detect.ts";
 export type ImportRow = z.input<typeof Import>;
 
 export const importColumns = (db: Ctx["db"]) => db`
-  m.id, m.file_name, m.file_bytes, m.status, m.rows_total, m.rows_done, m.created, m.updated, m.skipped, m.rejected, m.error,
+  m.id, m.file_name, m.file_bytes, m.status, m.rows_total, m.rows_done, m.created, m.updated, m.skipped, m.rejected, m.warnings, m.error,
   m.detected, m.mapping, m.options, m.created_at, m.started_at, m.finished_at`;
 
 export async function readImport(ctx: Pick<Ctx, "db" | "tenantId">, importId: string): Promise<ImportRow> {

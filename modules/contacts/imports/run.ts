@@ -5,10 +5,13 @@ import type { ManualCtx } from "../../kernel/context.ts";
 import { isSomebody } from "../contacts.ts";
 import { type WriteRow, writeContacts } from "../contact-write.ts";
 import { type CustomDef, loadCustomFields } from "../custom-values.ts";
-import { type FieldFault, readContact } from "../fields.ts";
+import { type ContactGiven, type FieldFault, readContact } from "../fields.ts";
 import { type Detected, ImportOptions } from "../schemas.ts";
 import { columnsOf, type Mapping, rowToContact } from "./mapping.ts";
 import { fileRecords } from "./rows.ts";
+import { shown, STATUSES } from "../normalize.ts";
+import type { AwkwardTags } from "../tag-cell.ts";
+import { loadAwkwardTags } from "../tags.ts";
 import { plain } from "../../kernel/text.ts";
 
 /** The import itself: reads the file as a stream and writes it batch by batch. */
@@ -39,6 +42,7 @@ type Job = {
   mapping: Mapping;
   options: ImportOptions;
   custom: Map<string, CustomDef>;
+  awkward: AwkwardTags;
 };
 
 /** One run of an import. Does nothing for one that is not running: cancelled, done, or taken further by another run. */
@@ -53,7 +57,12 @@ export async function runImport(
     >`
       select status, position, detected, mapping, options from public.imports where tenant_id = ${tenantId} and id = ${import_id}`;
     if (row?.status !== "running") return null;
-    return { ...row, options: ImportOptions.parse(row.options), custom: await loadCustomFields(db, tenantId) };
+    return {
+      ...row,
+      options: ImportOptions.parse(row.options),
+      custom: await loadCustomFields(db, tenantId),
+      awkward: await loadAwkwardTags(db, tenantId),
+    };
   });
   if (!job) return done();
 
@@ -111,7 +120,12 @@ async function importRecords(
   return (await flush(true)) ? "end" : "stopped";
 }
 
-type FileRecord = { row_number: number; raw: string[]; row: WriteRow | null; reason: string };
+/** What is wrong with a row or one value of it. `rule` says it without field and value, so that equal faults can be counted. */
+type Issue = { field: string; value: string; rule: string; reason: string };
+/** `row` is null when it was refused; then the issues say why, else which values were left out. */
+type FileRecord = { row_number: number; raw: string[]; row: WriteRow | null; issues: Issue[] };
+
+const ofRow = (reason: string): Issue => ({ field: "", value: "", rule: reason, reason });
 
 /** One record as a row to write, or with the reasons why not. */
 function readRecord(
@@ -121,24 +135,34 @@ function readRecord(
   job: Job,
 ): FileRecord {
   const { options, detected } = job;
-  const refuse = (reason: string): FileRecord => ({ row_number: ordinal, raw: cells, row: null, reason });
+  const refuse = (issues: Issue[]): FileRecord => ({ row_number: ordinal, raw: cells, row: null, issues });
   const extra = cells.slice(detected.headers.length).some((cell) => cell.trim() !== "");
   if (extra)
-    return refuse(
-      `has ${cells.length} columns, the header has ${detected.headers.length}; put text that contains the delimiter in quotes`,
-    );
+    return refuse([
+      ofRow(
+        `has ${cells.length} columns, the header has ${detected.headers.length}; put text that contains the delimiter in quotes`,
+      ),
+    ]);
 
-  const { values, faults } = readContact(rowToContact(cells, columns, options.tags), {
+  const given = rowToContact(cells, columns, options.tags, job.awkward);
+  const { values, faults } = readContact(given, {
     custom: job.custom,
+    statuses: STATUSES,
     defaultCountry: options.default_country ?? null,
   });
-  const serious = faults.filter((f) => options.invalid_values === "reject" || f.field === options.duplicate_key);
-  if (serious.length > 0) return refuse(serious.map(say).join("; "));
-  if (!isSomebody(values)) return refuse("has no email address, LinkedIn URL, phone number or name");
+  const issues = faults.map((fault) => issueOf(fault, given));
+  if (options.invalid_values === "reject" ? faults.length > 0 : faults.some((f) => f.field === options.duplicate_key))
+    return refuse(issues);
+  if (!isSomebody(values))
+    return refuse([...issues, ofRow("has no email address, LinkedIn URL, phone number or name")]);
+  if (values.country && !/^[A-Z]{2}$/.test(values.country))
+    issues.push(
+      issueOf({ field: "country", detail: "is not a country that is known; it is kept as it is written" }, given),
+    );
   return {
     row_number: ordinal,
     raw: cells,
-    reason: "",
+    issues,
     row: {
       values,
       lists: options.list_id ? [options.list_id] : [],
@@ -147,7 +171,17 @@ function readRecord(
   };
 }
 
-const say = (fault: FieldFault): string => `${fault.field.replaceAll("/", ".")}: ${fault.detail}`;
+function issueOf({ field, detail }: FieldFault, given: ContactGiven): Issue {
+  const [name = "", key] = field.split("/");
+  const found = key === undefined ? given[name as keyof ContactGiven] : given.custom?.[key];
+  const value = Array.isArray(found) ? found.join(", ") : typeof found === "string" ? found : "";
+  const dotted = field.replaceAll("/", ".");
+  // Sentences about a value begin with it, in one of these forms.
+  const forms = [shown(value), `'${value}'`, plain(JSON.stringify(value), 60)];
+  const said = forms.find((form) => detail.startsWith(`${form} `));
+  const rule = said === undefined ? detail.replace(/^'[^…]*…' /u, "") : detail.slice(said.length + 1);
+  return { field: dotted, value, rule, reason: `${dotted}: ${detail}` };
+}
 
 type Batch = { from: number; to: number; records: FileRecord[]; last: boolean };
 
@@ -162,7 +196,10 @@ async function writeSurely(ctx: ManualCtx, importId: string, job: Job, batch: Ba
       const [record] = batch.records as [FileRecord];
       if (record.row === null) throw error;
       ctx.log.warn("a row of an import could not be saved", { import_id: importId, row: record.row_number, error });
-      return await writeBatch(ctx, importId, job, { ...batch, records: [{ ...record, row: null, reason }] });
+      return await writeBatch(ctx, importId, job, {
+        ...batch,
+        records: [{ ...record, row: null, issues: [ofRow(reason)] }],
+      });
     }
     let { from } = batch;
     for (const [i, record] of batch.records.entries()) {
@@ -189,7 +226,9 @@ async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: Bat
       select status, position from public.imports where tenant_id = ${tenantId} and id = ${importId} for update`;
     if (now?.status !== "running" || now.position !== batch.from) return false;
 
-    const writable = batch.records.filter((r) => r.row !== null);
+    // Copies: should this transaction fail, the batch is written again row by row.
+    const records = batch.records.map((record) => ({ ...record }));
+    const writable = records.filter((r) => r.row !== null);
     const outcomes = await writeContacts(
       db,
       tenantId,
@@ -199,27 +238,40 @@ async function writeBatch(ctx: ManualCtx, importId: string, job: Job, batch: Bat
     const count = { created: 0, updated: 0, skipped: 0, rejected: 0 };
     for (const [i, outcome] of outcomes.entries()) {
       count[outcome.outcome] += 1;
-      if (outcome.outcome === "rejected") writable[i]!.reason = `${outcome.field}: ${outcome.detail}`;
+      const record = writable[i]!;
+      if (outcome.outcome === "rejected") {
+        record.issues = [issueOf(outcome, record.row!.values as ContactGiven)];
+        record.row = null;
+      }
+      // Of a row that changed nothing no value was left out.
+      if (outcome.outcome === "skipped") record.issues = [];
     }
-    const refused = batch.records.filter((r) => r.reason !== "");
-    count.rejected = refused.length;
-    const errors = JSON.stringify(
-      refused.map((r) => ({
-        row_number: r.row_number,
-        raw: r.raw.map((cell) => plain(cell, cell.length)),
-        reason: plain(r.reason, 2000),
+    count.rejected = records.filter((r) => r.row === null).length;
+    const issues = records.flatMap(({ row_number, row, raw, issues: found }) =>
+      found.map((issue, n) => ({
+        row_number,
+        n,
+        rejected: row === null,
+        field: issue.field,
+        value: plain(issue.value, 200),
+        rule: plain(issue.rule, 500),
+        reason: plain(issue.reason, 2000),
+        raw: row === null && n === 0 ? raw.map((cell) => plain(cell, cell.length)) : null,
       })),
     );
+    const warnings = issues.filter((issue) => !issue.rejected).length;
+    const errors = JSON.stringify(issues);
     await db`
       with faults as (
-        insert into public.import_errors (tenant_id, import_id, row_number, raw, reason)
-        select ${tenantId}::uuid, ${importId}::uuid, e.row_number, e.raw, e.reason
-        from jsonb_to_recordset(${errors}::text::jsonb) as e(row_number int, raw jsonb, reason text)
+        insert into public.import_errors (tenant_id, import_id, row_number, n, rejected, field, value, rule, reason, raw)
+        select ${tenantId}::uuid, ${importId}::uuid, e.row_number, e.n, e.rejected, e.field, e.value, e.rule, e.reason, e.raw
+        from jsonb_to_recordset(${errors}::text::jsonb) as e(row_number int, n int, rejected boolean, field text, value text, rule text,
+          reason text, raw jsonb)
       )
       update public.imports set
         position = ${batch.to}, rows_done = rows_done + ${batch.records.length},
         created = created + ${count.created}, updated = updated + ${count.updated},
-        skipped = skipped + ${count.skipped}, rejected = rejected + ${count.rejected},
+        skipped = skipped + ${count.skipped}, rejected = rejected + ${count.rejected}, warnings = warnings + ${warnings},
         rows_total = case when ${batch.last} then rows_done + ${batch.records.length} else greatest(rows_total, rows_done + ${batch.records.length}) end,
         status = case when ${batch.last} then 'done' else status end,
         finished_at = case when ${batch.last} then kernel.now() end

@@ -1,11 +1,12 @@
 import { z } from "zod";
-import type { ManualCtx } from "../../kernel/context.ts";
+import type { Ctx, ManualCtx } from "../../kernel/context.ts";
 import { incoming } from "../../kernel/http/body.ts";
 import { AppError } from "../../kernel/errors.ts";
-import { defineManualOperation } from "../../kernel/operations/operation.ts";
+import { defineManualOperation, defineOperation } from "../../kernel/operations/operation.ts";
 import { loadCustomFields } from "../custom-values.ts";
 import { clean } from "../normalize.ts";
-import { Import } from "../schemas.ts";
+import { type Detected, id, Import } from "../schemas.ts";
+import { type Encoding, ENCODINGS, Evidence, type Guess } from "./encoding.ts";
 import { detectCsv, FileWatch, refuseBinary } from "./detect.ts";
 import { suggestMapping } from "./mapping.ts";
 import { readImport } from "./rows.ts";
@@ -48,9 +49,12 @@ export const createImport = defineManualOperation({
   method: "POST",
   path: "/imports",
   summary: "Upload a CSV file",
-  description: `The body is the file itself, at most ${MAX_FILE_BYTES / 1024 / 1024} MB, as text/csv or text/plain. Delimiter, encoding and columns are detected; nothing is imported yet.`,
+  description: `The body is the file itself, at most ${MAX_FILE_BYTES / 1024 / 1024} MB, as text/csv or text/plain. Delimiter, encoding and columns are detected; nothing is imported yet. Where \`detected.encoding_warning\` says that the text may be read wrongly, choose an encoding with PUT /imports/{id}/encoding.`,
   permission: "contacts:write",
-  input: z.object({ file_name: z.string().max(255).default("import.csv") }),
+  input: z.object({
+    file_name: z.string().max(255).default("import.csv"),
+    encoding: z.enum(ENCODINGS).optional().describe("Encoding of the file; detected when it is not given."),
+  }),
   output: Import,
   status: 201,
   body: "binary",
@@ -93,7 +97,7 @@ export const createImport = defineManualOperation({
         await keepPiece(ctx, importId!, seq++, piece);
       }
       if (sample === null || importId === null) throw new AppError("invalid", "The file is empty.");
-      return await finish(ctx, importId, bytes, sample, watch);
+      return await finish(ctx, importId, bytes, sample, watch, input.encoding);
     } catch (error) {
       // Half a file is no import; its pieces go with it.
       if (importId !== null)
@@ -119,20 +123,78 @@ const keepPiece = (ctx: ManualCtx, importId: string, seq: number, piece: Uint8Ar
     await db`insert into public.import_chunks (tenant_id, import_id, seq, bytes) values (${tenantId}, ${importId}, ${seq}, ${piece})`;
   });
 
-const finish = (ctx: ManualCtx, importId: string, bytes: number, sample: Uint8Array, watch: FileWatch) =>
+const finish = (
+  ctx: ManualCtx,
+  importId: string,
+  bytes: number,
+  sample: Uint8Array,
+  watch: FileWatch,
+  chosen: Encoding | undefined,
+) =>
   ctx.tx(async (inner) => {
     const { db, tenantId } = inner;
-    const { encoding, rows } = watch.finish();
-    const detected = detectCsv(sample, encoding, bytes > sample.byteLength);
-    const suggested_mapping = suggestMapping(
-      detected.headers,
-      detected.preview_rows,
-      await loadCustomFields(db, tenantId),
-    );
+    const { rows, evidence, ...guess } = watch.finish();
+    const reading = chosen ? { ...guess, encoding: chosen, warning: evidence.doubt(chosen) } : guess;
+    const detected = await detectedOf(inner, sample, reading, bytes > sample.byteLength);
     await db`
       update public.imports
       set status = 'uploaded', file_bytes = ${bytes}, rows_total = ${Math.max(0, rows - detected.preamble_rows - (detected.has_header ? 1 : 0))},
-          detected = ${db.json({ ...detected, suggested_mapping })}
+          detected = ${db.json(detected)}
       where tenant_id = ${tenantId} and id = ${importId}`;
     return await readImport(inner, importId);
   });
+
+/** What a file seems to be under an encoding, with the mapping to start from. */
+async function detectedOf(
+  { db, tenantId }: Pick<Ctx, "db" | "tenantId">,
+  sample: Uint8Array,
+  { encoding, examples, warning }: Guess,
+  cut: boolean,
+): Promise<Detected> {
+  const detected = detectCsv(sample, encoding, cut);
+  const suggested_mapping = suggestMapping(
+    detected.headers,
+    detected.preview_rows,
+    await loadCustomFields(db, tenantId),
+  );
+  return {
+    ...detected,
+    suggested_mapping,
+    encoding_warning: detected.encoding_warning ?? warning,
+    encoding_examples: examples,
+  };
+}
+
+export const setEncoding = defineOperation({
+  id: "imports.set_encoding",
+  method: "PUT",
+  path: "/imports/{id}/encoding",
+  summary: "Choose the encoding of an import's file",
+  description:
+    "The file is looked at again: the answer has the headers and first rows as this encoding reads them, and the mapping starts anew. The choice stays with the import, also when it is stopped and continued.",
+  permission: "contacts:write",
+  input: z.object({ id, encoding: z.enum(ENCODINGS) }),
+  output: Import,
+  async handle(ctx, { id: importId, encoding }) {
+    const { db, tenantId } = ctx;
+    const current = await readImport(ctx, importId);
+    if (current.status !== "uploaded" && current.status !== "ready") {
+      throw new AppError("conflict", `The import is ${current.status}: its encoding can no longer change.`, {
+        suggestion: "Upload the file again to read it in another encoding.",
+      });
+    }
+    const [first] = await db<{ bytes: Uint8Array }[]>`
+      select bytes from public.import_chunks where tenant_id = ${tenantId} and import_id = ${importId} and seq = 0`;
+    if (!first) throw new AppError("gone", "The file of this import was deleted.", { suggestion: "Upload it again." });
+    const evidence = new Evidence();
+    evidence.add(first.bytes, true);
+    const examples = (current.detected as Detected).encoding_examples ?? [];
+    const sample = first.bytes.subarray(0, SAMPLE_BYTES);
+    const reading = { encoding, examples, warning: evidence.doubt(encoding) };
+    const detected = await detectedOf(ctx, sample, reading, current.file_bytes > sample.byteLength);
+    await db`
+      update public.imports set status = 'uploaded', mapping = '{}', detected = ${db.json(detected)}
+      where tenant_id = ${tenantId} and id = ${importId}`;
+    return await readImport(ctx, importId);
+  },
+});

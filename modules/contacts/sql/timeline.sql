@@ -26,13 +26,25 @@ language sql volatile set search_path = '' as $$
   where c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id;
 $$;
 
--- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one.
+-- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one. The setting tells the
+-- triggers that nobody gave this status, so nothing is made of it.
 create or replace function private.set_contact_status(people uuid[], new_status text) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform pg_catalog.set_config('app.status_follows', 'yes', true);
   update public.contacts c set status = new_status
   where c.tenant_id = (select kernel.tenant()) and c.id = any(people) and c.status <> new_status
-    and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end
+    and case new_status when 'contacted' then c.status = 'unsubscribed' else c.status not in ('bounced', 'unsubscribed', 'suppressed') end;
+  perform pg_catalog.set_config('app.status_follows', '', true);
+end $$;
+
+-- People who may be written to again have the status of one who was written to, or of a new one.
+create or replace function private.free_contacts(people uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.contacts c set status = case when c.last_interaction_at is null then 'new' else 'contacted' end
+  where c.tenant_id = (select kernel.tenant()) and c.id = any(people) and c.status in ('bounced', 'unsubscribed', 'suppressed')
 $$;
+grant execute on function private.free_contacts(uuid[]) to overture_user, overture_worker;
 
 -- People whose primary address was suppressed and who have no other address that can be written to.
 create or replace function private.mark_suppressed(on_channel text, addresses text[]) returns void

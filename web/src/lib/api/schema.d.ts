@@ -1024,7 +1024,7 @@ export interface paths {
         };
         /**
          * Download contacts as CSV
-         * @description Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>.
+         * @description Accepts the filters and the order of GET /contacts. Custom fields are the last columns, named custom.<key>. Tags stand in one cell, separated by commas; in quotes where a tag contains a comma, a semicolon or a bar. The import reads the file back without loss, except for warmth_score, last_interaction_at and created_at, which the installation finds out itself.
          */
         get: operations["contacts.export"];
         put?: never;
@@ -1197,7 +1197,7 @@ export interface paths {
         put?: never;
         /**
          * Upload a CSV file
-         * @description The body is the file itself, at most 500 MB, as text/csv or text/plain. Delimiter, encoding and columns are detected; nothing is imported yet.
+         * @description The body is the file itself, at most 500 MB, as text/csv or text/plain. Delimiter, encoding and columns are detected; nothing is imported yet. Where `detected.encoding_warning` says that the text may be read wrongly, choose an encoding with PUT /imports/{id}/encoding.
          */
         post: operations["imports.create"];
         delete?: never;
@@ -1243,6 +1243,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/imports/{id}/encoding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose the encoding of an import's file
+         * @description The file is looked at again: the answer has the headers and first rows as this encoding reads them, and the mapping starts anew. The choice stays with the import, also when it is stopped and continued.
+         */
+        put: operations["imports.set_encoding"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/imports/{id}/errors.csv": {
         parameters: {
             query?: never;
@@ -1255,6 +1275,26 @@ export interface paths {
          * @description The rows as they were uploaded, with two columns before them: row number and reason. Correct the rows and upload the file again.
          */
         get: operations["imports.errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/issues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import could not read, grouped by reason
+         * @description Rows that were rejected and values that were left out, most frequent first, at most 100 groups.
+         */
+        get: operations["imports.issues"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1294,6 +1334,26 @@ export interface paths {
          * @description Runs in the background. A failed or cancelled import continues where it stopped.
          */
         post: operations["imports.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/warnings.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download the values that were left out
+         * @description One line per value: row, field, value as it was uploaded, reason. The contacts were imported without these values.
+         */
+        get: operations["imports.warnings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1732,7 +1792,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a suppression
-         * @description The address can be written to again. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.
+         * @description The address can be written to again, and its contacts have the status `contacted` or `new` unless something else stops them. Enrollments that were ended do not start again. The audit log keeps the address and the reason of the suppression.
          */
         delete: operations["suppressions.delete"];
         options?: never;
@@ -2439,6 +2499,21 @@ export interface components {
             /** @enum {string} */
             status: "uploading" | "uploaded" | "ready" | "running" | "done" | "cancelled" | "failed";
             updated: number;
+            /** @description Values that could not be read and were left out of contacts that were imported. */
+            warnings: number;
+        };
+        ImportIssue: {
+            count: number;
+            /** @description The first rows, at most 3. */
+            examples: {
+                row: number;
+                value: string;
+            }[];
+            /** @description Field of the contact, custom.<key>, or empty for the row itself. */
+            field: string;
+            reason: string;
+            /** @description True: these rows were not imported. False: the value was left out. */
+            rejected: boolean;
         };
         ImportOptions: {
             /** @description Default for rows without a value. */
@@ -2456,8 +2531,8 @@ export interface components {
              */
             duplicate_key: "email" | "linkedin_url";
             /**
-             * @description Whether an invalid value rejects its row or is left out. A row with an invalid duplicate key is always rejected.
-             * @default reject
+             * @description Whether an invalid value rejects its row, or is left out with a warning. A row with an invalid duplicate key is always rejected.
+             * @default drop
              * @enum {string}
              */
             invalid_values: "reject" | "drop";
@@ -8832,6 +8907,8 @@ export interface operations {
     "imports.create": {
         parameters: {
             query?: {
+                /** @description Encoding of the file; detected when it is not given. */
+                encoding?: "utf-8" | "windows-1252" | "windows-1251" | "windows-1250" | "windows-1254" | "windows-1253" | "shift_jis" | "gb18030" | "euc-kr" | "big5" | "windows-1255" | "windows-1256" | "koi8-r" | "koi8-u" | "euc-jp" | "windows-1257" | "windows-874" | "windows-1258" | "ibm866" | "macintosh" | "x-mac-cyrillic" | "iso-8859-2" | "iso-8859-3" | "iso-8859-4" | "iso-8859-5" | "iso-8859-6" | "iso-8859-7" | "iso-8859-8" | "iso-8859-10" | "iso-8859-13" | "iso-8859-14" | "iso-8859-15" | "iso-8859-16" | "iso-2022-jp" | "utf-16le" | "utf-16be";
                 file_name?: string;
             };
             header?: never;
@@ -9028,6 +9105,83 @@ export interface operations {
             };
         };
     };
+    "imports.set_encoding": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    encoding: "utf-8" | "windows-1252" | "windows-1251" | "windows-1250" | "windows-1254" | "windows-1253" | "shift_jis" | "gb18030" | "euc-kr" | "big5" | "windows-1255" | "windows-1256" | "koi8-r" | "koi8-u" | "euc-jp" | "windows-1257" | "windows-874" | "windows-1258" | "ibm866" | "macintosh" | "x-mac-cyrillic" | "iso-8859-2" | "iso-8859-3" | "iso-8859-4" | "iso-8859-5" | "iso-8859-6" | "iso-8859-7" | "iso-8859-8" | "iso-8859-10" | "iso-8859-13" | "iso-8859-14" | "iso-8859-15" | "iso-8859-16" | "iso-2022-jp" | "utf-16le" | "utf-16be";
+                };
+            };
+        };
+        responses: {
+            /** @description Choose the encoding of an import's file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "imports.errors": {
         parameters: {
             query?: never;
@@ -9046,6 +9200,75 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "imports.issues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What an import could not read, grouped by reason */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ImportIssue"][];
+                    };
                 };
             };
             /** @description Problem */
@@ -9119,7 +9342,7 @@ export interface operations {
                      *       "on_duplicate": "skip",
                      *       "duplicate_key": "email",
                      *       "tags": [],
-                     *       "invalid_values": "reject",
+                     *       "invalid_values": "drop",
                      *       "create_custom_fields": false
                      *     }
                      */
@@ -9205,6 +9428,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "imports.warnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Download the values that were left out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description Problem */

@@ -69,6 +69,8 @@ export type Segment = Schemas["Segment"];
 export type Detected = {
   delimiter: string;
   encoding: string;
+  encoding_warning?: string | null;
+  encoding_examples?: { encoding: string; text: string }[];
   headers: string[];
   preview_rows: string[][];
   suggested_mapping: Record<string, string | null>;

@@ -69,6 +69,7 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/dead-letters": { tables: ["dead_letters"] },
   "/imports": { tables: ["imports"] },
   "/imports/{id}": { tables: ["imports"], every: 700 },
+  "/imports/{id}/issues": { tables: ["imports"] },
   "/invitations": { tables: ["invitations"] },
   "/lists": { tables: ["lists", "list_contacts"] },
   "/lists/{id}": { tables: ["lists", "list_contacts"] },

@@ -1,0 +1,81 @@
+import { of, type Mutation } from "./mutation.ts";
+
+const STATUSES = "modules/compliance/sql/statuses.sql";
+const STATUSES_TEST = "modules/compliance/statuses.test.ts";
+const ROUND_TRIP = "modules/contacts/imports/round-trip.test.ts";
+
+/** What comes in with contacts: files, statuses, texts. */
+export const contactData: readonly Mutation[] = of("sending", [
+  {
+    promise: "A contact whose address is suppressed says so at once",
+    file: STATUSES,
+    find: "    people := people || g.people;\n",
+    replace: "",
+    test: STATUSES_TEST,
+    name: "an address suppressed for %s: who is created, imported or given it is %s in the answer",
+  },
+  {
+    promise: "… and is free when nothing stops it any more",
+    file: "modules/compliance/suppressions.ts",
+    find: "select private.settle_statuses(array(",
+    replace: "select (array(",
+    test: STATUSES_TEST,
+    name: "a suppression (%s) that is removed frees who was stopped by it, and nobody else",
+  },
+  {
+    promise: "A status that a file brings is an opt-out or a suppression",
+    file: STATUSES,
+    find: "'unsubscribed' then perform private.opt_out(g.channel, g.people, g.addresses, 'unsubscribe', note);",
+    replace: "'unsubscribed' then null;",
+    test: ROUND_TRIP,
+    name: "a file that says %s suppresses the address, of new people and of known ones, and no later row undoes it",
+  },
+  {
+    promise: "… and no later row of the file undoes it",
+    file: "modules/contacts/contact-write.ts",
+    find: "if (isStopped(a.values.status))",
+    replace: "if (false)",
+    test: ROUND_TRIP,
+    name: "a file that says %s suppresses the address, of new people and of known ones, and no later row undoes it",
+  },
+  {
+    promise: "Nobody who is stopped is given another status by hand",
+    file: "modules/contacts/contacts.ts",
+    find: "if (values.status && isStopped(before.status))",
+    replace: "if (false)",
+    test: STATUSES_TEST,
+    name: "the status of somebody stopped is not set by hand: 422 says what stops them",
+  },
+  {
+    promise: "What the export writes, the import reads back",
+    file: "modules/contacts/tag-cell.ts",
+    find: "if (isRead(readTagCell(plain)) && isRead(readTagCell(plain, awkward))) return plain;",
+    replace: "if (plain) return plain;",
+    test: ROUND_TRIP,
+    name: "any text comes back: an export imported into an empty team and exported again is the same file",
+  },
+  {
+    promise: "A file in an old encoding is read in it, or says that it may be read wrongly",
+    file: "modules/contacts/imports/encoding.ts",
+    find: "const best = byScore[0]!;",
+    replace: "const best = readings[1]!;",
+    test: "modules/contacts/imports/encoding.test.ts",
+    name: "one short name is read, or what it could be is shown with a warning",
+  },
+  {
+    promise: "The encoding that a person chose stays with the import",
+    file: "modules/contacts/imports/upload.ts",
+    find: "set status = 'uploaded', mapping = '{}', detected = ${db.json(detected)}",
+    replace: "set status = 'uploaded', mapping = '{}'",
+    test: "modules/contacts/imports/encoding.test.ts",
+    name: "is read in the encoding that a person chooses, before and after the upload, with headers and rows to look at",
+  },
+  {
+    promise: "A bad optional value costs nobody the contact, and is noted",
+    file: "modules/contacts/imports/run.ts",
+    find: 'options.invalid_values === "reject" ? faults.length > 0',
+    replace: "faults.length > 0 ? faults.length > 0",
+    test: "modules/contacts/imports/issues.test.ts",
+    name: "a bad value of %s keeps the contact: %s",
+  },
+]);
