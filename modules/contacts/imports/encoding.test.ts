@@ -40,6 +40,9 @@ const LISTS: readonly [Encoding, string][] = [
   ["koi8-r", "Иван Петров|Ольга Смирнова|Дмитрий Соколов|Наталья Кузнецова"],
   ["windows-1252", "Jürgen Müller|René Lefèvre|José Muñoz|João Conceição|Søren Åberg"],
   ["windows-1252", "Jürgen Müller|Jörg Schröder|Käthe Weiß"],
+  // Excel on a Mac.
+  ["macintosh", "René Müller|José Muñoz|Søren Åberg|François Lefèvre"],
+  ["macintosh", "Jürgen Müller|Jörg Schröder|Käthe Weiß"],
   ["windows-1250", "Łukasz Wiśniewski|Małgorzata Dąbrowska|Zażółć Gęślą"],
   ["windows-1250", "Jiří Dvořák|Tomáš Novák|Kateřina Černá"],
   ["windows-1250", "Győző Szűcs|László Kővári|Ágnes Tóth"],

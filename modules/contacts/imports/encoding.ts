@@ -45,7 +45,7 @@ export const ENCODINGS = [
 export type Encoding = (typeof ENCODINGS)[number];
 
 /** Those that a file is tried with; the rest are old or alike, and are there to be chosen. */
-const CANDIDATES: readonly Encoding[] = ENCODINGS.slice(0, 19);
+const CANDIDATES: readonly Encoding[] = ENCODINGS.slice(0, 20);
 
 /** Letters beside ASCII per language that is written in Latin letters, and how much a text of them weighs. */
 const LATIN: readonly (readonly [letters: string, weight: number])[] = [
