@@ -93,6 +93,7 @@ export function readText(message: InboundMessage, { person, sender, kind, conten
   return {
     kind: stated ?? (wish?.sure ? "opt_out" : "reply"),
     wish,
+    reports: [],
     provider_inbound_id: plain(message.provider_inbound_id, 300),
     from_address: addressOf(message.from.address, person),
     from_name: oneLine(message.from.name ?? "", 120),

@@ -107,6 +107,12 @@ export type EmailDetails = {
 /** What an inbound message is. Only `reply` stops sequences; `opt_out` and `opt_in` change consent. */
 export type InboundKind = "reply" | "auto_reply" | "delivery_report" | "opt_out" | "opt_in" | "help";
 
+/**
+ * What a report says became of one of our messages. permanent: the address takes none; block: refused for another reason; deferred: not
+ * final. `recipients` are the names of one recipient (as we wrote it, and after forwarding), in the channel's normal form.
+ */
+export type DeliveryReport = { recipients: string[]; outcome: "permanent" | "block" | "deferred"; detail: string };
+
 /** A parsed inbound message: every field is limited in size and can be stored. */
 export type ReadMessage = {
   kind: InboundKind;
@@ -124,6 +130,8 @@ export type ReadMessage = {
   references: string[];
   /** Words of a reply that ask for no more messages: sure where `kind` is `opt_out` by them, else a member is asked. Null without such. */
   wish: { sure: boolean; words: string } | null;
+  /** Of a `delivery_report`: one for each recipient that it speaks of clearly. */
+  reports: DeliveryReport[];
   /** What the channel keeps besides, such as the number of segments. */
   content: Record<string, unknown>;
   email: EmailDetails | null;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
+import type { ReadMessage } from "../kernel/channel.ts";
 import type { InboundMessage } from "../kernel/provider.ts";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import { openConnection } from "../providers/connections.ts";
@@ -30,7 +31,35 @@ export async function receive(
     read.email && read.full_text
       ? { ...read, email: { ...read.email, headers: { ...read.email.headers, full_text: read.full_text } } }
       : read;
-  await ctx.db`select private.receive_message(${connectionId}, ${channelId}, ${ctx.db.json(stored as never)})`;
+  const [row] = await ctx.db<{ id: string | null }[]>`
+    select private.receive_message(${connectionId}, ${channelId}, ${ctx.db.json(stored as never)}) as id`;
+  if (row!.id && read.reports.length > 0) await applyReports(ctx, channelId, read, row!.id);
+}
+
+/**
+ * A delivery report is an event of the message that it names by its id. Without one it counts only where exactly one message can be
+ * meant: to this address, from where the report came back to, within the last week. Of other addresses than ours (a forwarding behind it)
+ * it says that this message did not arrive, and nothing against the address.
+ */
+async function applyReports(ctx: Ctx, channel: string, read: ReadMessage, inboundId: string): Promise<void> {
+  const named = read.reports.flatMap((r) => r.recipients);
+  const [message] = await ctx.db<{ id: string; to_address: string }[]>`
+    select m.id, m.to_address from private.reported_message(${channel}, ${read.references}::text[], ${named}::text[], ${read.to_address}) m
+    where m.id is not null`;
+  if (!message) return;
+  const ours = read.reports.find((r) => r.recipients.includes(message.to_address));
+  const report = ours ?? (read.reports.length === 1 ? read.reports[0]! : null);
+  if (!report) return;
+  const bounce = report.outcome === "permanent" && !ours && report.recipients.length > 0 ? "block" : report.outcome;
+  const event = {
+    event_key: `report:${inboundId}`,
+    message_id: message.id,
+    at: ctx.now.toISOString(),
+    recipient: message.to_address,
+    ...(bounce === "deferred" ? { kind: "deferred" } : { kind: "bounced", bounce }),
+    detail: { detail: report.detail, ...(bounce === "deferred" ? {} : { bounce }) },
+  };
+  await ctx.db`select private.apply_events(null, ${ctx.db.json([event] as never)})`;
 }
 
 /** For providers whose webhook only announces a message: fetches it without a transaction open, then stores it. */

@@ -90,4 +90,20 @@ export const answers = of("sending", [
     test: "modules/messaging/finding.test.ts",
     name: "with two ids of the provider",
   },
+  {
+    promise: "A delivery report condemns only a dead address",
+    file: "modules/channels/email/status-code.ts",
+    find: "(?:1|2|3|6|10)$/",
+    replace: "|^5\\./",
+    test: "modules/messaging/delivery-reports.test.ts",
+    name: "%s: a dead address is one, a policy is none",
+  },
+  {
+    promise: "… and counts only where one message can be meant",
+    file: "modules/messaging/sql/inbound.sql",
+    find: "if pg_catalog.cardinality(ids) <> 1 then",
+    replace: "if pg_catalog.cardinality(ids) = 0 then",
+    test: "modules/messaging/delivery-reports.test.ts",
+    name: "is only kept where several can, where it came to another address of ours, and where it is another's recipient",
+  },
 ]);

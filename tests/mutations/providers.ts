@@ -21,8 +21,8 @@ export const providers: readonly Mutation[] = of("sending", [
   {
     promise: "An address is gone only by a reply that says so",
     file: SMTP,
-    find: `error.command === "RCPT TO" && GONE`,
-    replace: "GONE",
+    find: `error.command === "RCPT TO" && isDead`,
+    replace: "isDead",
     test: SMTP_TEST,
     name: "a refused recipient is gone only by a reply that says so",
   },

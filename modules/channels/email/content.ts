@@ -19,4 +19,6 @@ export type EmailInbound = {
   /** Lower-cased header names; repeated headers joined by newline. */
   headers: Record<string, string>;
   rfc_message_id: string | null;
+  /** Texts of the parts of a delivery report: `message/delivery-status`, and the returned message or its headers. */
+  parts?: readonly string[];
 };

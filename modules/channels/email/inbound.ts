@@ -3,6 +3,7 @@ import type { ReadMessage } from "../../kernel/channel.ts";
 import type { InboundMessage } from "../../kernel/provider.ts";
 import { oneLine, plain } from "../../kernel/text.ts";
 import type { EmailInbound } from "./content.ts";
+import { readReports, returnedIds } from "./delivery-report.ts";
 import { wishOf } from "../wish.ts";
 import { withoutHistory } from "./visible-reply.ts";
 
@@ -26,10 +27,17 @@ export function readInbound(mail: InboundMail): ReadMessage {
   // If nothing is left, they answered between or below the lines: then everything is shown. It is not read for a wish: it may be our words.
   const text = own === "" ? whole : own;
   const wish = written === "reply" ? wishOf(own, oneLine(subject, 500)) : null;
-  const references = referencesOf(headers);
+  const source = {
+    text: full,
+    parts: mail.details.parts ?? [],
+    failedRecipients: headers["x-failed-recipients"] ?? "",
+  };
+  const isReport = written === "delivery_report";
+  const references = [...new Set([...referencesOf(headers), ...(isReport ? returnedIds(source) : [])])].slice(0, 50);
   return {
     kind: wish?.sure ? "opt_out" : written,
     wish,
+    reports: isReport ? readReports(source) : [],
     provider_inbound_id: plain(mail.provider_inbound_id, 300),
     from_address: addressOf(mail.from.address),
     from_name: oneLine(mail.from.name ?? "", 120),

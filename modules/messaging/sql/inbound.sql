@@ -39,6 +39,28 @@ begin
   return original;
 end $$;
 
+-- Which message of ours a delivery report is about: the one it names, else the only one that was sent from `ours` to one of `recipients`
+-- within a week. Null where several may be meant.
+create or replace function private.reported_message(on_channel text, refs text[], recipients text[], ours text) returns public.messages
+language plpgsql stable set search_path = '' as $$
+declare
+  original public.messages;
+  ids uuid[];
+begin
+  -- No message goes to an empty address: only the references are asked.
+  original := private.answered_message(on_channel, refs, '', '');
+  if original.id is not null then return original; end if;
+  ids := array(
+    select m.id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.channel = on_channel and m.direction = 'out' and m.to_address = any(recipients)
+      and m.created_at > (select kernel.now()) - interval '7 days' and m.from_address = ours and m.sent_at is not null
+    order by m.created_at desc limit 2);
+  if pg_catalog.cardinality(ids) <> 1 then return null; end if;
+  select m.* into original from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = ids[1];
+  return original;
+end $$;
+grant execute on function private.reported_message(text, text[], text[], text) to overture_worker;
+
 -- Stores an inbound message and returns its id; null when it was stored before, or when we sent it ourselves.
 create or replace function private.receive_message(connection uuid, on_channel text, read jsonb) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -108,8 +130,8 @@ begin
     perform private.opt_in(on_channel, array[person], array[sender], 'The person wrote «' || pg_catalog.left(read ->> 'text', 40) || '».');
   end if;
 
-  -- A word such as HELP or START is no answer.
-  told := case when kind = 'reply' then 'replied' when by_machine then 'auto_replied' when kind = 'opt_out' then 'unsubscribed' end;
+  -- A word such as HELP or START is no answer, and what a delivery report says is an event of its own.
+  told := case kind when 'reply' then 'replied' when 'auto_reply' then 'auto_replied' when 'opt_out' then 'unsubscribed' end;
   if original.id is not null and told is not null then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, detail)
     values (me, original.id, told, 'reply:' || new_id, ts,

@@ -47,7 +47,23 @@ const Inbound = z.object({
   HtmlBody: z.string().nullish(),
   StrippedTextReply: z.string().nullish(),
   Headers: z.array(z.object({ Name: z.string(), Value: z.string() })).default([]),
+  Attachments: z.array(z.object({ ContentType: z.string().nullish(), Content: z.string().nullish() })).nullish(),
 });
+
+/** Parts of delivery reports; Postmark hands them on as attachments. */
+const REPORT_PART = /^(?:message\/(?:global-)?delivery-status|message\/rfc822|message\/global|text\/rfc822-headers)\b/i;
+/** Base64 characters that are read of one: what is asked of it stands at its beginning. */
+const PART_START = 80_000;
+
+function reportParts(attachments: z.infer<typeof Inbound>["Attachments"]): string[] {
+  return (attachments ?? []).flatMap(({ ContentType, Content }) => {
+    if (!REPORT_PART.test(ContentType ?? "")) return [];
+    const start = (Content ?? "").slice(0, PART_START);
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(start)) return [];
+    const bytes = Uint8Array.from(atob(start.slice(0, start.length - (start.length % 4))), (c) => c.charCodeAt(0));
+    return [new TextDecoder().decode(bytes)];
+  });
+}
 
 /** Bounce types, https://postmarkapp.com/developer/api/bounce-api#bounce-types. Absent here: transient. */
 const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" | "unsubscribed" | "failed" | "ignore"> =
@@ -129,6 +145,7 @@ function parseInbound(body: unknown): ProviderEvent[] {
       html: mail.HtmlBody || null,
       headers,
       rfc_message_id: headers["message-id"] ?? null,
+      parts: reportParts(mail.Attachments),
     },
   };
   // Senders do write unreadable dates; the moment of arrival is the better truth then.

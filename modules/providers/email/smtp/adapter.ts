@@ -4,6 +4,7 @@ import { setTimeout as nodeTimeout } from "node:timers";
 import nodemailer from "nodemailer";
 import { z } from "zod";
 import type { EmailContent } from "../../../channels/email/content.ts";
+import { isDeadAddress } from "../../../channels/email/status-code.ts";
 import { AppError } from "../../../kernel/errors.ts";
 import { HttpError, isPublicAddress } from "../../../kernel/http/client.ts";
 import type { HttpClient } from "../../../kernel/http/client.ts";
@@ -197,8 +198,8 @@ type SmtpError = Error & {
   response?: string;
 };
 
-/** RFC 3463 and 7505: no such mailbox, moved without a new address, a domain that takes no mail. All others may be policy. */
-const GONE = /^5\d\d[ -]5\.1\.(1|6|10)\b/;
+/** The enhanced status of a final refusal; empty without one. */
+const statusOf = (reply: string): string => /^5\d\d[ -](5\.\d{1,3}\.\d{1,3})\b/.exec(reply)?.[1] ?? "";
 
 /**
  * `begun`: the server had asked for the message and bytes of it were read. From there on only a reply of the server
@@ -222,7 +223,7 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
   if (reply !== undefined && reply >= 500) {
     // Refusing the sender concerns every message of this connection, refusing a recipient or the content only this one.
     if (error.command === "MAIL FROM") return { outcome: "broken", code, detail };
-    const gone = error.command === "RCPT TO" && GONE.test(error.response ?? "");
+    const gone = error.command === "RCPT TO" && isDeadAddress(statusOf(error.response ?? ""));
     return { outcome: "rejected", code, detail, ...(gone ? { recipient: "gone" } : {}) };
   }
   if (begun) return { outcome: "unknown", code, detail };
