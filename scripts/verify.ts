@@ -15,7 +15,8 @@ const steps: [name: string, command: string, args: string[], cwd?: string][] = [
     ["--check", "--log-level", "warn", "--cache", "--cache-location", "node_modules/.cache/format", "."],
   ],
   ["lint", bin("oxlint"), ["--deny-warnings", "--quiet"]],
-  ["types", bin("tsc"), ["-p", "."]],
+  // TypeScript 7 checks three times as fast; what the console's check and the generators use is still the library of 6.
+  ["types", node, ["node_modules/typescript-native/bin/tsc", "-p", "."]],
   [
     "types under deno",
     bin("deno"),
