@@ -1,4 +1,5 @@
 import { type CountryCode, getCountries, parsePhoneNumberFromString } from "libphonenumber-js";
+import { zoneOf } from "../kernel/operations/zones.ts";
 import { plain } from "../kernel/text.ts";
 import { readEmailAddress } from "./email-address.ts";
 
@@ -122,11 +123,8 @@ export function normaliseCountry(text: string): Normalised {
 }
 
 export function normaliseTimeZone(text: string): Normalised {
-  try {
-    return ok(new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone === "UTC" ? "UTC" : text);
-  } catch {
-    return fault(`${shown(text)} is not a time zone; it looks like Europe/Berlin`);
-  }
+  const zone = zoneOf(text);
+  return zone === null ? fault(`${shown(text)} is not a time zone; it looks like Europe/Berlin`) : ok(zone);
 }
 
 let languageNames: Map<string, string> | undefined;

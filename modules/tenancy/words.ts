@@ -1,5 +1,6 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
 import { ROLES } from "../kernel/context.ts";
+import { CURRENT_ZONES, ZONES } from "../kernel/operations/zones.ts";
 import { AUDIT_STATES } from "./audit-log.ts";
 import { INVITATION_STATUS } from "./invitations.ts";
 
@@ -11,6 +12,12 @@ export const tenancyWords: Catalogue = {
     approver: { label: "Approver", description: "Approves what is sent", traits: ["invitable"] },
     viewer: { label: "Viewer", description: "Reads everything, changes nothing", traits: ["invitable"] },
   }),
+  // What pickers offer is current; former names are valid as well.
+  time_zone: ZONES.map((value) => ({
+    value,
+    label: value.replaceAll("_", " "),
+    ...(CURRENT_ZONES.includes(value) ? { traits: ["current"] } : {}),
+  })),
   "audit.state": entriesOf(AUDIT_STATES, {
     started: { label: "Started", tone: "warn" },
     ok: { label: "Done", tone: "good" },

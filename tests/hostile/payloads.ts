@@ -156,6 +156,30 @@ export const DATES: Record<string, unknown> = {
 /** Zones that only one of Postgres and the runtime knows, that they read differently, or that nobody knows. */
 export const ZONES: Record<string, unknown> = {
   unknown: "Mars/Olympus",
+  // Postgres refuses these, or takes them for abbreviations, or for zones elsewhere.
+  ...Object.fromEntries(
+    [
+      "AET",
+      "AGT",
+      "BET",
+      "CAT",
+      "CNT",
+      "CTT",
+      "ECT",
+      "IET",
+      "ACT",
+      "ART",
+      "AST",
+      "IST",
+      "CET",
+      "EET",
+      "MET",
+      "WET",
+      "EST",
+    ].map((name) => [`abbreviation ${name}`, name]),
+  ),
+  "no place": "Etc/Unknown",
+  local: "localtime",
   "offset of 25 hours": "+25:00",
   "POSIX rule": "AAA-99",
   "POSIX rule with rules": "EST5EDT,M3.2.0,M11.1.0",

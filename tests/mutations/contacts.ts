@@ -60,7 +60,7 @@ export const contactData: readonly Mutation[] = of("sending", [
     find: "const best = byScore[0]!;",
     replace: "const best = readings[1]!;",
     test: "modules/contacts/imports/encoding.test.ts",
-    name: "one short name is read, or what it could be is shown with a warning",
+    name: "a list of names in %s is known: %s",
   },
   {
     promise: "The encoding that a person chose stays with the import",

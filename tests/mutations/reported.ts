@@ -12,11 +12,11 @@ export const reported = of("sending", [
   },
   {
     promise: "JavaScript and Postgres reckon with one time zone",
-    file: "modules/kernel/operations/time.ts",
-    find: "(UTC|[A-Za-z_]+(\\/[A-Za-z0-9_+-]+){1,2})",
-    replace: ".+",
-    test: "modules/campaigns/campaigns.test.ts",
-    name: "422 names the field and the fix",
+    file: "modules/kernel/operations/zones.ts",
+    find: "byWord.get(text.trim().toLowerCase()) ?? null",
+    replace: "byWord.get(text.trim().toLowerCase()) ?? (/^[A-Z]{3}$/.test(text) ? text : null)",
+    test: "modules/kernel/operations/zones.test.ts",
+    name: "a name that the two do not read alike is 422 and names the field, for campaigns, contacts and senders",
   },
   {
     promise: "An answer belongs to the message that came from where it was sent",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Ctx } from "../context.ts";
 import { invalidField } from "../errors.ts";
+import { zoneOf } from "./zones.ts";
 
 const TIME =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:Z|([+-]\d{2})(?::?(\d{2}))?)?)?$/;
@@ -28,25 +29,16 @@ export const Moment = z.iso
   .datetime({ offset: true })
   .refine(isRealTime, "must be a time that exists, within the years 0001 to 9999 and with an offset below 16 hours");
 
-/**
- * An IANA time zone as an input. UTC or Area/Place alone: JavaScript and Postgres read short names such as IST or PST as different zones,
- * and offsets such as +02:00 as opposite ones.
- */
+/** A time zone of the list as an input, whatever its case; the output has the list's spelling. */
 export const TimeZone = z
   .string()
   .max(64)
-  .regex(/^(UTC|[A-Za-z_]+(\/[A-Za-z0-9_+-]+){1,2})$/, "must be an IANA time zone such as Europe/Berlin")
-  .refine((zone) => {
-    try {
-      return new Intl.DateTimeFormat("en", { timeZone: zone }).resolvedOptions().timeZone !== "";
-    } catch {
-      return false;
-    }
-  }, "is not a known time zone");
+  .overwrite((text) => zoneOf(text) ?? text)
+  .refine((text) => zoneOf(text) !== null, "must be an IANA time zone such as Europe/Berlin");
 
 /**
- * Refuses a zone that the database does not know, naming the field: statements over all campaigns or senders calculate in these zones,
- * and one unknown zone would make them fail for everybody.
+ * Refuses a zone of the list that this database is too old to know, naming the field: statements over all campaigns or senders calculate
+ * in these zones, and one unknown zone would make them fail for everybody.
  */
 export async function requireZone(ctx: Pick<Ctx, "db">, zone: string | undefined, pointer: string): Promise<void> {
   if (zone === undefined) return;

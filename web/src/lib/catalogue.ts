@@ -39,5 +39,21 @@ export function catalogueOf(answer: () => Answer): Catalogue {
   };
 }
 
+/** Time zones to choose from, and the one that is set, which may have a former name. */
+export function zoneOptions(
+  catalogue: Catalogue,
+  current: string | null | undefined,
+): { value: string; label: string }[] {
+  const options = catalogue.options("time_zone", "current");
+  if (!current || options.some((o) => o.value === current)) return options;
+  return [{ value: current, label: catalogue.entry("time_zone", current).label }, ...options];
+}
+
+/** The browser's own time zone where the server takes it, else UTC. */
+export function ownZone(catalogue: Catalogue): string {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return catalogue.list("time_zone").some((e) => e.value === zone) ? zone : "UTC";
+}
+
 /** Set by the layout once the catalogue is there; pages below read it without waiting. */
 export const [useCatalogue, provideCatalogue] = createContext<Catalogue>();
