@@ -106,4 +106,20 @@ export const answers = of("sending", [
     test: "modules/messaging/delivery-reports.test.ts",
     name: "is only kept where several can, where it came to another address of ours, and where it is another's recipient",
   },
+  {
+    promise: "What a filter refuses is no complaint",
+    file: "modules/providers/email/postmark/events.ts",
+    find: 'SpamNotification: "block"',
+    replace: 'SpamNotification: "complained"',
+    test: "modules/providers/email/postmark/postmark.test.ts",
+    name: "bounce type %s: %s",
+  },
+  {
+    promise: "An absence note in any language, however its letters are written, is no answer",
+    file: "modules/channels/email/inbound.ts",
+    find: 'OUT_OF_OFFICE.test(subject.normalize("NFC").trim())',
+    replace: "OUT_OF_OFFICE.test(subject.trim())",
+    test: "modules/channels/email/inbound.test.ts",
+    name: "an absence note by its subject alone: %s",
+  },
 ]);
