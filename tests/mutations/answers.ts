@@ -122,4 +122,28 @@ export const answers = of("sending", [
     test: "modules/channels/email/inbound.test.ts",
     name: "an absence note by its subject alone: %s",
   },
+  {
+    promise: "Only a GET is an open or a click",
+    file: "modules/messaging/links.ts",
+    find: 'if (found && request.method === "GET")',
+    replace: "if (found)",
+    test: "modules/messaging/links.test.ts",
+    name: "HEAD on a %s is answered and counts nothing",
+  },
+  {
+    promise: "… and by a person, not by a scanner, a prefetch or a preview",
+    file: "modules/messaging/machines.ts",
+    find: 'if (ANNOUNCING.some((name) => /prefetch|prerender|preview/i.test(headers.get(name) ?? ""))) return true;',
+    replace: "",
+    test: "modules/messaging/links.test.ts",
+    name: "a prefetch is kept as a machine's, and the person's own click after it counts",
+  },
+  {
+    promise: "A link leads where its author copied it from, decoded once",
+    file: "modules/channels/email/markdown.ts",
+    find: "const decoded = withoutReferences(marked);",
+    replace: "const decoded = marked;",
+    test: "modules/channels/email/template.test.ts",
+    name: "%s leads to %s",
+  },
 ]);
