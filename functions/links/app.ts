@@ -14,7 +14,7 @@ export const createApp = (kernel: Kernel): Hono =>
     .notFound((c) =>
       problemResponse(kernel, new AppError("not_found", "No such link."), newRequestId(c.req.header("x-request-id"))),
     )
-    .get("/o/:token", (c) => openPixel(kernel, c.req.param("token"), c.req.raw.headers))
-    .get("/c/:token", (c) => followLink(kernel, c.req.param("token"), c.req.raw.headers))
+    .get("/o/:token", (c) => openPixel(kernel, c.req.param("token"), c.req.raw))
+    .get("/c/:token", (c) => followLink(kernel, c.req.param("token"), c.req.raw))
     .get("/u/:token", (c) => showUnsubscribe(kernel, c.req.param("token")))
     .post("/u/:token", (c) => unsubscribe(kernel, c.req.param("token"), c.req.raw));

@@ -1,4 +1,3 @@
-import { isbot } from "isbot";
 import { z } from "zod";
 import { dead, defineConsumer, done, type Outcome, retry } from "../kernel/queues/consumer.ts";
 import type { Ctx } from "../kernel/context.ts";
@@ -7,6 +6,7 @@ import type { DeliveryContext, ProviderEvent } from "../kernel/provider.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { fetchInbound, receive } from "./inbound.ts";
 import { plain } from "../kernel/text.ts";
+import { isMachineAgent } from "./machines.ts";
 
 /** Works through stored webhooks: one read, one call per connection, one write, whatever the size of the batch. */
 
@@ -130,7 +130,7 @@ async function apply(ctx: Ctx, connectionId: string, keyed: Keyed[]): Promise<Se
     recipient: event.recipient && plain(event.recipient, 320),
     at: event.at,
     bounce: "bounce" in event ? event.bounce : null,
-    is_bot: "user_agent" in event && event.user_agent !== undefined && isMachine(event.user_agent),
+    is_bot: "user_agent" in event && event.user_agent !== undefined && isMachineAgent(event.user_agent),
     detail: detailOf(event),
   }));
   const [row] = await ctx.db<{ unmatched: string[] }[]>`
@@ -145,10 +145,6 @@ function detailOf(event: MessageEvent): Record<string, string> {
   if ("user_agent" in event && event.user_agent) detail.user_agent = plain(event.user_agent, 500);
   return detail;
 }
-
-/** Google's image proxy fetches when the person opens; Apple's (a bare Mozilla/5.0) and scanners fetch by themselves. */
-const isMachine = (agent: string): boolean =>
-  agent === "Mozilla/5.0" || (!/GoogleImageProxy/.test(agent) && isbot(agent.slice(0, 1000)));
 
 const aboutAddressOnly = (event: MessageEvent): boolean =>
   event.provider_message_id === null && event.message_id === null;

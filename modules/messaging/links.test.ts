@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createApp } from "../../functions/links/app.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
-import { isMachine } from "./links.ts";
+import { isMachine } from "./machines.ts";
 import { complete, prepare } from "../channels/email/prepare.ts";
 import { linkToken, readLinkToken } from "../channels/email/tokens.ts";
 
@@ -56,19 +56,89 @@ describe("open pixel", () => {
     expect(await events(m.id)).toEqual([{ kind: "opened", is_bot: true }]);
     expect((await message(m.id)).opened_at).toBeNull();
   });
-  test.each([
-    ["no user agent", {}, true],
-    ["a bare Mozilla/5.0", { "user-agent": "Mozilla/5.0" }, true],
-    ["a browser's prefetch", { ...BROWSER, "sec-purpose": "prefetch" }, true],
+});
+
+describe("only a GET by a person counts", () => {
+  const browser = BROWSER["user-agent"];
+  const agent = (name: string) => ({ "user-agent": name });
+  test.each<[string, Record<string, string>, boolean]>([
+    ["a browser", BROWSER, false],
     [
-      "Google's image proxy",
-      { "user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)" },
+      "a phone",
+      agent(
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+      ),
       false,
     ],
-    ["a browser", BROWSER, false],
-  ])("%s counts as a machine: %s", (_, headers, machine) =>
-    expect(isMachine(new Headers(headers as Record<string, string>))).toBe(machine),
-  );
+    [
+      "Outlook on a desk",
+      agent(
+        "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 10.0; Win64; x64; Trident/7.0; Microsoft Outlook 16.0.17928; ms-office; MSOffice 16)",
+      ),
+      false,
+    ],
+    ["Thunderbird", agent("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.4.0"), false],
+    [
+      "Google's image proxy",
+      agent("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"),
+      false,
+    ],
+    ["Yahoo's image proxy", agent("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"), false],
+    ["no user agent", {}, true],
+    ["Apple's mail proxy", agent("Mozilla/5.0"), true],
+    ["Sec-Purpose: prefetch", { ...BROWSER, "sec-purpose": "prefetch" }, true],
+    ["Sec-Purpose: prefetch;prerender", { ...BROWSER, "sec-purpose": "prefetch;prerender" }, true],
+    ["Sec-Purpose: prefetch;anonymous-client-ip", { ...BROWSER, "sec-purpose": "prefetch;anonymous-client-ip" }, true],
+    ["Purpose: prefetch", { ...BROWSER, purpose: "prefetch" }, true],
+    ["X-Purpose: preview", { ...BROWSER, "x-purpose": "preview" }, true],
+    ["X-Moz: prefetch", { ...BROWSER, "x-moz": "prefetch" }, true],
+    ["Bing's crawler", SCANNER, true],
+    ["a chat's preview", agent("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"), true],
+    ["Skype's preview", agent(`${browser} SkypeUriPreview Preview/0.5`), true],
+    ["WhatsApp's preview", agent("WhatsApp/2.23.20.0"), true],
+    ["a gateway", agent(`${browser} BarracudaCentral`), true],
+    ["a scanner of links", agent("Mozilla/5.0 (compatible; Mimecast URL Protect)"), true],
+    [
+      "a browser without a window",
+      agent("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/126.0.0.0 Safari/537.36"),
+      true,
+    ],
+    ["Office looking whether it exists", agent("Microsoft Office Existence Discovery"), true],
+    ["a program", agent("python-requests/2.32.3"), true],
+    ["another program", agent("Go-http-client/2.0"), true],
+    ["a command", agent("curl/8.5.0"), true],
+  ])("%s is a machine's: %s", (_, headers, machine) => expect(isMachine(new Headers(headers))).toBe(machine));
+
+  test.each(["open", "click"] as const)("HEAD on a %s is answered and counts nothing", async (purpose) => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const url = `/links/${purpose[0]}/${await m.token(purpose, purpose === "click" ? 1 : 0)}`;
+    const answer = await app.request(url, { method: "HEAD", headers: BROWSER });
+    expect(answer.status).toBe(purpose === "click" ? 302 : 200);
+    expect(answer.headers.get("location")).toBe(purpose === "click" ? "https://example.com/a?b=1&c=2" : null);
+    expect(await answer.text()).toBe("");
+    expect(await events(m.id)).toEqual([]);
+    expect(await message(m.id)).toMatchObject({ opened_at: null, clicked_at: null });
+  });
+  test("HEAD on the unsubscribe link changes nothing, and other methods are refused", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const url = `/links/u/${await m.token("unsubscribe")}`;
+    expect((await app.request(url, { method: "HEAD", headers: BROWSER })).status).toBe(200);
+    for (const method of ["PUT", "DELETE", "OPTIONS"]) expect((await app.request(url, { method })).status).toBe(404);
+    expect(await suppressed(team, m.to)).toBe(false);
+    expect(await events(m.id)).toEqual([]);
+  });
+  test("a prefetch is kept as a machine's, and the person's own click after it counts", async () => {
+    const team = await t.tenant();
+    const m = await sent(team);
+    const url = `/links/c/${await m.token("click", 1)}`;
+    await app.request(url, { headers: { ...BROWSER, "sec-purpose": "prefetch" } });
+    expect((await message(m.id)).clicked_at).toBeNull();
+    await app.request(url, { headers: BROWSER });
+    expect((await message(m.id)).clicked_at).not.toBeNull();
+    expect((await events(m.id)).map((e) => e.is_bot)).toEqual([true, false]);
+  });
 });
 
 describe("tracked link", () => {

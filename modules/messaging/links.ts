@@ -1,8 +1,8 @@
 import { html } from "hono/html";
-import { isbot } from "isbot";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
+import { isMachine } from "./machines.ts";
 import { type LinkPurpose, type LinkToken, readLinkToken } from "../channels/email/tokens.ts";
 
 /** What recipients do with a mail. Acts of machines are kept, labelled, and not counted as a person's. */
@@ -10,22 +10,6 @@ import { type LinkPurpose, type LinkToken, readLinkToken } from "../channels/ema
 const actor = { kind: "job", name: "links" } as const;
 
 const PIXEL = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"), (c) => c.charCodeAt(0));
-
-/**
- * Scanners and prefetchers. Apple's mail proxy sends a bare "Mozilla/5.0"; browsers announce prefetches by header.
- * Google's image proxy is not one: it fetches when the person opens the mail.
- */
-export function isMachine(headers: Headers): boolean {
-  const agent = headers.get("user-agent") ?? "";
-  if (agent === "" || agent === "Mozilla/5.0") return true;
-  if (
-    /prefetch|preview/i.test(
-      `${headers.get("sec-purpose") ?? ""} ${headers.get("purpose") ?? ""} ${headers.get("x-purpose") ?? ""}`,
-    )
-  )
-    return true;
-  return !/GoogleImageProxy/.test(agent) && isbot(agent);
-}
 
 async function read(kernel: Kernel, purpose: LinkPurpose, text: string): Promise<LinkToken> {
   const token = await readLinkToken(kernel.vault, purpose, text);
@@ -55,22 +39,28 @@ function record(ctx: Ctx, token: LinkToken, event: Recorded) {
 /** At most one open per message, kind of caller and hour: reloading a mail is not reading it ten times. */
 const hour = (now: number) => Math.floor(now / 3_600_000);
 
-export async function openPixel(kernel: Kernel, text: string, headers: Headers): Promise<Response> {
+export async function openPixel(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "open", text);
-  const machine = isMachine(headers);
-  const key = `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`;
-  await kernel.run({ actor, tenantId: token.tenantId }, (ctx) => record(ctx, token, { kind: "opened", key, machine }));
+  if (request.method === "GET") {
+    const machine = isMachine(request.headers);
+    const key = `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`;
+    await kernel.run({ actor, tenantId: token.tenantId }, (ctx) =>
+      record(ctx, token, { kind: "opened", key, machine }),
+    );
+  }
   return new Response(PIXEL, { headers: { "content-type": "image/gif", "cache-control": "no-store, private" } });
 }
 
-export async function followLink(kernel: Kernel, text: string, headers: Headers): Promise<Response> {
+export async function followLink(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "click", text);
-  const machine = isMachine(headers);
+  const machine = isMachine(request.headers);
   const key = `click:${token.messageId}:${token.number}:${machine ? "m" : "p"}:${hour(Date.now())}`;
   const link = await kernel.run({ actor, tenantId: token.tenantId }, async (ctx) => {
     const [found] = await ctx.db<{ url: string }[]>`
       select url from public.tracked_links where tenant_id = ${token.tenantId} and message_id = ${token.messageId} and number = ${token.number}`;
-    if (found) await record(ctx, token, { kind: "clicked", key, machine, detail: { url: found.url } });
+    // A HEAD asks where it leads, and opens nothing.
+    if (found && request.method === "GET")
+      await record(ctx, token, { kind: "clicked", key, machine, detail: { url: found.url } });
     return found;
   });
   if (!link) throw new AppError("gone", "This link's message has been deleted.");

@@ -42,6 +42,7 @@ const bodies: Record<string, unknown> = {
   "campaigns.steps.put": { steps: [{ kind: "email", subject: "Hello", body: "Dear" }] },
   "campaigns.leads.add": { contact_ids: [uuid7()] },
   "messages.resolve": { outcome: "sent" },
+  "messages.opt_out": { opt_out: true },
   "members.update": { role: "viewer" },
 };
 

@@ -42,6 +42,78 @@ describe("what kind of mail it is", () => {
   ];
   test.each(machine)("auto_reply: %s", (_, over) => expect(kindOf(mail(over))).toBe("auto_reply"));
 
+  // One for each language of a common mail server; each also with its accents as letters of their own, as macOS writes them.
+  test.each([
+    "Αυτόματη απάντηση: A question",
+    "Εκτός γραφείου",
+    "Automatski odgovor: A question",
+    "Izvan ureda do 5. prosinca",
+    "Réponse automatique : A question",
+    "Absence du bureau",
+    "Absence : A question",
+    "Απουσία έως 5/12",
+    "Odsutan do 5. prosinca",
+    "Urlaub bis 5.12.",
+    "Respuesta automática: A question",
+    "Resposta automática: A question",
+    "Risposta automatica: A question",
+    "Automatisch antwoord: A question",
+    "Automatická odpověď: A question",
+    "Automatická odpoveď: A question",
+    "Automatyczna odpowiedź: A question",
+    "Nieobecność do 5 grudnia",
+    "Automatikus válasz: A question",
+    "Házon kívül: A question",
+    "Răspuns automat: A question",
+    "Samodejni odgovor: A question",
+    "Автоматичен отговор: A question",
+    "Автоматический ответ: A question",
+    "Автоматична відповідь: A question",
+    "Αυτόματη Απάντηση : A question",
+    "Automaattinen vastaus: A question",
+    "Autosvar: A question",
+    "Automatiskt svar: A question",
+    "Automatisk svar: A question",
+    "Frånvaro: A question",
+    "Sjálfvirkt svar: A question",
+    "Automaatvastus: A question",
+    "Automātiskā atbilde: A question",
+    "Automatinis atsakymas: A question",
+    "Otomatik yanıt: A question",
+    "Trả lời tự động: A question",
+    "ตอบกลับอัตโนมัติ: A question",
+    "Balasan otomatis: A question",
+    "自動返信: A question",
+    "【自動返信】お問い合わせ",
+    "自动回复: A question",
+    "자동 회신: A question",
+    "תשובה אוטומטית: A question",
+    "رد تلقائي: A question",
+    "Out-of-Office: A question",
+    "[Automatic reply] A question",
+    "OOO: back on Monday",
+  ])("an absence note by its subject alone: %s", (subject) => {
+    for (const written of [subject, subject.normalize("NFD"), subject.toUpperCase()])
+      expect(kindOf(mail({ subject: written, headers: {} })), written).toBe("auto_reply");
+  });
+  test.each([
+    "Absolutely, let us talk",
+    "Automation question",
+    "Office hours",
+    "Vacation plans for the team",
+    "Unsere Urlaubsplanung 2027",
+    "Absentee voting",
+    "Absence management for your HR team",
+    "Assenza di risposta sul contratto",
+    "Urlaubsplanung 2027",
+    "Response to your question",
+    "Re: Automatic reply: Hello",
+    "A question about automatic replies",
+    "Poisson distribution",
+  ])("a person's subject that comes close: %s", (subject) => {
+    expect(kindOf(mail({ subject, headers: {} }))).toBe("reply");
+  });
+
   const report: [string, Over][] = [
     ["RFC 3464", { headers: { "content-type": 'multipart/report; report-type="delivery-status"; boundary=x' } }],
     ["X-Failed-Recipients", { headers: { "x-failed-recipients": "a@b.c", "auto-submitted": "auto-replied" } }],

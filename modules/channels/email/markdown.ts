@@ -131,7 +131,8 @@ const parserFor = (faults: Fault[]): Marked =>
 
 /** An escaped href, or null for one that must not be a link. Values inside become URL components; one at the start is the address. */
 function linkTarget(href: string, what: "link" | "image", faults: Fault[]): string | null {
-  const decoded = href.replace(/%EE%80%8([0-4])/gi, (_, n: string) => String.fromCharCode(0xe000 + Number(n)));
+  const marked = href.replace(/%EE%80%8([0-4])/gi, (_, n: string) => String.fromCharCode(0xe000 + Number(n)));
+  const decoded = withoutReferences(marked);
   const leading = decoded.startsWith(OPEN.plain);
   const allowed = what === "image" ? /^https:\/\//i : /^(https?:\/\/|mailto:|tel:)/i;
   if (!leading && !allowed.test(decoded)) {
@@ -157,6 +158,19 @@ function linkTarget(href: string, what: "link" | "image", faults: Fault[]): stri
   const placed = decoded.replaceAll(OPEN.plain, OPEN.component);
   return escapeHtml(encodeStatic(leading ? OPEN.url + placed.slice(1) : placed));
 }
+
+const NAMED: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+
+/** Character references of an address that was copied out of HTML, decoded once, as CommonMark has it: `?a&amp;b`, `&#38;`, `&#x26;`. */
+const withoutReferences = (href: string): string =>
+  href.replace(/&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([\da-f]{1,6}));/gi, (whole, name, decimal, hex) => {
+    if (name) return NAMED[name.toLowerCase()]!;
+    const code = decimal ? Number(decimal) : parseInt(hex, 16);
+    // Not our marks, and nothing that is no character.
+    const isText =
+      code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff) && !(code >= 0xe000 && code <= 0xf8ff);
+    return isText ? String.fromCodePoint(code) : whole;
+  });
 
 /** Percent-encodes what a URL cannot hold, without touching our marks or what is encoded already. */
 const encodeStatic = (url: string): string =>

@@ -238,6 +238,41 @@ describe("the message", () => {
     const message = await stored(options, profile, text);
     return { ...message, ...(await email.complete!(message, whose)) };
   };
+  // Addresses copied out of HTML. Decoded once, as CommonMark has it: where the link leads, and what stands in the text part.
+  it.each([
+    ["[amp](https://example.com/amp?x=1&amp;y=2)", "https://example.com/amp?x=1&y=2"],
+    ["Bare https://example.com/bareamp?x=1&amp;y=2 end", "https://example.com/bareamp?x=1&y=2"],
+    ["<https://example.com/?x=1&amp;y=2>", "https://example.com/?x=1&y=2"],
+    ["[ref][1]\n\n[1]: https://example.com/?x=1&amp;y=2", "https://example.com/?x=1&y=2"],
+    ["[plain](https://example.com/?x=1&y=2)", "https://example.com/?x=1&y=2"],
+    ["[decimal](https://example.com/?x=1&#38;y=2)", "https://example.com/?x=1&y=2"],
+    ["[hex](https://example.com/?x=1&#x26;y=2)", "https://example.com/?x=1&y=2"],
+    ["[upper](https://example.com/?x=1&AMP;y=2)", "https://example.com/?x=1&y=2"],
+    ["[twice](https://example.com/?x=1&amp;amp;y=2)", "https://example.com/?x=1&amp;y=2"],
+    ["[no reference](https://example.com/?a&copy=1&lt=2&amp=3)", "https://example.com/?a&copy=1&lt=2&amp=3"],
+    ["[fragment](https://example.com/p?x=1&amp;y=2#a&amp;b)", "https://example.com/p?x=1&y=2#a&b"],
+    [
+      "[letters](https://example.com/ü?q=ä&amp;r=日本#ö)",
+      "https://example.com/%C3%BC?q=%C3%A4&r=%E6%97%A5%E6%9C%AC#%C3%B6",
+    ],
+    ["[encoded](https://example.com/a%26b?x=%C3%A4&amp;y)", "https://example.com/a%26b?x=%C3%A4&y"],
+    ["[quote](https://example.com/?x=&quot;a&quot;)", "https://example.com/?x=%22a%22"],
+    [
+      "[value](https://example.com/?n={{firstName|x}}&amp;y=2)",
+      `https://example.com/?n=${encodeURIComponent(valuesOf(person)("firstName")!)}&y=2`,
+    ],
+    ["[no character](https://example.com/?x=&#0;&#xD800;&#xE000;)", "https://example.com/?x=&#0;&#xD800;&#xE000;"],
+  ])("%s leads to %s", async (text, target) => {
+    const tracked = await stored({ track_clicks: true }, {}, text);
+    expect(tracked.links).toEqual([{ number: 1, url: target }]);
+    const untracked = await stored({}, {}, text);
+    const href = /<a href="([^"]*)"/.exec(untracked.email!.html!)![1]!;
+    expect(href.replaceAll("&quot;", '"').replaceAll("&amp;", "&")).toBe(target);
+  });
+  it("a reference cannot make a link of another scheme", () => {
+    expect(errors("[a](javascript&#58;alert(1))").map((f) => f.id)).toEqual(["link_target"]);
+    expect(errors("[a](&#106;avascript:alert(1))").map((f) => f.id)).toEqual(["link_target"]);
+  });
   it("is stored without any token: who reads the ledger cannot unsubscribe its people or click for them", async () => {
     const options = { track_clicks: true, track_opens: true };
     const [kept, sent] = [JSON.stringify(await stored(options)), JSON.stringify(await prepare(options))];

@@ -65,31 +65,37 @@ function reportParts(attachments: z.infer<typeof Inbound>["Attachments"]): strin
   });
 }
 
-/** Bounce types, https://postmarkapp.com/developer/api/bounce-api#bounce-types. Absent here: transient. */
-const BOUNCE: Record<string, "permanent" | "block" | "deferred" | "complained" | "unsubscribed" | "failed" | "ignore"> =
-  {
-    HardBounce: "permanent",
-    BadEmailAddress: "permanent",
-    ManuallyDeactivated: "permanent",
-    Blocked: "block",
-    DMARCPolicy: "block",
-    VirusNotification: "block",
-    Transient: "deferred",
-    DnsError: "deferred",
-    OpenRelayTest: "deferred",
-    SpamNotification: "complained",
-    SpamComplaint: "complained",
-    Unsubscribe: "unsubscribed",
-    SMTPApiError: "failed",
-    TemplateRenderingFailed: "failed",
-    // A mailbox that answered by itself did receive the mail.
-    AutoResponder: "ignore",
-    AddressChange: "ignore",
-    ChallengeVerification: "ignore",
-    Subscribe: "ignore",
-    InboundError: "ignore",
-    Unconfirmed: "ignore",
-  };
+/**
+ * Bounce types, https://postmarkapp.com/developer/api/bounce-api#bounce-types, all of them. Only a mailbox that is not there condemns the
+ * address: what a server refuses for its content, its sender or a policy may arrive tomorrow, and nobody complained about it.
+ */
+export const BOUNCE_TYPES = {
+  HardBounce: "permanent",
+  BadEmailAddress: "permanent",
+  // Delivered, then taken for spam or bulk mail, or its content was refused: by a filter, not by the person.
+  SpamNotification: "block",
+  Blocked: "block",
+  DMARCPolicy: "block",
+  VirusNotification: "block",
+  // The team's own decision at Postmark: the message did not leave, the mailbox may well be there.
+  ManuallyDeactivated: "block",
+  SoftBounce: "transient",
+  Unknown: "transient",
+  Transient: "deferred",
+  DnsError: "deferred",
+  SpamComplaint: "complained",
+  Unsubscribe: "unsubscribed",
+  SMTPApiError: "failed",
+  TemplateRenderingFailed: "failed",
+  // A mailbox that answered by itself did receive the mail.
+  AutoResponder: "ignore",
+  AddressChange: "ignore",
+  ChallengeVerification: "ignore",
+  OpenRelayTest: "ignore",
+  Subscribe: "ignore",
+  InboundError: "ignore",
+  Unconfirmed: "ignore",
+} as const;
 
 const parse = <T>(schema: z.ZodType<T>, value: unknown, what: string): T => shaped(schema, value, `Postmark ${what}`);
 
@@ -115,7 +121,8 @@ function parseBounce(body: unknown): ProviderEvent[] {
   const data = parse(Bounce, body, "bounce");
   const event = { ...base("Bounce", data, data.Email, data.BouncedAt), event_id: `Bounce:${data.ID}` };
   const detail = data.Details || data.Description || data.Type;
-  const meaning = BOUNCE[data.Type] ?? (data.Inactive ? "permanent" : "transient");
+  const known = Object.hasOwn(BOUNCE_TYPES, data.Type) ? BOUNCE_TYPES[data.Type as keyof typeof BOUNCE_TYPES] : null;
+  const meaning = known ?? (data.Inactive ? "permanent" : "transient");
   switch (meaning) {
     case "ignore":
       return [];

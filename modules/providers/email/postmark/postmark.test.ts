@@ -1,3 +1,4 @@
+import { Models } from "postmark";
 import { describe, expect, test } from "vitest";
 import { createHttpClient } from "../../../kernel/http/client.ts";
 import type { HttpClient, HttpRequest } from "../../../kernel/http/client.ts";
@@ -8,6 +9,7 @@ import { bytesOf, NOT_A_DELIVERY } from "../../conformance/webhook.ts";
 import { exampleEmail } from "../fixtures.ts";
 import { postmark } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
+import { BOUNCE_TYPES } from "./events.ts";
 
 const auth = { webhook_username: "overture", webhook_password: "correct horse battery staple" };
 const message = "0193b5a8-0000-7000-8000-000000000002";
@@ -104,7 +106,7 @@ conformance(postmark, emulation, {
       { name: "blocked", body: bounce("Blocked", 3), kinds: ["bounced"] },
       { name: "transient", body: bounce("Transient", 4), kinds: ["deferred"] },
       { name: "auto-responder", body: bounce("AutoResponder", 5), kinds: [] },
-      { name: "spam notification", body: bounce("SpamNotification", 6), kinds: ["complained"] },
+      { name: "spam notification", body: bounce("SpamNotification", 6), kinds: ["bounced"] },
       { name: "template failure", body: bounce("TemplateRenderingFailed", 7), kinds: ["failed"] },
       {
         name: "spam complaint",
@@ -273,17 +275,44 @@ describe("postmark", () => {
     ).rejects.toMatchObject({ code: "upstream" });
   });
 
-  test("bounce classes", () => {
-    const classOf = (type: string, extra: object = {}) => {
-      const [event] = postmark.webhook!.parse(bytesOf(bounce(type, 99, extra)), {});
-      return event?.kind === "bounced" ? event.bounce : null;
-    };
-    expect(classOf("HardBounce")).toBe("permanent");
-    expect(classOf("BadEmailAddress")).toBe("permanent");
-    expect(classOf("SoftBounce")).toBe("transient");
-    expect(classOf("DMARCPolicy")).toBe("block");
-    expect(classOf("SomethingNew")).toBe("transient");
-    expect(classOf("SomethingNew", { Inactive: true })).toBe("permanent");
+  // The types of Postmark's documentation and of its SDK, with what each says.
+  const MEANT: Record<string, string | null> = {
+    HardBounce: "bounced permanent",
+    BadEmailAddress: "bounced permanent",
+    SpamNotification: "bounced block",
+    Blocked: "bounced block",
+    DMARCPolicy: "bounced block",
+    VirusNotification: "bounced block",
+    ManuallyDeactivated: "bounced block",
+    SoftBounce: "bounced transient",
+    Unknown: "bounced transient",
+    Transient: "deferred",
+    DnsError: "deferred",
+    SpamComplaint: "complained",
+    Unsubscribe: "unsubscribed",
+    SMTPApiError: "failed block",
+    TemplateRenderingFailed: "failed block",
+    AutoResponder: null,
+    AddressChange: null,
+    ChallengeVerification: null,
+    OpenRelayTest: null,
+    Subscribe: null,
+    InboundError: null,
+    Unconfirmed: null,
+  };
+  const meant = (type: string, extra: object = {}) => {
+    const [event] = postmark.webhook!.parse(bytesOf(bounce(type, 99, extra)), {});
+    return event ? `${event.kind}${"bounce" in event ? ` ${event.bounce}` : ""}` : null;
+  };
+  test("every documented bounce type is one of the table, and the other way round", () => {
+    expect(Object.keys(MEANT).sort()).toEqual(Object.values(Models.BounceType).sort());
+    expect(Object.keys(BOUNCE_TYPES).sort()).toEqual(Object.keys(MEANT).sort());
+  });
+  test.each(Object.entries(MEANT))("bounce type %s: %s", (type, expected) => expect(meant(type)).toBe(expected));
+  test("a type nobody knows condemns the address only where Postmark writes to it no more", () => {
+    expect(meant("SomethingNew")).toBe("bounced transient");
+    expect(meant("SomethingNew", { Inactive: true })).toBe("bounced permanent");
+    expect(meant("constructor")).toBe("bounced transient");
   });
 
   test("inbound mail keeps sender, headers and the Message-ID it answers", () => {

@@ -13,7 +13,14 @@ const Outbound = z.object({
   message_id: z.string().optional(),
   to: z.array(z.string()).optional(),
   tags: z.record(z.string(), z.string()).nullish(),
-  bounce: z.object({ type: z.string(), subType: z.string().optional(), message: z.string().optional() }).optional(),
+  bounce: z
+    .object({
+      type: z.string(),
+      subType: z.string().optional(),
+      message: z.string().optional(),
+      diagnosticCode: z.array(z.string()).optional(),
+    })
+    .optional(),
   click: z.object({ link: z.string(), ipAddress: z.string().optional(), userAgent: z.string().optional() }).optional(),
   failed: z.object({ reason: z.string() }).optional(),
   suppressed: z.object({ type: z.string().optional(), message: z.string().optional() }).optional(),
@@ -34,8 +41,40 @@ const SIMPLE = {
   "email.opened": "opened",
 } as const;
 
-/** A transient refusal of the content says nothing about the address. */
-const CONTENT = new Set(["ContentRejected", "AttachmentRejected", "MessageTooLarge"]);
+/**
+ * Bounces by type and subtype (https://resend.com/docs/dashboard/emails/email-bounces), all of them; an unknown subtype counts as General.
+ * What is refused for its content says nothing about the address, whatever the type.
+ */
+const BOUNCE_TYPES: Record<string, Record<string, "permanent" | "transient" | "block">> = {
+  Permanent: {
+    General: "permanent",
+    NoEmail: "permanent",
+    Suppressed: "permanent",
+    OnAccountSuppressionList: "permanent",
+    MailboxFull: "transient",
+    MessageTooLarge: "block",
+    ContentRejected: "block",
+    AttachmentRejected: "block",
+  },
+  Transient: {
+    General: "transient",
+    MailboxFull: "transient",
+    MessageTooLarge: "block",
+    ContentRejected: "block",
+    AttachmentRejected: "block",
+  },
+  Undetermined: { General: "transient", Undetermined: "transient" },
+};
+
+/** A permanent refusal for a policy (RFC 3463: 5.7.x) is one of the sender or the content, not of the address. */
+const POLICY = /(?:^|[^\d.])5\.7\.\d{1,3}(?!\d)/;
+
+function bounceOf({ type, subType = "General", diagnosticCode = [] }: NonNullable<z.infer<typeof Outbound>["bounce"]>) {
+  const known = Object.hasOwn(BOUNCE_TYPES, type) ? BOUNCE_TYPES[type]! : BOUNCE_TYPES.Undetermined!;
+  const bounce = (Object.hasOwn(known, subType) ? known[subType] : known.General)!;
+  const blocked = bounce === "permanent" && subType === "General" && diagnosticCode.some((d) => POLICY.test(d));
+  return blocked ? "block" : bounce;
+}
 
 export function parseResendEvent(body: Uint8Array): ProviderEvent[] {
   const hook = shaped(Hook, jsonBody(body), "Resend webhook");
@@ -71,9 +110,9 @@ export function parseResendEvent(body: Uint8Array): ProviderEvent[] {
 
   switch (hook.type) {
     case "email.bounced": {
-      const { type, subType = "", message } = data.bounce ?? { type: "Undetermined", message: "" };
-      const bounce = type === "Permanent" ? "permanent" : CONTENT.has(subType) ? "block" : "transient";
-      return [{ ...base, kind: "bounced", bounce, detail: message || `${type} ${subType}`.trim() }];
+      const given = data.bounce ?? { type: "Undetermined" };
+      const detail = given.message || `${given.type} ${given.subType ?? ""}`.trim();
+      return [{ ...base, kind: "bounced", bounce: bounceOf(given), detail }];
     }
     case "email.failed":
       return [{ ...base, kind: "failed", bounce: "block", detail: data.failed?.reason ?? "Resend could not send it." }];

@@ -128,15 +128,37 @@ conformance(resend, emulation, {
 });
 
 describe("resend", () => {
-  test("bounce classes: only a permanent one condemns the address", () => {
-    const classOf = (type: string, subType: string) => {
-      const [event] = resend.webhook!.parse(bytesOf(bounce(type, subType)), {});
-      return event?.kind === "bounced" ? event.bounce : null;
-    };
-    expect(classOf("Permanent", "General")).toBe("permanent");
-    expect(classOf("Transient", "MailboxFull")).toBe("transient");
-    expect(classOf("Undetermined", "Undetermined")).toBe("transient");
-    expect(classOf("Transient", "MessageTooLarge")).toBe("block");
+  const meant = (type: string, subType?: string, diagnosticCode?: string[]) => {
+    const body = hook("email.bounced", { bounce: { type, subType, message: "no", diagnosticCode } });
+    const [event] = resend.webhook!.parse(bytesOf(body), {});
+    return event?.kind === "bounced" ? event.bounce : null;
+  };
+  // The types and subtypes of Resend's documentation, with what each says of the address.
+  test.each([
+    ["Permanent", "General", "permanent"],
+    ["Permanent", "NoEmail", "permanent"],
+    ["Permanent", "Suppressed", "permanent"],
+    ["Permanent", "OnAccountSuppressionList", "permanent"],
+    ["Permanent", "MailboxFull", "transient"],
+    ["Permanent", "MessageTooLarge", "block"],
+    ["Permanent", "ContentRejected", "block"],
+    ["Permanent", "AttachmentRejected", "block"],
+    ["Transient", "General", "transient"],
+    ["Transient", "MailboxFull", "transient"],
+    ["Transient", "MessageTooLarge", "block"],
+    ["Transient", "ContentRejected", "block"],
+    ["Transient", "AttachmentRejected", "block"],
+    ["Undetermined", "Undetermined", "transient"],
+    ["Undetermined", "General", "transient"],
+    ["Permanent", "SomethingNew", "permanent"],
+    ["SomethingNew", "General", "transient"],
+    ["constructor", "name", "transient"],
+  ])("bounce %s %s: %s", (type, subType, expected) => expect(meant(type, subType)).toBe(expected));
+  test("a permanent refusal for a policy is none of the address", () => {
+    expect(meant("Permanent", "General", ["smtp; 550 5.7.1 Message rejected due to policy"])).toBe("block");
+    expect(meant("Permanent", "General", ["smtp; 550-5.7.26 unauthenticated"])).toBe("block");
+    expect(meant("Permanent", "General", ["smtp; 550 5.1.1 user unknown"])).toBe("permanent");
+    expect(meant("Permanent", undefined, ["smtp; 550 15.7.1"])).toBe("permanent");
   });
 
   test("events carry our own id, Resend's id and Resend's Message-ID, which replies name", () => {
