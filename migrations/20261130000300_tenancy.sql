@@ -1,5 +1,5 @@
 -- tenancy: teams, their members, invitations, API keys, the record of who did what, and the counters.
--- owner: modules/tenancy, modules/kernel   breaking: no   locks: none (new objects only)
+-- owner: modules/tenancy, modules/accounts, modules/kernel   breaking: no   locks: none (new objects only)
 
 create table public.tenants (
   id uuid primary key default kernel.uuid7(),
@@ -46,6 +46,19 @@ create table private.known_addresses (
 comment on table private.known_addresses is 'Digests of where accounts signed in from. Only functions of modules/tenancy see it.';
 create index known_addresses_by_account on private.known_addresses (account, at desc);
 create index known_addresses_by_age on private.known_addresses (at);
+
+create table private.account_tokens (
+  person uuid not null,
+  kind text not null check (kind in ('reset', 'email')),
+  -- Null until the mail is made.
+  token_hash text unique,
+  -- Where the mail goes: the account's address, or the one that it is to have.
+  address text not null check (length(address) <= 254),
+  expires_at timestamptz not null,
+  constraint account_tokens_pkey primary key (person, kind)
+);
+comment on table private.account_tokens is 'What a link in a mail will do to an account. Only functions of modules/accounts see it.';
+select kernel.create_queue('accounts_mail');
 
 create table public.invitations (
   tenant_id uuid not null references public.tenants (id) on delete cascade,

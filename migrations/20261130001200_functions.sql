@@ -4,6 +4,38 @@
 -- generated from modules/*/sql
 set check_function_bodies = off;
 
+-- object function private.queue_account_mail(text,uuid,text) sha256:0fb09d58d3981fb4
+-- Mails about accounts go out through the workspace that runs the installation, as messages of its queue. The message names the person,
+-- who may be nobody: then nothing is sent, and who asked cannot tell. Without such a workspace nothing is queued.
+create or replace function private.queue_account_mail(kind text, person uuid, recipient text default null) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  operator text := (select s.value #>> '{}' from kernel.settings s where s.key = 'operator_tenant');
+begin
+  if operator is null then return; end if;
+  perform kernel.enqueue('accounts_mail', array[pg_catalog.jsonb_build_object(
+    'tenant_id', operator, 'kind', kind, 'person', person, 'recipient', recipient)]);
+end $$;
+grant execute on function private.queue_account_mail(text, uuid, text) to overture_worker;
+
+-- object function private.password_changed(uuid) sha256:b16e9acd0347c68a
+-- After a password was changed: links to choose another one end, and its owner is told.
+create or replace function private.password_changed(person uuid) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  delete from private.account_tokens t where t.person = password_changed.person and t.kind = 'reset';
+  perform private.queue_account_mail('password', person);
+end $$;
+grant execute on function private.password_changed(uuid) to overture_worker;
+
+-- object function private.follow_address(uuid,text) sha256:05799baf95b98a9e
+-- The copies of a person's address in their workspaces follow the account.
+create or replace function private.follow_address(person uuid, address text) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.members m set email = pg_catalog.lower(address) where m.user_id = person
+$$;
+grant execute on function private.follow_address(uuid, text) to overture_worker;
+
 -- object function private.set_claim(text) sha256:48780d9ea661600c
 -- The claim: who installs the product makes the first account through a single-use link. Only the hash is stored.
 create or replace function private.set_claim(token_hash text) returns boolean
@@ -209,17 +241,22 @@ language sql stable security definer set search_path = '' as $$
 $$;
 grant execute on function private.knows_address(text) to overture_worker;
 
--- object function private.end_stolen_session(text) sha256:bd4b21afcf7dd12b
+-- object function private.end_stolen_session(text) sha256:b3d2031f33e75a9f
 -- A refresh token is exchanged once. Who shows one that was exchanged more than ten seconds ago, the time in which a client may repeat
 -- a request whose answer was lost, is not the one who has its successor: one of the two is a thief, so the session ends for both.
 -- The auth server itself lets the token before the current one pass at any time. True: the session was ended.
 create or replace function private.end_stolen_session(refresh_token text) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
+declare
+  owner uuid;
 begin
   delete from auth.sessions s using auth.refresh_tokens r
   where r.token = refresh_token and r.revoked and r.updated_at < pg_catalog.clock_timestamp() - interval '10 seconds'
-    and s.id = r.session_id;
-  return found;
+    and s.id = r.session_id
+  returning s.user_id into owner;
+  if owner is null then return false; end if;
+  perform private.queue_account_mail('theft', owner);
+  return true;
 end $$;
 grant execute on function private.end_stolen_session(text) to overture_worker;
 
@@ -694,6 +731,161 @@ $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;
 
+-- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
+-- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
+-- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
+-- [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
+create or replace function private.note_health(told jsonb) returns void
+language sql volatile security definer set search_path = '' as $$
+  update public.connections c set
+    sent = c.sent + g.ok, failed = c.failed + g.bad,
+    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
+    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
+    last_success_at = case when g.ok > 0 then (select kernel.now()) else c.last_success_at end,
+    last_error = coalesce(g.error, c.last_error),
+      last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
+    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
+    circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
+  from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
+  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id
+$$;
+grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
+
+-- object function private.wake_rotation() sha256:4fc095b4f24697cd
+-- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does
+-- not.
+create or replace function private.wake_rotation() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
+$$;
+
+-- object function private.connection_for_webhook(uuid) sha256:94dac8d5359c1119
+-- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
+create or replace function private.connection_for_webhook(connection_id uuid)
+returns table (tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
+language sql stable security definer set search_path = '' as $$
+  select c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = connection_id
+$$;
+grant execute on function private.connection_for_webhook(uuid) to overture_worker;
+
+-- object function private.take_delivery(uuid,text,bytea,jsonb) sha256:d8d22251b6adf527
+-- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
+-- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
+-- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
+create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  owner uuid;
+  stored uuid;
+begin
+  select c.tenant_id into owner from public.connections c where c.id = connection;
+  if owner is null then return null; end if;
+  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
+  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
+  on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
+  if stored is null then return false; end if;
+  perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
+  return true;
+end $$;
+grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
+
+-- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
+-- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
+create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
+language sql volatile set search_path = '' as $$
+  update public.webhook_deliveries d set
+    processed_at = case when f.waits then null else kernel.now() end,
+    attempts = d.attempts + case when f.waits then 1 else 0 end,
+    error = f.error
+  from (
+    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
+    union all
+    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
+  ) f
+  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
+$$;
+grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
+
+-- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
+-- In portions, so that a long backlog never becomes one long transaction.
+create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.webhook_deliveries d
+    where (d.tenant_id, d.id) in (
+      select x.tenant_id, x.id from public.webhook_deliveries x where x.received_at < kernel.now() - keep order by x.received_at
+        limit quantity)
+    returning 1
+  )
+  select pg_catalog.count(*)::int from gone
+$$;
+
+-- object function private.request_reset(text) sha256:97b2148ae7f9cd57
+-- Whoever has an account with this address, else an id that nobody has.
+create or replace function private.request_reset(address text) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  perform private.queue_account_mail('reset',
+    coalesce((select u.id from auth.users u where pg_catalog.lower(u.email) = pg_catalog.lower(address) limit 1), kernel.uuid7()));
+end $$;
+grant execute on function private.request_reset(text) to overture_worker;
+
+-- object function private.account_address(uuid) sha256:b955a02fb8a9971b
+-- The address of an account; null when there is none.
+create or replace function private.account_address(person uuid) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select u.email from auth.users u where u.id = person);
+end $$;
+grant execute on function private.account_address(uuid) to overture_worker;
+
+-- object function private.ask_account_change(uuid,text,text) sha256:b06ff9e852e7ea05
+-- Keeps what a person asked for until the mail with its link is made: one of each kind, the latest.
+create or replace function private.ask_account_change(person uuid, kind text, address text) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into private.account_tokens as t (person, kind, address, expires_at)
+  values (ask_account_change.person, ask_account_change.kind, ask_account_change.address, kernel.now() + interval '1 hour')
+  on conflict on constraint account_tokens_pkey do update
+    set token_hash = null, address = excluded.address, expires_at = excluded.expires_at
+$$;
+grant execute on function private.ask_account_change(uuid, text, text) to overture_worker;
+
+-- object function private.give_account_token(uuid,text,text) sha256:ee9329232063aa0f
+-- Gives the latest request its token, for the mail that is about to leave: the link of an earlier mail ends. Null: nothing was asked
+-- for, or too long ago.
+create or replace function private.give_account_token(person uuid, kind text, hash text) returns text
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  wanted text;
+begin
+  update private.account_tokens t set token_hash = hash
+  where t.person = give_account_token.person and t.kind = give_account_token.kind and t.expires_at > kernel.now()
+  returning t.address into wanted;
+  return wanted;
+end $$;
+grant execute on function private.give_account_token(uuid, text, text) to overture_worker;
+
+-- object function private.use_account_token(text,text) sha256:696466464f52fb73
+-- Uses a link up: of two who open it at once one gets it. No row: it was used, replaced, or
+-- has expired, or went to an address that the account no longer has.
+create or replace function private.use_account_token(hash text, kind text) returns table (person uuid, address text, expires_at timestamptz)
+language sql volatile security definer set search_path = '' as $$
+  delete from private.account_tokens t
+  where t.token_hash = hash and t.kind = use_account_token.kind and t.expires_at > kernel.now()
+    and (t.kind <> 'reset' or t.address = private.account_address(t.person))
+  returning t.person, t.address, t.expires_at
+$$;
+grant execute on function private.use_account_token(text, text) to overture_worker;
+
+-- object function private.restore_account_token(uuid,text,text,text,timestamptz) sha256:b27136a928639f5c
+-- Takes a use back, when the auth server refused what was to follow; not over a link that was made since.
+create or replace function private.restore_account_token(person uuid, kind text, hash text, address text, until timestamptz) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into private.account_tokens (person, kind, token_hash, address, expires_at) values (person, kind, hash, address, until)
+  on conflict on constraint account_tokens_pkey do nothing
+$$;
+grant execute on function private.restore_account_token(uuid, text, text, text, timestamptz) to overture_worker;
+
 -- object function private.stop_statuses(uuid[]) sha256:f149de150ce1825c
 -- The status of a contact and what sending looks at agree, from the moment on that an address or a status comes.
 
@@ -935,95 +1127,6 @@ begin
   on conflict (tenant_id, channel, address) do nothing;
   return old;
 end $$;
-
--- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
--- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
--- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
--- [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
-create or replace function private.note_health(told jsonb) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.connections c set
-    sent = c.sent + g.ok, failed = c.failed + g.bad,
-    consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
-    consecutive_rejections = case when g.ok > 0 then 0 else c.consecutive_rejections + g.rejected end,
-    last_success_at = case when g.ok > 0 then (select kernel.now()) else c.last_success_at end,
-    last_error = coalesce(g.error, c.last_error),
-      last_error_at = case when g.error is not null then (select kernel.now()) else c.last_error_at end,
-    status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
-    circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
-  from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
-  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id
-$$;
-grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
-
--- object function private.wake_rotation() sha256:4fc095b4f24697cd
--- Tenants with credentials, for those that an old key sealed. One wake each; the consumer knows which key is current, the database does
--- not.
-create or replace function private.wake_rotation() returns int
-language sql volatile security definer set search_path = '' as $$
-  select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
-$$;
-
--- object function private.connection_for_webhook(uuid) sha256:94dac8d5359c1119
--- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
-create or replace function private.connection_for_webhook(connection_id uuid)
-returns table (tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
-language sql stable security definer set search_path = '' as $$
-  select c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = connection_id
-$$;
-grant execute on function private.connection_for_webhook(uuid) to overture_worker;
-
--- object function private.take_delivery(uuid,text,bytea,jsonb) sha256:d8d22251b6adf527
--- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
--- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
--- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
-create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
-language plpgsql volatile security definer set search_path = '' as $$
-declare
-  owner uuid;
-  stored uuid;
-begin
-  select c.tenant_id into owner from public.connections c where c.id = connection;
-  if owner is null then return null; end if;
-  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
-  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
-  on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
-  if stored is null then return false; end if;
-  perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
-  return true;
-end $$;
-grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
-
--- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
--- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
-create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  update public.webhook_deliveries d set
-    processed_at = case when f.waits then null else kernel.now() end,
-    attempts = d.attempts + case when f.waits then 1 else 0 end,
-    error = f.error
-  from (
-    select x.id, x.error, false as waits from pg_catalog.jsonb_to_recordset(finished) as x(id uuid, error text)
-    union all
-    select w, 'Waits for the message it speaks of.', true from pg_catalog.unnest(waiting) w
-  ) f
-  where d.tenant_id = (select kernel.tenant()) and d.id = f.id
-$$;
-grant execute on function private.finish_deliveries(jsonb, uuid[]) to overture_worker;
-
--- object function private.prune_webhooks(interval,int4) sha256:4d7f929d610bb4cf
--- In portions, so that a long backlog never becomes one long transaction.
-create or replace function private.prune_webhooks(keep interval default '30 days', quantity int default 20000) returns int
-language sql volatile security definer set search_path = '' as $$
-  with gone as (
-    delete from public.webhook_deliveries d
-    where (d.tenant_id, d.id) in (
-      select x.tenant_id, x.id from public.webhook_deliveries x where x.received_at < kernel.now() - keep order by x.received_at
-        limit quantity)
-    returning 1
-  )
-  select pg_catalog.count(*)::int from gone
-$$;
 
 -- object function private.claim_messages(int4,int4,uuid) sha256:7f644d912344ab18
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.

@@ -1,3 +1,4 @@
+import { accounts } from "./accounts/module.ts";
 import { analytics } from "./analytics/module.ts";
 import { campaigns } from "./campaigns/module.ts";
 import { channels } from "./channels/module.ts";
@@ -25,6 +26,7 @@ export const modules: readonly ModuleDef[] = [
   channels,
   compliance,
   providers,
+  accounts,
   messaging,
   campaigns,
   inbox,

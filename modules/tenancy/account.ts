@@ -10,7 +10,7 @@ import { instant, NewPassword, Session } from "./schemas.ts";
 
 /** A person's own account. An access token alone changes nothing here that it could keep: whoever copied one has an hour, not the account. */
 
-const CurrentPassword = z.string().min(1, "give your current password").max(200);
+export const CurrentPassword = z.string().min(1, "give your current password").max(200);
 
 const person = ({ actor }: Pick<OpenCtx, "actor">) => {
   if (actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
@@ -20,7 +20,7 @@ const person = ({ actor }: Pick<OpenCtx, "actor">) => {
 type Signed = OpenManualCtx & { actor: Extract<Actor, { kind: "user" }>; address: string };
 
 /** The signed-in person with the address they call from, and who the auth server says they are now. */
-async function signedIn(ctx: OpenManualCtx, request: Request): Promise<{ ctx: Signed; email: string }> {
+export async function signedIn(ctx: OpenManualCtx, request: Request): Promise<{ ctx: Signed; email: string }> {
   const token = bearerOf(request.headers);
   const signed = { ...ctx, actor: person(ctx), address: callerAddress(request.headers) };
   // The address in the token may be one of before.
@@ -35,7 +35,7 @@ const notYours = () => invalidField("/current_password", "This is not your curre
  * A fresh session of the person, made with their password: proof that they are there, not only their token. Guesses are counted by
  * session, so that whoever copied one token does not hold up the owner in another session. Throws `invalid` at /current_password.
  */
-async function proven(ctx: Signed, email: string, password: string): Promise<z.output<typeof Session>> {
+export async function proven(ctx: Signed, email: string, password: string): Promise<z.output<typeof Session>> {
   await throttleSession(ctx, "password");
   const opened = await auth.signIn(ctx, email, password);
   if (opened?.kind !== "session") throw notYours();
@@ -65,6 +65,7 @@ export const changePassword = defineOpenManualOperation({
     const opened = await auth.signIn(ctx, email, input.password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
     await auth.signOutOthers(ctx, opened.session.access_token);
+    await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
     return await noted(ctx, opened.session, request);
   },
 });

@@ -54,6 +54,7 @@ export const options = defineOpenOperation({
   output: z.object({
     product_name: z.string(),
     signup: z.enum(["open", "invite"]),
+    account_mail: z.boolean().describe("Whether mails about accounts are sent, such as for a forgotten password."),
     claimed: z.boolean().describe("Whether the installation has an account."),
     supabase_url: z.string(),
     publishable_key: z.string(),
@@ -66,6 +67,7 @@ export const options = defineOpenOperation({
     return {
       product_name: ctx.config.productName,
       signup: ctx.configOf(tenancyConfig).OVERTURE_SIGNUP,
+      account_mail: ctx.configOf(tenancyConfig).OVERTURE_MAIL_FROM !== undefined && ready.includes("accounts"),
       claimed: row!.claimed,
       supabase_url: reachable(ctx.config.supabaseUrl, ctx.config.publicUrl),
       publishable_key: ctx.config.publishableKey,

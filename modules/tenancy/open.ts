@@ -23,8 +23,8 @@ const PER_ADDRESS = { capacity: 60, perSecond: 1 };
  */
 const PER_ACCOUNT = { capacity: 15, perSecond: 1 / 15 };
 
-type Bucket = { key: string; capacity: number; perSecond: number };
-type Limited = Pick<OpenManualCtx, "actor" | "tx">;
+export type Bucket = { key: string; capacity: number; perSecond: number };
+export type Limited = Pick<OpenManualCtx, "actor" | "tx">;
 
 /**
  * Counts an attempt with a password or a token, by address and by account, in a transaction of its own: it stays counted whatever
@@ -53,7 +53,8 @@ export async function throttleSession(ctx: Limited, what: string): Promise<void>
   await take(ctx, [{ key: `${what}:session:${session}`, ...PER_ACCOUNT }]);
 }
 
-async function take(ctx: Limited, buckets: readonly Bucket[]): Promise<void> {
+/** Takes a token of each bucket in turn, in a transaction of its own. Throws `rate_limited` at the first that has none. */
+export async function take(ctx: Limited, buckets: readonly Bucket[]): Promise<void> {
   const wait = await ctx.tx(async ({ db }) => {
     for (const b of buckets) {
       const [row] = await db<{ taken: boolean; retry_after: number }[]>`

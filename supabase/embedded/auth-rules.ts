@@ -1,3 +1,4 @@
+import { equalSecrets } from "../../modules/kernel/secrets/signatures.ts";
 import { type Guard, tooMany } from "./guard.ts";
 
 /**
@@ -15,10 +16,21 @@ type Options = {
   send: Send;
   /** Ends the session of a refresh token that was exchanged already, unless just now; whether it did. */
   endStolen(refreshToken: string): Promise<boolean>;
+  admin: AccountAdmin;
 };
 
+/** The part of GoTrue's admin API that the embedded auth server lacks and the product uses. Each says whether there is such an account. */
+export type AccountAdmin = {
+  secretKey: string;
+  setPassword(userId: string, password: string): Promise<boolean>;
+  /** `taken`: another account has the address. */
+  setEmail(userId: string, email: string): Promise<boolean | "taken">;
+};
+
+const ACCOUNT = /^\/auth\/v1\/admin\/users\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
 /** The auth server behind these rules. Expects a request whose body was read by the guard. */
-export function authRules({ guard, send, endStolen }: Options): Send {
+export function authRules({ guard, send, endStolen, admin }: Options): Send {
   return async (request, peer) => {
     const { pathname } = new URL(request.url);
     if (CLOSED.test(pathname)) {
@@ -28,6 +40,8 @@ export function authRules({ guard, send, endStolen }: Options): Send {
         "The embedded auth server sends no mail. Reset a password with POST /api/v1/auth/reset.",
       );
     }
+    const account = ACCOUNT.exec(pathname)?.[1];
+    if (account !== undefined && request.method === "PUT") return await setAccount(request, account);
     if (pathname === "/auth/v1/user" && request.method === "PUT") return await updateUser(request, peer);
     if (pathname === "/auth/v1/token" && request.method === "POST") {
       // Whatever grant_type says: a refresh token in the body is what can be used.
@@ -55,6 +69,24 @@ export function authRules({ guard, send, endStolen }: Options): Send {
     // Only what was looked at goes on.
     const changed = JSON.stringify({ password, ...(data === undefined ? {} : { data }) });
     return await send(new Request(request.url, { method: "PUT", headers: bare(request), body: changed }), peer);
+  }
+
+  async function setAccount(request: Request, id: string): Promise<Response> {
+    if (!(await equalSecrets(request.headers.get("apikey") ?? "", admin.secretKey)))
+      return refusal(401, "no_authorization", "This endpoint requires the secret key.");
+    const { password, email } = parsed(await request.text()) ?? {};
+    if (typeof password === "string") {
+      const bytes = new TextEncoder().encode(password).byteLength;
+      if (bytes < 10 || bytes > 72) return refusal(422, "weak_password", "Password should have 10 to 72 bytes.");
+      if (!(await admin.setPassword(id, password))) return refusal(404, "user_not_found", "User not found");
+    }
+    if (typeof email === "string") {
+      const set = await admin.setEmail(id, email.toLowerCase());
+      if (set === "taken")
+        return refusal(422, "email_exists", "A user with this email address has already been registered");
+      if (!set) return refusal(404, "user_not_found", "User not found");
+    }
+    return Response.json({ id });
   }
 
   /** Whether this is the password of the token's person; or the answer that refuses the token or the attempt. */

@@ -3,6 +3,7 @@ import process from "node:process";
 import postgres from "postgres";
 import { signInDigest } from "../../modules/kernel/http/addresses.ts";
 import { redact } from "../../modules/kernel/observability/log.ts";
+import { accountAdmin } from "./account-admin.ts";
 import { authRules } from "./auth-rules.ts";
 import { Scheduler } from "./cron.ts";
 import { Functions } from "./functions.ts";
@@ -68,6 +69,7 @@ const auth = authRules({
   guard,
   send: (request, peer) => lite.fetch(request, peer),
   endStolen: (token) => asked(sql`select private.end_stolen_session(${token}) as yes`),
+  admin: accountAdmin(sql, keys.secretKey),
 });
 // Strangers may ask realtime: what they have it ask the database must hold up neither schedules nor what others are to hear.
 const realtimeSql = postgres(required("EMBEDDED_ADMIN_DB_URL"), { max: 4, onnotice: () => {} });

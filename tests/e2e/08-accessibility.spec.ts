@@ -94,6 +94,7 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     "/settings?tab=suppressions",
     "/settings?tab=audit",
     "/settings?tab=workspace",
+    "/settings/account",
   ];
   // Panels slide in; what is half transparent has no fair contrast.
   await page.emulateMedia({ reducedMotion: "reduce" });

@@ -1,4 +1,6 @@
-import { expect, test, toast } from "./support.ts";
+import postgres from "postgres";
+import { until } from "../support/until.ts";
+import { type Account, connectSandbox, expect, test, toast } from "./support.ts";
 
 test("a person changes their password and sees, and ends, where they are signed in", async ({
   page,
@@ -96,4 +98,71 @@ test("the account page says when the list of sessions cannot be read, and asks a
   broken = false;
   await page.getByRole("button", { name: /again/i }).click();
   await expect(page.getByText("This session")).toBeVisible();
+});
+
+/** Makes this person's workspace the one that runs the installation, with the sender that mails about accounts come from. */
+async function operate(account: Account): Promise<void> {
+  const { connectionId } = await connectSandbox(account);
+  await account.api("POST", "/senders", { connection_id: connectionId, address: "accounts@operators.example" });
+  const sql = postgres(process.env.E2E_DB_URL!, { max: 1, onnotice: () => {} });
+  await sql`insert into kernel.settings (key, value) values ('operator_tenant', to_jsonb(${account.tenantId}::text))
+    on conflict (key) do update set value = excluded.value`;
+  await sql.end();
+}
+
+/** The link in the latest mail to an address whose subject has these words. */
+const linkTo = (address: string, words: string) =>
+  until(
+    async () => {
+      const url = `${process.env.E2E_SANDBOX_URL}/_sandbox/messages?to=${encodeURIComponent(address)}`;
+      const { messages } = (await (await fetch(url)).json()) as { messages: { subject: string; text: string }[] };
+      const found = messages.find((m) => m.subject.includes(words));
+      return /https?:\S+#token=\S+/.exec(found?.text ?? "")?.[0] ?? null;
+    },
+    { what: `a mail to ${address}`, timeoutMs: 60_000, everyMs: 250 },
+  );
+
+test("a forgotten password is replaced, and another address confirmed, through links in mails", async ({
+  page,
+  account,
+  signedOut,
+  watch,
+}) => {
+  test.setTimeout(180_000);
+  // A browser whose session has ended learns it by being refused.
+  watch.allowed.push(/status of 40[13]/);
+  await operate(account);
+  const password = `forgotten ${crypto.randomUUID()}`;
+  await test.step("the link is asked for at the sign-in page, and opens once", async () => {
+    await signedOut.goto("/login");
+    await signedOut.getByRole("link", { name: "Forgot your password?" }).click();
+    await signedOut.getByLabel("Email").fill(account.email);
+    await signedOut.keyboard.press("Enter");
+    await expect(signedOut.getByRole("heading", { name: "Look into your mailbox" })).toBeVisible();
+    await signedOut.goto(await linkTo(account.email, "choose a new password"));
+    await signedOut.getByLabel("New password").fill(password);
+    await signedOut.getByRole("button", { name: "Change password" }).click();
+    await expect(signedOut.getByRole("heading", { name: "Dashboard" })).toBeVisible();
+  });
+  await test.step("the browser that was signed in before is not any more", async () => {
+    await page.goto("/contacts");
+    await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+  });
+  const next = `next-${crypto.randomUUID().slice(0, 8)}@people.example`;
+  await test.step("another address takes the password, and a link in its mailbox", async () => {
+    await signedOut.goto("/settings/account");
+    await signedOut.getByLabel("New email address").fill(next);
+    await signedOut.getByRole("textbox", { name: "Password", exact: true }).fill(password);
+    await signedOut.getByRole("button", { name: "Send a link to the new address" }).click();
+    await expect(signedOut.getByRole("status").getByText(next)).toBeVisible();
+    await signedOut.goto(await linkTo(next, "confirm your new email address"));
+    await signedOut.getByRole("button", { name: "Confirm the address" }).click();
+    await expect(signedOut.getByRole("heading", { name: "Address changed" })).toBeVisible();
+  });
+  await test.step("only the new address signs in", async () => {
+    await page.getByLabel("Email").fill(next);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expect(page.getByRole("heading", { name: "Contacts", level: 1 })).toBeVisible();
+  });
 });

@@ -9,7 +9,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   }
   const stack = await startStack({
     services: { worker: true, sandbox: true, cron: true },
-    env: { SANDBOX_SPEED: "2", LOG_LEVEL: "warn" },
+    env: { SANDBOX_SPEED: "2", LOG_LEVEL: "warn", OVERTURE_MAIL_FROM: "accounts@operators.example" },
   });
   process.env.E2E_URL = stack.url;
   process.env.E2E_CLAIM_URL = stack.claimUrl ?? "";

@@ -125,6 +125,33 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "digests of addresses stay closed; the caller names one and learns whether it is there",
   ],
   "private.end_stolen_session(text)": [worker, "who has a used refresh token may end its session, and nothing else"],
+  "private.queue_account_mail(text,uuid,text)": [
+    worker,
+    "reads who runs the installation; queues a mail to a person, by id",
+  ],
+  "private.password_changed(uuid)": [
+    worker,
+    "ends links that the table of tokens holds; the caller has changed the password",
+  ],
+  "private.request_reset(text)": [worker, "finds the account of an address, and answers the same whether there is one"],
+  "private.account_address(uuid)": [worker, "the auth server's address of a person, for a mail to them"],
+  "private.ask_account_change(uuid,text,text)": [
+    worker,
+    "the table of tokens stays closed; the caller has verified the person",
+  ],
+  "private.give_account_token(uuid,text,text)": [
+    worker,
+    "for the mail that carries the token; gives one only where it was asked for",
+  ],
+  "private.use_account_token(text,text)": [worker, "who has the token may use it once; found by its hash only"],
+  "private.restore_account_token(uuid,text,text,text,timestamp with time zone)": [
+    worker,
+    "takes use_account_token back; writes what that returned",
+  ],
+  "private.follow_address(uuid,text)": [
+    worker,
+    "copies an address that its owner has confirmed to the person's memberships",
+  ],
   "private.my_teams(uuid)": [worker, "the teams of a person before one is chosen; the token was checked before"],
   "private.connection_for_webhook(uuid)": [
     worker,

@@ -46,10 +46,15 @@ grant execute on function private.knows_address(text) to overture_worker;
 -- The auth server itself lets the token before the current one pass at any time. True: the session was ended.
 create or replace function private.end_stolen_session(refresh_token text) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
+declare
+  owner uuid;
 begin
   delete from auth.sessions s using auth.refresh_tokens r
   where r.token = refresh_token and r.revoked and r.updated_at < pg_catalog.clock_timestamp() - interval '10 seconds'
-    and s.id = r.session_id;
-  return found;
+    and s.id = r.session_id
+  returning s.user_id into owner;
+  if owner is null then return false; end if;
+  perform private.queue_account_mail('theft', owner);
+  return true;
 end $$;
 grant execute on function private.end_stolen_session(text) to overture_worker;
