@@ -211,14 +211,17 @@ describe("a campaign of text messages", () => {
       return (await statesOf(id))[fay]![0] === "unsubscribed";
     });
     expect(await consentOf(us, fay)).toEqual([["sms", "withdrawn"]]);
-    expect(await suppressed(us)).toEqual([["+447700900003", "unsubscribe"]]);
+    expect(await suppressed(us)).toEqual([
+      ["+447700900003", "unsubscribe"],
+      ["+447700900004", "unsubscribe"],
+    ]);
 
     // Neither old nor new number gets anything, while others do.
     const { ids: others } = await people(us, [{ phone: "+447700900009", first_name: "Gil" }]);
     await ok(us.tenant.api("POST", `/lists/${listId}/contacts`, { contact_ids: others }));
     const second = await campaign(us, listId, ONE);
     await t.drain("messaging_send");
-    expect((await statesOf(second))[fay]).toEqual(["left_out", "opted_out"]);
+    expect((await statesOf(second))[fay]).toEqual(["left_out", "suppressed"]);
     expect((await accepted(us.key)).map((m) => m.to[0]!.address).sort()).toEqual(["+447700900003", "+447700900009"]);
 
     await writes(us.key, "+447700900004", "START");

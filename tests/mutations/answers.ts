@@ -13,8 +13,8 @@ export const answers = of("sending", [
   {
     promise: "… and covers every address of the person",
     file: "modules/compliance/sql/suppressions.sql",
-    find: "addresses || array(select x from private.own_addresses(on_channel, everybody) x)",
-    replace: "addresses",
+    find: "addresses || array(select x from private.own_addresses(on_channel, everybody) x), why, note)",
+    replace: "addresses, why, note)",
     test: "modules/messaging/opting-out.test.ts",
     name: "%s ends the person's sequences and covers both addresses",
   },

@@ -75,17 +75,20 @@ language sql stable set search_path = '' as $$
         and o.contact_id <> all(people) and g.state is distinct from 'withdrawn')
 $$;
 
--- A person opted in again, by a word on the channel itself: the consent and the address are free, unless the address is dead. Of a number
--- that people share it frees those whom opting out took in.
+-- A person opted in again, by a word on the channel itself: the consent and every address that opting out took in are free, unless one is
+-- dead. Of a number that people share it frees those whom opting out took in.
 create or replace function private.opt_in(on_channel text, people uuid[], addresses text[], note text) returns void
 language plpgsql volatile set search_path = '' as $$
+declare
+  everybody uuid[] := people || array(
+    select a.contact_id from public.contact_addresses a
+    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses));
+  theirs text[] := addresses || array(select x from private.own_addresses(on_channel, everybody) x);
 begin
   delete from public.suppressions x
-  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(addresses)
+  where x.tenant_id = (select kernel.tenant()) and x.channel = on_channel and x.address = any(theirs)
     and x.reason in ('unsubscribe', 'complaint');
-  perform private.set_consent(on_channel, people || array(
-    select a.contact_id from public.contact_addresses a
-    where a.tenant_id = (select kernel.tenant()) and a.channel = on_channel and a.address = any(addresses)), 'granted', note);
+  perform private.set_consent(on_channel, everybody, 'granted', note);
 end $$;
 
 grant execute on function private.guard_suppression(public.messages), private.guard_consent(public.messages), private.suppress(text, text[],
