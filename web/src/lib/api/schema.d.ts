@@ -3947,7 +3947,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
                 status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             };
@@ -6104,7 +6104,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
                 status?: "draft" | "tested" | "active" | "paused" | "issue";
             };
@@ -6902,7 +6902,7 @@ export interface operations {
                 list_id?: string;
                 /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -7618,7 +7618,7 @@ export interface operations {
                 filter?: string;
                 /** @description Contacts on this list. */
                 list_id?: string;
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -7691,7 +7691,7 @@ export interface operations {
                 list_id?: string;
                 /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -9406,7 +9406,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -9905,7 +9905,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -10574,7 +10574,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -10994,7 +10994,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -11780,7 +11780,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
