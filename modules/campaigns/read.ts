@@ -141,7 +141,7 @@ export const listCampaigns = defineOperation({
     const rows = await db<{ id: string }[]>`
       select k.id from public.campaigns k where k.tenant_id = ${ctx.tenantId}
         ${status ? db`and k.status = ${status}` : db`and k.status not in ('archived', 'deleting')`}
-        ${search ? db`and position(lower(${search}::text) in lower(k.name)) > 0` : db``}
+        ${search ? db`and position(kernel.fold(${search}::text) in kernel.fold(k.name)) > 0` : db``}
         ${after ? db`and k.id < ${after[0]}::uuid` : db``}
       order by k.id desc limit ${limit + 1}`;
     const campaigns = new Map(

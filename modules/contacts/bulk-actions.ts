@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clean } from "../kernel/text.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
@@ -6,7 +7,7 @@ import { indexed, whereContacts } from "./contact-query.ts";
 import { MAX_TAG_LENGTH, MAX_TAGS } from "./fields.ts";
 import type { Fragment } from "./filter-sql.ts";
 import { FilterSchema } from "./filter.ts";
-import { clean, SETTABLE_STATUSES } from "./normalize.ts";
+import { SETTABLE_STATUSES } from "./normalize.ts";
 import { id } from "./schemas.ts";
 
 /** One act on many people, in one statement. */

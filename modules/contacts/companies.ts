@@ -1,10 +1,11 @@
 import { z } from "zod";
+import { clean } from "../kernel/text.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { escapeLike, type Fragment } from "./filter-sql.ts";
-import { clean, normaliseCountry, normaliseDomain } from "./normalize.ts";
+import { normaliseCountry, normaliseDomain } from "./normalize.ts";
 import { Company, id } from "./schemas.ts";
 
 /** Organisations people work for. */
@@ -16,11 +17,11 @@ const PEOPLE_MOST = 1000;
 /** Companies read in list order before the index is asked. */
 const STRIDE = 1000;
 
-const name = z.string().trim().min(1).max(200);
+const name = z.string().overwrite(clean).min(1).max(200);
 const optional = {
   domain: z.string().max(300).nullish().describe("Unique among the companies, e.g. example.com."),
-  size: z.string().trim().max(60).nullish(),
-  industry: z.string().trim().max(120).nullish(),
+  size: z.string().overwrite(clean).max(60).nullish(),
+  industry: z.string().overwrite(clean).max(120).nullish(),
   country: z.string().max(60).nullish(),
 };
 
@@ -90,15 +91,17 @@ export const listCompanies = defineOperation({
   async handle(ctx, input) {
     const { db, tenantId } = ctx;
     const after = decodeCursor(input.cursor, z.tuple([z.string().max(400), id]));
-    const search = input.search?.trim();
-    const pattern = `%${escapeLike(search ?? "")}%`;
+    const search = clean(input.search ?? "");
+    const pattern = `%${escapeLike(search)}%`;
+    const asDomain = normaliseDomain(search);
+    const domain = "value" in asDomain ? asDomain.value : search.toLowerCase();
     const start = after ? db`and (o.name_sort, o.id) > (${after[0]}::text, ${after[1]}::text::uuid)` : db``;
     const wanted = input.limit + 1;
     const pick = async (companies: Fragment) =>
       await db<(CompanyRow & { sort_key: string })[]>`
       select ${columns(ctx)}, o.name_sort as sort_key from ${companies} o ${people(ctx)}
       where o.tenant_id = ${tenantId} ${start}
-        ${search ? db`and (o.name_sort like lower(${pattern}::text) or o.domain = lower(${search}::text))` : db``}
+        ${search ? db`and (kernel.fold(o.name) like kernel.fold(${pattern}::text) or o.domain = ${domain})` : db``}
       order by o.name_sort, o.id limit ${wanted}`;
     // As for people: the beginning of the list holds what many match; the rest is for the index.
     let rows = search
@@ -108,7 +111,7 @@ export const listCompanies = defineOperation({
       : await pick(db`public.companies`);
     if (search && rows.length < wanted) {
       const [found] = await db<{ ids: string[] }[]>`
-        select private.find_companies(${pattern}, ${search}, ${after?.[0] ?? null}::text, ${after?.[1] ?? null}::text::uuid, ${wanted}) as ids`;
+        select private.find_companies(${pattern}, ${domain}, ${after?.[0] ?? null}::text, ${after?.[1] ?? null}::text::uuid, ${wanted}) as ids`;
       rows = await pick(
         db`(select * from public.companies o where o.tenant_id = ${tenantId} and o.id = any(${found!.ids}::uuid[]) offset 0)`,
       );

@@ -29,7 +29,7 @@ export const contactFilters = {
     .max(200)
     .optional()
     .describe(
-      "Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word.",
+      "Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word.",
     ),
   list_id: id.optional().describe("Contacts on this list."),
   segment_id: id.optional().describe("Contacts that this segment selects now."),

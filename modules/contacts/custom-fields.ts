@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clean } from "../kernel/text.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../kernel/operations/cursor.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
@@ -13,8 +14,8 @@ type FieldRow = z.input<typeof CustomField>;
 /** Fields are read whole for every write; a team that needs more keeps a database, not a contact. */
 export const MAX_CUSTOM_FIELDS = 100;
 
-const label = z.string().trim().min(1).max(80);
-const options = z.array(z.string().trim().min(1).max(80)).max(100);
+const label = z.string().overwrite(clean).min(1).max(80);
+const options = z.array(z.string().overwrite(clean).min(1).max(80)).max(100);
 const columns = (ctx: Ctx) => ctx.db`f.id, f.key, f.label, f.type, f.options, f.created_at, f.updated_at`;
 
 export const listCustomFields = defineOperation({

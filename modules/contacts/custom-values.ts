@@ -1,6 +1,6 @@
 import type { Tx } from "../kernel/database/db.ts";
-import { clean, parseBoolean, parseDate, parseNumber } from "./normalize.ts";
-import { plain } from "../kernel/text.ts";
+import { parseBoolean, parseDate, parseNumber } from "./normalize.ts";
+import { clean, plain } from "../kernel/text.ts";
 
 /** Typed values of custom fields. */
 

@@ -1,4 +1,5 @@
 import { addressParser } from "postal-mime";
+import { clean } from "../kernel/text.ts";
 
 /** The one reader of email addresses: for contacts, senders, suppressions and imports alike. */
 
@@ -18,7 +19,7 @@ const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,
 export function readEmailAddress(text: string): { value: string } | { fault: "several" | "too_long" | "invalid" } {
   // Beyond any address with a name: nothing is searched in it.
   if (text.length > 2_000) return { fault: "invalid" };
-  const given = text.trim().replace(/^mailto:/i, "");
+  const given = clean(text).replace(/^mailto:/i, "");
   const named = given.includes("<") || /[,;]/.test(given.replace(/"[^"]*"/g, ""));
   let bare = given;
   if (named) {
@@ -35,7 +36,7 @@ export function readEmailAddress(text: string): { value: string } | { fault: "se
 }
 
 /** A domain as DNS has it, or null. The URL parser reads internationalised names as browsers do. */
-function asciiDomain(domain: string): string | null {
+export function asciiDomain(domain: string): string | null {
   // What a URL would take for something else than a host.
   if (/[\s/\\?#@:%[\]]/.test(domain) || domain.endsWith(".")) return null;
   let host: string;

@@ -1,8 +1,7 @@
-import { plain } from "../kernel/text.ts";
+import { clean, plain } from "../kernel/text.ts";
 import type { CustomDef, CustomValue } from "./custom-values.ts";
 import { customValue } from "./custom-values.ts";
 import {
-  clean,
   type Normalised,
   normaliseCountry,
   normaliseDomain,

@@ -12,7 +12,9 @@ import {
   type Kind,
   kindFault,
 } from "./filter.ts";
+import { readEmailAddress } from "./email-address.ts";
 import { normaliseCountry } from "./normalize.ts";
+import { clean } from "../kernel/text.ts";
 
 /**
  * Filters as SQL fragments over `c` (public.contacts). Every value is a parameter and every name comes from a table here,
@@ -31,18 +33,21 @@ export type Probe =
 /** `%` and `_` are letters here. */
 export const escapeLike = (text: string): string => text.replace(/[\\%_]/g, "\\$&");
 
-/** The words of a search box as LIKE patterns over the search text; one or two letters match only the beginning of a word. */
-export function searchPatterns(search: string): string[] {
-  const words = search
-    .trim()
-    .split(/\s+/)
-    .filter((w) => w !== "")
-    .slice(0, 8);
-  return words.map((w) => (w.length < 3 ? `% ${escapeLike(w)}%` : `%${escapeLike(w)}%`));
+/** An address with an internationalised domain as it is stored; any other word as it is. */
+function storedWord(word: string): string {
+  const address = word.includes("@") ? readEmailAddress(word) : null;
+  return address && "value" in address ? address.value : word;
 }
 
-const searchText = (db: Tx): Fragment =>
-  db`lower(' ' || c.first_name || ' ' || c.last_name || ' ' || coalesce(c.email, '') || ' ' || c.title)`;
+/** The words of a search box as LIKE patterns over the search text; one or two letters match only the beginning of a word. */
+export function searchPatterns(search: string): string[] {
+  const words = clean(search)
+    .split(/\s+/)
+    .filter((w) => w !== "")
+    .slice(0, 8)
+    .map(storedWord);
+  return words.map((w) => (w.length < 3 ? `% ${escapeLike(w)}%` : `%${escapeLike(w)}%`));
+}
 
 /** Fields that are part of the search text, whose trigram index can therefore narrow them down. */
 const SEARCHED = new Set(["email", "first_name", "last_name", "full_name", "title"]);
@@ -163,7 +168,7 @@ export async function prepare(
         ? exactly(ids)
         : db`(${and(
             db,
-            patterns.map((p) => db`${searchText(db)} like lower(${p}::text)`),
+            patterns.map((p) => db`c.search_text like kernel.fold(${p}::text)`),
           )})`;
     },
     tag(tag) {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clean } from "../kernel/text.ts";
 import type { Ctx } from "../kernel/context.ts";
 import {
   cursorTime,
@@ -18,8 +19,8 @@ import { id, List } from "./schemas.ts";
 
 type ListRow = z.input<typeof List>;
 
-const name = z.string().trim().min(1).max(120);
-const description = z.string().trim().max(500);
+const name = z.string().overwrite(clean).min(1).max(120);
+const description = z.string().overwrite(clean).max(500);
 
 const columns = (ctx: Ctx) => ctx.db`
   l.id, l.name, l.description, l.created_at, l.updated_at,
@@ -56,7 +57,7 @@ export const listLists = defineOperation({
       with page as materialized (
         select * from public.lists x
         where x.tenant_id = (select kernel.tenant())
-          ${search ? db`and position(lower(${search}::text) in lower(x.name)) > 0` : db``}
+          ${search ? db`and position(kernel.fold(${search}::text) in kernel.fold(x.name)) > 0` : db``}
           ${after ? db`and (x.created_at, x.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
         order by x.created_at desc, x.id desc limit ${input.limit + 1})
       select ${columns(ctx)}, l.created_at::text as sort_key

@@ -1,8 +1,8 @@
+import { clean } from "../kernel/text.ts";
 import { describe, expect, it } from "vitest";
 import { customValue } from "./custom-values.ts";
 import { readContact, splitName } from "./fields.ts";
 import {
-  clean,
   normaliseCountry,
   normaliseDomain,
   normaliseEmail,

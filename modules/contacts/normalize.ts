@@ -1,7 +1,7 @@
 import { type CountryCode, getCountries, parsePhoneNumberFromString } from "libphonenumber-js";
 import { zoneOf } from "../kernel/operations/zones.ts";
 import { plain } from "../kernel/text.ts";
-import { readEmailAddress } from "./email-address.ts";
+import { asciiDomain, readEmailAddress } from "./email-address.ts";
 
 /** One written form per value, so that equal things compare equal; and a sentence that says why a value is refused. */
 
@@ -11,14 +11,6 @@ const ok = (value: string): Normalised => ({ value });
 const fault = (message: string): Normalised => ({ fault: message });
 /** A value in a sentence about it: in quotes, cut where it is long. */
 export const shown = (text: string): string => `'${text.length > 60 ? `${plain(text, 60)}…` : text}'`;
-
-/** Control characters and no-break spaces out, ends trimmed. Postgres cannot store U+0000, and nobody types the others. */
-export const clean = (text: string): string =>
-  text
-    // deno-lint-ignore no-control-regex
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u200b\ufeff]/g, "")
-    .replaceAll("\u00a0", " ")
-    .trim();
 
 export function normaliseEmail(text: string): Normalised {
   const read = readEmailAddress(text);
@@ -66,7 +58,7 @@ export function normaliseLinkedinUrl(text: string): Normalised {
   return ok(`https://www.linkedin.com/${match[1]!.toLowerCase()}/${match[2]!.toLowerCase()}`);
 }
 
-/** `example.com` out of `https://www.Example.com/about`. */
+/** `example.com` out of `https://www.Example.com/about`, as DNS has it: `müller.example` becomes `xn--mller-kva.example`. */
 export function normaliseDomain(text: string): Normalised {
   const host = text
     .trim()
@@ -76,13 +68,8 @@ export function normaliseDomain(text: string): Normalised {
     .split(/[/?#:]/)[0]!
     .replace(/^www\./, "")
     .replace(/\.$/, "");
-  if (
-    host.length > 253 ||
-    !/^([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]{1,61}$/u.test(host)
-  ) {
-    return fault(`${shown(text)} is not a domain; it looks like example.com`);
-  }
-  return ok(host);
+  const ascii = host.length > 253 ? null : asciiDomain(host);
+  return ascii === null ? fault(`${shown(text)} is not a domain; it looks like example.com`) : ok(ascii);
 }
 
 let countryNames: Map<string, string> | undefined;

@@ -91,9 +91,11 @@ describe("index conditions under row-level security", () => {
 
   it.each([
     ["contacts_search", { like: ["%c4ca42%"] }],
+    ["contacts_search", { like: ["%Ć4ça42%"] }],
     ["contacts_by_tag", { tags: ["t7"] }],
     ["contacts_by_custom", { custom: { plan: "P7" } }],
     ["companies_search", { company_like: "%c4ca42%" }],
+    ["companies_search", { company_like: "%Ć4CÄ42%" }],
   ] as [string, object][])("%s serves the probe %j", async (index, probe) => {
     const [found, scans] = await t.sql.begin(async (sql) => {
       await sql`select set_config('app.tenant_id', ${team.id}, true)`;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clean } from "../kernel/text.ts";
 import type { Ctx } from "../kernel/context.ts";
 import {
   cursorTime,
@@ -31,7 +32,7 @@ const Segment = z
   .meta({ id: "Segment" });
 type SegmentRow = z.input<typeof Segment>;
 
-const name = z.string().trim().min(1).max(120);
+const name = z.string().overwrite(clean).min(1).max(120);
 const columns = (ctx: Ctx) => ctx.db`s.id, s.name, s.filter, s.created_at, s.updated_at`;
 
 async function read(ctx: Ctx, segmentId: string): Promise<SegmentRow> {
@@ -62,7 +63,7 @@ export const listSegments = defineOperation({
       select ${columns(ctx)}, s.created_at::text as sort_key
       from public.segments s
       where s.tenant_id = ${ctx.tenantId}
-        ${input.search ? db`and position(lower(${input.search}::text) in lower(s.name)) > 0` : db``}
+        ${input.search ? db`and position(kernel.fold(${input.search}::text) in kernel.fold(s.name)) > 0` : db``}
         ${after ? db`and (s.created_at, s.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
       order by s.created_at desc, s.id desc
       limit ${input.limit + 1}`;

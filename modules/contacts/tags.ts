@@ -32,7 +32,7 @@ export const listTags = defineOperation({
       select t.bucket as tag, t.n as contact_count
       from kernel.counts(array['tagged_contacts'], 'tenant', array[${ctx.tenantId}]::uuid[]) t
       where t.n > 0
-        ${input.search ? db`and position(lower(${input.search}::text) in lower(t.bucket)) > 0` : db``}
+        ${input.search ? db`and position(kernel.fold(${input.search}::text) in kernel.fold(t.bucket)) > 0` : db``}
         ${after ? db`and t.bucket > ${after[0]}::text` : db``}
       order by t.bucket
       limit ${input.limit + 1}`;

@@ -43,3 +43,45 @@ export const oneLine = (text: string, max: number): string =>
       .trim(),
     max,
   ).trimEnd();
+
+/** Characters beside which a joiner changes the written form: scripts that join or stack their letters. */
+const JOINING =
+  /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Nko}\p{Script=Mongolian}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]/u;
+/** Format characters that show: signs before numbers, and those that arrange hieroglyphs. */
+const SHOWN_FORMAT = /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}\u{13430}-\u{1343f}]/u;
+const INVISIBLE = /[\p{Cf}\u034f\u3164\uffa0]/gu;
+
+/**
+ * Text as people read it: composed (NFC), without control characters and what is invisible, every blank a plain one, ends trimmed. Line
+ * feeds and tabs stay. Joiners stay where they change how a word or an emoji is written.
+ */
+export function clean(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.trim();
+  return (
+    text
+      // deno-lint-ignore no-control-regex
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, "")
+      .normalize("NFC")
+      .replace(INVISIBLE, (character, at: number, whole: string) => (isMeant(character, at, whole) ? character : ""))
+      .replace(/\p{Zs}/gu, " ")
+      .replace(/[\u2028\u2029]/g, "\n")
+      .trim()
+  );
+}
+
+/** Whether a format character changes what people see. */
+function isMeant(character: string, at: number, whole: string): boolean {
+  if (SHOWN_FORMAT.test(character)) return true;
+  const before = lastCharacter(whole.slice(Math.max(0, at - 2), at));
+  const after = String.fromCodePoint(whole.codePointAt(at + character.length) ?? 0);
+  if (character === "\u200c") return JOINING.test(before) && JOINING.test(after);
+  if (character === "\u200d")
+    return (
+      (JOINING.test(before) && !/\s/.test(after)) ||
+      (/[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f]/u.test(before) && /\p{Extended_Pictographic}/u.test(after))
+    );
+  // Flags of regions: a black flag and tag characters.
+  return /[\u{e0020}-\u{e007f}]/u.test(character) && /[\u{1f3f4}\u{e0020}-\u{e007e}]/u.test(before);
+}
+
+const lastCharacter = (text: string): string => [...text].at(-1) ?? "";

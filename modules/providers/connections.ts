@@ -82,7 +82,7 @@ export const listConnections = defineOperation({
       select ${publicColumns(ctx.db)} from public.connections
       where tenant_id = ${ctx.tenantId} ${before ? ctx.db`and id < ${before}` : ctx.db``}
         ${status ? ctx.db`and status = ${status}` : ctx.db``} ${category ? ctx.db`and category = ${category}` : ctx.db``}
-        ${search ? ctx.db`and position(lower(${search}::text) in lower(name)) > 0` : ctx.db``}
+        ${search ? ctx.db`and position(kernel.fold(${search}::text) in kernel.fold(name)) > 0` : ctx.db``}
       order by id desc limit ${limit + 1}`;
     return toPage(
       rows,

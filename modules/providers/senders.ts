@@ -110,7 +110,7 @@ export const listSenders = defineOperation({
       db,
       ctx.tenantId,
       db`true ${before ? db`and s.id < ${before}` : db``} ${connection_id ? db`and s.connection_id = ${connection_id}` : db``} ${channel ? db`and s.channel = ${channel}` : db``}
-        ${search ? db`and position(lower(${search}::text) in lower(s.display_name || ' ' || s.address)) > 0` : db``}
+        ${search ? db`and position(kernel.fold(${search}::text) in kernel.fold(s.display_name || ' ' || s.address)) > 0` : db``}
         order by s.id desc limit ${limit + 1}`,
     );
     return toPage(rows, limit, (r) => [r.id], toSender);

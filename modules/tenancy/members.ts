@@ -24,7 +24,7 @@ export const listMembers = defineOperation({
     const rows = await ctx.db<(MemberRow & { key: string })[]>`
       select user_id, email, name, role, created_at, created_at::text as key from public.members
       where tenant_id = ${ctx.tenantId}
-        ${search ? ctx.db`and position(lower(${search}::text) in lower(name || ' ' || email)) > 0` : ctx.db``}
+        ${search ? ctx.db`and position(kernel.fold(${search}::text) in kernel.fold(name || ' ' || email)) > 0` : ctx.db``}
         ${after ? ctx.db`and (created_at, user_id) > (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
       order by created_at, user_id limit ${limit + 1}`;
     return toPage(

@@ -220,6 +220,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
 
 export const invokers: Record<string, string> = {
   "kernel.uuid7()": people,
+  "kernel.fold(text)": both,
   "kernel.role_rank(text)": people,
   "kernel.tenant()": people,
   "kernel.touch()": both,

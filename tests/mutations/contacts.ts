@@ -78,4 +78,20 @@ export const contactData: readonly Mutation[] = of("sending", [
     test: "modules/contacts/imports/issues.test.ts",
     name: "a bad value of %s keeps the contact: %s",
   },
+  {
+    promise: "What nobody sees is no part of a name or an address",
+    file: "modules/kernel/text.ts",
+    find: '(isMeant(character, at, whole) ? character : "")',
+    replace: "character",
+    test: "modules/contacts/search-text.test.ts",
+    name: "an address with an internationalised domain is found by either form; what nobody sees is no part of an address",
+  },
+  {
+    promise: "Search makes no difference of accents",
+    file: "modules/kernel/sql/text.sql",
+    find: "pg_catalog.lower(pg_catalog.normalize(x, 'NFKD')), '[\\u0300-\\u036f]', '', 'g')",
+    replace: "pg_catalog.lower(x), '[\\u0300-\\u036f]', '', 'g')",
+    test: "modules/contacts/search-text.test.ts",
+    name: "people are found with and without accents, in any form and width",
+  },
 ]);

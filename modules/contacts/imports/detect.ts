@@ -1,7 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { AppError } from "../../kernel/errors.ts";
-import { plain } from "../../kernel/text.ts";
-import { clean } from "../normalize.ts";
+import { clean, plain } from "../../kernel/text.ts";
 import type { Detected } from "../schemas.ts";
 import { damage, type Encoding, Evidence, type Guess } from "./encoding.ts";
 

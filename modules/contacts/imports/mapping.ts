@@ -1,9 +1,9 @@
+import { clean } from "../../kernel/text.ts";
 import { AppError, type FieldError, MAX_ERRORS } from "../../kernel/errors.ts";
 import type { CustomDef } from "../custom-values.ts";
 import { CONTACT_FIELD_NAMES, type ContactGiven } from "../fields.ts";
 import { customKey } from "../filter.ts";
 import { withoutGuards } from "../csv.ts";
-import { clean } from "../normalize.ts";
 import type { ImportOptions } from "../schemas.ts";
 import { type AwkwardTags, readTagCell } from "../tag-cell.ts";
 

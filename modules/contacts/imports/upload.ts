@@ -4,13 +4,12 @@ import { incoming } from "../../kernel/http/body.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { defineManualOperation, defineOperation } from "../../kernel/operations/operation.ts";
 import { loadCustomFields } from "../custom-values.ts";
-import { clean } from "../normalize.ts";
 import { type Detected, id, Import } from "../schemas.ts";
 import { type Encoding, ENCODINGS, Evidence, type Guess } from "./encoding.ts";
 import { detectCsv, FileWatch, refuseBinary } from "./detect.ts";
 import { suggestMapping } from "./mapping.ts";
 import { readImport } from "./rows.ts";
-import { plain } from "../../kernel/text.ts";
+import { clean, plain } from "../../kernel/text.ts";
 
 /** POST /imports: the file goes to the database as it comes, one piece in memory at a time. */
 

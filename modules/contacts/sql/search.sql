@@ -5,9 +5,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   if p ? 'like' then
     -- One LIKE per pattern: `like all (array)` cannot use the index.
-    return (select pg_catalog.string_agg(pg_catalog.format(
-        'lower('' '' || c.first_name || '' '' || c.last_name || '' '' || coalesce(c.email, '''') || '' '' || c.title) like %L', lower(x)),
-          ' and ')
+    return (select pg_catalog.string_agg(pg_catalog.format('c.search_text like %L', kernel.fold(x)), ' and ')
       from pg_catalog.jsonb_array_elements_text(p -> 'like') x);
   elsif p ? 'tags' then
     return pg_catalog.format('c.tags && %L::text[]', array(select pg_catalog.jsonb_array_elements_text(p -> 'tags'))::text);
@@ -15,8 +13,8 @@ begin
     return pg_catalog.format('lower(c.custom::text)::jsonb @> %L::jsonb', lower((p -> 'custom')::text));
   elsif p ? 'company_like' then
     return pg_catalog.format(
-      'c.company_id = any(array(select o.id from public.companies o where o.tenant_id = $1 and o.name_sort like %L))',
-      lower(p ->> 'company_like'));
+      'c.company_id = any(array(select o.id from public.companies o where o.tenant_id = $1 and kernel.fold(o.name) like %L))',
+      kernel.fold(p ->> 'company_like'));
   end if;
   raise exception 'unknown probe: %', p using errcode = 'invalid_parameter_value';
 end $$;
@@ -108,10 +106,10 @@ begin
   -- Planned with the pattern in sight.
   execute pg_catalog.format(
       'with matching as materialized (
-         select o.id, o.name_sort from public.companies o where o.tenant_id = $1 and o.name_sort like %L
+         select o.id, o.name_sort from public.companies o where o.tenant_id = $1 and kernel.fold(o.name) like %L
          union select o.id, o.name_sort from public.companies o where o.tenant_id = $1 and o.domain = $2)
        select array(select m.id from matching m where $4 is null or (m.name_sort, m.id) > ($3, $4) order by m.name_sort,
-         m.id limit $5)', lower(pattern))
+         m.id limit $5)', kernel.fold(pattern))
     into found using kernel.tenant(), lower(with_domain), after_name, after_id, most;
   return found;
 end $$;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clean } from "../text.ts";
 import { invalidField } from "../errors.ts";
 import { unstorable } from "../text.ts";
 import { isRealTime } from "./time.ts";
@@ -16,7 +17,12 @@ export const pageParams = {
 
 /** Query parameter of lists that pickers search. */
 export const searchParam = {
-  search: z.string().trim().max(120).optional().describe("Part of the name, upper or lower case."),
+  search: z
+    .string()
+    .max(120)
+    .overwrite(clean)
+    .optional()
+    .describe("Part of the name. Upper and lower case and accents make no difference."),
 };
 
 /** Answer of every list. */

@@ -4590,7 +4590,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
                 status?: "draft" | "running" | "paused" | "stopped" | "done" | "archived" | "deleting";
             };
@@ -6747,7 +6747,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
                 status?: "draft" | "tested" | "active" | "paused" | "issue";
             };
@@ -7545,7 +7545,7 @@ export interface operations {
                 list_id?: string;
                 /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -8261,7 +8261,7 @@ export interface operations {
                 filter?: string;
                 /** @description Contacts on this list. */
                 list_id?: string;
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -8334,7 +8334,7 @@ export interface operations {
                 list_id?: string;
                 /** @description Reverses the order of `sort`. */
                 order?: "asc" | "desc";
-                /** @description Words in the name, email address or title; a contact must match all of them. One or two letters match the beginning of a word. */
+                /** @description Words in the name, email address or title; a contact must match all of them; upper and lower case and accents make no difference. One or two letters match the beginning of a word. */
                 search?: string;
                 /** @description Contacts that this segment selects now. */
                 segment_id?: string;
@@ -10049,7 +10049,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -10548,7 +10548,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -11293,7 +11293,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -11713,7 +11713,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
@@ -12499,7 +12499,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                /** @description Part of the name, upper or lower case. */
+                /** @description Part of the name. Upper and lower case and accents make no difference. */
                 search?: string;
             };
             header?: never;
