@@ -113,7 +113,7 @@ describe("opting out", () => {
     await settlePlans(k, t);
     expect((await enrollmentsOf(k, again.id)).find((e) => e.email === "new@example.com")).toMatchObject({
       status: "left_out",
-      reason: "suppressed",
+      reason: "opted_out",
     });
   });
   test("outlives the contact: deleted one by one or in bulk and imported again, they are not written to; what others share stays free", async () => {

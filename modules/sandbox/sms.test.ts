@@ -221,7 +221,7 @@ describe("a campaign of text messages", () => {
     await ok(us.tenant.api("POST", `/lists/${listId}/contacts`, { contact_ids: others }));
     const second = await campaign(us, listId, ONE);
     await t.drain("messaging_send");
-    expect((await statesOf(second))[fay]).toEqual(["left_out", "suppressed"]);
+    expect((await statesOf(second))[fay]).toEqual(["left_out", "opted_out"]);
     expect((await accepted(us.key)).map((m) => m.to[0]!.address).sort()).toEqual(["+447700900003", "+447700900009"]);
 
     await writes(us.key, "+447700900004", "START");

@@ -113,8 +113,8 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
         left join public.consents g on g.tenant_id = c.tenant_id and g.contact_id = c.id and g.channel = ch.id
         cross join lateral (select case
             when a.id is null then 'no_address'
-            when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
             when g.state = 'withdrawn' then 'opted_out'
+            when exists (select from public.suppressions x where x.tenant_id = c.tenant_id and x.channel = ch.id and x.address = a.address) then 'suppressed'
             when a.state = 'invalid' then 'address_invalid'
             when ch.id = any(${channels.filter((ch) => ch.consent).map((ch) => ch.id)}::text[]) and coalesce(g.state, '') <> 'granted' then 'no_consent' end as reason) r
         cross join lateral (select r.reason, array_position(${NEARNESS}::text[], r.reason) as rank) v)`;
