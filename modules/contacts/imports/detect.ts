@@ -99,7 +99,7 @@ export class FileWatch {
     this.#evidence.add(new Uint8Array(), true);
     const sure: Encoding | null =
       utf16(this.#head ?? new Uint8Array()) ?? (this.#escapes ? "iso-2022-jp" : this.#isUtf8 ? "utf-8" : null);
-    const guess = sure ? { encoding: sure, examples: [], warning: null } : this.#evidence.guess();
+    const guess: Guess = sure ? { encoding: sure, examples: [], warning: null } : this.#evidence.guess();
     return { ...guess, rows: this.#rows, evidence: this.#evidence };
   }
 }
