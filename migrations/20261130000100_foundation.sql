@@ -907,13 +907,16 @@ language sql immutable parallel safe set search_path = '' as $$
 $$;
 grant execute on function kernel.role_rank(text) to authenticated, overture_user, overture_worker;
 
--- object function kernel.session_open(uuid) sha256:154c5acdc59ce844
+-- object function kernel.session_open(uuid) sha256:8989822594a9534b
 -- Whether the session of an access token still stands: signing out, a changed password or a stolen refresh token end it at once, while
--- the token itself would be valid for up to an hour. A token without a session (null) was not made by a sign-in.
+-- the token itself would be valid for up to an hour. Of a person with a second factor only sessions that were made with it stand: the auth
+-- server knows nothing of it. A token without a session (null) was not made by a sign-in.
 create or replace function kernel.session_open(session uuid) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  return session is null or exists (select from auth.sessions s where s.id = session);
+  return session is null or exists (select from auth.sessions s where s.id = session and (
+    not exists (select from private.second_factors f where f.person = s.user_id and f.confirmed_at is not null)
+    or exists (select from private.proven_sessions p where p.session = s.id)));
 end $$;
 grant execute on function kernel.session_open(uuid) to authenticated, overture_user, overture_worker;
 

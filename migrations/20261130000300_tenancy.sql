@@ -60,6 +60,26 @@ create table private.account_tokens (
 comment on table private.account_tokens is 'What a link in a mail will do to an account. Only functions of modules/accounts see it.';
 select kernel.create_queue('accounts_mail');
 
+create table private.second_factors (
+  person uuid not null,
+  -- The key of the app, sealed with OVERTURE_KEYS.
+  secret text not null,
+  confirmed_at timestamptz,
+  -- The latest code that was used, as Unix time divided by 30: no code counts twice.
+  last_step bigint not null default 0,
+  constraint second_factors_pkey primary key (person)
+);
+create table private.recovery_codes (person uuid not null, digest text not null, primary key (person, digest));
+create table private.proven_sessions (
+  session uuid not null,
+  person uuid not null,
+  constraint proven_sessions_pkey primary key (session)
+);
+create index proven_sessions_by_person on private.proven_sessions (person);
+comment on table private.second_factors is 'What people have besides a password. Only functions of modules/tenancy see it.';
+comment on table private.recovery_codes is 'Digests of codes that stand for a lost second factor, each once.';
+comment on table private.proven_sessions is 'Sessions that were made with the second factor.';
+
 create table public.invitations (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
   id uuid not null default kernel.uuid7(),

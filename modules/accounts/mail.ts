@@ -15,7 +15,7 @@ import { tenancyConfig } from "../tenancy/config.ts";
  * other message. A token is made only here, with the mail that carries it; the queue names a person and what happened.
  */
 
-const KINDS = ["reset", "email", "address", "password", "theft"] as const;
+const KINDS = ["reset", "email", "address", "password", "theft", "factor", "no_factor"] as const;
 type Kind = (typeof KINDS)[number];
 type Payload = { tenant_id: string; kind: Kind; person: string; recipient: string | null };
 
@@ -55,6 +55,16 @@ function textOf(kind: Kind, product: string, link: string | undefined): Text {
       return {
         subject: `${product}: your password was changed`,
         lines: ["The password of your account was changed, and all other sessions have ended.", unknown],
+      };
+    case "factor":
+      return {
+        subject: `${product}: a second factor was added`,
+        lines: ["Signing in to your account now takes a code of an authenticator app as well.", unknown],
+      };
+    case "no_factor":
+      return {
+        subject: `${product}: the second factor was removed`,
+        lines: ["Signing in to your account takes the password alone again.", unknown],
       };
     case "theft":
       return {

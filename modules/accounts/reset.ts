@@ -6,7 +6,9 @@ import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "../tenancy/auth-server.ts";
 import { tenancyConfig } from "../tenancy/config.ts";
-import { noted, take } from "../tenancy/open.ts";
+import { Code, requireCode } from "../tenancy/second-factor.ts";
+import { take } from "../tenancy/limits.ts";
+import { noted } from "../tenancy/open.ts";
 import { Email, LinkToken, NewPassword, Session } from "../tenancy/schemas.ts";
 
 /** Mails to an account at once, and one more per twenty minutes: nobody's mailbox is filled by a stranger. */
@@ -84,11 +86,13 @@ export const resetPassword = defineOpenManualOperation({
   summary: "Choose a new password with the link of a mail",
   description: "Every session of the account ends; the answer is a new one. 410 when the link no longer works.",
   auth: "public",
-  input: z.object({ token: LinkToken, password: NewPassword }),
+  input: z.object({ token: LinkToken, password: NewPassword, code: Code.optional() }),
   output: Session,
-  async handle(ctx, { token, password }, request) {
+  async handle(ctx, { token, password, code }, request) {
     await limitMails(ctx, "reset-link", null, request);
     const { person, address } = await withLink(ctx, "reset", token, async (claimed) => {
+      // A mailbox does not stand for the second factor.
+      await requireCode(ctx, { id: claimed.person, email: claimed.address }, code, request);
       await auth.setAccount(ctx, claimed.person, { password });
       return claimed;
     });
@@ -96,6 +100,6 @@ export const resetPassword = defineOpenManualOperation({
     const opened = await auth.signIn(ctx, address, password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
     await auth.signOutOthers(ctx, opened.session.access_token);
-    return await noted(ctx, opened.session, request);
+    return await noted(ctx, opened.session, request, { proven: true });
   },
 });

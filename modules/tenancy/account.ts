@@ -59,14 +59,16 @@ export const changePassword = defineOpenManualOperation({
   output: Session,
   async handle(outside, input, request) {
     const { ctx, email } = await signedIn(outside, request);
-    const proof = await proven(ctx, email, input.current_password);
-    const changed = await auth.setPassword(ctx, proof.access_token, input.current_password, input.password);
-    if (!changed) throw notYours();
+    await proven(ctx, email, input.current_password);
+    if (input.password === input.current_password)
+      throw invalidField("/password", "Choose another password than the current one.");
+    await auth.setAccount(ctx, ctx.actor.userId, { password: input.password });
     const opened = await auth.signIn(ctx, email, input.password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
     await auth.signOutOthers(ctx, opened.session.access_token);
     await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
-    return await noted(ctx, opened.session, request);
+    // The caller's session was made with the second factor, where there is one.
+    return await noted(ctx, opened.session, request, { proven: true });
   },
 });
 

@@ -186,25 +186,8 @@ export async function signOutOthers(ctx: Caller, accessToken: string): Promise<v
 }
 
 /**
- * Changes the password of the person whose fresh access token this is; null when the current one does not fit. GoTrue asks for the
- * current password only where it is told to, so the caller has signed in with it just now.
- */
-export async function setPassword(
-  ctx: Caller,
-  accessToken: string,
-  current: string,
-  password: string,
-): Promise<true | null> {
-  const answer = await call(ctx, "PUT", "/user", { password, current_password: current }, accessToken);
-  if (answer.ok) return true;
-  if (answer.code === "current_password_mismatch") return null;
-  if (answer.code === "same_password") throw invalidField("/password", "Choose another password than the current one.");
-  return refuse(answer);
-}
-
-/**
- * Changes an account whose owner has proved by a link that its mailbox is theirs, by the auth server's admin API. False: another account
- * has this address. Throws `invalid` for a password that the auth server refuses.
+ * Changes an account whose owner has proved who they are (by the password, or by a link to their mailbox), by the auth server's admin API.
+ * False: another account has this address. Throws `invalid` for a password that the auth server refuses.
  */
 export async function setAccount(
   ctx: Caller,

@@ -5,6 +5,7 @@ import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
 import { listAudit } from "./audit-log.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
+import { beginFactor, confirmFactor, readFactor, removeFactor } from "./factor-operations.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
 import { changePassword, endOtherSessions, endSession, listSessions } from "./account.ts";
 import { me, options } from "./me.ts";
@@ -39,6 +40,10 @@ export const tenancy = defineModule({
     listSessions,
     endSession,
     endOtherSessions,
+    readFactor,
+    beginFactor,
+    confirmFactor,
+    removeFactor,
     me,
     options,
     checkClaim,

@@ -6,7 +6,10 @@ import { AppError } from "../kernel/errors.ts";
 import { signInDigest } from "../kernel/http/addresses.ts";
 import { callerAddress } from "../kernel/operations/auth.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
+import { signOut } from "./auth-server.ts";
+import { type Limited, take } from "./limits.ts";
 import type { Session } from "./schemas.ts";
+import { requireCode } from "./second-factor.ts";
 
 /** 202: the account is there, but its owner must confirm the e-mail first; then the same call finishes the work. */
 export const confirmationRequired = (email: string, next: string): Response =>
@@ -23,8 +26,7 @@ const PER_ADDRESS = { capacity: 60, perSecond: 1 };
  */
 const PER_ACCOUNT = { capacity: 15, perSecond: 1 / 15 };
 
-export type Bucket = { key: string; capacity: number; perSecond: number };
-export type Limited = Pick<OpenManualCtx, "actor" | "tx">;
+type Noting = Limited & Pick<OpenManualCtx, "vault" | "http" | "config" | "log">;
 
 /**
  * Counts an attempt with a password or a token, by address and by account, in a transaction of its own: it stays counted whatever
@@ -53,36 +55,32 @@ export async function throttleSession(ctx: Limited, what: string): Promise<void>
   await take(ctx, [{ key: `${what}:session:${session}`, ...PER_ACCOUNT }]);
 }
 
-/** Takes a token of each bucket in turn, in a transaction of its own. Throws `rate_limited` at the first that has none. */
-export async function take(ctx: Limited, buckets: readonly Bucket[]): Promise<void> {
-  const wait = await ctx.tx(async ({ db }) => {
-    for (const b of buckets) {
-      const [row] = await db<{ taken: boolean; retry_after: number }[]>`
-        select taken, retry_after from kernel.take_tokens(${b.key}, ${b.capacity}, ${b.perSecond})`;
-      if (row && !row.taken) return Math.max(1, Math.ceil(row.retry_after));
-    }
-    return 0;
-  });
-  // Thrown only here: inside, it would take back what the other bucket has counted.
-  if (wait > 0) {
-    throw new AppError("rate_limited", "Too many attempts.", {
-      retryAfter: wait,
-      suggestion: `Try again in ${wait} seconds.`,
-    });
-  }
-}
+/** How a session came about: `code` as the person gave it; `proven` where the second factor was shown just now, or by the caller's session. */
+export type Shown = { code?: string | undefined; proven?: true };
 
 /**
- * After a sign-in, a registration or a refresh: remembers the address for the account's own limit, and what the list of sessions shows
- * of this one. Returns the session.
+ * After a sign-in, a registration or a refresh: asks for the second factor where the session was made without it, remembers the address
+ * for the account's own limit, and what the list of sessions shows of this one. Returns the session; one without the factor is ended.
  */
 export async function noted(
-  ctx: Limited,
+  ctx: Noting,
   session: z.output<typeof Session>,
   request: Request,
+  shown: Shown = {},
 ): Promise<z.output<typeof Session>> {
   const { session_id: id } = claimsOf(session.access_token);
-  const email = session.user.email.toLowerCase();
+  const { user } = session;
+  const [row] = await ctx.tx(({ db }) => db<{ open: boolean }[]>`select kernel.session_open(${id}) as open`);
+  if (!row!.open) {
+    try {
+      if (!shown.proven) await requireCode(ctx, user, shown.code, request);
+      await ctx.tx(({ db }) => db`select private.prove_session(${user.id}, ${id})`);
+    } catch (error) {
+      await signOut(ctx, session.access_token);
+      throw error;
+    }
+  }
+  const email = user.email.toLowerCase();
   const [address, known] = [addressOf(request), await signInDigest(email, callerAddress(request.headers))];
   const agent =
     request.headers

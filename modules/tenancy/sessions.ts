@@ -8,6 +8,7 @@ import * as auth from "./auth-server.ts";
 import { confirmationRequired, noted, throttle } from "./open.ts";
 import { Email, NewPassword, PersonName, Session, SessionWithTenant, TenantName } from "./schemas.ts";
 import { tenancyConfig } from "./config.ts";
+import { Code } from "./second-factor.ts";
 import { newTenant, unclaimed } from "./tenants.ts";
 
 /** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
@@ -74,17 +75,19 @@ export const login = defineOpenManualOperation({
   method: "POST",
   path: "/auth/login",
   summary: "Sign in with email and password",
+  description:
+    "An account with a second factor needs its `code` as well: without it 422 with an error at /code, once the password fits.",
   auth: "public",
-  input: z.object({ email: Email, password: z.string().min(1).max(200) }),
+  input: z.object({ email: Email, password: z.string().min(1).max(200), code: Code.optional() }),
   output: Session,
-  async handle(ctx, { email, password }, request) {
+  async handle(ctx, { email, password, code }, request) {
     await throttle(ctx, "login", email, request);
     const opened = await auth.signIn(ctx, email, password);
     if (!opened) throw badLogin();
     // GoTrue says this only when the password fits, so nobody else learns it.
     if (opened.kind === "confirm")
       throw new AppError("forbidden", "Confirm your email address first: we sent you a link.");
-    return await noted(ctx, opened.session, request);
+    return await noted(ctx, opened.session, request, { code });
   },
 });
 

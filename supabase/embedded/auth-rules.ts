@@ -16,6 +16,8 @@ type Options = {
   send: Send;
   /** Ends the session of a refresh token that was exchanged already, unless just now; whether it did. */
   endStolen(refreshToken: string): Promise<boolean>;
+  /** Whether the session counts for nothing although the auth server knows it: it was made without the person's second factor. */
+  unproven(sessionId: string): Promise<boolean>;
   admin: AccountAdmin;
 };
 
@@ -27,10 +29,11 @@ export type AccountAdmin = {
   setEmail(userId: string, email: string): Promise<boolean | "taken">;
 };
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ACCOUNT = /^\/auth\/v1\/admin\/users\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** The auth server behind these rules. Expects a request whose body was read by the guard. */
-export function authRules({ guard, send, endStolen, admin }: Options): Send {
+export function authRules({ guard, send, endStolen, unproven, admin }: Options): Send {
   return async (request, peer) => {
     const { pathname } = new URL(request.url);
     if (CLOSED.test(pathname)) {
@@ -61,6 +64,9 @@ export function authRules({ guard, send, endStolen, admin }: Options): Send {
     }
     if (body.password === undefined) return await send(request, peer);
     const { password, current_password: current, data } = body;
+    const session = sessionIn(request.headers);
+    if (session !== null && (await unproven(session)))
+      return refusal(403, "insufficient_aal", "This session was made without the second factor.");
     const fits = await hasPassword(request, peer, current);
     if (fits instanceof Response) return fits;
     if (!fits) {
@@ -129,11 +135,17 @@ function parsed(text: string): Record<string, unknown> | null {
   }
 }
 
-/** The session of an access token that the auth server has verified. */
-function sessionIn(headers: Headers): string {
+/** The session that an access token names; whether the token is genuine the auth server says. */
+function sessionIn(headers: Headers): string | null {
   const payload = headers.get("authorization")?.split(".").at(-2) ?? "";
-  const claims = parsed(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
-  return String(claims?.session_id ?? "");
+  try {
+    const { session_id } = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as {
+      session_id?: unknown;
+    };
+    return typeof session_id === "string" && UUID.test(session_id) ? session_id : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The headers without what describes the body. */

@@ -69,6 +69,7 @@ const auth = authRules({
   guard,
   send: (request, peer) => lite.fetch(request, peer),
   endStolen: (token) => asked(sql`select private.end_stolen_session(${token}) as yes`),
+  unproven: (session) => asked(sql`select not kernel.session_open(${session}) as yes`),
   admin: accountAdmin(sql, keys.secretKey),
 });
 // Strangers may ask realtime: what they have it ask the database must hold up neither schedules nor what others are to hear.

@@ -1,4 +1,5 @@
 import postgres from "postgres";
+import { codeAt, fromBase32 } from "../../modules/tenancy/totp.ts";
 import { until } from "../support/until.ts";
 import { type Account, connectSandbox, expect, test, toast } from "./support.ts";
 
@@ -164,5 +165,58 @@ test("a forgotten password is replaced, and another address confirmed, through l
     await page.getByLabel("Password").fill(password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page.getByRole("heading", { name: "Contacts", level: 1 })).toBeVisible();
+  });
+});
+
+test("an authenticator app is added, asked for at the sign-in, and removed with a recovery code", async ({
+  page,
+  account,
+  browser,
+  watch,
+}) => {
+  test.setTimeout(120_000);
+  watch.allowed.push(/status of 422/);
+  const section = page.getByRole("region", { name: /^Second factor/ });
+  const codeNow = (key: string, steps = 0) => codeAt(fromBase32(key), Math.floor(Date.now() / 30_000) + steps);
+  const [key, recovery] = await test.step("it is added with the password and a code", async () => {
+    await page.goto("/settings/account");
+    await section.getByRole("button", { name: "Add an app" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Current password").fill(account.password);
+    await dialog.getByRole("button", { name: "Continue" }).click();
+    const shown = await dialog.getByRole("code").innerText();
+    await dialog.getByLabel("Code", { exact: true }).fill("000000");
+    await dialog.getByRole("button", { name: "Confirm" }).click();
+    await expect(dialog.getByLabel("Code", { exact: true })).toHaveAttribute("aria-invalid", "true");
+    // The code of the step before: the one of now stays for signing in.
+    await dialog.getByLabel("Code", { exact: true }).fill(await codeNow(shown, -1));
+    await dialog.getByRole("button", { name: "Confirm" }).click();
+    await expect(dialog.getByRole("heading", { name: "Recovery codes" })).toBeVisible();
+    const codes = (await dialog.getByRole("code").innerText()).split(/\s+/);
+    expect(codes).toHaveLength(10);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await expect(section.getByText("On", { exact: true })).toBeVisible();
+    return [shown, codes[0]!];
+  });
+  await test.step("signing in asks for a code", async () => {
+    const elsewhere = await browser.newContext({ baseURL: process.env.E2E_URL! });
+    const other = await elsewhere.newPage();
+    await other.goto("/login");
+    await other.getByLabel("Email").fill(account.email);
+    await other.getByLabel("Password").fill(account.password);
+    await other.getByRole("button", { name: "Sign in" }).click();
+    await other.getByLabel("Code", { exact: true }).fill(await codeNow(key));
+    await other.keyboard.press("Enter");
+    await expect(other.getByRole("heading", { name: "Dashboard" })).toBeVisible();
+    await elsewhere.close();
+  });
+  await test.step("a recovery code removes it", async () => {
+    await section.getByRole("button", { name: "Remove" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Current password").fill(account.password);
+    await dialog.getByLabel("Code", { exact: true }).fill(recovery);
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await expect(toast(page, "Second factor removed")).toBeVisible();
+    await expect(section.getByRole("button", { name: "Add an app" })).toBeVisible();
   });
 });

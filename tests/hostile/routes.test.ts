@@ -50,6 +50,8 @@ const SLOW = new Set([
   "auth.logout",
   "auth.password",
   "auth.sessions_end",
+  "auth.reset",
+  "auth.address",
 ]);
 /** Each operation's sample; over a hundred operations every payload is met dozens of times. */
 const CASES = 45;

@@ -133,6 +133,22 @@ export const definers: Record<string, [roles: string, why: string]> = {
     worker,
     "ends links that the table of tokens holds; the caller has changed the password",
   ],
+  "private.second_factor(uuid)": [
+    worker,
+    "the sealed key of one person; the caller has verified the person or their password",
+  ],
+  "private.begin_second_factor(uuid,text)": [
+    worker,
+    "the tables of factors stay closed; the caller has verified the person",
+  ],
+  "private.confirm_second_factor(uuid,bigint,text[],uuid)": [
+    worker,
+    "as begin_second_factor; the caller has checked the code",
+  ],
+  "private.use_step(uuid,bigint)": [worker, "uses a code up that the caller has checked"],
+  "private.use_recovery_code(uuid,text)": [worker, "uses up a code of one person, found by its digest"],
+  "private.remove_second_factor(uuid)": [worker, "the caller has checked password and code"],
+  "private.prove_session(uuid,uuid)": [worker, "the caller has checked the code"],
   "private.request_reset(text)": [worker, "finds the account of an address, and answers the same whether there is one"],
   "private.account_address(uuid)": [worker, "the auth server's address of a person, for a mail to them"],
   "private.ask_account_change(uuid,text,text)": [

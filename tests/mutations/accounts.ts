@@ -6,6 +6,7 @@ const ACCOUNT = hostile("account");
 const ACCOUNTS = "modules/accounts/accounts.test.ts";
 const TOKENS = "modules/accounts/sql/tokens.sql";
 const ENDS = "a link ends with a later one, with its hour, and with a password or address that was changed since";
+const FACTORS = "modules/tenancy/second-factor.test.ts";
 const KEPT = "changes neither password nor address, at the API or at the auth server";
 const LOCKED = "from many addresses are limited together, and do not lock the owner out where they signed in before";
 
@@ -53,8 +54,8 @@ export const accounts: readonly Mutation[] = of("hostile input", [
   {
     promise: "An ended session's access token is refused at once",
     file: "modules/kernel/sql/tenant-wall.sql",
-    find: "return session is null or exists (select from auth.sessions s where s.id = session);",
-    replace: "return true;",
+    find: "return session is null or exists (",
+    replace: "return true or exists (",
     test: ACCOUNT,
     name: "ends every other session at once: refresh tokens, access tokens, and what the database shows",
   },
@@ -161,5 +162,45 @@ export const accounts: readonly Mutation[] = of("hostile input", [
     replace: "if (false && !(await equalSecrets(",
     test: ACCOUNTS,
     name: "the embedded auth server's admin API takes the secret key alone",
+  },
+  {
+    promise: "A session without the second factor counts for nothing",
+    file: "modules/kernel/sql/tenant-wall.sql",
+    find: "f.person = s.user_id and f.confirmed_at is not null)",
+    replace: "false)",
+    test: FACTORS,
+    name: "cannot be walked around at the auth server: a session made with the password alone counts for nothing",
+  },
+  {
+    promise: "… and changes no password at the auth server",
+    file: RULES,
+    find: "if (session !== null && (await unproven(session)))",
+    replace: "if (false)",
+    test: FACTORS,
+    name: "cannot be walked around at the auth server: a session made with the password alone counts for nothing",
+  },
+  {
+    promise: "A code of an app counts once",
+    file: "modules/tenancy/sql/second-factor.sql",
+    find: "where f.person = use_step.person and f.last_step < step;",
+    replace: "where f.person = use_step.person;",
+    test: FACTORS,
+    name: "a code counts once, also for two who use it at once, and an older one not after it",
+  },
+  {
+    promise: "… and so does a recovery code",
+    file: "modules/tenancy/sql/second-factor.sql",
+    find: "  delete from private.recovery_codes c where c.person = use_recovery_code.person and c.digest = given;",
+    replace: "  perform from private.recovery_codes c where c.person = use_recovery_code.person and c.digest = given;",
+    test: FACTORS,
+    name: "a recovery code stands for it once; odd codes stand for nothing",
+  },
+  {
+    promise: "Guesses of codes are limited",
+    file: "modules/tenancy/second-factor.ts",
+    find: "const GUESSES = { capacity: 10,",
+    replace: "const GUESSES = { capacity: 1000,",
+    test: FACTORS,
+    name: "its guesses are limited, and strangers' do not hold up the owner where they signed in before",
   },
 ]);
