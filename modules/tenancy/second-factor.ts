@@ -5,7 +5,7 @@ import { signInDigest } from "../kernel/http/addresses.ts";
 import { callerAddress } from "../kernel/operations/auth.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
 import { type Limited, take } from "./limits.ts";
-import { fromBase32, stepOf, toBase32 } from "./totp.ts";
+import { randomBase32, stepOf } from "./totp.ts";
 
 /** What a person has besides the password: an authenticator app, and recovery codes for when it is lost. */
 
@@ -27,20 +27,18 @@ export const factorOf = async (ctx: Limited, person: string): Promise<Factor | n
 
 /** A new key for an app: sealed for the row, and as the person types it in. */
 export async function newKey(ctx: Ctx, person: string): Promise<{ sealed: string; key: string }> {
-  const key = toBase32(crypto.getRandomValues(new Uint8Array(20)));
+  const key = randomBase32(20);
   return { sealed: await ctx.vault.seal(key, aad(person)), key };
 }
 
 /** The step of a code of this key, or null. */
 export async function stepFor(ctx: Ctx, person: string, sealed: string, code: string): Promise<number | null> {
-  return await stepOf(fromBase32(await ctx.vault.open<string>(sealed, aad(person))), code, Date.now());
+  return stepOf(await ctx.vault.open<string>(sealed, aad(person)), code, Date.now());
 }
 
 /** Recovery codes of 80 bits, as `XXXX-XXXX-XXXX-XXXX`. */
 export const newRecoveryCodes = (): string[] =>
-  Array.from({ length: RECOVERY_CODES }, () =>
-    toBase32(crypto.getRandomValues(new Uint8Array(10))).replace(/(.{4})(?!$)/g, "$1-"),
-  );
+  Array.from({ length: RECOVERY_CODES }, () => randomBase32(10).replace(/(.{4})(?!$)/g, "$1-"));
 
 /** How a recovery code is stored: letters may be typed small, and with or without the dashes. */
 export const digestOf = (code: string): Promise<string> => sha256Hex(code.toUpperCase().replaceAll(/[^A-Z2-7]/g, ""));
