@@ -64,10 +64,6 @@ const SINKS: readonly Sink[] = [
     // A handshake of RFC 6455 would want SHA-1; the runtime does ours.
     allowed: [
       [
-        /^modules\/tenancy\/totp\.ts$/,
-        "HMAC-SHA-1 is what authenticator apps compute (RFC 6238); as an HMAC it is not broken",
-      ],
-      [
         /^modules\/providers\/sms\/twilio\/signature\.ts$/,
         "Twilio signs with HMAC-SHA1, which needs no hash without collisions",
       ],
