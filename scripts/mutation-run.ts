@@ -37,7 +37,8 @@ type Ran = { failed: string[]; passed: string[]; output: string };
 type Shared = Awaited<ReturnType<typeof startShared>>;
 
 /** The vitest pattern of a test's name; what `test.each` fills in may be anything. */
-const pattern = (name: string) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/%[sjidfo]|\\\$\w+/g, ".*");
+const pattern = (name: string) =>
+  name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/%[sjidfo]|\\\$(?:\w+|\\\{\w+\\\})/g, ".*");
 const isHome = (path: string) => /^modules\/\w+\/sql\//.test(path);
 
 export class MutationRun {
