@@ -3,8 +3,11 @@
  * Written as people write; `wish.ts` compares without accents, punctuation and case. No repetition within a repetition.
  */
 
-const EMAILS =
-  "(?:any )?(?:more |further |other |of )?(?:your |these |those |such )?(?:marketing |sales |cold )?(?:e ?mails?|mails?|messages?|letters?|offers?|newsletters?|spam|stuff|correspondence|communications?|anything|this)";
+const OF_THEIRS = "(?:any )?(?:more |further |other |of )?(?:your |these |those |such )?(?:marketing |sales |cold )?";
+const MAILS = "e ?mails?|mails?|messages?|letters?|newsletters?|spam|correspondence|communications?";
+const EMAILS = `${OF_THEIRS}(?:${MAILS}|offers?|stuff|anything|this)`;
+const NOT = "(?:do not|dont|never|stop|quit|cease)(?: ever)?";
+const AGAIN = "(?: again| any ?more| any longer| further| in (?:the )?future| ever)?";
 const MINE_DE = "(?:mich|uns|meine (?:e ?mail |mail)?(?:adresse|daten|kontaktdaten|e ?mail))";
 const LIST_DE =
   "(?:von |aus |vom )?(?:(?:ihrer|ihrem|ihren|eurer|eurem|deiner|deinem|der|dem|dieser|diesem) )?(?:e ?mail ?)?(?:verteiler|verteilerliste|mailverteiler|liste|listen|mailingliste|adressliste|datenbank|newsletter|system)";
@@ -12,14 +15,14 @@ const LIST_DE =
 /** Whole sentences, by language: a wish that leaves nothing open. Written as people write; compared without accents and in lower case. */
 export const CLEAR: Record<string, readonly string[]> = {
   en: [
-    `(?:do not|dont|never|stop|quit|cease)(?: ever)? (?:contact|contacting|e ?mail|e ?mailing|mail|mailing|message|messaging|write|writing|text|texting|call|calling|spam|spamming|bother|bothering|approach|approaching|harass|harassing|reach out|reaching out)(?: to)?(?: me| us)?(?: (?:with |by )?${EMAILS})?(?: again| any ?more| any longer| further| in (?:the )?future| ever)?`,
-    `(?:do not|dont|never|stop|quit|cease)(?: ever)? (?:send|sending)(?: me| us)?(?: ${EMAILS})?(?: to (?:me|us))?(?: again| any ?more| any longer| in (?:the )?future| ever)?`,
+    `${NOT} (?:(?:contact|contacting|e ?mail|e ?mailing|message|messaging|spam|spamming|approach|approaching|harass|harassing|reach out|reaching out)(?: to)?(?: me| us)?|(?:mail|mailing|write|writing|bother|bothering)(?: to)? (?:me|us))(?: (?:with |by )?${EMAILS})?${AGAIN}`,
+    `${NOT} (?:send|sending)(?: (?:me|us)(?: ${EMAILS})?| ${EMAILS}(?: to (?:me|us))?)${AGAIN}`,
     "(?:remove|delete|take|drop|strike|exclude|erase) (?:me|us|my (?:e ?mail|mail|name|address|e ?mail address|details|data|contact|contact details|information)|this (?:e ?mail|address|e ?mail address))(?: off| from| out of| of)?(?: (?:your|the|this|all|any|all your|any of your))?(?: (?:mailing|e ?mail|contact|distribution|marketing|sales|send|outreach))?(?: (?:list|lists|database|databases|crm|system|systems|records|mailings?|e ?mails|campaigns?|sequences?))?",
     "(?:unsubscribe|opt out|optout)(?: (?:me|us|my e ?mail|my address|my e ?mail address|this address))?(?: (?:out|from|of) (?:your|the|this|all|all your) (?:mailing |e ?mail )?(?:list|lists|e ?mails?|newsletter|mailings?|messages))?",
     "(?:opt|sign|count) (?:me|us) out(?: of (?:this|your|these|all) ?(?:list|e ?mails?|mailings?|campaign)?)?",
     "(?:i|we) (?:want|wish|would like|d like|need|demand|ask|request) to (?:unsubscribe|opt out|be (?:unsubscribed|removed|taken off|deleted))(?: from| of)?(?: (?:your|the|this|all|all your))?(?: (?:mailing|e ?mail|contact))?(?: (?:list|lists|database|e ?mails?|mailings?|newsletter))?",
     `(?:i|we) (?:(?:do not|dont|no longer) (?:want|wish|care)|would not like|wouldnt like|would rather not|never want) to (?:be contacted|be e ?mailed|get|receive|hear from you|hear from your company)(?: ${EMAILS})?(?: by you| from you| from your company)?(?: again| any ?more| any longer| in (?:the )?future| ever again)?`,
-    `(?:i|we) (?:do not|dont|no longer) (?:want|wish for|consent to|need) ${EMAILS}(?: from you)?(?: any ?more| any longer| again)?`,
+    `(?:i|we) (?:do not|dont|no longer) (?:want|wish for|consent to|need) ${OF_THEIRS}(?:${MAILS})(?: from you)?(?: any ?more| any longer| again)?`,
     "no (?:more|further) (?:e ?mails?|mails?|messages|contact|communication|spam)(?: from you)?",
     "leave (?:me|us) alone",
     "lose my (?:number|e ?mail|address|e ?mail address)",
@@ -33,7 +36,7 @@ export const CLEAR: Record<string, readonly string[]> = {
     `${MINE_DE}(?: bitte)?(?: umgehend| sofort)? ${LIST_DE} (?:nehmen|streichen|löschen|entfernen|austragen|abmelden|herausnehmen)`,
     "keine (?:weiteren? )?(?:e ?mails?|mails?|nachrichten|werbung|kontaktaufnahmen?|werbemails)(?: mehr)?(?: von ihnen)?(?: schicken| senden)?",
     "(?:unterlassen|stoppen|beenden) sie (?:bitte )?(?:jede |jegliche |alle |weitere |diese )?(?:weiteren? )?(?:kontaktaufnahmen?|kontaktversuche|e ?mails?|mails?|nachrichten|werbung|zusendungen)",
-    "(?:ich|wir) (?:möchte|möchten|will|wollen|wünsche|wünschen)(?: von ihnen)?(?: in zukunft| künftig)? (?:nicht mehr|nie wieder|keine|keinen|nichts mehr)(?: weiteren?)?(?: (?:e ?mails?|mails?|nachrichten|werbung|kontakt|kontaktaufnahme))?(?: mehr)?(?: von ihnen)?(?: erhalten| bekommen| kontaktiert werden| angeschrieben werden| hören| haben)?",
+    "(?:ich|wir) (?:möchte|möchten|will|wollen|wünsche|wünschen)(?: von ihnen)?(?: in zukunft| künftig)? (?:nicht mehr|nie wieder|keine|keinen|nichts mehr)(?: weiteren?)?(?: (?:e ?mails?|mails?|nachrichten|werbung|kontakt|kontaktaufnahme)(?: mehr)?(?: von ihnen)?(?: erhalten| bekommen| haben)?|(?: von ihnen)? (?:kontaktiert werden|angeschrieben werden|hören))",
     "(?:ich )?(?:abmelden|abbestellen|austragen|melde mich ab|melden sie mich ab)",
     "lassen sie (?:mich|uns)(?: bitte)? in ruhe",
   ],
@@ -73,7 +76,7 @@ export const CLEAR: Record<string, readonly string[]> = {
     "(?:neem|neemt) (?:a u b |aub )?(?:geen|nooit|niet)(?: (?:verder|meer|nog))? contact (?:meer )?(?:met (?:mij|me|ons) )?(?:meer )?op(?: met (?:mij|me|ons))?",
     "(?:mail|schrijf|benader|contacteer|stuur)t? (?:mij|me|ons)(?: (?:aub|alstublieft))? (?:niet|nooit|geen)(?: meer)?(?: (?:e ?mails?|mails?|berichten))?(?: meer| verder)?",
     "(?:haal|verwijder|schrap|schrijf|meld)t? (?:mij|me|ons|mijn (?:adres|e ?mail|e ?mailadres|gegevens))(?: (?:aub|alstublieft))?(?: (?:uit|van|af|van de|uit de))?(?: (?:uw|jullie|je|de|deze))?(?: (?:lijst|maillijst|mailinglijst|verzendlijst|bestand|database))?(?: (?:af|uit))?",
-    "(?:ik|wij) (?:wil|willen|wens|wensen) (?:geen|niet)(?: meer)?(?: (?:e ?mails?|mails?|berichten|contact))?(?: meer)?(?: van u)?(?: (?:ontvangen|benaderd worden|gecontacteerd worden))?",
+    "(?:ik|wij) (?:wil|willen|wens|wensen) (?:geen|niet)(?: meer)? (?:(?:e ?mails?|mails?|berichten|contact)(?: meer)?(?: van u)?(?: ontvangen)?|(?:van u )?(?:benaderd worden|gecontacteerd worden))",
     "stop (?:met )?(?:(?:mij|me|ons) te )?(?:mailen|schrijven|mails|e ?mails|contacteren|benaderen)",
     "geen (?:e ?mails?|mails|berichten) meer",
   ],
@@ -87,23 +90,23 @@ export const CLEAR: Record<string, readonly string[]> = {
     "(?:kontakta|maila|mejla|skriv)(?: (?:till|inte))?(?: (?:mig|oss))?(?: aldrig| inte)(?: (?:mig|oss))?(?: igen| mer| längre)?",
     "(?:skicka|sänd)(?: (?:mig|oss))? (?:inte|inga)(?: (?:mig|oss))?(?: (?:fler|mer|några))?(?: (?:mail|mejl|e ?post|meddelanden))?(?: till (?:mig|oss))?(?: igen| mer)?",
     "(?:ta|tag) (?:bort )?(?:mig|oss|min (?:adress|e ?post|mailadress))(?: bort)?(?: från (?:er|din|listan|er lista|din lista|listan|e ?postlistan|utskick|era utskick|er maillista))?(?: lista)?",
-    "(?:jag|vi) vill inte (?:ha|få|bli kontaktad|bli kontaktade|längre få)(?: (?:fler|mer|några))?(?: (?:mail|mejl|meddelanden|utskick))?(?: från er)?(?: mer| längre| igen)?",
+    "(?:jag|vi) vill inte (?:längre )?(?:(?:ha|få)(?: (?:fler|mer|några))? (?:mail|mejl|meddelanden|utskick)|bli kontaktade?)(?: från er)?(?: mer| längre| igen)?",
     "(?:sluta|inga fler) (?:maila|mejla|kontakta|skicka|mail|mejl|meddelanden)(?: (?:mig|oss))?(?: (?:mail|mejl))?",
     "avregistrera (?:mig|oss)",
   ],
   da: [
     "(?:lad være med at|ikke) (?:kontakte?|skrive? til|sende?)(?: (?:mig|os))?(?: flere)?(?: mails?)?(?: igen| mere)?",
     "(?:kontakt|skriv|mail)(?: (?:til|ikke))?(?: (?:mig|os))?(?: ikke| aldrig)(?: (?:mig|os))?(?: igen| mere)?",
-    "send(?: (?:mig|os))? (?:ikke|ingen)(?: (?:mig|os))?(?: flere| mere)?(?: (?:mails?|e ?mails?|beskeder))?(?: (?:til (?:mig|os)|mere|igen))?",
+    "send(?: (?:mig|os))? (?:ikke|ingen)(?: (?:mig|os))?(?: flere| mere)? (?:mails?|e ?mails?|beskeder)(?: (?:til (?:mig|os)|mere|igen))?",
     "(?:fjern|slet|afmeld)(?: (?:mig|os|min (?:adresse|mail|e ?mail)))(?: (?:fra|af))?(?: (?:jeres|din|denne|listen|mailinglisten))?(?: (?:liste|mailliste|mailingliste|lister|database))?",
-    "(?:jeg|vi) (?:ønsker|vil) ikke (?:at )?(?:modtage|få|blive kontaktet|kontaktes|høre fra jer|have)(?: (?:flere|mere))?(?: (?:mails?|e ?mails?|beskeder))?(?: fra jer)?(?: mere| igen)?",
+    "(?:jeg|vi) (?:ønsker|vil) ikke (?:at )?(?:(?:modtage|få|have)(?: (?:flere|mere))? (?:mails?|e ?mails?|beskeder)|blive kontaktet|kontaktes|høre fra jer)(?: fra jer)?(?: mere| igen)?",
     "(?:stop med at|lad være med at|ikke flere) (?:skrive|kontakte|maile|sende|mails?|beskeder)(?: (?:til )?(?:mig|os))?(?: mails?)?",
   ],
   nb: [
     "ikke (?:kontakt|skriv til|send|mail)(?: (?:meg|oss))?(?: (?:flere|mer))?(?: (?:e ?poster|mailer?|meldinger|e ?post))?(?: igjen| mer)?",
     "(?:kontakt|skriv|send)(?: (?:til|ikke))?(?: (?:meg|oss))?(?: ikke| aldri)(?: (?:meg|oss))?(?: (?:flere|mer))?(?: (?:e ?poster|mailer?|meldinger|e ?post))?(?: igen| mer)?",
     "(?:fjern|slett|meld|stryk)(?: (?:meg|oss|min (?:adresse|e ?post)|e ?posten min))(?: (?:fra|av))?(?: (?:listen|deres|denne|listene|e ?postlisten))?(?: (?:liste|lista|database|e ?postliste))?(?: deres)?",
-    "(?:jeg|vi) (?:ønsker|vil) ikke (?:å )?(?:motta|få|bli kontaktet|høre fra dere|ha)(?: (?:flere|mer))?(?: (?:e ?poster|mailer?|meldinger|e ?post))?(?: fra dere)?(?: mer| igjen)?",
+    "(?:jeg|vi) (?:ønsker|vil) ikke (?:å )?(?:(?:motta|få|ha)(?: (?:flere|mer))? (?:e ?poster|mailer?|meldinger|e ?post)|bli kontaktet|høre fra dere)(?: fra dere)?(?: mer| igjen)?",
     "(?:slutt|stopp) (?:å|med å) (?:kontakte|sende|skrive|maile)(?: (?:til )?(?:meg|oss))?(?: (?:e ?post|mailer?))?",
   ],
   fi: [
@@ -119,12 +122,12 @@ export const CLEAR: Record<string, readonly string[]> = {
   cs: [
     "(?:už |již )?(?:mě|mne|mi|nás|nám)?(?: )?(?:už |již )?(?:prosím )?(?:nekontaktujte|nekontaktuj|nepište|nepiš|neposílejte|nezasílejte|neposílej)(?: (?:mě|mne|mi|nám|nás))?(?: (?:už|již|znovu|více))?(?: (?:žádné|další))?(?: (?:e ?maily|maily|zprávy))?",
     "(?:vyřaďte|odstraňte|smažte|odhlaste|vymažte|vyřaď|odhlas)(?: (?:mě|mne|nás|můj e ?mail|mou adresu|moji adresu))?(?: (?:ze|z))?(?: (?:seznamu|databáze|vašeho seznamu|vaší databáze|odběru|rozesílky))?",
-    "(?:už |již )?nechci (?:už |již |dále |dostávat )?(?:dostávat|žádné|být kontaktován|být kontaktována|vaše|další)?(?: )?(?:e ?maily|maily|zprávy)?",
+    "(?:už |již )?nechci (?:(?:už|již|dále|více) )?(?:(?:dostávat |žádné |vaše |další )?(?:žádné |vaše |další )?(?:e ?maily|maily|zprávy)|být kontaktov(?:án|ána))",
   ],
   hu: [
     "(?:kérem )?(?:többet |többé )?(?:ne (?:írjanak|írjon|keressenek|keressen|küldjenek|küldjön|zavarjanak|keress|írj))(?: (?:nekem|többet|többé|engem|fel))?(?: (?:több|e ?mailt|levelet|üzenetet))?(?: (?:e ?mailt|levelet|üzenetet))?",
     "(?:kérem )?(?:töröljenek|töröljön|vegyenek le|iratkoztassanak le|törölje|töröljék)(?: (?:engem|az adatbázisból|a listáról|a listájukról|a címem|az e ?mail címemet|adataimat))?(?: (?:a listáról|a listájukról|az adatbázisból))?",
-    "nem (?:kérek|szeretnék|akarok) (?:több|további)(?: ilyen)?(?: (?:e ?mailt|levelet|üzenetet|megkeresést))?(?: kapni)?",
+    "nem (?:kérek|szeretnék|akarok) (?:több|további)(?: ilyen)? (?:e ?mailt|levelet|üzenetet|megkeresést)(?: kapni)?",
   ],
   ro: [
     "(?:vă rog )?(?:să )?nu (?:mă|ne) (?:mai )?(?:contactați|contactaţi|contacta|contactezi|căutați|deranjați)(?: (?:din nou|niciodată))?",
@@ -146,7 +149,7 @@ export const CLEAR: Record<string, readonly string[]> = {
   el: [
     "(?:να )?μην? (?:ξανα)?(?:με|μου|μας)? ?(?:ξανα)?(?:επικοινωνήσετε|επικοινωνείτε|επικοινωνήσεις|στείλετε|στέλνετε|στέλνεις|γράψετε|γράφετε|ενοχλείτε|ενοχλήσετε)(?: (?:ξανά|άλλα|πλέον))?(?: (?:μαζί μου|μαζί μας))?(?: (?:e ?mails?|μηνύματα|ξανά|πια))?",
     "(?:αφαιρέστε|διαγράψτε|βγάλτε|διαγράψετε|αφαίρεσε|διέγραψε)(?: (?:με|το e ?mail μου|τη διεύθυνσή μου|τα στοιχεία μου))?(?: (?:από))?(?: (?:τη|την|τις))?(?: (?:λίστα|λίστες|βάση))?(?: σας)?",
-    "δεν (?:θέλω|επιθυμώ) (?:πλέον )?(?:να )?(?:λαμβάνω|δέχομαι|άλλα)(?: (?:άλλα|πλέον))?(?: (?:e ?mails?|μηνύματα))?(?: σας)?",
+    "δεν (?:θέλω|επιθυμώ) (?:πλέον )?(?:να )?(?:(?:λαμβάνω|δέχομαι)(?: (?:άλλα|πλέον))?(?: (?:e ?mails?|μηνύματα))?|άλλα (?:e ?mails?|μηνύματα))(?: σας)?",
   ],
   he: [
     "(?:נא |בבקשה )?(?:אל|לא) (?:תפנו|תכתבו|תשלחו|לפנות|לשלוח|ליצור|תיצרו|תשלח|תפנה)(?: (?:קשר|אליי|אלי|לי|איתי|אתי|אלינו))?(?: (?:יותר|שוב|עוד|קשר))?(?: (?:מיילים|הודעות|יותר))?",

@@ -107,6 +107,11 @@ Nu mai doresc să primesc mesaje
 
 /** Which a member must read. */
 const UNSURE = `
+Please don't call me. Email is best.
+Don't email. Call me on 0171 555 0101.
+Please do not contact me again before the fair in May. We talk then.
+Don't write to me. My colleague Bob takes care of this: bob@acme.test
+Bitte schreiben Sie mir nicht mehr. Rufen Sie mich lieber an
 Don't stop emailing me, I love spam!
 Please do not contact me again before January, we have a freeze.
 Unsubscribe?
@@ -121,6 +126,15 @@ Merci de ne plus me contacter par téléphone, le mail me convient.
 `;
 
 const ORDINARY = `
+Don't bother. I'll book the demo myself.
+Hi Sam, we don't need this right now. Please try again in Q3.
+Ik wil niet.
+Wij willen geen.
+Ich möchte keine.
+Nechci.
+Nie chcę.
+Never mind, I found it.
+Don't send it yet.
 Sounds good, let us talk on Monday.
 Not interested.
 No thanks

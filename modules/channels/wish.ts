@@ -99,6 +99,29 @@ function readSentence({ text, asks }: Sentence): "clear" | "unsure" | null {
   return asks && !modal ? "unsure" : "clear";
 }
 
+/** Words of lists and of leaving them, as `fold` leaves them: such a wish stands whatever is said beside it. */
+const LEAVES_A_LIST =
+  /(?:^| )(?:(?:mailing|e ?mail)?list(?:e|a|en|an|ene|asi)?|lists|lijst|unsubscribe|opt(?:ed)? ?out|database|datenbank|verteiler|abmelden|austragen|desinscri\p{L}*|desabonn\p{L}*|baja|lista\p{L}*|disiscri\p{L}*|descadastr\p{L}*|uitschrijven|afmelden|wypis\p{L}*|avregistrera|avprenumerera|afmeld|avmeld\p{L}*|postituslista\p{L}*|liste\p{L}*|seznamu|odhlas\p{L}*|leiratkoz\p{L}*|dezabon\p{L}*|отпис\p{L}*|отпиш\p{L}*|рассылк\p{L}*|спис\p{L}*|розсилк\p{L}*|відпи\p{L}*|λιστα\p{L}*)(?= |$)|リスト|配信|列表|名单|名單|메일링|수신|قائمة|רשימ/u;
+
+/** A line of a signature: a name, a position, a number; every word begins large but those that join others. */
+const isSignature = (line: string): boolean =>
+  line.length <= 60 &&
+  /\p{Lu}|\d/u.test(line) &&
+  line
+    .split(/[\s,|/·•–-]+/)
+    .every(
+      (word) =>
+        !/^\p{Ll}/u.test(word) || /@|^(?:of|and|for|at|the|de|des|du|la|le|von|und|der|di|y|e|i|og|och)$/.test(word),
+    );
+
+/** Whether a sentence beside a wish changes nothing of it: a greeting, words around a wish, another wish, a line of a signature. */
+function isHarmless(sentence: Sentence): boolean {
+  const folded = fold(sentence.text);
+  if (folded === "" || isSignature(sentence.text)) return true;
+  if (GREETING.test(folded) && folded.split(" ").length <= 4) return true;
+  return bare(folded).forms.some((form) => AROUND_WORDS.includes(form)) || readSentence(sentence) === "clear";
+}
+
 /**
  * What the visible part of a reply asks for; null for an ordinary answer. `visible` is what the person wrote, without history; of an empty
  * one the subject counts, as mail programs write it for a List-Unsubscribe address.
@@ -115,10 +138,13 @@ export function wishOf(visible: string, subject = ""): Wish | null {
     .join(" ");
   if (keyword(core) === "opt_out") return { sure: !/[?？؟]\s*$/.test(core), words: words(core) };
   // Mail programs break lines within a sentence; people end one without a full stop.
-  const candidates = [...sentencesOf(whole), ...sentencesOf(whole.replace(/(\S)\n(?=\S)/g, "$1 "))];
+  const texts = [whole, whole.replace(/(\S)\n(?=\S)/g, "$1 ")].map(sentencesOf);
+  const candidates = texts.flat();
   const read = candidates.map((sentence) => [readSentence(sentence), sentence.text] as const);
   const clear = read.find(([kind]) => kind === "clear");
-  if (clear) return { sure: whole.length <= SHORT, words: words(clear[1]) };
+  // "Don't email me. Call me.": unless it leaves a list, only a text that says nothing else leaves nothing open.
+  const plain = () => LEAVES_A_LIST.test(fold(clear![1])) || texts.some((sentences) => sentences.every(isHarmless));
+  if (clear) return { sure: whole.length <= SHORT && plain(), words: words(clear[1]) };
   const near =
     read.find(([kind]) => kind === "unsure") ??
     candidates.map((s) => [s, s.text] as const).find(([, text]) => UNSURE_FORM.test(fold(text)));

@@ -1,3 +1,5 @@
+import { MAX_TAGS } from "./fields.ts";
+
 /** Several tags in one cell of a CSV file: how the export writes them and the import reads them. */
 
 /** What separates tags, in the files of any program. */
@@ -17,11 +19,14 @@ export function awkwardTags(tags: readonly string[]): AwkwardTags {
   return groups;
 }
 
-/** The tags of a cell, trimmed, without empty ones. Separated by comma, semicolon or bar outside of quotes. */
+/**
+ * The tags of a cell, trimmed, without empty ones. Separated by comma, semicolon or bar outside of quotes. Stops behind the first that is
+ * one too many: such a cell is refused, and comparing each of a million with a team's tags would hold everybody up.
+ */
 export function readTagCell(cell: string, awkward: AwkwardTags = new Map()): string[] {
   const tags: string[] = [];
   let at = 0;
-  while (at < cell.length) {
+  while (at < cell.length && tags.length <= MAX_TAGS) {
     if (SEPARATORS.includes(cell[at]!) || cell[at]!.trim() === "") {
       at += 1;
       continue;

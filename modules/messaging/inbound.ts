@@ -39,18 +39,21 @@ export async function receive(
 /**
  * A delivery report is an event of the message that it names by its id. Without one it counts only where exactly one message can be
  * meant: to this address, from where the report came back to, within the last week. Of other addresses than ours (a forwarding behind it)
- * it says that this message did not arrive, and nothing against the address.
+ * it says that this message did not arrive, and nothing against the address. Nor does one without our id, which anybody could write.
  */
 async function applyReports(ctx: Ctx, channel: string, read: ReadMessage, inboundId: string): Promise<void> {
-  const named = read.reports.flatMap((r) => r.recipients);
-  const [message] = await ctx.db<{ id: string; to_address: string }[]>`
-    select m.id, m.to_address from private.reported_message(${channel}, ${read.references}::text[], ${named}::text[], ${read.to_address}) m
+  const recipients = read.reports.flatMap((r) => r.recipients);
+  const [message] = await ctx.db<{ id: string; to_address: string; named: boolean }[]>`
+    select m.id, m.to_address, exists (select from public.email_details d where d.tenant_id = (select kernel.tenant())
+      and d.message_id = m.id and array[d.rfc_message_id, d.provider_rfc_id] && ${read.references}::text[]) as named
+    from private.reported_message(${channel}, ${read.references}::text[], ${recipients}::text[], ${read.to_address}) m
     where m.id is not null`;
   if (!message) return;
   const ours = read.reports.find((r) => r.recipients.includes(message.to_address));
   const report = ours ?? (read.reports.length === 1 ? read.reports[0]! : null);
   if (!report) return;
-  const bounce = report.outcome === "permanent" && !ours && report.recipients.length > 0 ? "block" : report.outcome;
+  const isAboutUs = message.named && (ours !== undefined || report.recipients.length === 0);
+  const bounce = report.outcome === "permanent" && !isAboutUs ? "block" : report.outcome;
   const event = {
     event_key: `report:${inboundId}`,
     message_id: message.id,

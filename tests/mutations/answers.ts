@@ -146,4 +146,20 @@ export const answers = of("sending", [
     test: "modules/channels/email/template.test.ts",
     name: "%s leads to %s",
   },
+  {
+    promise: "A wish beside other words is asked about, unless it leaves a list",
+    file: "modules/channels/wish.ts",
+    find: "sentences.every(isHarmless)",
+    replace: "sentences.length > 0",
+    test: "modules/channels/wish.test.ts",
+    name: "%s: a member is asked",
+  },
+  {
+    promise: "A delivery report without an id of ours condemns no address",
+    file: "modules/messaging/inbound.ts",
+    find: "const isAboutUs = message.named && ",
+    replace: "const isAboutUs = ",
+    test: "modules/messaging/delivery-reports.test.ts",
+    name: "counts where one message alone can be meant, and condemns no address, because anybody could have written it",
+  },
 ]);
