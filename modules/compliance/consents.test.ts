@@ -140,7 +140,7 @@ describe("opting out", () => {
     await settlePlans(k, t);
     expect((await enrollmentsOf(k, c.id)).map((e) => [e.email, e.status, e.reason])).toEqual([
       ["ada@example.com", "left_out", "suppressed"],
-      ["ada@new.example", "left_out", "suppressed"],
+      ["ada@new.example", "left_out", "opted_out"],
       ["cy@example.com", "sending", null],
     ]);
   });

@@ -81,6 +81,7 @@ describe("every operation", () => {
         .map((o) => o.id)
         .sort(),
     ).toEqual([
+      "auth.address",
       "auth.claim",
       "auth.claim_check",
       "auth.invitation",
@@ -89,6 +90,8 @@ describe("every operation", () => {
       "auth.options",
       "auth.refresh",
       "auth.register",
+      "auth.reset",
+      "auth.reset_request",
       "auth.signup",
       "catalogue.get",
     ]);

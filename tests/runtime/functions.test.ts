@@ -49,9 +49,17 @@ async function freePort(): Promise<number> {
 
 async function start(name: string, form: Form, version: DenoVersion, env = stack.env): Promise<DenoProcess> {
   const { args, cwd } = entryOf(name, form, out);
-  const started = await runDeno(args, env, name === "worker" ? undefined : await freePort(), cwd, version);
-  running.push(started);
-  return started;
+  for (let tries = 1; ; tries++) {
+    const port = name === "worker" ? undefined : await freePort();
+    try {
+      const started = await runDeno(args, env, port, cwd, version);
+      running.push(started);
+      return started;
+    } catch (error) {
+      // Another suite took the port since it was found free.
+      if (tries === 3 || !/AddrInUse|EADDRINUSE/.test((error as Error).message)) throw error;
+    }
+  }
 }
 
 async function check(url: string, cases: Expected[]): Promise<void> {
