@@ -28,7 +28,15 @@ describe("the map from tables to reads", () => {
   test("every list and thing that a page reads is refreshed by something, or is known not to change", () => {
     // What is a person's own (sessions, second factor) has no tenant to announce it; those pages ask again after what they change.
     const own = ["/auth/second-factor", "/auth/sessions"];
-    const still = ["/auth/claim", "/auth/invitation", "/catalogue", "/providers", "/schedules", "/service-level", ...own];
+    const still = [
+      "/auth/claim",
+      "/auth/invitation",
+      "/catalogue",
+      "/providers",
+      "/schedules",
+      "/service-level",
+      ...own,
+    ];
     const used = new Set(
       filesBelow(join(root, "web/src"), /\.(svelte|ts)$/).flatMap((text) =>
         [...text.matchAll(/\b(?:read|pages|ask)\("(\/[^"]+)"/g)].map(([, path]) => path!),
