@@ -191,7 +191,7 @@ test("a provider is connected, a sequence is written, checked, launched, watched
       .first()
       .click();
 
-    await expect(page.getByRole("article").getByText("wrote")).toBeVisible();
+    await expect(page.getByRole("article").getByText(/ wrote$/)).toBeVisible();
   });
 
   await test.step("pause, resume, stop, clone, archive", async () => {
