@@ -111,6 +111,46 @@ describe("a second factor", () => {
     expect((await api(null, "POST", "/auth/register", again)).status).toBe(409);
   });
 
+  test("cannot be walked around to end the owner's sessions: one without it ends itself alone", async () => {
+    const { email, session, confirm } = await person();
+    await confirm();
+    const { access_token } = (await (await raws(email)).json()) as Session;
+    const ask = async (method: string, path: string, token: string, body: unknown = {}) => {
+      const response = await fetch(`${t.env.SUPABASE_URL}/auth/v1${path}`, {
+        method,
+        headers: {
+          apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+          "content-type": "application/json",
+          authorization: `Bearer ${token}`,
+        },
+        body: JSON.stringify(body),
+      });
+      const text = await response.text();
+      return [response.status, text === "" ? "" : (JSON.parse(text) as { error_code?: string }).error_code];
+    };
+    for (const [method, path, body] of [
+      ["POST", "/logout?scope=others", {}],
+      ["POST", "/logout?scope=global", {}],
+      ["POST", "/logout?scope=local&scope=global", {}],
+      ["POST", "/logout?sc%6Fpe=global", {}],
+      ["POST", "/logout", { scope: "global" }],
+      ["POST", "/logout?scope=local", { scope: "others" }],
+      ["PUT", "/user", { data: { name: "Thief" } }],
+      ["PUT", "/user", {}],
+    ] as const)
+      expect([path, ...(await ask(method, path, access_token, body))]).toEqual([path, 403, "insufficient_aal"]);
+    expect(await works(session)).toEqual([200, 1]);
+    expect(await ask("POST", "/logout?scope=local", access_token)).toEqual([204, ""]);
+    expect(await works(session)).toEqual([200, 1]);
+    // What was made with it may do both.
+    expect((await raws(email)).status).toBe(200);
+    expect((await api(session.access_token, "GET", "/auth/sessions")).body.data).toHaveLength(2);
+    expect((await ask("PUT", "/user", session.access_token, { data: { name: "Ada L." } }))[0]).toBe(200);
+    expect((await ask("POST", "/logout?scope=others", session.access_token))[0]).toBe(204);
+    expect((await api(session.access_token, "GET", "/auth/sessions")).body.data).toHaveLength(1);
+    expect(await works(session)).toEqual([200, 1]);
+  });
+
   test("a code counts once, also for two who use it at once, and an older one not after it", async () => {
     const { code, signIn, confirm } = await person();
     await confirm();

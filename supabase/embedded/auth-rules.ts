@@ -46,6 +46,7 @@ export function authRules({ guard, send, endStolen, unproven, admin }: Options):
     const account = ACCOUNT.exec(pathname)?.[1];
     if (account !== undefined && request.method === "PUT") return await setAccount(request, account);
     if (pathname === "/auth/v1/user" && request.method === "PUT") return await updateUser(request, peer);
+    if (pathname === "/auth/v1/logout") return await logout(request, peer);
     if (pathname === "/auth/v1/token" && request.method === "POST") {
       // Whatever grant_type says: a refresh token in the body is what can be used.
       const token = parsed(await request.clone().text())?.refresh_token;
@@ -56,7 +57,25 @@ export function authRules({ guard, send, endStolen, unproven, admin }: Options):
     return await send(request, peer);
   };
 
+  /** Whether the request carries a session that lacks the second factor, or has ended. */
+  async function lacksFactor(request: Request): Promise<boolean> {
+    const session = sessionIn(request.headers);
+    return session !== null && (await unproven(session));
+  }
+
+  /** Without the second factor a session ends itself and none of the owner's others. */
+  async function logout(request: Request, peer: string): Promise<Response> {
+    if (!(await lacksFactor(request))) return await send(request, peer);
+    const url = new URL(request.url);
+    const scopes = [...url.searchParams.getAll("scope"), parsed(await request.clone().text())?.scope ?? "local"];
+    if (scopes.some((scope) => scope !== "local")) return withoutFactor();
+    // Only what was looked at goes on.
+    url.search = "?scope=local";
+    return await send(new Request(url, { method: request.method, headers: bare(request) }), peer);
+  }
+
   async function updateUser(request: Request, peer: string): Promise<Response> {
+    if (await lacksFactor(request)) return withoutFactor();
     const body = parsed(await request.clone().text());
     if (body === null) return await send(request, peer);
     if (body.email !== undefined || body.phone !== undefined) {
@@ -64,9 +83,6 @@ export function authRules({ guard, send, endStolen, unproven, admin }: Options):
     }
     if (body.password === undefined) return await send(request, peer);
     const { password, current_password: current, data } = body;
-    const session = sessionIn(request.headers);
-    if (session !== null && (await unproven(session)))
-      return refusal(403, "insufficient_aal", "This session was made without the second factor.");
     const fits = await hasPassword(request, peer, current);
     if (fits instanceof Response) return fits;
     if (!fits) {
@@ -156,6 +172,9 @@ function bare(request: Request): Headers {
   headers.set("content-type", "application/json");
   return headers;
 }
+
+const withoutFactor = (): Response =>
+  refusal(403, "insufficient_aal", "This session was made without the second factor, or has ended.");
 
 const refusal = (status: number, code: string, msg: string): Response =>
   Response.json({ code: status, error_code: code, msg }, { status });

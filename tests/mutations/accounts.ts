@@ -174,10 +174,18 @@ export const accounts: readonly Mutation[] = of("hostile input", [
   {
     promise: "… and changes no password at the auth server",
     file: RULES,
-    find: "if (session !== null && (await unproven(session)))",
-    replace: "if (false)",
+    find: "if (await lacksFactor(request)) return withoutFactor();",
+    replace: "",
     test: FACTORS,
     name: "cannot be walked around at the auth server: a session made with the password alone counts for nothing",
+  },
+  {
+    promise: "… and ends no other session there",
+    file: RULES,
+    find: "if (!(await lacksFactor(request))) return await send(request, peer);",
+    replace: "if (peer !== null) return await send(request, peer);",
+    test: FACTORS,
+    name: "cannot be walked around to end the owner's sessions: one without it ends itself alone",
   },
   {
     promise: "A code of an app counts once",
