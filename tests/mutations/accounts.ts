@@ -116,6 +116,14 @@ export const accounts: readonly Mutation[] = of("hostile input", [
     name: "make no address known: that takes the password",
   },
   {
+    promise: "The time of a refused sign-in does not tell whether there is an account",
+    file: RULES,
+    find: "if (!answer.ok) await delay(",
+    replace: "if (false) await delay(",
+    test: ACCOUNT,
+    name: "take the same least time whether or not there is such an account, under any name of the grant",
+  },
+  {
     promise: "A link to choose a password is for an hour",
     file: TOKENS,
     find: "t.kind = use_account_token.kind and t.expires_at > kernel.now()",
