@@ -65,10 +65,11 @@ export const changePassword = defineOpenManualOperation({
     await auth.setAccount(ctx, ctx.actor.userId, { password: input.password });
     const opened = await auth.signIn(ctx, email, input.password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
-    await auth.signOutOthers(ctx, opened.session.access_token);
     await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
-    // The caller's session was made with the second factor, where there is one.
-    return await noted(ctx, opened.session, request, { proven: true });
+    // The caller's session was made with the second factor, where there is one; only such a session may end the others.
+    const session = await noted(ctx, opened.session, request, { proven: true });
+    await auth.signOutOthers(ctx, session.access_token);
+    return session;
   },
 });
 

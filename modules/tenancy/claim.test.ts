@@ -4,6 +4,7 @@ import { until } from "../../tests/support/until.ts";
 import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import { ensureClaim } from "./claim.ts";
 import { fakeAuthServer } from "./testing.ts";
+import { codeAt } from "./totp.ts";
 
 const t = testKernel();
 const auth = await fakeAuthServer();
@@ -50,6 +51,30 @@ test("a claim that fails leaves the link good, and the retry with the same accou
   expect((await call("POST", "/auth/claim", { ...mine, password: "another password" })).status).toBe(409);
   expect((await call("GET", `/auth/claim?token=${token}`)).body).toEqual({ valid: true });
   expect((await call("POST", "/auth/claim", mine)).status).toBe(201);
+});
+
+test("a second factor of the account is asked for before the link is used up", async () => {
+  const mine = input(await openClaim());
+  const signedUp = await fetch(`${t.env.SUPABASE_URL}/auth/v1/signup`, {
+    method: "POST",
+    headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, "content-type": "application/json" },
+    body: JSON.stringify({ email: mine.email, password: mine.password }),
+  });
+  const session = (await signedUp.json()) as { access_token: string; user: { id: string } };
+  const own = t.call(session.access_token);
+  const begun = await own("POST", "/auth/second-factor", { current_password: mine.password });
+  const code = (steps = 0) => codeAt(begun.body.key, Math.floor(Date.now() / 30_000) + steps);
+  expect((await own("POST", "/auth/second-factor/confirm", { code: code() })).status).toBe(200);
+  await t.sql`update private.second_factors set last_step = last_step - 3 where person = ${session.user.id}`;
+  for (const given of [{}, { code: "000000" }, { code: code(9) }]) {
+    const answer = await call("POST", "/auth/claim", { ...mine, ...given });
+    expect([answer.status, answer.body.errors?.[0].pointer]).toEqual([422, "/code"]);
+    expect((await call("GET", `/auth/claim?token=${mine.token}`)).body).toEqual({ valid: true });
+    expect(await t.sql`select 1 from public.members where email = ${mine.email}`).toEqual([]);
+  }
+  const claimed = await call("POST", "/auth/claim", { ...mine, code: code() });
+  expect([claimed.status, claimed.body.tenant?.name]).toEqual([201, "First team"]);
+  expect((await t.call(claimed.body.access_token)("GET", "/auth/me")).status).toBe(200);
 });
 
 test("people who all found the link good wait without a database connection, and one of them wins", async () => {

@@ -7,6 +7,7 @@ import { randomToken, sha256Hex } from "../kernel/secrets/signatures.ts";
 import * as auth from "./auth-server.ts";
 import { confirmationRequired, noted, throttle } from "./open.ts";
 import { Email, LinkToken, NewPassword, PersonName, SessionWithTenant, TenantName, type TenantRow } from "./schemas.ts";
+import { Code } from "./second-factor.ts";
 
 /**
  * A fresh single-use link with which the first person takes the installation, or null once somebody has an account.
@@ -44,9 +45,16 @@ export const claim = defineOpenManualOperation({
   path: "/auth/claim",
   summary: "Claim the installation: create the first account and tenant",
   description:
-    "The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again.",
+    "The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again. An existing account with a second factor needs its `code` as well: without it 422 with an error at /code, and the link stays valid.",
   auth: "public",
-  input: z.object({ token: LinkToken, email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName }),
+  input: z.object({
+    token: LinkToken,
+    email: Email,
+    password: NewPassword,
+    name: PersonName,
+    tenant_name: TenantName,
+    code: Code.optional(),
+  }),
   output: SessionWithTenant,
   status: 201,
   async handle(ctx, input, request) {
@@ -63,13 +71,15 @@ export const claim = defineOpenManualOperation({
     }
     if (opened.kind === "confirm")
       return confirmationRequired(input.email, "Open the link, then come back to this page and submit the form again.");
-    const { user } = opened.session;
+    // Before the link is used up: without the second factor nothing is written.
+    const session = await noted(ctx, opened.session, request, { code: input.code });
+    const { user } = session;
     const tenant = await ctx.tx(async ({ db }) => {
       const [row] = await db<(TenantRow | { id: null })[]>`
         select * from private.claim_installation(${hash}, ${input.tenant_name}, ${user.id}, ${user.email}, ${input.name}, ${ctx.requestId})`;
       if (!row || row.id === null) throw used();
       return row;
     });
-    return { ...(await noted(ctx, opened.session, request)), tenant };
+    return { ...session, tenant };
   },
 });

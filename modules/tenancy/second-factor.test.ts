@@ -12,11 +12,13 @@ const api = (token: string | null, method: string, path: string, body?: unknown,
   t.call(token)(method, path, body, { "x-forwarded-for": from });
 const pointer = (answer: { body: { errors?: { pointer: string }[] } }) => answer.body.errors?.[0]?.pointer;
 
-/** A person with an authenticator app; `code(n)` is the app's code n steps from now. */
-async function person() {
+/** A person with an authenticator app; `code(n)` is the app's code n steps from now. Without a team: made at the auth server. */
+async function person({ team = true } = {}) {
   const email = `f-${crypto.randomUUID()}@example.com`;
   const input = { email, password: PASSWORD, name: "F", tenant_name: "F" };
-  const session = (await api(null, "POST", "/auth/register", input)).body as Session;
+  const session = (
+    team ? (await api(null, "POST", "/auth/register", input)).body : await (await raws(email, "signup")).json()
+  ) as Session;
   const begun = await api(session.access_token, "POST", "/auth/second-factor", { current_password: PASSWORD });
   expect(begun.status).toBe(200);
   const key: string = begun.body.key;
@@ -35,8 +37,8 @@ async function person() {
   return { email, session, begun: begun.body as { key: string; uri: string }, code, signIn, later, confirm };
 }
 /** A session straight from the auth server, which knows no second factor. */
-const raws = (email: string) =>
-  fetch(`${t.env.SUPABASE_URL}/auth/v1/token?grant_type=password`, {
+const raws = (email: string, how = "token?grant_type=password") =>
+  fetch(`${t.env.SUPABASE_URL}/auth/v1/${how}`, {
     method: "POST",
     headers: { apikey: t.env.SUPABASE_PUBLISHABLE_KEY!, "content-type": "application/json" },
     body: JSON.stringify({ email, password: PASSWORD }),
@@ -109,6 +111,90 @@ describe("a second factor", () => {
     expect([put.status, ((await put.json()) as { error_code: string }).error_code]).toEqual([403, "insufficient_aal"]);
     const again = { email, password: PASSWORD, name: "F", tenant_name: "F" };
     expect((await api(null, "POST", "/auth/register", again)).status).toBe(409);
+  });
+
+  test("is asked for before an invitation is accepted, with the password or with a session made by it alone", async () => {
+    const [{ email, code, confirm }, host] = [await person(), await t.tenant()];
+    const [recovery] = await confirm();
+    const invited = await host.api("POST", "/invitations", { email, role: "viewer" });
+    const token = new URL(invited.body.url).searchParams.get("token")!;
+    const open = async () => (await api(null, "GET", `/auth/invitation?token=${token}`)).body.valid as boolean;
+    const accept = (given: object, bearer: string | null = null) =>
+      api(bearer, "POST", "/auth/invitation/accept", { token, ...given });
+    const { access_token } = (await (await raws(email)).json()) as Session;
+    // Neither the session nor what is sent with it.
+    for (const given of [{}, { password: PASSWORD }, { code: code() }, { password: PASSWORD, code: code() }])
+      expect([(await accept(given, access_token)).status, await open()]).toEqual([401, true]);
+    for (const given of [{}, { code: "000000" }, { code: code(9) }, { code: "AAAA-AAAA-AAAA-AAAA" }]) {
+      const answer = await accept({ password: PASSWORD, ...given });
+      expect([answer.status, pointer(answer), await open()]).toEqual([422, "/code", true]);
+    }
+    expect((await accept({ password: OTHER, code: code() })).status).toBe(409);
+    expect(await t.sql`select 1 from public.members where tenant_id = ${host.id} and email = ${email}`).toEqual([]);
+    const joined = await accept({ password: PASSWORD, code: recovery! });
+    expect([joined.status, joined.body.tenant.id]).toEqual([200, host.id]);
+    expect(await works(joined.body)).toEqual([200, 3]);
+  });
+
+  test("is asked for before a registration makes a workspace", async () => {
+    const { email, code, confirm, later } = await person({ team: false });
+    await confirm();
+    const register = (given: object) =>
+      api(null, "POST", "/auth/register", { email, password: PASSWORD, name: "F", tenant_name: "Late", ...given });
+    const teams = () => t.sql`select 1 from public.members where email = ${email}`;
+    for (const given of [{}, { code: "000000" }, { code: code(9) }]) {
+      const answer = await register(given);
+      expect([answer.status, pointer(answer), await teams()]).toEqual([422, "/code", []]);
+    }
+    const made = await register({ code: code() });
+    expect(made.status).toBe(201);
+    expect(await works(made.body)).toEqual([200, 1]);
+    expect(await teams()).toHaveLength(1);
+    await later();
+    // Whoever has a team already is told so, and the code is not used up.
+    const given = code();
+    expect((await register({ code: given })).status).toBe(409);
+    expect((await api(null, "POST", "/auth/login", { email, password: PASSWORD, code: given })).status).toBe(200);
+  });
+
+  test("cannot be walked around to end the owner's sessions: one without it ends itself alone", async () => {
+    const { email, session, confirm } = await person();
+    await confirm();
+    const { access_token } = (await (await raws(email)).json()) as Session;
+    const ask = async (method: string, path: string, token: string, body: unknown = {}) => {
+      const response = await fetch(`${t.env.SUPABASE_URL}/auth/v1${path}`, {
+        method,
+        headers: {
+          apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+          "content-type": "application/json",
+          authorization: `Bearer ${token}`,
+        },
+        body: JSON.stringify(body),
+      });
+      const text = await response.text();
+      return [response.status, text === "" ? "" : (JSON.parse(text) as { error_code?: string }).error_code];
+    };
+    for (const [method, path, body] of [
+      ["POST", "/logout?scope=others", {}],
+      ["POST", "/logout?scope=global", {}],
+      ["POST", "/logout?scope=local&scope=global", {}],
+      ["POST", "/logout?sc%6Fpe=global", {}],
+      ["POST", "/logout", { scope: "global" }],
+      ["POST", "/logout?scope=local", { scope: "others" }],
+      ["PUT", "/user", { data: { name: "Thief" } }],
+      ["PUT", "/user", {}],
+    ] as const)
+      expect([path, ...(await ask(method, path, access_token, body))]).toEqual([path, 403, "insufficient_aal"]);
+    expect(await works(session)).toEqual([200, 1]);
+    expect(await ask("POST", "/logout?scope=local", access_token)).toEqual([204, ""]);
+    expect(await works(session)).toEqual([200, 1]);
+    // What was made with it may do both.
+    expect((await raws(email)).status).toBe(200);
+    expect((await api(session.access_token, "GET", "/auth/sessions")).body.data).toHaveLength(2);
+    expect((await ask("PUT", "/user", session.access_token, { data: { name: "Ada L." } }))[0]).toBe(200);
+    expect((await ask("POST", "/logout?scope=others", session.access_token))[0]).toBe(204);
+    expect((await api(session.access_token, "GET", "/auth/sessions")).body.data).toHaveLength(1);
+    expect(await works(session)).toEqual([200, 1]);
   });
 
   test("a code counts once, also for two who use it at once, and an older one not after it", async () => {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { OpenManualCtx } from "../kernel/context.ts";
+import type { Tx } from "../kernel/database/db.ts";
 import { bearerOf } from "../kernel/http/bearer.ts";
 import { sessionEnded } from "../kernel/operations/auth.ts";
 import { AppError } from "../kernel/errors.ts";
@@ -13,7 +14,13 @@ import { newTenant, unclaimed } from "./tenants.ts";
 
 /** Signing up, in and out: a façade over Supabase Auth, so that a client needs one API and one kind of error. */
 
-const Registration = z.object({ email: Email, password: NewPassword, name: PersonName, tenant_name: TenantName });
+const Registration = z.object({
+  email: Email,
+  password: NewPassword,
+  name: PersonName,
+  tenant_name: TenantName,
+  code: Code.optional(),
+});
 
 /** One sentence for every reason, so that it does not tell whether the e-mail is known. */
 const badLogin = () => new AppError("unauthenticated", "The email address or the password is wrong.");
@@ -38,18 +45,21 @@ async function register(ctx: OpenManualCtx, input: z.output<typeof Registration>
   if (!opened) throw taken();
   if (opened.kind === "confirm")
     return confirmationRequired(input.email, "Open the link, then sign in and name your workspace.");
-  const { session } = opened;
-  const { id, email } = session.user;
+  const { id, email } = opened.session.user;
+  /** An account of before without a team is a registration that was cut off; one with a team is simply an account. */
+  const refuseTeams = async (db: Tx) => {
+    if ((await db`select 1 from private.my_teams(${id})`).length > 0) throw taken();
+  };
+  await ctx.tx(({ db }) => refuseTeams(db));
+  const session = await noted(ctx, opened.session, request, { code: input.code });
   const tenant = await ctx.tx(async (tx) => {
     const { db } = tx;
     // A double click: the second waits here until the first has its team, and then finds it.
     await db`select pg_advisory_xact_lock(hashtextextended(${`register:${id}`}, 0))`;
-    // An account of before without a team is a registration that was cut off; one with a team is simply an account.
-    const teams = await db`select 1 from private.my_teams(${id})`;
-    if (teams.length > 0) throw taken();
+    await refuseTeams(db);
     return await newTenant(tx, input.tenant_name, { id, email, name: input.name });
   });
-  return { ...(await noted(ctx, session, request)), tenant };
+  return { ...session, tenant };
 }
 
 const registerOperation = (id: string, path: `/${string}`) =>
@@ -59,7 +69,7 @@ const registerOperation = (id: string, path: `/${string}`) =>
     path,
     summary: "Create an account and a tenant",
     description:
-      "201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.",
+      "201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants. An account without a tenant that has a second factor needs its `code` as well: without it 422 with an error at /code, and nothing is made.",
     auth: "public",
     input: Registration,
     output: SessionWithTenant,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { equalSecrets } from "../../modules/kernel/secrets/signatures.ts";
 import { type Guard, tooMany } from "./guard.ts";
 
@@ -9,6 +10,12 @@ import { type Guard, tooMany } from "./guard.ts";
 
 /** Ways in without a password. This server sends no mail, so nobody can use their codes lawfully. */
 const CLOSED = /^\/auth\/v1\/(otp|magiclink|recover|verify|resend|reauthenticate)$/;
+
+/**
+ * Milliseconds that a refused sign-in takes at least, with the check of the password in it: that check takes about a tenth of a second and
+ * is only made where there is an account, so a quicker answer would tell that there is none.
+ */
+export const REFUSED_MS = 400;
 
 type Send = (request: Request, peer: string) => Promise<Response>;
 type Options = {
@@ -46,17 +53,41 @@ export function authRules({ guard, send, endStolen, unproven, admin }: Options):
     const account = ACCOUNT.exec(pathname)?.[1];
     if (account !== undefined && request.method === "PUT") return await setAccount(request, account);
     if (pathname === "/auth/v1/user" && request.method === "PUT") return await updateUser(request, peer);
+    if (pathname === "/auth/v1/logout") return await logout(request, peer);
     if (pathname === "/auth/v1/token" && request.method === "POST") {
+      const begun = performance.now();
       // Whatever grant_type says: a refresh token in the body is what can be used.
       const token = parsed(await request.clone().text())?.refresh_token;
       if (typeof token === "string" && (await endStolen(token))) {
         return refusal(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used");
       }
+      const answer = await send(request, peer);
+      // Whatever grant_type says, here as well. A timer may be up to a millisecond early.
+      if (!answer.ok) await delay(Math.max(0, Math.ceil(begun + REFUSED_MS - performance.now()) + 1));
+      return answer;
     }
     return await send(request, peer);
   };
 
+  /** Whether the request carries a session that lacks the second factor, or has ended. */
+  async function lacksFactor(request: Request): Promise<boolean> {
+    const session = sessionIn(request.headers);
+    return session !== null && (await unproven(session));
+  }
+
+  /** Without the second factor a session ends itself and none of the owner's others. */
+  async function logout(request: Request, peer: string): Promise<Response> {
+    if (!(await lacksFactor(request))) return await send(request, peer);
+    const url = new URL(request.url);
+    const scopes = [...url.searchParams.getAll("scope"), parsed(await request.clone().text())?.scope ?? "local"];
+    if (scopes.some((scope) => scope !== "local")) return withoutFactor();
+    // Only what was looked at goes on.
+    url.search = "?scope=local";
+    return await send(new Request(url, { method: request.method, headers: bare(request) }), peer);
+  }
+
   async function updateUser(request: Request, peer: string): Promise<Response> {
+    if (await lacksFactor(request)) return withoutFactor();
     const body = parsed(await request.clone().text());
     if (body === null) return await send(request, peer);
     if (body.email !== undefined || body.phone !== undefined) {
@@ -64,9 +95,6 @@ export function authRules({ guard, send, endStolen, unproven, admin }: Options):
     }
     if (body.password === undefined) return await send(request, peer);
     const { password, current_password: current, data } = body;
-    const session = sessionIn(request.headers);
-    if (session !== null && (await unproven(session)))
-      return refusal(403, "insufficient_aal", "This session was made without the second factor.");
     const fits = await hasPassword(request, peer, current);
     if (fits instanceof Response) return fits;
     if (!fits) {
@@ -156,6 +184,9 @@ function bare(request: Request): Headers {
   headers.set("content-type", "application/json");
   return headers;
 }
+
+const withoutFactor = (): Response =>
+  refusal(403, "insufficient_aal", "This session was made without the second factor, or has ended.");
 
 const refusal = (status: number, code: string, msg: string): Response =>
   Response.json({ code: status, error_code: code, msg }, { status });

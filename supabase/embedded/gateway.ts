@@ -140,10 +140,12 @@ async function route(request: Request, peer: string): Promise<Response> {
 }
 
 async function rest(request: Request, peer: string): Promise<Response> {
-  const url = limitQuery(new URL(request.url));
-  if (!(url instanceof URL)) return refusalOf(url);
-  const limited = url.href === request.url ? request : new Request(url, request);
-  return await restInTurn(request, addressOf(request, peer), () => lite.fetch(limited, peer));
+  // Within the caller's turn: reading a query is work as well.
+  return await restInTurn(request, addressOf(request, peer), async () => {
+    const url = limitQuery(new URL(request.url));
+    if (!(url instanceof URL)) return refusalOf(url);
+    return await lite.fetch(url.href === request.url ? request : new Request(url, request), peer);
+  });
 }
 
 /** Any origin may call: what a caller may do is decided by its key and token, never by a cookie. */

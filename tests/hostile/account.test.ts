@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import postgres from "postgres";
+import { REFUSED_MS } from "../../supabase/embedded/auth-rules.ts";
 import { testKernel } from "../support/kernel.ts";
 
 // An account as somebody uses it who has copied one of its tokens, or guesses its password: it stays its owner's.
@@ -302,6 +303,28 @@ describe("guesses of strangers", () => {
     // The device has another address of the same network by now.
     expect((await signIn(PASSWORD, "2001:db8:1:2:aaaa:bbbb:cccc:dddd")).status).toBe(200);
     expect((await signIn(PASSWORD, "2001:db8:1:3::7")).status).toBe(200);
+  });
+
+  test("take the same least time whether or not there is such an account, under any name of the grant", async () => {
+    const { email } = await person();
+    const nobody = `${crypto.randomUUID()}@example.com`;
+    const token =
+      (grant: string, more: object = {}) =>
+      (as: string) =>
+        raw("POST", `/token?grant_type=${grant}`, { email: as, password: OTHER, ...more });
+    for (const guess of [
+      (as: string) => api(null, "POST", "/auth/login", { email: as, password: OTHER }),
+      token("password"),
+      token("password", { refresh_token: "none" }),
+      token("password&grant_type=refresh_token"),
+      token("refresh_token&grant_type=password"),
+    ])
+      for (const as of [email, nobody]) {
+        const begun = performance.now();
+        const { status } = await guess(as);
+        expect([400, 401]).toContain(status);
+        expect(performance.now() - begun, `${guess} ${as}`).toBeGreaterThanOrEqual(REFUSED_MS);
+      }
   });
 
   test("make no address known: that takes the password", async () => {

@@ -19,9 +19,10 @@ import { auditable } from "../../modules/kernel/operations/audit-mask.ts";
 import { isoDate } from "../../modules/providers/answers.ts";
 import { htmlToText } from "../../modules/providers/email/html-text.ts";
 import { parseAddress } from "../../modules/providers/email/shared.ts";
+import { limitQuery } from "../../supabase/embedded/rest-limits.ts";
 import { testKernel, type TestTenant } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
-import { type Case, CSV, HTML, MARKDOWN, REPLIES, WORDS } from "./worst-cases.ts";
+import { type Case, CSV, HTML, MARKDOWN, QUERIES, REPLIES, WORDS } from "./worst-cases.ts";
 
 // What people and strangers write, at its worst for what reads it. Nothing may hold the process: everybody's requests wait for it.
 
@@ -89,6 +90,11 @@ const PARSERS: Record<string, Parser> = {
     },
     cases: CSV,
     n: 200_000,
+  },
+  "a query over REST": {
+    read: (query) => limitQuery(new URL(`http://x/rest/v1/contacts?${query}`)),
+    cases: QUERIES,
+    n: 15_900,
   },
   "a line of the log": { read: (text) => redact(text), cases: WORDS, n: 50_000 },
   "a row of the audit log": { read: (text) => auditable(text, "x"), cases: WORDS, n: 50_000 },

@@ -157,3 +157,21 @@ export const CSV: Record<string, Case> = {
   "one long cell": of("a"),
   "delimiters in turns": of(",;|\t"),
 };
+
+/** Query strings over REST; `+` is a blank, and a quote or an arrow takes three times its length. */
+export const QUERIES: Record<string, Case> = {
+  "blanks in a tree of filters": of("+", "and=("),
+  "columns without an operator": of("+a", "or=("),
+  "brackets in a tree": of("(", "or=("),
+  "trees in a tree": of("and(", "or=("),
+  "trees that are none": of("and+", "or=("),
+  "commas in a tree": of(",+", "and=("),
+  "dots in a tree": of(".match", "and=(a"),
+  "brackets that close before they open": (n) =>
+    `select=${":".repeat(n / 3)}${")".repeat(n / 3)}${"(x".repeat(n / 6)}`.slice(0, n),
+  "embeds without end": of("a(b),", "select="),
+  "hints before a line": of("!", "select=a", "%0A(x)"),
+  "quotes in select": (n) => of('"', "select=")(n / 3),
+  "dots in a name": of("a.", "", "limit=1"),
+  "arrows in a name": (n) => of("->", "a", ".limit=1")(n / 3),
+};

@@ -39,10 +39,26 @@ export const fairUse: readonly Mutation[] = of("hostile input", [
   {
     promise: "… no filter is a regular expression",
     file: "supabase/embedded/rest-limits.ts",
-    find: "REGEX_IN_TREE : REGEX).test(value))",
-    replace: "REGEX_IN_TREE : REGEX).test(value) && false)",
+    find: "if (filters.some((filter) => REGEX.test(filter)))",
+    replace: "if (false)",
     test: REST_LIMITS,
     name: "a regular expression is refused with the way out: %s",
+  },
+  {
+    promise: "… whatever stands before its operator",
+    file: "supabase/embedded/rest-limits.ts",
+    find: 'return leaf.slice(leaf.indexOf(".") + 1);',
+    replace: 'return leaf.replace(/^[^().]+[.]/, "");',
+    test: REST_LIMITS,
+    name: "a regular expression is refused with the way out: %s",
+  },
+  {
+    promise: "… brackets of a select match, so that it is read in linear time",
+    file: "supabase/embedded/rest-limits.ts",
+    find: "if (--depth < 0) return null;",
+    replace: "depth--;",
+    test: REST_LIMITS,
+    name: "embeds are few, not nested, and bounded on both levels",
   },
   {
     promise: "… and embeds are few and bounded",

@@ -104,7 +104,7 @@ export interface paths {
         put?: never;
         /**
          * Claim the installation: create the first account and tenant
-         * @description The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again.
+         * @description The link works once; afterwards 410. After 202 `confirmation_required` the link is still valid: confirm the email address and send the same request again. An existing account with a second factor needs its `code` as well: without it 422 with an error at /code, and the link stays valid.
          */
         post: operations["auth.claim"];
         delete?: never;
@@ -181,7 +181,7 @@ export interface paths {
         put?: never;
         /**
          * Join a tenant by an invitation link
-         * @description The link works once; afterwards 410. With a session, the response is {tenant}. Without a session, a password is needed and the response has a session too.
+         * @description The link works once; afterwards 410. With a session, the response is {tenant}. Without a session, a password is needed and the response has a session too. For an existing account with a second factor, its `code` is needed as well: without it 422 with an error at /code, and the link stays valid.
          */
         post: operations["auth.invitation_accept"];
         delete?: never;
@@ -309,7 +309,7 @@ export interface paths {
         put?: never;
         /**
          * Create an account and a tenant
-         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.
+         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants. An account without a tenant that has a second factor needs its `code` as well: without it 422 with an error at /code, and nothing is made.
          */
         post: operations["auth.register"];
         delete?: never;
@@ -471,7 +471,7 @@ export interface paths {
         put?: never;
         /**
          * Create an account and a tenant
-         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants.
+         * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants. An account without a tenant that has a second factor needs its `code` as well: without it 422 with an error at /code, and nothing is made.
          */
         post: operations["auth.signup"];
         delete?: never;
@@ -3695,6 +3695,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description The code of the authenticator app, or a recovery code. */
+                    code?: string;
                     /** Format: email */
                     email: string;
                     /** @default  */
@@ -3903,6 +3905,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description The code of the authenticator app, or a recovery code. */
+                    code?: string;
                     /** @default  */
                     name?: string;
                     password?: string;
@@ -4285,6 +4289,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description The code of the authenticator app, or a recovery code. */
+                    code?: string;
                     /** Format: email */
                     email: string;
                     /** @default  */
@@ -4868,6 +4874,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    /** @description The code of the authenticator app, or a recovery code. */
+                    code?: string;
                     /** Format: email */
                     email: string;
                     /** @default  */
