@@ -48,20 +48,24 @@ create index known_addresses_by_account on private.known_addresses (account, at 
 create index known_addresses_by_age on private.known_addresses (at);
 
 create table private.account_tokens (
-  person uuid not null,
+  person uuid not null references auth.users (id) on delete cascade,
   kind text not null check (kind in ('reset', 'email')),
   -- Null until the mail is made.
   token_hash text unique,
   -- Where the mail goes: the account's address, or the one that it is to have.
   address text not null check (length(address) <= 254),
+  -- The account as it was when the link was asked for (private.account_digest); a link counts for no other.
+  account_address text not null,
+  account_digest text not null,
   expires_at timestamptz not null,
   constraint account_tokens_pkey primary key (person, kind)
 );
+create index account_tokens_by_expiry on private.account_tokens (expires_at);
 comment on table private.account_tokens is 'What a link in a mail will do to an account. Only functions of modules/accounts see it.';
 select kernel.create_queue('accounts_mail');
 
 create table private.second_factors (
-  person uuid not null,
+  person uuid not null references auth.users (id) on delete cascade,
   -- The key of the app, sealed with OVERTURE_KEYS.
   secret text not null,
   confirmed_at timestamptz,
@@ -69,10 +73,14 @@ create table private.second_factors (
   last_step bigint not null default 0,
   constraint second_factors_pkey primary key (person)
 );
-create table private.recovery_codes (person uuid not null, digest text not null, primary key (person, digest));
+create table private.recovery_codes (
+  person uuid not null references auth.users (id) on delete cascade,
+  digest text not null,
+  primary key (person, digest)
+);
 create table private.proven_sessions (
   session uuid not null,
-  person uuid not null,
+  person uuid not null references auth.users (id) on delete cascade,
   constraint proven_sessions_pkey primary key (session)
 );
 create index proven_sessions_by_person on private.proven_sessions (person);

@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { testKernel } from "../../tests/support/kernel.ts";
 
 const FROM = `accounts-${crypto.randomUUID()}@operators.example`;
@@ -163,6 +166,7 @@ describe("another email address", () => {
     expect([(await signIn(PASSWORD, next)).status, (await signIn(PASSWORD)).status]).toEqual([200, 401]);
     const signed = (await signIn(PASSWORD, next)).body as Session;
     expect((await api(signed.access_token, "GET", "/members")).body.data).toMatchObject([{ email: next }]);
+    await later();
     expect(titled(await mailsTo(email), "address was changed")).toHaveLength(1);
   });
 
@@ -230,4 +234,234 @@ test("the embedded auth server's admin API takes the secret key alone", async ()
   expect((await signIn(PASSWORD)).status).toBe(200);
   expect(await put({ apikey: secret }, { password: OTHER })).toBe(200);
   expect((await signIn(OTHER, email)).status).toBe(200);
+});
+
+/** What becomes of a request to the auth server on its way: nothing, a refusal, or a connection that breaks before or after the work. */
+type Fault = "none" | "refused" | "request lost" | "answer lost";
+let fault: (method: string, path: string) => Fault = () => "none";
+const between = createServer(async (request, response) => {
+  const [method, path] = [request.method!, request.url!];
+  const body = await text(request);
+  const what = fault(method, path);
+  if (what === "request lost") return void request.socket.destroy();
+  if (what === "refused") return void response.writeHead(429, { "content-type": "application/json" }).end("{}");
+  const headers = new Headers();
+  for (const name of ["apikey", "authorization", "content-type", "x-forwarded-for", "x-supabase-api-version"])
+    if (typeof request.headers[name] === "string") headers.set(name, request.headers[name]);
+  const answer = await fetch(`${t.env.SUPABASE_URL}${path}`, { method, headers, ...(body === "" ? {} : { body }) });
+  const answered = await answer.text();
+  if (what === "answer lost") return void request.socket.destroy();
+  response.writeHead(answer.status, { "content-type": "application/json" }).end(answered);
+});
+await new Promise<void>((done) => between.listen(0, "127.0.0.1", done));
+afterAll(() => between.close());
+const faulty = testKernel({
+  OVERTURE_MAIL_FROM: FROM,
+  SUPABASE_URL: `http://127.0.0.1:${(between.address() as AddressInfo).port}`,
+});
+const over = (token: string | null, path: string, body: unknown) =>
+  faulty.call(token)("POST", path, body, { "x-forwarded-for": "203.0.113.77" });
+
+/** Thirty seconds later: what waits in the queue is due. */
+const later = () => t.sql`update pgmq.q_accounts_mail set vt = clock_timestamp()`;
+const idOf = async (email: string) =>
+  (await t.sql<{ id: string }[]>`select id from auth.users where email = ${email}`)[0]!.id;
+
+/** A person with a link to another address that nobody has opened yet. */
+async function moving() {
+  const who = await person();
+  const next = `next-${crypto.randomUUID()}@example.com`;
+  const ask = { email: next, current_password: PASSWORD };
+  expect((await api(who.session.access_token, "POST", "/auth/email", ask)).status).toBe(202);
+  const token = tokenIn((await mailsTo(next))[0]);
+  expect(token).toMatch(/^ove_/);
+  return { ...who, next, token, confirm: () => api(null, "POST", "/auth/email/confirm", { token }) };
+}
+const atAuth = (method: string, path: string, headers: Record<string, string>, body: unknown) =>
+  fetch(`${t.env.SUPABASE_URL}/auth/v1${path}`, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+
+describe("links and changes of the account:", () => {
+  const doors: [string, (who: Awaited<ReturnType<typeof moving>>) => Promise<number>][] = [
+    [
+      "a password changed at the API",
+      async ({ session }) => {
+        const change = { current_password: PASSWORD, password: OTHER };
+        return (await api(session.access_token, "POST", "/auth/password", change)).status;
+      },
+    ],
+    [
+      "a password changed at the auth server",
+      async ({ session }) => {
+        const headers = {
+          apikey: t.env.SUPABASE_PUBLISHABLE_KEY!,
+          authorization: `Bearer ${session.access_token}`,
+        };
+        return (await atAuth("PUT", "/user", headers, { password: OTHER, current_password: PASSWORD })).status;
+      },
+    ],
+    [
+      "a password set by the auth server's administrator",
+      async ({ email }) => {
+        const headers = { apikey: t.env.SUPABASE_SECRET_KEY! };
+        return (await atAuth("PUT", `/admin/users/${await idOf(email)}`, headers, { password: OTHER })).status;
+      },
+    ],
+    [
+      "a password chosen by a link",
+      async ({ email }) => {
+        await api(null, "POST", "/auth/reset", { email });
+        return (await reset(tokenIn(titled(await mailsTo(email), "choose a new password")[0]))).status;
+      },
+    ],
+    [
+      "another address",
+      async ({ email }) => {
+        await t.sql`update auth.users set email = ${`moved-${email}`} where email = ${email}`;
+        return 200;
+      },
+    ],
+  ];
+  test.each(doors)("%s ends a link that was asked for before", async (_door, change) => {
+    const who = await moving();
+    await api(null, "POST", "/auth/reset", { email: who.email });
+    const link = tokenIn(titled(await mailsTo(who.email), "choose a new password")[0]);
+    expect(await change(who)).toBe(200);
+    expect((await who.confirm()).status).toBe(410);
+    expect((await reset(link, PASSWORD)).status).toBe(410);
+    expect(await t.sql`select 1 from auth.users where email = ${who.next}`).toHaveLength(0);
+  });
+
+  test("nor does a mail leave with a link that was asked for before", async () => {
+    const { email, session } = await person();
+    const next = `next-${crypto.randomUUID()}@example.com`;
+    await api(session.access_token, "POST", "/auth/email", { email: next, current_password: PASSWORD });
+    await t.sql`update auth.users set encrypted_password = encrypted_password || 'x' where email = ${email}`;
+    expect(await mailsTo(next)).toEqual([]);
+  });
+
+  test("but not a sign-in, and the owner hears of a change of address when it is asked for", async () => {
+    const { email, signIn, confirm } = await moving();
+    const [told] = titled(await mailsTo(email), "somebody asked to change your email address");
+    expect(told!.text).toContain("change your password now");
+    expect((await signIn(PASSWORD)).status).toBe(200);
+    expect((await confirm()).status).toBe(200);
+  });
+});
+
+describe("a connection to the auth server that breaks", () => {
+  afterEach(() => void (fault = () => "none"));
+  const changes = (method: string) => method === "PUT";
+
+  test("after a change of address loses neither the notice nor the copies", async () => {
+    const { email, next, token, confirm } = await moving();
+    fault = (method) => (changes(method) ? "answer lost" : "none");
+    expect((await over(null, "/auth/email/confirm", { token })).status).toBe(503);
+    expect((await confirm()).status).toBe(410);
+    await later();
+    expect(titled(await mailsTo(email), "address was changed")).toHaveLength(1);
+    expect(titled(await mailsTo(next), "address was changed")).toEqual([]);
+    expect(await t.sql`select email from public.members where user_id = ${await idOf(next)}`).toEqual([
+      { email: next },
+    ]);
+  });
+
+  test("before it tells nobody of a change, and leaves the link", async () => {
+    const { email, token, confirm } = await moving();
+    fault = (method) => (changes(method) ? "request lost" : "none");
+    expect((await over(null, "/auth/email/confirm", { token })).status).toBe(503);
+    await later();
+    expect(titled(await mailsTo(email), "address was changed")).toEqual([]);
+    expect((await confirm()).status).toBe(200);
+    await later();
+    expect(titled(await mailsTo(email), "address was changed")).toHaveLength(1);
+  });
+
+  test("or a limit after a change of password takes nothing from the notice", async () => {
+    const { email, next, session, confirm, signIn } = await moving();
+    let signIns = 0;
+    fault = (_method, path) => (path.includes("grant_type=password") && ++signIns === 2 ? "refused" : "none");
+    const change = { current_password: PASSWORD, password: OTHER };
+    expect((await over(session.access_token, "/auth/password", change)).status).toBe(429);
+    expect(titled(await mailsTo(email), "password was changed")).toHaveLength(1);
+    expect(await t.sql`select 1 from private.account_tokens where address = ${next}`).toHaveLength(0);
+    expect([(await confirm()).status, (await signIn(OTHER)).status]).toEqual([410, 200]);
+  });
+});
+
+describe("mails that somebody asks for", () => {
+  test("fill no mailbox from many accounts, whatever the letters of its address", async () => {
+    const victim = `victim-${crypto.randomUUID()}@example.com`;
+    const statuses = [];
+    for (let i = 0; i < 5; i++) {
+      const { session } = await person();
+      const ask = { email: i % 2 ? victim.toUpperCase() : victim, current_password: PASSWORD };
+      statuses.push((await api(session.access_token, "POST", "/auth/email", ask)).status);
+    }
+    expect(statuses).toEqual([202, 202, 202, 429, 429]);
+    const { session } = await person();
+    const other = { email: `x-${victim}`, current_password: PASSWORD };
+    expect((await api(session.access_token, "POST", "/auth/email", other)).status).toBe(202);
+  });
+
+  test("are counted for a network, within which a device changes its IPv6 address", async () => {
+    const block = () => Math.floor(Math.random() * 0xffff).toString(16);
+    const network = `2001:db8:${block()}:${block()}`;
+    const ask = async (address: string) =>
+      (
+        await t.call(null)(
+          "POST",
+          "/auth/reset",
+          { email: `n-${crypto.randomUUID()}@example.com` },
+          { "x-forwarded-for": address },
+        )
+      ).status;
+    const statuses = new Set<number>();
+    for (let i = 1; i <= 20; i++) statuses.add(await ask(`${network}::${i.toString(16)}:1`));
+    expect([...statuses]).toEqual([202]);
+    expect(await ask(`${network}:ffff::9`)).toBe(429);
+    expect(await ask(`2001:db8:${block()}:ffff::9`)).toBe(202);
+  });
+});
+
+test("the account of an address is found by an index, however many accounts there are", async () => {
+  const [{ email }] = [await person(), await person()];
+  const [read] = await t.sql.begin(async (tx) => {
+    await tx`set local enable_seqscan = off`;
+    await tx`select private.request_reset(${email.toUpperCase()})`;
+    return await tx`select seq_scan::int as scans, idx_tup_fetch::int as rows
+      from pg_stat_xact_all_tables where relid = 'auth.users'::regclass`;
+  });
+  expect(read).toEqual({ scans: 0, rows: 1 });
+});
+
+describe("what is kept of an account beside it", () => {
+  test("goes with the account", async () => {
+    const { email } = await moving();
+    const id = await idOf(email);
+    await t.sql`insert into private.second_factors (person, secret) values (${id}, 'sealed')`;
+    await t.sql`insert into private.recovery_codes (person, digest) values (${id}, 'd')`;
+    await t.sql`insert into private.proven_sessions (session, person) values (${crypto.randomUUID()}, ${id})`;
+    await t.sql`delete from auth.users where id = ${id}`;
+    const [left] = await t.sql`
+      select (select count(*) from private.account_tokens where person = ${id})
+        + (select count(*) from private.second_factors where person = ${id})
+        + (select count(*) from private.recovery_codes where person = ${id})
+        + (select count(*) from private.proven_sessions where person = ${id}) as n`;
+    expect(Number(left!.n)).toBe(0);
+  });
+
+  test("is forgotten within the hour in which a link expired", async () => {
+    const [expired, open] = [await moving(), await moving()];
+    await t.sql`update private.account_tokens set expires_at = kernel.now() where address = ${expired.next}`;
+    const [schedule] = await t.sql`select command, cron from kernel.schedules where name = 'accounts.prune'`;
+    expect(schedule!.cron).toBe("23 * * * *");
+    await t.sql.unsafe(schedule!.command);
+    const kept = await t.sql`
+      select address from private.account_tokens where address in (${expired.next}, ${open.next})`;
+    expect(kept).toEqual([{ address: open.next }]);
+  });
 });

@@ -24,10 +24,11 @@ export const changeAddress = defineOpenManualOperation({
     if (input.email === email.toLowerCase()) throw invalidField("/email", "This is your address already.");
     const proof = await proven(ctx, email, input.current_password);
     await auth.signOut(ctx, proof.access_token);
-    await limitMails(ctx, "address", ctx.actor.userId, request);
+    await limitMails(ctx, "address", [ctx.actor.userId, input.email], request);
     await ctx.tx(async ({ db }) => {
       await db`select private.ask_account_change(${ctx.actor.userId}, 'email', ${input.email})`;
       await db`select private.queue_account_mail('email', ${ctx.actor.userId})`;
+      await db`select private.queue_account_mail('address_asked', ${ctx.actor.userId}, ${email})`;
     });
     return { status: "accepted" as const };
   },
@@ -43,18 +44,14 @@ export const confirmAddress = defineOpenManualOperation({
   input: z.object({ token: LinkToken }),
   output: z.object({ email: z.string() }),
   async handle(ctx, { token }, request) {
-    await limitMails(ctx, "address-link", null, request);
-    return await withLink(ctx, "email", token, async ({ person, address }) => {
-      const [before] = await ctx.tx(
-        ({ db }) => db<{ address: string | null }[]>`select private.account_address(${person}) as address`,
-      );
-      if (!(await auth.setAccount(ctx, person, { email: address })))
+    await limitMails(ctx, "address-link", [], request);
+    const { person, address } = await withLink(ctx, "email", token, async (claimed) => {
+      if (!(await auth.setAccount(ctx, claimed.person, { email: claimed.address })))
         throw new AppError("conflict", "Another account has this email address.");
-      await ctx.tx(async ({ db }) => {
-        await db`select private.follow_address(${person}, ${address})`;
-        await db`select private.queue_account_mail('address', ${person}, ${before!.address})`;
-      });
-      return { email: address };
+      return claimed;
     });
+    // At once, for who looks now: the message that the claim of the link left in the queue does it in any case, and tells the old address.
+    await ctx.tx(({ db }) => db`select private.follow_address(${person})`);
+    return { email: address };
   },
 });

@@ -15,7 +15,7 @@ import { tenancyConfig } from "../tenancy/config.ts";
  * other message. A token is made only here, with the mail that carries it; the queue names a person and what happened.
  */
 
-const KINDS = ["reset", "email", "address", "password", "theft", "factor", "no_factor"] as const;
+const KINDS = ["reset", "email", "address_asked", "address", "password", "theft", "factor", "no_factor"] as const;
 type Kind = (typeof KINDS)[number];
 type Payload = { tenant_id: string; kind: Kind; person: string; recipient: string | null };
 
@@ -42,6 +42,14 @@ function textOf(kind: Kind, product: string, link: string | undefined): Text {
           "If you did not ask for it, there is nothing to do.",
         ],
         link,
+      };
+    case "address_asked":
+      return {
+        subject: `${product}: somebody asked to change your email address`,
+        lines: [
+          "Somebody who is signed in to your account and knows its password, probably you, asked to give it another email address. Nothing changes until the link that we sent to the new address is opened.",
+          "If this was you, open that link. If it was not, change your password now: the link then stops working, and every session ends.",
+        ],
       };
     case "address":
       return {
@@ -88,12 +96,21 @@ export const mailConsumer = defineManualConsumer<Payload>({
   visibilitySeconds: 400, // longer than the slowest lawful call (SMTP, 180 s), twice
   maxAttempts: 8, // about eight minutes with the backoff: a link is for an hour
   async handle(ctx, payload) {
+    if (payload.kind === "address" && !(await followed(ctx, payload))) return done();
     const from = ctx.configOf(tenancyConfig).OVERTURE_MAIL_FROM;
     if (from === undefined) return done();
     const made = await ctx.tx((tx) => prepare(tx, payload, from));
     return "kind" in made ? made : await send(ctx, made);
   },
 });
+
+/** After a link to another address was used: the copies follow. False where the auth server did not change the address in the end. */
+async function followed(ctx: ManualCtx, { person, recipient }: Payload): Promise<boolean> {
+  const [row] = await ctx.tx(
+    ({ db }) => db<{ address: string | null }[]>`select private.follow_address(${person}) as address`,
+  );
+  return row!.address !== null && row!.address !== recipient;
+}
 
 type Made = { connectionId: string; message: OutboundMessage<EmailContent> };
 

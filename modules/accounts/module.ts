@@ -1,4 +1,5 @@
 import { defineModule } from "../kernel/module.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { changeAddress, confirmAddress } from "./address.ts";
 import { mailConsumer } from "./mail.ts";
 import { requestReset, resetPassword } from "./reset.ts";
@@ -10,4 +11,12 @@ export const accounts = defineModule({
   owns: ["accounts_mail"],
   operations: [requestReset, resetPassword, changeAddress, confirmAddress],
   consumers: [mailConsumer],
+  schedules: [
+    defineSchedule({
+      name: "accounts.prune",
+      cron: "23 * * * *",
+      everySeconds: 3600,
+      sql: "delete from private.account_tokens t where t.expires_at <= kernel.now()",
+    }),
+  ],
 });

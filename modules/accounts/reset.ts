@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { OpenManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
+import { networkOf } from "../kernel/http/addresses.ts";
 import { callerAddress } from "../kernel/operations/auth.ts";
 import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import { sha256Hex } from "../kernel/secrets/signatures.ts";
@@ -11,7 +12,7 @@ import { take } from "../tenancy/limits.ts";
 import { noted } from "../tenancy/open.ts";
 import { Email, LinkToken, NewPassword, Session } from "../tenancy/schemas.ts";
 
-/** Mails to an account at once, and one more per twenty minutes: nobody's mailbox is filled by a stranger. */
+/** Mails to an address or for an account at once, and one more per twenty minutes: nobody's mailbox is filled by a stranger. */
 const PER_ACCOUNT = { capacity: 3, perSecond: 1 / 1200 };
 const PER_ADDRESS = { capacity: 20, perSecond: 1 / 30 };
 
@@ -23,12 +24,16 @@ export function requireMail(ctx: Pick<OpenManualCtx, "configOf">): void {
   });
 }
 
-/** Counts a mail that somebody asks for, and guesses of a link's token. */
-export async function limitMails(ctx: OpenManualCtx, what: string, account: string | null, request: Request) {
-  await take(ctx, [
-    { key: `${what}:address:${callerAddress(request.headers)}`, ...PER_ADDRESS },
-    ...(account === null ? [] : [{ key: `${what}:email:${await sha256Hex(account)}`, ...PER_ACCOUNT }]),
-  ]);
+/**
+ * Counts a mail that somebody asks for, and guesses of a link's token: by the caller's network, and by each of `whose`, which are the
+ * account that asks and the address that gets the mail. Throws `rate_limited`.
+ */
+export async function limitMails(ctx: OpenManualCtx, what: string, whose: readonly string[], request: Request) {
+  const caller = callerAddress(request.headers);
+  const buckets = [{ key: `${what}:address:${networkOf(caller) ?? caller}`, ...PER_ADDRESS }];
+  // Hashed: buckets are no place for people's addresses.
+  for (const one of whose) buckets.push({ key: `${what}:email:${await sha256Hex(one)}`, ...PER_ACCOUNT });
+  await take(ctx, buckets);
 }
 
 export const usedLink = () =>
@@ -36,7 +41,14 @@ export const usedLink = () =>
     suggestion: "Ask for a new one.",
   });
 
-export type Claimed = { person: string; address: string; expires_at: Date };
+export type Claimed = {
+  person: string;
+  address: string;
+  expires_at: Date;
+  /** The account when the link was asked for. */
+  account_address: string;
+  account_digest: string;
+};
 
 /** Uses a link up for what `act` does; gives it back when `act` throws, so that a refused password costs no second mail. */
 export async function withLink<T>(
@@ -53,7 +65,8 @@ export async function withLink<T>(
   } catch (error) {
     await ctx.tx(
       ({ db }) => db`
-      select private.restore_account_token(${claimed.person}, ${kind}, ${hash}, ${claimed.address}, ${claimed.expires_at})`,
+      select private.restore_account_token(${claimed.person}, ${kind}, ${hash}, ${claimed.address}, ${claimed.expires_at},
+        ${claimed.account_address}, ${claimed.account_digest})`,
     );
     throw error;
   }
@@ -72,7 +85,7 @@ export const requestReset = defineOpenManualOperation({
   status: 202,
   async handle(ctx, { email }, request) {
     requireMail(ctx);
-    await limitMails(ctx, "reset", email, request);
+    await limitMails(ctx, "reset", [email], request);
     await ctx.tx(({ db }) => db`select private.request_reset(${email})`);
     return { status: "accepted" as const };
   },
@@ -89,7 +102,7 @@ export const resetPassword = defineOpenManualOperation({
   input: z.object({ token: LinkToken, password: NewPassword, code: Code.optional() }),
   output: Session,
   async handle(ctx, { token, password, code }, request) {
-    await limitMails(ctx, "reset-link", null, request);
+    await limitMails(ctx, "reset-link", [], request);
     const { person, address } = await withLink(ctx, "reset", token, async (claimed) => {
       // A mailbox does not stand for the second factor.
       await requireCode(ctx, { id: claimed.person, email: claimed.address }, code, request);

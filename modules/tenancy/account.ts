@@ -43,8 +43,8 @@ export async function proven(ctx: Signed, email: string, password: string): Prom
 }
 
 /**
- * The order matters: proof, then the change, then a session made with the new password, then the end of all others. A crash after
- * the change leaves at worst sessions of before, which the auth server ends by itself as well; the change can simply be repeated.
+ * The order matters: proof, the change, the notice and the end of links, then a session made with the new password, then the end of all
+ * others. What follows the change may fail: the new password counts already, and its owner signs in with it.
  */
 export const changePassword = defineOpenManualOperation({
   id: "auth.password",
@@ -63,9 +63,9 @@ export const changePassword = defineOpenManualOperation({
     if (input.password === input.current_password)
       throw invalidField("/password", "Choose another password than the current one.");
     await auth.setAccount(ctx, ctx.actor.userId, { password: input.password });
+    await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
     const opened = await auth.signIn(ctx, email, input.password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
-    await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
     // The caller's session was made with the second factor, where there is one; only such a session may end the others.
     const session = await noted(ctx, opened.session, request, { proven: true });
     await auth.signOutOthers(ctx, session.access_token);

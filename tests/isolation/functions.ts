@@ -125,7 +125,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "digests of addresses stay closed; the caller names one and learns whether it is there",
   ],
   "private.end_stolen_session(text)": [worker, "who has a used refresh token may end its session, and nothing else"],
-  "private.queue_account_mail(text,uuid,text)": [
+  "private.queue_account_mail(text,uuid,text,integer)": [
     worker,
     "reads who runs the installation; queues a mail to a person, by id",
   ],
@@ -160,14 +160,12 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "for the mail that carries the token; gives one only where it was asked for",
   ],
   "private.use_account_token(text,text)": [worker, "who has the token may use it once; found by its hash only"],
-  "private.restore_account_token(uuid,text,text,text,timestamp with time zone)": [
+  "private.account_digest(uuid)": [nobody, "reads the auth server's row of one person for the functions of links"],
+  "private.restore_account_token(uuid,text,text,text,timestamp with time zone,text,text)": [
     worker,
     "takes use_account_token back; writes what that returned",
   ],
-  "private.follow_address(uuid,text)": [
-    worker,
-    "copies an address that its owner has confirmed to the person's memberships",
-  ],
+  "private.follow_address(uuid)": [worker, "copies the auth server's address of a person to their memberships"],
   "private.my_teams(uuid)": [worker, "the teams of a person before one is chosen; the token was checked before"],
   "private.connection_for_webhook(uuid)": [
     worker,

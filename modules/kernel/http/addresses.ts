@@ -18,14 +18,19 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /**
- * An account at the place it signs in from, as it is stored: a digest of the email address (lower case) and the network. Of IPv6 that is
- * the first half, within which a device changes its address by itself. Null when `address` is none.
+ * The network of a caller: an IPv4 address itself; of IPv6 the first half (/64), within which a device changes its address by itself.
+ * Null when `address` is none.
  */
-export async function signInDigest(email: string, address: string): Promise<string | null> {
+export function networkOf(address: string): string | null {
   if (!ipaddr.isValid(address)) return null;
   const parsed = ipaddr.process(address);
-  const network = parsed.kind() === "ipv4" ? parsed.toString() : (parsed as ipaddr.IPv6).parts.slice(0, 4).join(":");
-  return await sha256Hex(`${email}\n${network}`);
+  return parsed.kind() === "ipv4" ? parsed.toString() : (parsed as ipaddr.IPv6).parts.slice(0, 4).join(":");
+}
+
+/** An account at the place it signs in from, as it is stored: a digest of the email address (lower case) and the network. */
+export async function signInDigest(email: string, address: string): Promise<string | null> {
+  const network = networkOf(address);
+  return network === null ? null : await sha256Hex(`${email}\n${network}`);
 }
 
 /** Resolves a name to all its addresses, as node:dns does with `all`. */

@@ -1,28 +1,33 @@
 -- Mails about accounts go out through the workspace that runs the installation, as messages of its queue. The message names the person,
 -- who may be nobody: then nothing is sent, and who asked cannot tell. Without such a workspace nothing is queued.
-create or replace function private.queue_account_mail(kind text, person uuid, recipient text default null) returns void
+-- `delay` is in seconds.
+create or replace function private.queue_account_mail(kind text, person uuid, recipient text default null, delay int default 0) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 declare
   operator text := (select s.value #>> '{}' from kernel.settings s where s.key = 'operator_tenant');
 begin
   if operator is null then return; end if;
   perform kernel.enqueue('accounts_mail', array[pg_catalog.jsonb_build_object(
-    'tenant_id', operator, 'kind', kind, 'person', person, 'recipient', recipient)]);
+    'tenant_id', operator, 'kind', kind, 'person', person, 'recipient', recipient)], delay);
 end $$;
-grant execute on function private.queue_account_mail(text, uuid, text) to overture_worker;
+grant execute on function private.queue_account_mail(text, uuid, text, int) to overture_worker;
 
--- After a password was changed: links to choose another one end, and its owner is told.
+-- After a password was changed: links that were asked for before are forgotten, and its owner is told.
 create or replace function private.password_changed(person uuid) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 begin
-  delete from private.account_tokens t where t.person = password_changed.person and t.kind = 'reset';
+  delete from private.account_tokens t where t.person = password_changed.person;
   perform private.queue_account_mail('password', person);
 end $$;
 grant execute on function private.password_changed(uuid) to overture_worker;
 
--- The copies of a person's address in their workspaces follow the account.
-create or replace function private.follow_address(person uuid, address text) returns void
-language sql volatile security definer set search_path = '' as $$
-  update public.members m set email = pg_catalog.lower(address) where m.user_id = person
-$$;
-grant execute on function private.follow_address(uuid, text) to overture_worker;
+-- The copies of a person's address in their workspaces follow the account. Returns the address; null when there is no account.
+create or replace function private.follow_address(person uuid) returns text
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  now_is text := (select u.email from auth.users u where u.id = person);
+begin
+  update public.members m set email = pg_catalog.lower(now_is) where m.user_id = person and now_is is not null;
+  return now_is;
+end $$;
+grant execute on function private.follow_address(uuid) to overture_worker;
