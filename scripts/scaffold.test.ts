@@ -162,7 +162,10 @@ describe("what --write writes", () => {
     expect(files.length).toBeGreaterThan(20);
     const config = { extends: "./tsconfig.json", compilerOptions: { incremental: false }, include: [], files };
     writeFileSync(join(copy, "tsconfig.written.json"), JSON.stringify(config));
-    expect(run(["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.written.json"])).toEqual({ code: 0, out: "" });
+    expect(run(["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.written.json"])).toEqual({
+      code: 0,
+      out: "",
+    });
   }, 180_000);
 
   test("is formatted, lint finds nothing in it, and the rules of the code base hold", () => {
