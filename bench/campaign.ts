@@ -6,8 +6,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import nodemailer from "nodemailer";
 import { type Figure, ratioFigure, seconds } from "./figure.ts";
 import { processorSeconds } from "./processes.ts";
+import { readyCampaign } from "./ready.ts";
 import { BATCHES, ONE_EACH, post, type Row, type Side } from "./send.ts";
-import { inWorld, type Team, type World } from "./world.ts";
+import { inWorld, type World } from "./world.ts";
 
 /**
  * A campaign from its start to the last message that the other side accepted, by the real worker process: people are enrolled, planned,
@@ -56,7 +57,7 @@ export async function campaign(people = 5_000): Promise<Figure[]> {
 async function once(world: World, target: Target, people: number): Promise<Figure> {
   const { admin, team, call } = world;
   const me = await team(`Campaign ${target.name}`);
-  const id = await prepare(world, me, target, people);
+  const id = await readyCampaign(world, me, target.connection, people);
   const taken = await target.accepted();
   const before = await measures(world);
   const started = performance.now();
@@ -103,40 +104,6 @@ async function once(world: World, target: Target, people: number): Promise<Figur
     rows_written_per_message: perMessage(after.rows - before.rows, 1),
     wal_bytes_per_message: perMessage(after.wal - before.wal, 0),
   });
-}
-
-/** A campaign of one e-mail to so many people, ready to start. */
-async function prepare({ admin, call }: World, me: Team, target: Target, people: number): Promise<string> {
-  const connection = await call(me, "POST", "/connections", { name: "Bench", ...target.connection });
-  await call(me, "POST", `/connections/${connection.id}/check`);
-  // Without a webhook the recipients' acts do not come back and take time from either side; faster than any real account allows.
-  await admin`
-    update public.connections set status = 'active', webhook_registered = true, settings = settings || '{"per_second": 100000}'
-    where id = ${connection.id}`;
-  const sender = await call(me, "POST", "/senders", {
-    connection_id: connection.id,
-    address: "sam@outreach.example",
-    display_name: "Sam",
-    limits: [{ action: "email.send", per: "day", cap: 100_000 }],
-  });
-  const list = await call(me, "POST", "/lists", { name: "Audience" });
-  await admin`
-    with people as (insert into public.contacts (tenant_id, email, first_name, last_name) select ${me.id}, 'p' || n || '@' || ${`${me.id}.example.com`}::text, 'Pia', 'N' || n from generate_series(1, ${people}) n returning id)
-    insert into public.list_contacts (tenant_id, list_id, contact_id) select ${me.id}, ${list.id}, id from people`;
-  const { id } = await call(me, "POST", "/campaigns", {
-    name: "Bench",
-    sender_ids: [sender.id],
-    list_id: list.id,
-    settings: { time_zone: "UTC", window: null, track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: [
-      {
-        kind: "email",
-        subject: "Hello {{firstName}}",
-        body: "Dear {{firstName}},\n\nplease look at https://example.com/offer\n\nSam",
-      },
-    ],
-  });
-  return id as string;
 }
 
 async function measures({ admin }: World) {

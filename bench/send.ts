@@ -1,5 +1,6 @@
 import { drainOnce } from "../modules/kernel/queues/drain.ts";
 import { type Figure, median, ratioFigure, seconds } from "./figure.ts";
+import { readyCampaign } from "./ready.ts";
 import { inWorld, type World } from "./world.ts";
 
 /**
@@ -24,8 +25,6 @@ export type Side = {
   /** An account of its own for each side of a round. */
   newKey: () => string;
   credentials: (key: string) => Record<string, string>;
-  /** Faster than any real account allows: the rate must not be what is measured. */
-  perSecond: number;
   /** Messages in flight at once on the bare side; the campaign's side works in the same portions. */
   portion: number;
   calls: (rows: Row[], key: string) => Bare[];
@@ -35,7 +34,6 @@ export const ONE_EACH: Side = {
   provider: "resend",
   newKey: () => `re_${crypto.randomUUID().replaceAll("-", "")}`,
   credentials: (key) => ({ api_key: key }),
-  perSecond: 100_000,
   portion: 100,
   calls: (rows, key) =>
     rows.map((m) => ({
@@ -57,7 +55,6 @@ export const BATCHES: Side = {
   provider: "postmark",
   newKey: () => crypto.randomUUID(),
   credentials: (key) => ({ server_token: key }),
-  perSecond: 100_000,
   portion: 500,
   calls: (rows, key) => [
     {
@@ -107,45 +104,14 @@ export const send = (people = 5_000): Promise<Figure[]> =>
     return figures;
   });
 
-async function once({ kernel, admin, team, call, stack }: World, side: Side, people: number) {
+async function once(world: World, side: Side, people: number) {
+  const { kernel, admin, team, call, stack } = world;
   const me = await team("Sends");
   const key = side.newKey();
   const base = `${stack.env.OVERTURE_SANDBOX_URL}/${side.provider}`;
-  const connection = await call(me, "POST", "/connections", {
-    provider: side.provider,
-    name: "Sandbox",
-    credentials: side.credentials(key),
-    base_url: base,
-  });
-  await call(me, "POST", `/connections/${connection.id}/check`);
-  // Without a webhook the recipients' acts do not come back and take time from either side.
-  await admin`
-    update public.connections set status = 'active', webhook_registered = true, settings = settings || ${admin.json({ per_second: side.perSecond })}
-    where id = ${connection.id}`;
-  const sender = await call(me, "POST", "/senders", {
-    connection_id: connection.id,
-    address: "sam@outreach.example",
-    display_name: "Sam",
-    limits: [{ action: "email.send", per: "day", cap: 100_000 }],
-  });
-  const list = await call(me, "POST", "/lists", { name: "Audience" });
-  await admin`
-    with people as (insert into public.contacts (tenant_id, email, first_name, last_name) select ${me.id}, 'p' || n || '@example.com', 'Pia', 'N' || n from generate_series(1, ${people}) n returning id)
-    insert into public.list_contacts (tenant_id, list_id, contact_id) select ${me.id}, ${list.id}, id from people`;
-  const campaign = await call(me, "POST", "/campaigns", {
-    name: "Bench",
-    sender_ids: [sender.id],
-    list_id: list.id,
-    settings: { time_zone: "UTC", window: null, track_opens: true, track_clicks: true, stop_on_reply: true },
-    steps: [
-      {
-        kind: "email",
-        subject: "Hello {{firstName}}",
-        body: "Dear {{firstName}},\n\nplease look at https://example.com/offer\n\nSam",
-      },
-    ],
-  });
-  await call(me, "POST", `/campaigns/${campaign.id}/start`);
+  const connection = { provider: side.provider, credentials: side.credentials(key), base_url: base };
+  const id = await readyCampaign(world, me, connection, people);
+  await call(me, "POST", `/campaigns/${id}/start`);
   const consumer = (queue: string) => kernel.registry.consumers.find((c) => c.queue === queue)!;
   const drain = async (...queues: string[]) => {
     for (let n = 1; n > 0;) {
