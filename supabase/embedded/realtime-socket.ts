@@ -125,10 +125,15 @@ export class RealtimeSocket implements Held {
     }, limits.joinMs);
   }
 
-  /** Asks the policies again for the private channels on these topics, or on all; who may no longer listen is shown out. */
+  /** Asks the policies again for the private channels on these topics or of these sessions, or for all; who may no longer listen is shown out. */
   recheck(digests: ReadonlySet<string | null> | null): void {
-    for (const channel of this.#channels.values())
-      if (channel.isPrivate && (digests === null || digests.has(digestOf(channel.name)))) void this.#recheck(channel);
+    for (const channel of this.#channels.values()) {
+      const concerned = () =>
+        digests === null ||
+        digests.has(digestOf(channel.name)) ||
+        digests.has(digestOf(`session:${String(channel.claims.session_id)}`));
+      if (channel.isPrivate && concerned()) void this.#recheck(channel);
+    }
   }
 
   async #recheck(channel: Channel): Promise<void> {

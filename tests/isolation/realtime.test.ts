@@ -81,6 +81,23 @@ test("who is removed hears nothing more on sockets that are open, and the others
   await until(() => other.events.some((e) => JSON.stringify(e).includes(later.body.id)), { what: "who stays" });
 });
 
+test("a session that its owner ends hears nothing more on sockets that are open, and the owner's other one goes on", async () => {
+  const account = { email: `s-${crypto.randomUUID()}@example.com`, password: "correct horse battery" };
+  const from = { "x-forwarded-for": `198.51.100.${Math.floor(Math.random() * 250)}` };
+  const api = (token: string | null, method: string, path: string, body?: unknown) =>
+    t.call(token)(method, path, body, from);
+  const first = (await api(null, "POST", "/auth/register", { ...account, name: "S", tenant_name: "S" })).body;
+  const second = (await api(null, "POST", "/auth/login", account)).body;
+  const topic = `tenant:${first.tenant.id}`;
+  const [ended, other] = [await listen(first.access_token, topic), await listen(second.access_token, topic)];
+  expect([ended.status, other.status]).toEqual(["SUBSCRIBED", "SUBSCRIBED"]);
+  expect((await api(second.access_token, "DELETE", "/auth/sessions")).status).toBe(204);
+  await until(() => ended.channel.state === "closed", { what: "the ended session's channel to be closed" });
+  const made = await t.call(second.access_token, first.tenant.id)("POST", "/lists", { name: "After the end" });
+  await until(() => other.events.some((e) => JSON.stringify(e).includes(made.body.id)), { what: "the other session" });
+  expect(JSON.stringify(ended.events)).not.toContain(made.body.id);
+});
+
 test("what is committed together with a removal is not heard by who was removed", async () => {
   const topic = `tenant:${theirs.id}`;
   const [gone, stays] = [await theirs.member("viewer"), await theirs.member("viewer")];

@@ -100,6 +100,14 @@ export const access: readonly Mutation[] = of("isolation", [
     name: "who is removed hears nothing more on sockets that are open, and the others go on listening",
   },
   {
+    promise: "… nor after the end of its session",
+    file: "supabase/embedded/platform/20-auth.sql",
+    find: "create or replace trigger announce_ended_session after delete on auth.sessions\n  for each row execute function auth._announce_ended_session();\n",
+    replace: "",
+    test: "tests/isolation/realtime.test.ts",
+    name: "a session that its owner ends hears nothing more on sockets that are open, and the owner's other one goes on",
+  },
+  {
     promise: "… not even while the policies are asked",
     file: "supabase/embedded/realtime-socket.ts",
     find: "    if (channel.held) {\n      if (channel.held.push(broadcast) > MAX_HELD)",

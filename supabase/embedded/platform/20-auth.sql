@@ -49,6 +49,16 @@ begin
   return null;
 end
 $$;
+-- Open sockets of a session that has ended, whoever ended it, are asked about again (realtime.ts).
+create or replace function auth._announce_ended_session() returns trigger language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('realtime_access', pg_catalog.encode(pg_catalog.sha256(('session:' || old.id)::bytea), 'hex'));
+  return null;
+end
+$$;
+create or replace trigger announce_ended_session after delete on auth.sessions
+  for each row execute function auth._announce_ended_session();
+
 create or replace trigger end_sessions after update of encrypted_password on auth.users
   for each row when (old.encrypted_password is distinct from new.encrypted_password) execute function auth._end_sessions();
 
