@@ -57,7 +57,17 @@ const lite = createLite({
   url: required("EMBEDDED_API_DB_URL"),
   siteUrl: env.OVERTURE_PUBLIC_URL ?? required("SUPABASE_URL"),
 });
-const restInTurn = createRestTurns(keys.jwtSecret);
+const restInTurn = createRestTurns(keys.jwtSecret, {
+  // Whoever is in no team, or no user, shares with nobody.
+  teamOf: async (user) => {
+    if (!/^[0-9a-f-]{36}$/.test(user)) return null;
+    const rows =
+      await sql`select tenant_id from public.members where user_id = ${user}::uuid order by tenant_id limit 1`.catch(
+        () => [],
+      );
+    return (rows[0]?.tenant_id as string | undefined) ?? null;
+  },
+});
 const guard = new Guard({
   timeoutMs: Number(env.OVERTURE_BODY_TIMEOUT || 30) * 1000,
   knows: async (email, address) => {

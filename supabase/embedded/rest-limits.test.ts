@@ -98,7 +98,7 @@ test("a caller is a user with whichever token, else the address; nobody uses up 
   const secret = "a secret of at least thirty-two characters";
   const token = (sub: string, n: number, key = secret) =>
     new SignJWT({ sub, n }).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(key));
-  const turns = createRestTurns(secret, () => 0);
+  const turns = createRestTurns(secret, { now: () => 0 });
   let answered = 0;
   const call = async (authorization?: string, address = "192.0.2.1") =>
     await turns(new Request("http://x/", authorization ? { headers: { authorization } } : {}), address, async () => {
@@ -114,6 +114,28 @@ test("a caller is a user with whichever token, else the address; nobody uses up 
   for (let n = 0; n < 1_000; n++) await call();
   expect((await call()).status).toBe(429);
   expect((await call(undefined, "192.0.2.2")).status).toBe(200);
+});
+
+test("the callers of one team leave the other teams connections, however many they are", async () => {
+  const secret = "a secret of at least thirty-two characters";
+  const turns = createRestTurns(secret, { teamOf: async (caller) => (caller.startsWith("a") ? "A" : "B") });
+  const running = { a: 0, b: 0 };
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const ask = async (sub: string) => {
+    const token = await new SignJWT({ sub })
+      .setProtectedHeader({ alg: "HS256" })
+      .sign(new TextEncoder().encode(secret));
+    const request = new Request("http://x/", { headers: { authorization: `Bearer ${token}` } });
+    return await turns(request, "192.0.2.1", async () => {
+      running[sub[0] as "a" | "b"]++;
+      await promise;
+      return new Response();
+    });
+  };
+  const all = ["a1", "a2", "a3", "b1"].flatMap((sub) => Array.from({ length: 6 }, () => ask(sub)));
+  await until(() => running.a === 7 && running.b === 4);
+  resolve();
+  expect((await Promise.all(all)).map((r) => r.status)).toEqual(all.map(() => 200));
 });
 
 test("one caller's slow requests wait for each other and leave the others their connections", async () => {

@@ -15,6 +15,8 @@ const MOST_QUERY = 16_000;
 const AT_ONCE = 4;
 /** Those that wait, each with its body; beyond, a caller is told to come back. */
 const MOST_WAITING = 50;
+/** Requests of one team, whoever of it asks: the other teams keep three connections. */
+const TEAM_AT_ONCE = 7;
 const MOST_EMBEDS = 3;
 /** Rows of a request with embeds, and of each embed: together they bound the answer, which is built in memory. */
 const ROWS_WITH_EMBEDS = 100;
@@ -102,11 +104,16 @@ const RATE = { capacity: 1_000, perSecond: 50 };
 
 /**
  * Gives each caller a share of the server: at most AT_ONCE requests under way, MOST_WAITING that wait, and RATE. A caller is a user,
- * however many tokens they have, and for everyone else the address. Beyond, the answer is 429.
+ * however many tokens they have, and for everyone else the address. The callers of a team, which `teamOf` knows, share TEAM_AT_ONCE.
+ * Beyond, the answer is 429.
  */
-export function createRestTurns(jwtSecret: string, now?: () => number) {
+export function createRestTurns(
+  jwtSecret: string,
+  { now, teamOf = async () => null }: { now?: () => number; teamOf?: (caller: string) => Promise<string | null> } = {},
+) {
   const key = new TextEncoder().encode(jwtSecret);
   const inTurn = createShares(AT_ONCE, MOST_WAITING);
+  const inTeam = createShares(TEAM_AT_ONCE);
   const buckets = new Buckets(now);
 
   async function callerOf(request: Request, address: string): Promise<string> {
@@ -124,7 +131,7 @@ export function createRestTurns(jwtSecret: string, now?: () => number) {
     const wait = buckets.take(caller, RATE);
     if (wait > 0) return tooMany(`More than ${RATE.perSecond} requests per second. Try again later.`, wait);
     try {
-      return await inTurn(caller, fn);
+      return await inTurn(caller, async () => await inTeam((await teamOf(caller)) ?? caller, fn));
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       return tooMany(error.message, error.retryAfter ?? 1);

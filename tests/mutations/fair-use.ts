@@ -77,6 +77,14 @@ export const fairUse: readonly Mutation[] = of("hostile input", [
     name: "an answer of more bytes than fit is refused, and the next request is answered",
   },
   {
+    promise: "… nor a team by its number of users",
+    file: "supabase/embedded/rest-limits.ts",
+    find: "const TEAM_AT_ONCE = 7;",
+    replace: "const TEAM_AT_ONCE = 700;",
+    test: REST_LIMITS,
+    name: "the callers of one team leave the other teams connections, however many they are",
+  },
+  {
     promise: "… and no other token gives a caller a second share",
     file: "supabase/embedded/rest-limits.ts",
     find: "({ payload }) => payload.sub ?? address,",
