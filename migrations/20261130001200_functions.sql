@@ -19,11 +19,12 @@ begin
 end $$;
 grant execute on function private.queue_account_mail(text, uuid, text, int) to overture_worker;
 
--- object function private.password_changed(uuid) sha256:604c07a6341acf74
--- After a password was changed: links that were asked for before are forgotten, and its owner is told.
+-- object function private.password_changed(uuid) sha256:939d56c677513a19
+-- After a password was changed: every session ends, links that were asked for before are forgotten, and its owner is told.
 create or replace function private.password_changed(person uuid) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 begin
+  perform private.end_other_sessions(person, null);
   delete from private.account_tokens t where t.person = password_changed.person;
   perform private.queue_account_mail('password', person);
 end $$;
@@ -220,8 +221,8 @@ begin
 end $$;
 grant execute on function private.begin_second_factor(uuid, text) to overture_worker;
 
--- object function private.confirm_second_factor(uuid,int8,text[],uuid) sha256:5363eddb1fdb8437
--- From now on sessions of this person count only when they were proved; this one is, by the code of `step`.
+-- object function private.confirm_second_factor(uuid,int8,text[],uuid) sha256:e7bde034445d0910
+-- From now on sessions of this person count only when they were proved; this one is, by the code of `step`, and the others end.
 create or replace function private.confirm_second_factor(person uuid, step bigint, codes text[], session uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
 begin
@@ -230,6 +231,7 @@ begin
   if not found then return false; end if;
   delete from private.recovery_codes c where c.person = confirm_second_factor.person;
   insert into private.recovery_codes (person, digest) select confirm_second_factor.person, c from pg_catalog.unnest(codes) c;
+  perform private.end_other_sessions(person, session);
   perform private.prove_session(person, session);
   perform private.queue_account_mail('factor', person);
   return true;
@@ -300,6 +302,15 @@ begin
   return found;
 end $$;
 grant execute on function private.end_session(uuid, uuid) to overture_worker;
+
+-- object function private.end_other_sessions(uuid,uuid) sha256:a015543efda67686
+-- Ends all sessions of this person but one; all of them where that is null.
+create or replace function private.end_other_sessions(person uuid, keep uuid) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  delete from auth.sessions s where s.user_id = person and s.id is distinct from keep;
+end $$;
+grant execute on function private.end_other_sessions(uuid, uuid) to overture_worker;
 
 -- object function private.note_sign_in(uuid,text,inet,text,text) sha256:363722006073c090
 -- After somebody proved who they are: what the session's list shows, and the address as one that this account signs in from. Only

@@ -112,9 +112,7 @@ export const resetPassword = defineOpenManualOperation({
     await ctx.tx(({ db }) => db`select private.password_changed(${person})`);
     const opened = await auth.signIn(ctx, address, password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
-    // First the factor, which was shown above: a session without it ends no other.
-    const session = await noted(ctx, opened.session, request, { proven: true });
-    await auth.signOutOthers(ctx, session.access_token);
-    return session;
+    // The factor was shown above.
+    return await noted(ctx, opened.session, request, { proven: true });
   },
 });

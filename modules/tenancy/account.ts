@@ -43,8 +43,8 @@ export async function proven(ctx: Signed, email: string, password: string): Prom
 }
 
 /**
- * The order matters: proof, the change, the notice and the end of links, then a session made with the new password, then the end of all
- * others. What follows the change may fail: the new password counts already, and its owner signs in with it.
+ * The order matters: proof, the change, then in one transaction the end of all sessions and links and the notice, then a session made with
+ * the new password. What follows the change may fail: the new password counts already, and its owner signs in with it.
  */
 export const changePassword = defineOpenManualOperation({
   id: "auth.password",
@@ -58,18 +58,16 @@ export const changePassword = defineOpenManualOperation({
   input: z.object({ current_password: CurrentPassword, password: NewPassword }),
   output: Session,
   async handle(outside, input, request) {
-    const { ctx, email } = await signedIn(outside, request);
-    await proven(ctx, email, input.current_password);
     if (input.password === input.current_password)
       throw invalidField("/password", "Choose another password than the current one.");
+    const { ctx, email } = await signedIn(outside, request);
+    await proven(ctx, email, input.current_password);
     await auth.setAccount(ctx, ctx.actor.userId, { password: input.password });
     await ctx.tx(({ db }) => db`select private.password_changed(${ctx.actor.userId})`);
     const opened = await auth.signIn(ctx, email, input.password);
     if (opened?.kind !== "session") throw new AppError("unavailable", "The password was changed. Sign in with it.");
-    // The caller's session was made with the second factor, where there is one; only such a session may end the others.
-    const session = await noted(ctx, opened.session, request, { proven: true });
-    await auth.signOutOthers(ctx, session.access_token);
-    return session;
+    // The caller's session was made with the second factor, where there is one.
+    return await noted(ctx, opened.session, request, { proven: true });
   },
 });
 
@@ -126,7 +124,7 @@ export const endSession = defineOpenOperation({
   },
 });
 
-export const endOtherSessions = defineOpenManualOperation({
+export const endOtherSessions = defineOpenOperation({
   id: "auth.sessions_end",
   method: "DELETE",
   path: "/auth/sessions",
@@ -135,10 +133,9 @@ export const endOtherSessions = defineOpenManualOperation({
   input: z.object({}),
   output: z.null(),
   status: 204,
-  async handle(ctx, _input, request) {
-    const token = bearerOf(request.headers);
-    if (!token) throw new AppError("unauthenticated", "Sign in first.");
-    await auth.signOutOthers({ ...ctx, address: callerAddress(request.headers) }, token);
+  async handle(ctx) {
+    const { userId, sessionId } = person(ctx);
+    await ctx.db`select private.end_other_sessions(${userId}, ${sessionId ?? null})`;
     return null;
   },
 });

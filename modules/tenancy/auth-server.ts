@@ -2,7 +2,6 @@ import { z } from "zod";
 import type { Actor, Services } from "../kernel/context.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { HttpError } from "../kernel/http/client.ts";
-import { sessionEnded } from "../kernel/operations/auth.ts";
 import { Session } from "./schemas.ts";
 
 /** Supabase Auth over HTTP: the same calls for GoTrue and for the embedded server. The secret key is for `setAccount` alone. */
@@ -176,13 +175,6 @@ export async function refresh(ctx: Caller, refreshToken: string): Promise<AuthSe
 export async function signOut(ctx: Caller, accessToken: string): Promise<void> {
   const answer = await call(ctx, "POST", "/logout?scope=local", undefined, accessToken);
   if (!answer.ok && answer.status === 429) refuse(answer);
-}
-
-/** Ends every other session of the person whose access token this is. */
-export async function signOutOthers(ctx: Caller, accessToken: string): Promise<void> {
-  const answer = await call(ctx, "POST", "/logout?scope=others", undefined, accessToken);
-  if (!answer.ok && (answer.status === 401 || answer.status === 403)) throw sessionEnded();
-  if (!answer.ok) refuse(answer);
 }
 
 /**

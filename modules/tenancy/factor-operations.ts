@@ -1,7 +1,5 @@
 import { z } from "zod";
 import { AppError, invalidField } from "../kernel/errors.ts";
-import { bearerOf } from "../kernel/http/bearer.ts";
-import { callerAddress } from "../kernel/operations/auth.ts";
 import { defineOpenManualOperation } from "../kernel/operations/operation.ts";
 import { CurrentPassword, proven, signedIn } from "./account.ts";
 import * as auth from "./auth-server.ts";
@@ -83,8 +81,6 @@ export const confirmFactor = defineOpenManualOperation({
       select private.confirm_second_factor(${userId}, ${step}, ${digests}, ${sessionId}) as added`,
     );
     if (!row!.added) throw factorExists();
-    // They count for nothing any more; this makes the auth server forget them too.
-    await auth.signOutOthers({ ...ctx, address: callerAddress(request.headers) }, bearerOf(request.headers)!);
     return { recovery_codes: codes };
   },
 });

@@ -64,7 +64,9 @@ interface Channel extends Member {
   presenceBytes: number;
   claims: Claims;
   access: Access;
-  /** What came while the policies are asked again; null at all other times. */
+  /** Whether the policies are asked again now. */
+  asking: boolean;
+  /** What came since they are to be asked again; null at all other times. */
   held: Broadcast[] | null;
   expiry?: ReturnType<typeof setTimeout>;
 }
@@ -125,20 +127,30 @@ export class RealtimeSocket implements Held {
     }, limits.joinMs);
   }
 
-  /** Asks the policies again for the private channels on these topics or of these sessions, or for all; who may no longer listen is shown out. */
-  recheck(digests: ReadonlySet<string | null> | null): void {
-    for (const channel of this.#channels.values()) {
-      const concerned = () =>
-        digests === null ||
-        digests.has(digestOf(channel.name)) ||
-        digests.has(digestOf(`session:${String(channel.claims.session_id)}`));
-      if (channel.isPrivate && concerned()) void this.#recheck(channel);
-    }
+  /** Delivers nothing more on these channels until `recheck` has asked about them. `digests`: of topics and sessions; null for all. */
+  hold(digests: ReadonlySet<string> | null): void {
+    for (const channel of this.#concerned(digests)) channel.held ??= [];
+  }
+
+  /** Asks the policies again for these channels; who may no longer listen is shown out. */
+  recheck(digests: ReadonlySet<string> | null): void {
+    for (const channel of this.#concerned(digests)) void this.#recheck(channel);
+  }
+
+  #concerned(digests: ReadonlySet<string> | null): Channel[] {
+    return [...this.#channels.values()].filter(
+      (channel) =>
+        channel.isPrivate &&
+        (digests === null ||
+          digests.has(digestOf(channel.name)) ||
+          digests.has(digestOf(`session:${String(channel.claims.session_id)}`))),
+    );
   }
 
   async #recheck(channel: Channel): Promise<void> {
-    if (channel.held) return;
-    channel.held = [];
+    if (channel.asking) return;
+    channel.asking = true;
+    channel.held ??= [];
     try {
       channel.access = await this.#accessTo(channel.name, channel.claims);
     } catch (error) {
@@ -146,6 +158,7 @@ export class RealtimeSocket implements Held {
       channel.access = { receive: false, send: false, presenceReceive: false, presenceSend: false };
     }
     const held = channel.held;
+    channel.asking = false;
     channel.held = null;
     if (this.#channels.get(channel.topic) !== channel) return;
     if (!channel.access.receive) return this.#expel(channel, unauthorized(channel.name));
@@ -260,6 +273,7 @@ export class RealtimeSocket implements Held {
       presenceBytes: 0,
       claims,
       access,
+      asking: false,
       held: null,
       deliver: (message) => this.#deliver(channel, message),
       push: (event, body) => this.#push(channel, event, body),

@@ -37,7 +37,8 @@ export class Realtime {
   readonly #hearers = new Set<() => void>();
   #unlisten: (() => Promise<void>) | undefined;
   #rechecking: ReturnType<typeof setTimeout> | undefined;
-  #announced = new Set<string | null>();
+  /** Digests that were announced since the policies were last asked; null for all. */
+  #announced: Set<string> | null = new Set();
 
   constructor(options: RealtimeOptions) {
     this.#options = options;
@@ -75,25 +76,25 @@ export class Realtime {
   }
 
   /**
-   * Asks the policies again about a topic, given by its digest, or about all (null): at once, and what is announced shortly after once
-   * for all of it, because any login of the database can announce as much as it likes.
+   * Asks the policies again about a topic or a session, given by its digest, or about all (null): at once, and what is announced shortly
+   * after once for all of it, because any login of the database can announce as much as it likes. Until then it is held.
    */
   #recheck(digest: string | null): void {
-    if (this.#rechecking) {
-      this.#announced.add(this.#announced.size < MOST_ANNOUNCED ? digest : null);
-      return;
-    }
-    this.#askAgain(new Set([digest]));
+    if (!this.#rechecking) return this.#askAgain(digest === null ? null : new Set([digest]));
+    if (digest === null || this.#announced === null || this.#announced.size === MOST_ANNOUNCED) this.#announced = null;
+    else this.#announced.add(digest);
+    const held = this.#announced && new Set([digest!]);
+    for (const socket of this.#sockets) socket.hold(held);
   }
 
-  #askAgain(digests: ReadonlySet<string | null>): void {
+  #askAgain(digests: ReadonlySet<string> | null): void {
     this.#hub.accessChanges++;
-    for (const socket of this.#sockets) socket.recheck(digests.has(null) ? null : digests);
+    for (const socket of this.#sockets) socket.recheck(digests);
     this.#rechecking = setTimeout(() => {
       this.#rechecking = undefined;
       const announced = this.#announced;
       this.#announced = new Set();
-      if (announced.size > 0) this.#askAgain(announced);
+      if (announced === null || announced.size > 0) this.#askAgain(announced);
     }, RECHECK_MS);
   }
 

@@ -116,6 +116,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   ],
   "private.my_sessions(uuid)": [worker, "the auth server's sessions of one person; the token was checked before"],
   "private.end_session(uuid,uuid)": [worker, "ends a session of this person alone; the token was checked before"],
+  "private.end_other_sessions(uuid,uuid)": [worker, "ends sessions of this person alone; the token was checked before"],
   "private.note_sign_in(uuid,text,inet,text,text)": [
     worker,
     "called after a sign-in: writes what the list of sessions shows, and a digest of the address",

@@ -106,6 +106,8 @@ test("what is committed together with a removal is not heard by who was removed"
   const release = Promise.withResolvers<void>();
   let holding: Promise<unknown> = Promise.resolve();
   const [id, last] = await t.sql.begin(async (tx) => {
+    // Somebody else's change comes first: what follows it closely is asked about a little later.
+    await tx`select pg_notify('realtime_access', 'of somebody else')`;
     await tx`delete from public.members where tenant_id = ${theirs.id} and user_id = ${gone.userId}`;
     const list = async (tenant: string) =>
       (

@@ -108,6 +108,14 @@ export const access: readonly Mutation[] = of("isolation", [
     name: "a session that its owner ends hears nothing more on sockets that are open, and the owner's other one goes on",
   },
   {
+    promise: "… nor while others' changes are asked about first",
+    file: "supabase/embedded/realtime.ts",
+    find: "    for (const socket of this.#sockets) socket.hold(held);\n",
+    replace: "",
+    test: "tests/isolation/realtime.test.ts",
+    name: "what is committed together with a removal is not heard by who was removed",
+  },
+  {
     promise: "… not even while the policies are asked",
     file: "supabase/embedded/realtime-socket.ts",
     find: "    if (channel.held) {\n      if (channel.held.push(broadcast) > MAX_HELD)",

@@ -12,10 +12,11 @@ begin
 end $$;
 grant execute on function private.queue_account_mail(text, uuid, text, int) to overture_worker;
 
--- After a password was changed: links that were asked for before are forgotten, and its owner is told.
+-- After a password was changed: every session ends, links that were asked for before are forgotten, and its owner is told.
 create or replace function private.password_changed(person uuid) returns void
 language plpgsql volatile security definer set search_path = '' as $$
 begin
+  perform private.end_other_sessions(person, null);
   delete from private.account_tokens t where t.person = password_changed.person;
   perform private.queue_account_mail('password', person);
 end $$;

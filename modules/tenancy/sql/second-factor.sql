@@ -17,7 +17,7 @@ begin
 end $$;
 grant execute on function private.begin_second_factor(uuid, text) to overture_worker;
 
--- From now on sessions of this person count only when they were proved; this one is, by the code of `step`.
+-- From now on sessions of this person count only when they were proved; this one is, by the code of `step`, and the others end.
 create or replace function private.confirm_second_factor(person uuid, step bigint, codes text[], session uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' as $$
 begin
@@ -26,6 +26,7 @@ begin
   if not found then return false; end if;
   delete from private.recovery_codes c where c.person = confirm_second_factor.person;
   insert into private.recovery_codes (person, digest) select confirm_second_factor.person, c from pg_catalog.unnest(codes) c;
+  perform private.end_other_sessions(person, session);
   perform private.prove_session(person, session);
   perform private.queue_account_mail('factor', person);
   return true;

@@ -20,6 +20,14 @@ begin
 end $$;
 grant execute on function private.end_session(uuid, uuid) to overture_worker;
 
+-- Ends all sessions of this person but one; all of them where that is null.
+create or replace function private.end_other_sessions(person uuid, keep uuid) returns void
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  delete from auth.sessions s where s.user_id = person and s.id is distinct from keep;
+end $$;
+grant execute on function private.end_other_sessions(uuid, uuid) to overture_worker;
+
 -- After somebody proved who they are: what the session's list shows, and the address as one that this account signs in from. Only
 -- digests are kept of addresses, the latest 20 of an account, for half a year.
 create or replace function private.note_sign_in(session uuid, agent text, address inet, account text, known text) returns void
