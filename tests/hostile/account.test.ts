@@ -66,7 +66,10 @@ describe("a stolen access token", () => {
   test("changes neither password nor address, at the API or at the auth server", async () => {
     const { email, session, signIn } = await person();
     const { access_token: stolen } = session;
-    const change = await api(stolen, "POST", "/auth/password", { current_password: "a guess of mine", password: OTHER });
+    const change = await api(stolen, "POST", "/auth/password", {
+      current_password: "a guess of mine",
+      password: OTHER,
+    });
     expect([change.status, change.body.errors?.[0].pointer]).toEqual([422, "/current_password"]);
     for (const current of [undefined, null, "", OTHER, 7, [PASSWORD], { $ne: "" }, true]) {
       const answer = await raw("PUT", "/user", { password: OTHER, current_password: current }, stolen);

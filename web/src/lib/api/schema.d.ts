@@ -4743,7 +4743,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
