@@ -56,7 +56,12 @@ create table public.messages (
   -- While sending: after this moment (wall clock, so that no rehearsal or clock jump shortens it) the worker is taken for dead
   -- and the outcome for unknown.
   lease_until timestamptz,
+  -- How often it was claimed, without claims that were taken back; the number of the newest of its rows in attempts, if that claim led to
+  -- a call.
   attempts int not null default 0,
+  -- The sender's hour and day in which the last claim took a place under the limits.
+  window_hour timestamptz,
+  window_day date,
   -- Queued again although a call's outcome is unknown: until then (wall clock) the provider remembers the key of that call.
   idempotency_expires_at timestamptz,
   from_address text not null,
@@ -154,9 +159,6 @@ create table public.attempts (
   started_at timestamptz not null default pg_catalog.clock_timestamp(),
   slow_at timestamptz default kernel.slow_clock(),
   fast_at timestamptz default kernel.fast_clock(),
-  -- The sender's hour and day in which it took a place under the limits.
-  window_hour timestamptz,
-  window_day date,
   finished_at timestamptz,
   outcome text check (outcome in ('sent', 'rejected', 'retry', 'unknown', 'broken')),
   code text,
@@ -165,7 +167,7 @@ create table public.attempts (
   unique (tenant_id, message_id, number),
   foreign key (tenant_id, message_id) references public.messages (tenant_id, id) on delete cascade
 );
-comment on table public.attempts is 'Written before the provider is called: a crash in between leaves a row that says so.';
+comment on table public.attempts is 'A call with a message, written before it begins: a crash in between leaves a row that says so.';
 select kernel.protect('public.attempts', write => null, broadcast => false);
 
 -- By month, because it grows without end: old months are dropped whole instead of deleted row by row.

@@ -1249,10 +1249,11 @@ begin
   return old;
 end $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:7f644d912344ab18
+-- object function private.claim_messages(int4,int4,uuid) sha256:4afbd0ff314796e7
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
--- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
--- while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan: making it took a third of the time.
+-- Reserves the places under the limits and sets the lease: from then on the messages are one worker's, which has called nobody with them
+-- yet. Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan:
+-- making it took a third of the time.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language plpgsql volatile set search_path = '' as $$
@@ -1335,22 +1336,75 @@ begin
   ), taken as (
     update public.messages m set
       updated_at = (select kernel.now()), status = 'sending', due_at = null, attempts = m.attempts + 1,
-      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds),
+      window_hour = a.hour, window_day = a.day
     from wanted w join reserved g on g.sender_id = w.sender_id and g.action = w.action
+    join asked a on a.sender_id = w.sender_id and a.action = w.action
     where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
     returning m.*
-  ), noted as (
-    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, window_hour, window_day)
-    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), a.hour, a.day
-    from taken t join asked a on a.sender_id = t.sender_id and a.action = t.action
   )
   select t.* from taken t order by t.id;
 end $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
--- object function private.return_places(private.settling[]) sha256:ac5c7bf16eb0324a
+-- object function private.hand_over(uuid[],int4[],uuid,float8) sha256:162dc7e998a2fe1e
+-- Hands claimed messages over to calls that begin once this is committed: only what has an attempt may be called with. Returns those that
+-- may: still held under this claim, by a lease that lasts so long yet, on a connection and by a sender that are still in use. The rows are
+-- locked as the attempts' foreign key would lock them: against private.expire_leases and private.return_messages.
+create or replace function private.hand_over(ids uuid[], claims int[], only_connection uuid, lease_left double precision) returns setof uuid
+language plpgsql volatile set search_path = '' as $$
+begin
+  return query with held as materialized (
+    select m.id, m.attempts, m.connection_id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
+      and m.lease_until > pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_left)
+      and m.sender_id = any(array(select s.id from public.senders s
+        join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = only_connection
+        where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active' and c.status = 'active'
+          and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()
+            or c.circuit_open_until > kernel.now() + interval '1 minute')))
+    order by m.id for key share
+  )
+  insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at)
+  select kernel.tenant(), h.id, h.attempts, h.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock())
+  from held h
+  join rows from (pg_catalog.unnest(ids), pg_catalog.unnest(claims)) c (id, claim) on c.id = h.id and c.claim = h.attempts
+  on conflict (tenant_id, message_id, number) do nothing
+  returning message_id;
+end $$;
+grant execute on function private.hand_over(uuid[], int[], uuid, double precision) to overture_worker;
+
+-- object function private.return_messages(uuid[],int4[]) sha256:d5d2a5e71042cedc
+-- Takes a claim back: for a worker that knows that it called nobody with these messages. They are due again before those that are younger,
+-- and nothing is left of the claim: neither its places under the limits nor an attempt. Returns how many.
+create or replace function private.return_messages(ids uuid[], claims int[]) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  rows private.settling[];
+begin
+  -- First the lock, then a statement that sees what a hand-over wrote that was under way.
+  perform from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) order by m.id for update;
+  with back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = least(m.created_at, (select kernel.now())),
+      lease_until = null, attempts = m.attempts - 1
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
+      and m.attempts = claims[pg_catalog.array_position(ids, m.id)]
+    returning m.id, m.attempts + 1 as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+  ), undone as (
+    delete from public.attempts a using back b where a.tenant_id = (select kernel.tenant()) and a.message_id = b.id and a.number = b.claim
+  )
+  select pg_catalog.array_agg(row(b.id, null, null, null, null, null, null, null, b.claim, b.connection_id, b.sender_id, b.action,
+    b.window_hour, b.window_day, null)::private.settling) into rows from back b;
+  if rows is null then return 0; end if;
+  perform private.return_places(rows);
+  return pg_catalog.cardinality(rows);
+end $$;
+grant execute on function private.return_messages(uuid[], int[]) to overture_worker;
+
+-- object function private.return_places(private.settling[],uuid) sha256:f1919705bc0b2da1
 -- Gives places under the limits back that were taken and not used. A window that is over has nothing to give back.
-create or replace function private.return_places(rows private.settling[]) returns void
+create or replace function private.return_places(rows private.settling[], team uuid default kernel.tenant())
+returns void
 language sql volatile set search_path = '' as $$
   update public.sender_usage u set
     hour_reserved = greatest(0, u.hour_reserved - g.in_hour),
@@ -1361,11 +1415,11 @@ language sql volatile set search_path = '' as $$
       pg_catalog.count(*) filter (where s.window_day = x.day)::int as in_day,
       pg_catalog.count(*) filter (where pg_catalog.date_trunc('week', s.window_day)::date = x.week)::int as in_week
     from pg_catalog.unnest(rows) s
-    join public.sender_usage x on x.tenant_id = (select kernel.tenant()) and x.sender_id = s.sender_id and x.action = s.action
+    join public.sender_usage x on x.tenant_id = (select team) and x.sender_id = s.sender_id and x.action = s.action
     where s.window_day is not null
     group by x.sender_id, x.action
   ) g
-  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
+  where u.tenant_id = (select team) and u.sender_id = g.sender_id and u.action = g.action
 $$;
 
 -- object function private.counted(public.messages) sha256:3d18e6fc6ef302a6
@@ -2037,35 +2091,58 @@ begin
   return gone;
 end $$;
 
--- object function private.expire_leases() sha256:3c2f0acd8b32a462
+-- object function private.expire_leases() sha256:f4e92e9d84dd43cd
 -- Outcomes nobody knows: leases that ran out, and asking the provider again under the same key.
 
--- A lease that ran out: the worker died between the call and the record, so nobody knows. Never sent again blindly.
--- Counted by the slow clock from the claim: an hour that somebody sets the wall clock forward is not an hour of silence.
--- Run by a schedule, across tenants.
+-- A lease that ran out: the worker died. What it had handed over to a call may have been sent, and nobody knows: never sent again blindly.
+-- What it had only claimed goes back on the queue. Counted by the slow clock: an hour that somebody sets the wall clock forward is not an
+-- hour of silence. Run by a schedule, across tenants.
 create or replace function private.expire_leases() returns int
-language sql volatile security definer set search_path = '' as $$
-  with lost as (
-    update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost',
-      error = 'The worker stopped before the provider''s answer was recorded.'
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  lapsed uuid[];
+  team uuid;
+  unused private.settling[];
+  n int;
+begin
+  -- First the lock, which passes over a hand-over under way, then statements that see every hand-over before it.
+  lapsed := array(
+    select m.id from public.messages m
     where m.status = 'sending' and coalesce(
       (select a.slow_at + (m.lease_until - a.started_at) from public.attempts a
         where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts),
       m.lease_until) < kernel.slow_clock()
+    order by m.id for update skip locked);
+  with lost as (
+    update public.messages m set status = 'unknown', lease_until = null, error_code = 'worker_lost',
+      error = 'The worker stopped before the provider''s answer was recorded.'
+    where m.id = any(lapsed) and m.status = 'sending' and exists (select from public.attempts a
+      where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts)
     returning m.tenant_id, m.id, m.attempts
   ), noted as (
     update public.attempts a set outcome = 'unknown', code = 'worker_lost', finished_at = pg_catalog.clock_timestamp()
     from lost l where a.tenant_id = l.tenant_id and a.message_id = l.id and a.number = l.attempts and a.outcome is null
-  ), forgotten as (
-    -- Held back (paused, outside its window, limited) until the provider forgot the key: a person or a webhook must tell.
-    update public.messages m set status = 'unknown', due_at = null, idempotency_expires_at = null, error_code = 'key_expired',
-      error = 'The provider could not be asked again in time.'
-    where m.status = 'queued' and m.idempotency_expires_at <= pg_catalog.clock_timestamp()
   )
-  select pg_catalog.count(*)::int from lost
-$$;
+  select pg_catalog.count(*) from lost into n;
+  for team, unused in
+    with back as (
+      update public.messages m set status = 'queued', due_at = least(m.created_at, kernel.now()), lease_until = null
+      where m.id = any(lapsed) and m.status = 'sending'
+      returning m.tenant_id, m.id, m.attempts, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+    )
+    select b.tenant_id, pg_catalog.array_agg(row(b.id, null, null, null, null, null, null, null, b.attempts, b.connection_id, b.sender_id,
+      b.action, b.window_hour, b.window_day, null)::private.settling) from back b group by b.tenant_id
+  loop
+    perform private.return_places(unused, team);
+  end loop;
+  -- Held back (paused, outside its window, limited) until the provider forgot the key: a person or a webhook must tell.
+  update public.messages m set status = 'unknown', due_at = null, idempotency_expires_at = null, error_code = 'key_expired',
+    error = 'The provider could not be asked again in time.'
+  where m.status = 'queued' and m.idempotency_expires_at <= pg_catalog.clock_timestamp();
+  return n;
+end $$;
 
--- object function private.ask_again(uuid[],float8) sha256:bf8b5b31ceea95fd
+-- object function private.ask_again(uuid[],float8) sha256:654b567607b67b8b
 -- Unknown outcomes at a provider with idempotency keys: queued to be asked again under the same key, for as long as it remembers
 -- the first call nobody knows the answer of. Its age is the larger of what the wall and the fast clock say: a clock set back makes
 -- no key younger. Their places under the limits are given back; the claim takes new ones.
@@ -2081,16 +2158,15 @@ begin
           from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = any(ids)
             and a.outcome = 'unknown' group by 1) u
     where m.tenant_id = (select kernel.tenant()) and m.id = u.message_id and m.status = 'unknown' and u.until > pg_catalog.clock_timestamp()
-    returning m.id, m.sender_id, m.action, m.attempts
+    returning m.id, m.sender_id, m.action, m.attempts, m.window_hour, m.window_day
   )
   select pg_catalog.array_agg(row(g.id, null, null, null, null, null, null, null, g.attempts, null, g.sender_id, g.action,
-    a.window_hour, a.window_day, null)::private.settling) into rows
-  from again g join public.attempts a on a.tenant_id = (select kernel.tenant()) and a.message_id = g.id and a.number = g.attempts;
+    g.window_hour, g.window_day, null)::private.settling) into rows from again g;
   if rows is null then return 0; end if;
   perform private.return_places(rows);
   return pg_catalog.cardinality(rows);
 end $$;
-grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[]) to overture_worker;
+grant execute on function private.ask_again(uuid[], double precision), private.return_places(private.settling[], uuid) to overture_worker;
 
 -- object function private.wake_sending() sha256:fb14c517b107cd2e
 -- Wake-ups. Run by schedules, across tenants; they only mark and enqueue.
@@ -2114,7 +2190,7 @@ language sql volatile security definer set search_path = '' as $$
       where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts), false)))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:5f23cd56532916cf
+-- object function private.decide_outcomes(jsonb) sha256:6f86a90e5d712648
 -- Settling: what became of claimed messages, in one call for a batch:
 -- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds","recipient"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
@@ -2124,28 +2200,28 @@ $$;
 create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
 language sql volatile set search_path = '' as $$
   with locked as (
-    select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action from public.messages m
+    select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+    from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail,
-    1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, nullif(o.provider_message_id, ''), o.rfc_message_id, o.code,
+    pg_catalog.left(o.detail, 1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
-      else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
+      else case when coalesce(a.first_at > pg_catalog.clock_timestamp() - interval '1 day', true) then 'queued'
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day, o.recipient)::private.settling), '{}')
+    l.attempts, l.connection_id, l.sender_id, l.action, l.window_hour, l.window_day, o.recipient)::private.settling), '{}')
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
     code text, detail text,
     after_seconds double precision, recipient text)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
-    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
-      pg_catalog.max(x.window_day) filter (where x.number = l.attempts) as day
-    from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
+    select pg_catalog.min(x.started_at) as first_at from public.attempts x
+    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
 $$;
 
 -- object function private.record_outcomes(private.settling[]) sha256:8c8b024d9dd2de1e

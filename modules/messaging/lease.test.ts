@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { modules } from "../boot.ts";
 import { createRegistry } from "../kernel/registry.ts";
-import { latestStart, leaseSeconds } from "./send.ts";
+import { latestStart, leaseSeconds } from "./pipeline.ts";
 
 test("the slowest lawful call ends within the lease, however late it may still begin, with time to write its outcome", () => {
   const senders = createRegistry(modules).providers.flatMap((p) => (p.send ? [p] : []));

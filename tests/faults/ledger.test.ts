@@ -20,10 +20,29 @@ async function planned(size: number, dailyCap?: number) {
 }
 
 type Taken = { id: string; to_address: string; attempts: number };
-const claim = (tenant: TestTenant, connectionId: string, n: number) =>
+const claimOnly = (tenant: TestTenant, connectionId: string, n: number) =>
   tenant.run(async (ctx) => [
     ...(await ctx.db<Taken[]>`select id, to_address, attempts from private.claim_messages(${n}, 120, ${connectionId})`),
   ]);
+const handOver = (tenant: TestTenant, connectionId: string, taken: Taken[], leaseLeft = 90) =>
+  tenant.run(async (ctx) => [
+    ...(await ctx.db<{ id: string }[]>`
+      select id from private.hand_over(${taken.map((m) => m.id)}::uuid[], ${taken.map((m) => m.attempts)}::int[], ${connectionId}, ${leaseLeft}) id`),
+  ]);
+/** Claimed and handed over: as at the provider. */
+async function claim(tenant: TestTenant, connectionId: string, n: number): Promise<Taken[]> {
+  const taken = await claimOnly(tenant, connectionId, n);
+  expect(await handOver(tenant, connectionId, taken)).toHaveLength(taken.length);
+  return taken;
+}
+const takeBack = (tenant: TestTenant, taken: Taken[]) =>
+  tenant.run(
+    async (ctx) =>
+      (
+        await ctx.db<{ n: number }[]>`
+          select private.return_messages(${taken.map((m) => m.id)}::uuid[], ${taken.map((m) => m.attempts)}::int[]) as n`
+      )[0]!.n,
+  );
 const settle = (tenant: TestTenant, outcomes: Record<string, unknown>[]) =>
   tenant.run(
     async (ctx) =>
@@ -181,7 +200,7 @@ test("places come back to the window they were taken in: what is over when they 
   const [before] = await t.sql`select hour, day, week from public.sender_usage where sender_id = ${campaign.senderId}`;
   // Three were taken an hour earlier, of the same day and week.
   await t.sql`
-    update public.attempts set window_hour = window_hour - interval '1 hour' where message_id = any(${taken.slice(0, 3).map((m) => m.id)}::uuid[])`;
+    update public.messages set window_hour = window_hour - interval '1 hour' where id = any(${taken.slice(0, 3).map((m) => m.id)}::uuid[])`;
   await t.sql`update public.sender_usage set hour_reserved = 3 where sender_id = ${campaign.senderId}`;
   await settle(
     tenant,
@@ -302,4 +321,90 @@ test("asked again with the same key only while the provider remembers it; then a
   await t.sql`update public.attempts set started_at = clock_timestamp() - interval '24 hours', fast_at = kernel.fast_clock() - interval '24 hours' where message_id = any(${[a!.id, b!.id]}::uuid[]) and number = 1`;
   expect(await again()).toBe(0);
   expect(await byId(b!.id)).toMatchObject({ status: "unknown" });
+});
+
+test("a lost worker's claims go back with their places, unless they were handed over: those are in doubt", async () => {
+  const { tenant, campaign } = await planned(6, 10);
+  const taken = await claimOnly(tenant, campaign.connectionId, 6);
+  const [handed, held] = [taken.slice(0, 2), taken.slice(2)];
+  await handOver(tenant, campaign.connectionId, handed);
+  await t.sql`select private.expire_leases()`;
+  expect(await reserved(campaign.senderId)).toBe(6);
+  await t.sql`update public.messages set lease_until = kernel.slow_clock() - interval '1 second' where campaign_id = ${campaign.id}`;
+  await t.sql`select private.expire_leases()`;
+  for (const { id } of handed) expect(await byId(id)).toMatchObject({ status: "unknown", error_code: "worker_lost" });
+  for (const { id } of held) expect(await byId(id)).toMatchObject({ status: "queued", error_code: null });
+  expect(await reserved(campaign.senderId)).toBe(2);
+  // The first worker was only slow: what it held is not its own any more.
+  expect(await handOver(tenant, campaign.connectionId, held)).toEqual([]);
+  const again = await claimOnly(tenant, campaign.connectionId, 10);
+  expect(again.map((m) => [m.id, m.attempts]).toSorted()).toEqual(held.map((m) => [m.id, 2]).toSorted());
+  expect(await handOver(tenant, campaign.connectionId, held)).toEqual([]);
+  expect(await takeBack(tenant, held)).toBe(0);
+  expect(await handOver(tenant, campaign.connectionId, again)).toHaveLength(4);
+});
+
+test("a message is handed over once, while its lease lasts, on a connection and by a sender that are in use", async () => {
+  const { tenant, campaign } = await planned(2);
+  const taken = await claimOnly(tenant, campaign.connectionId, 2);
+  const over = (leaseLeft?: number) => handOver(tenant, campaign.connectionId, taken, leaseLeft);
+  // The lease of two minutes lasts no three minutes.
+  expect(await over(180)).toEqual([]);
+  for (const [stopped, restored] of [
+    [
+      t.sql`update public.senders set status = 'paused' where id = ${campaign.senderId}`,
+      t.sql`update public.senders set status = 'active' where id = ${campaign.senderId}`,
+    ],
+    [
+      t.sql`update public.connections set status = 'paused' where id = ${campaign.connectionId}`,
+      t.sql`update public.connections set status = 'active' where id = ${campaign.connectionId}`,
+    ],
+    [
+      t.sql`update public.connections set circuit_open_until = kernel.now() + interval '30 seconds' where id = ${campaign.connectionId}`,
+      t.sql`update public.connections set circuit_open_until = null where id = ${campaign.connectionId}`,
+    ],
+  ] as const) {
+    await stopped;
+    expect(await over()).toEqual([]);
+    await restored;
+  }
+  expect((await Promise.all([over(), over(), over()])).flat()).toHaveLength(2);
+  expect(await over()).toEqual([]);
+});
+
+test("a claim that is taken back leaves nothing behind, and is due before what is younger", async () => {
+  const { tenant, campaign } = await planned(5, 10);
+  const [first, second] = await claimOnly(tenant, campaign.connectionId, 2);
+  await handOver(tenant, campaign.connectionId, [second!]);
+  expect(await takeBack(tenant, [first!, second!])).toBe(2);
+  expect(await takeBack(tenant, [first!, second!])).toBe(0);
+  expect(await reserved(campaign.senderId)).toBe(0);
+  expect(await t.sql`select 1 from public.attempts where tenant_id = ${tenant.id}`).toEqual([]);
+  expect(await byId(second!.id)).toMatchObject({ status: "queued", attempts: 0 });
+  expect((await claimOnly(tenant, campaign.connectionId, 2)).map((m) => m.id).toSorted()).toEqual(
+    [first!.id, second!.id].toSorted(),
+  );
+});
+
+test("a hand-over under way is waited for by whoever takes the claim back", async () => {
+  const { tenant, campaign } = await planned(1);
+  const taken = await claimOnly(tenant, campaign.connectionId, 1);
+  const [written, commit] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const over = tenant.run(async (ctx) => {
+    await ctx.db`select private.hand_over(${[taken[0]!.id]}::uuid[], ${[1]}::int[], ${campaign.connectionId}, 90)`;
+    written.resolve();
+    await commit.promise;
+  });
+  await written.promise;
+  const back = takeBack(tenant, taken);
+  await until(
+    async () =>
+      (await t.sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'return_messages'`)
+        .length > 0,
+    { what: "the one that takes back to wait" },
+  );
+  commit.resolve();
+  await over;
+  expect(await back).toBe(1);
+  expect(await t.sql`select 1 from public.attempts where tenant_id = ${tenant.id}`).toEqual([]);
 });

@@ -229,7 +229,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
     "the caller acts for no tenant yet; stores for the connection's own tenant only",
   ],
   "kernel.drop_wakes(text)": [worker, `queues are closed to everybody; deletes wake messages only; ${ofThisTenant}`],
-  "private.expire_leases()": [nobody, "schedule: marks messages whose worker died, of all tenants"],
+  "private.expire_leases()": [nobody, "schedule: marks or puts back messages whose worker died, of all tenants"],
   "private.finish_campaigns()": [nobody, "schedule: ends campaigns that are through, of all tenants"],
 };
 
@@ -263,6 +263,8 @@ export const invokers: Record<string, string> = {
   "private.ensure_partitions()": nobody,
   "private.drop_partitions(integer)": nobody,
   "private.claim_messages(integer,integer,uuid)": worker,
+  "private.hand_over(uuid[],integer[],uuid,double precision)": worker,
+  "private.return_messages(uuid[],integer[])": worker,
   "private.decide_outcomes(jsonb)": nobody,
   "private.record_outcomes(private.settling[])": nobody,
   "private.match_events(uuid,jsonb)": worker,
@@ -308,7 +310,7 @@ export const invokers: Record<string, string> = {
   "private.take_back_messages(uuid[])": both,
   "private.reply_policy()": both,
   "private.retry_blocked(uuid,timestamp with time zone)": both,
-  "private.return_places(private.settling[])": worker,
+  "private.return_places(private.settling[],uuid)": worker,
   "private.sender_rooms(text[])": both,
   "private.set_consent(text,uuid[],text,text)": both,
   "private.set_contact_status(uuid[],text)": both,

@@ -69,9 +69,9 @@ export const providers: readonly Mutation[] = of("sending", [
   },
   {
     promise: "What a provider quotes of the credentials is stored nowhere",
-    file: "modules/messaging/send.ts",
-    find: "byId.set(messages[i]!.id, clean(outcome))",
-    replace: "byId.set(messages[i]!.id, outcome)",
+    file: "modules/messaging/call.ts",
+    find: "clean(outcomes[i]!, opened)",
+    replace: "outcomes[i]!",
     test: QUOTES,
     name: "what a provider quotes of the credentials is stored nowhere when it refuses a message",
   },

@@ -78,7 +78,7 @@ export const sending: readonly Mutation[] = of("sending", [
   },
   {
     promise: "A message that cannot be read takes none of those beside it along",
-    file: "modules/messaging/send.ts",
+    file: "modules/messaging/call.ts",
     find: 'ctx.log.error("a stored message cannot be read"',
     replace: 'if (error) throw error;\n      ctx.log.error("a stored message cannot be read"',
     test: "tests/faults/unreadable.test.ts",

@@ -12,6 +12,7 @@ import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
+import { handingOver } from "./handing-over.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 import { texts } from "./texts.ts";
@@ -28,6 +29,7 @@ export const mutations: readonly Mutation[] = [
   ...fairUse,
   ...texts,
   ...sending,
+  ...handingOver,
   ...sequences,
   ...operations,
   ...channels,

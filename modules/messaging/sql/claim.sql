@@ -1,6 +1,7 @@
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
--- Reserves the places under the limits, writes the attempts and sets the lease before the provider is called. Its tenant is a value unknown
--- while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan: making it took a third of the time.
+-- Reserves the places under the limits and sets the lease: from then on the messages are one worker's, which has called nobody with them
+-- yet. Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan:
+-- making it took a third of the time.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
 language plpgsql volatile set search_path = '' as $$
@@ -83,21 +84,72 @@ begin
   ), taken as (
     update public.messages m set
       updated_at = (select kernel.now()), status = 'sending', due_at = null, attempts = m.attempts + 1,
-      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds)
+      lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_seconds),
+      window_hour = a.hour, window_day = a.day
     from wanted w join reserved g on g.sender_id = w.sender_id and g.action = w.action
+    join asked a on a.sender_id = w.sender_id and a.action = w.action
     where m.tenant_id = (select kernel.tenant()) and m.id = w.id and w.nth <= g.n
     returning m.*
-  ), noted as (
-    insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at, window_hour, window_day)
-    select t.tenant_id, t.id, t.attempts, t.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock()), a.hour, a.day
-    from taken t join asked a on a.sender_id = t.sender_id and a.action = t.action
   )
   select t.* from taken t order by t.id;
 end $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
+-- Hands claimed messages over to calls that begin once this is committed: only what has an attempt may be called with. Returns those that
+-- may: still held under this claim, by a lease that lasts so long yet, on a connection and by a sender that are still in use. The rows are
+-- locked as the attempts' foreign key would lock them: against private.expire_leases and private.return_messages.
+create or replace function private.hand_over(ids uuid[], claims int[], only_connection uuid, lease_left double precision) returns setof uuid
+language plpgsql volatile set search_path = '' as $$
+begin
+  return query with held as materialized (
+    select m.id, m.attempts, m.connection_id from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
+      and m.lease_until > pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_left)
+      and m.sender_id = any(array(select s.id from public.senders s
+        join public.connections c on c.tenant_id = (select kernel.tenant()) and c.id = only_connection
+        where s.tenant_id = (select kernel.tenant()) and s.connection_id = only_connection and s.status = 'active' and c.status = 'active'
+          and (c.circuit_open_until is null or c.circuit_open_until <= kernel.now()
+            or c.circuit_open_until > kernel.now() + interval '1 minute')))
+    order by m.id for key share
+  )
+  insert into public.attempts (tenant_id, message_id, number, connection_id, slow_at, fast_at)
+  select kernel.tenant(), h.id, h.attempts, h.connection_id, (select kernel.slow_clock()), (select kernel.fast_clock())
+  from held h
+  join rows from (pg_catalog.unnest(ids), pg_catalog.unnest(claims)) c (id, claim) on c.id = h.id and c.claim = h.attempts
+  on conflict (tenant_id, message_id, number) do nothing
+  returning message_id;
+end $$;
+grant execute on function private.hand_over(uuid[], int[], uuid, double precision) to overture_worker;
+
+-- Takes a claim back: for a worker that knows that it called nobody with these messages. They are due again before those that are younger,
+-- and nothing is left of the claim: neither its places under the limits nor an attempt. Returns how many.
+create or replace function private.return_messages(ids uuid[], claims int[]) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  rows private.settling[];
+begin
+  -- First the lock, then a statement that sees what a hand-over wrote that was under way.
+  perform from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) order by m.id for update;
+  with back as (
+    update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = least(m.created_at, (select kernel.now())),
+      lease_until = null, attempts = m.attempts - 1
+    where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
+      and m.attempts = claims[pg_catalog.array_position(ids, m.id)]
+    returning m.id, m.attempts + 1 as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+  ), undone as (
+    delete from public.attempts a using back b where a.tenant_id = (select kernel.tenant()) and a.message_id = b.id and a.number = b.claim
+  )
+  select pg_catalog.array_agg(row(b.id, null, null, null, null, null, null, null, b.claim, b.connection_id, b.sender_id, b.action,
+    b.window_hour, b.window_day, null)::private.settling) into rows from back b;
+  if rows is null then return 0; end if;
+  perform private.return_places(rows);
+  return pg_catalog.cardinality(rows);
+end $$;
+grant execute on function private.return_messages(uuid[], int[]) to overture_worker;
+
 -- Gives places under the limits back that were taken and not used. A window that is over has nothing to give back.
-create or replace function private.return_places(rows private.settling[]) returns void
+create or replace function private.return_places(rows private.settling[], team uuid default kernel.tenant())
+returns void
 language sql volatile set search_path = '' as $$
   update public.sender_usage u set
     hour_reserved = greatest(0, u.hour_reserved - g.in_hour),
@@ -108,9 +160,9 @@ language sql volatile set search_path = '' as $$
       pg_catalog.count(*) filter (where s.window_day = x.day)::int as in_day,
       pg_catalog.count(*) filter (where pg_catalog.date_trunc('week', s.window_day)::date = x.week)::int as in_week
     from pg_catalog.unnest(rows) s
-    join public.sender_usage x on x.tenant_id = (select kernel.tenant()) and x.sender_id = s.sender_id and x.action = s.action
+    join public.sender_usage x on x.tenant_id = (select team) and x.sender_id = s.sender_id and x.action = s.action
     where s.window_day is not null
     group by x.sender_id, x.action
   ) g
-  where u.tenant_id = (select kernel.tenant()) and u.sender_id = g.sender_id and u.action = g.action
+  where u.tenant_id = (select team) and u.sender_id = g.sender_id and u.action = g.action
 $$;

@@ -7,28 +7,28 @@
 create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
 language sql volatile set search_path = '' as $$
   with locked as (
-    select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action from public.messages m
+    select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+    from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
       and m.id = any(array(select (o ->> 'id')::uuid from pg_catalog.jsonb_array_elements(outcomes) o))
     order by m.id for update
   )
-  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, o.provider_message_id, o.rfc_message_id, o.code, pg_catalog.left(o.detail,
-    1000), o.after_seconds,
+  select coalesce(pg_catalog.array_agg(row(l.id, o.outcome, nullif(o.provider_message_id, ''), o.rfc_message_id, o.code,
+    pg_catalog.left(o.detail, 1000), o.after_seconds,
     case o.outcome when 'sent' then 'sent' when 'rejected' then 'failed' when 'unknown' then 'unknown' when 'broken' then 'queued'
       -- Patience is a matter of time, not of tries: an outage of an hour must not cost anybody their message.
       -- An earlier call of it may have gone through.
-      else case when a.first_at > pg_catalog.clock_timestamp() - interval '1 day' then 'queued'
+      else case when coalesce(a.first_at > pg_catalog.clock_timestamp() - interval '1 day', true) then 'queued'
         when l.idempotency_expires_at is not null then 'unknown' else 'failed' end end,
-    l.attempts, l.connection_id, l.sender_id, l.action, a.hour, a.day, o.recipient)::private.settling), '{}')
+    l.attempts, l.connection_id, l.sender_id, l.action, l.window_hour, l.window_day, o.recipient)::private.settling), '{}')
   from locked l
   join pg_catalog.jsonb_to_recordset(outcomes) as o(id uuid, attempt int, outcome text, provider_message_id text, rfc_message_id text,
     code text, detail text,
     after_seconds double precision, recipient text)
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
-    select pg_catalog.min(x.started_at) as first_at, pg_catalog.max(x.window_hour) filter (where x.number = l.attempts) as hour,
-      pg_catalog.max(x.window_day) filter (where x.number = l.attempts) as day
-    from public.attempts x where x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
+    select pg_catalog.min(x.started_at) as first_at from public.attempts x
+    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
 $$;
 
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
