@@ -758,13 +758,14 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:b147434ce2ec51b7
+-- object function private.note_messages(jsonb) sha256:71ace1638cea176d
 -- The timeline and status of people, from what the other modules tell.
 
 -- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
 -- before it: email_sent. Told twice, it stands there once.
 create or replace function private.note_messages(entries jsonb) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
     coalesce(e.content, ''), 'messages', e.message_id, e.at
@@ -785,7 +786,7 @@ language sql volatile set search_path = '' as $$
     where x.what in ('sent', 'reply') group by 1
   ) e
   where c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id;
-$$;
+end $$;
 
 -- object function private.set_contact_status(uuid[],text) sha256:28dc577b61a6ce89
 -- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one. The setting tells the
@@ -823,12 +824,13 @@ $$;
 grant execute on function private.note_messages(jsonb), private.set_contact_status(uuid[], text), private.mark_suppressed(text, text[])
   to overture_user, overture_worker;
 
--- object function private.note_health(jsonb) sha256:f159f6490cdb49f0
+-- object function private.note_health(jsonb) sha256:78aed8b092c840a6
 -- Health of connections, and the circuit breaker: five failures in a row rest a connection for a minute; a broken one waits for a person,
 -- and so does one that refuses everything: going on would spend the whole audience on one wrong setting. told:
 -- [{"connection_id","ok","bad","rejected","broken","error"}]: calls of the current tenant since the last time.
 create or replace function private.note_health(told jsonb) returns void
-language sql volatile security definer set search_path = '' as $$
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
   update public.connections c set
     sent = c.sent + g.ok, failed = c.failed + g.bad,
     consecutive_failures = case when g.ok > 0 then 0 else c.consecutive_failures + g.bad end,
@@ -839,8 +841,8 @@ language sql volatile security definer set search_path = '' as $$
     status = case when g.broken or (g.ok = 0 and c.consecutive_rejections + g.rejected >= 50) then 'issue' else c.status end,
     circuit_open_until = case when g.ok = 0 and c.consecutive_failures + g.bad >= 5 then (select kernel.now()) + interval '1 minute' end
   from pg_catalog.jsonb_to_recordset(told) as g(connection_id uuid, ok int, bad int, rejected int, broken boolean, error text)
-  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id
-$$;
+  where c.tenant_id = (select kernel.tenant()) and c.id = g.connection_id;
+end $$;
 grant execute on function private.note_health(jsonb) to overture_user, overture_worker;
 
 -- object function private.wake_rotation() sha256:4fc095b4f24697cd
@@ -1249,14 +1251,14 @@ begin
   return old;
 end $$;
 
--- object function private.claim_messages(int4,int4,uuid) sha256:4afbd0ff314796e7
+-- object function private.claim_messages(int4,int4,uuid) sha256:4f7678792f5c7e43
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
 -- Reserves the places under the limits and sets the lease: from then on the messages are one worker's, which has called nobody with them
--- yet. Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql, which keeps the plan:
--- making it took a third of the time.
+-- yet. Its tenant is a value unknown while planning, for the reason given in docs/concepts/tenancy.md. In plpgsql with a plan for all
+-- values, which is made once: making it took longer than the claim.
 create or replace function private.claim_messages(quantity int, lease_seconds int, only_connection uuid)
 returns setof public.messages
-language plpgsql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   return query with open_senders as materialized (
     select s.id, s.time_zone, array(
@@ -1347,12 +1349,12 @@ begin
 end $$;
 grant execute on function private.claim_messages(int, int, uuid) to overture_worker;
 
--- object function private.hand_over(uuid[],int4[],uuid,float8) sha256:162dc7e998a2fe1e
+-- object function private.hand_over(uuid[],int4[],uuid,float8) sha256:3fdc6f6afac0b3da
 -- Hands claimed messages over to calls that begin once this is committed: only what has an attempt may be called with. Returns those that
 -- may: still held under this claim, by a lease that lasts so long yet, on a connection and by a sender that are still in use. The rows are
 -- locked as the attempts' foreign key would lock them: against private.expire_leases and private.return_messages.
 create or replace function private.hand_over(ids uuid[], claims int[], only_connection uuid, lease_left double precision) returns setof uuid
-language plpgsql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   return query with held as materialized (
     select m.id, m.attempts, m.connection_id from public.messages m
@@ -1374,11 +1376,11 @@ begin
 end $$;
 grant execute on function private.hand_over(uuid[], int[], uuid, double precision) to overture_worker;
 
--- object function private.return_messages(uuid[],int4[]) sha256:d5d2a5e71042cedc
+-- object function private.return_messages(uuid[],int4[]) sha256:2565d92d93b83938
 -- Takes a claim back: for a worker that knows that it called nobody with these messages. They are due again before those that are younger,
 -- and nothing is left of the claim: neither its places under the limits nor an attempt. Returns how many.
 create or replace function private.return_messages(ids uuid[], claims int[]) returns int
-language plpgsql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
   rows private.settling[];
 begin
@@ -2190,7 +2192,7 @@ language sql volatile security definer set search_path = '' as $$
       where a.tenant_id = m.tenant_id and a.message_id = m.id and a.number = m.attempts), false)))
 $$;
 
--- object function private.decide_outcomes(jsonb) sha256:6f86a90e5d712648
+-- object function private.decide_outcomes(jsonb) sha256:98adb2f012071fc7
 -- Settling: what became of claimed messages, in one call for a batch:
 -- [{"id","attempt","outcome","provider_message_id","rfc_message_id","code","detail","after_seconds","recipient"}]
 -- Only messages still sending, or unknown (a late answer), change; a settled message stays as it is. An answer that names an attempt says
@@ -2198,8 +2200,9 @@ $$;
 
 -- Which claimed messages an answer settles, and how. Locked in id order, so that two settlements cannot wait for each other in a circle.
 create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
-language sql volatile set search_path = '' as $$
-  with locked as (
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
+  return (with locked as (
     select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
     from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
@@ -2221,13 +2224,14 @@ language sql volatile set search_path = '' as $$
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
     select pg_catalog.min(x.started_at) as first_at from public.attempts x
-    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
-$$;
+    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true);
+end $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:8c8b024d9dd2de1e
+-- object function private.record_outcomes(private.settling[]) sha256:a5684282b801e272
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
   update public.messages m set
     updated_at = (select kernel.now()),
     status = s.final,
@@ -2250,7 +2254,7 @@ language sql volatile set search_path = '' as $$
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
 
   -- What did not leave gives its places under the limits back.
-  select private.return_places(b.rows) from (
+  perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
   insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
@@ -2263,7 +2267,7 @@ language sql volatile set search_path = '' as $$
   update public.threads t set last_message_at = (select kernel.now())
   from public.messages m join pg_catalog.unnest(rows) s on s.id = m.id
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
-$$;
+end $$;
 
 -- object function private.suppress_refused(private.settling[]) sha256:48e8210a55131cd7
 -- What a refusal says about the recipient holds at once, as if it had been reported afterwards: who opted out, and which address is gone.
@@ -2288,17 +2292,18 @@ begin
   end loop;
 end $$;
 
--- object function private.tell_messages(text,uuid[]) sha256:d71efee9f953501b
+-- object function private.tell_messages(text,uuid[]) sha256:6f7b5595dcf5711b
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
+  perform kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
     'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
     'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
-  having pg_catalog.count(*) > 0
-$$;
+  having pg_catalog.count(*) > 0;
+end $$;
 
 -- object function private.settle_messages(jsonb) sha256:ce2968e4f8ce8d89
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
@@ -2413,11 +2418,14 @@ begin
   return pg_catalog.cardinality(ended);
 end $$;
 
--- object function private.advance_enrollments(jsonb) sha256:5193acef27785b88
+-- object function private.advance_enrollments(jsonb) sha256:3b5a08e0197a4712
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  n int;
+begin
   with given as materialized (
     select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz)
   ), runs as (
@@ -2453,8 +2461,9 @@ language sql volatile set search_path = '' as $$
       and (e.status || '') in ('sending', 'task')
     returning 1
   )
-  select pg_catalog.count(*)::int from moved
-$$;
+  select pg_catalog.count(*) into n from moved;
+  return n;
+end $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
   overture_worker;
 

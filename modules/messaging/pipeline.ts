@@ -26,11 +26,11 @@ const MAX_CLAIM = 2000;
 /** The most that is handed over at once: what a crash leaves in doubt at a provider that takes one message a call. */
 const MAX_CHUNK = 250;
 /** A claim that left within this time was small, one that took longer than the other was large. */
-const SHORT_MS = 500;
-const LONG_MS = 1500;
+const SHORT_MS = 1000;
+const LONG_MS = 2500;
 /** Outcomes are written when there are this many, or the oldest has waited for so long, or no more are to come. */
 const SETTLE_SIZE = 500;
-const SETTLE_MS = 50;
+const SETTLE_MS = 100;
 /** Tries at writing outcomes, over some seven seconds: a database that comes back meanwhile leaves none in doubt. */
 const WRITE_TRIES = 5;
 /** Waiting for a rate longer than this is left to the next wake. */
@@ -78,6 +78,8 @@ export class Pipeline {
   #closed = false;
   #timeUp = false;
   #blockedUntil = 0;
+  /** Calls whose tokens were taken before their messages were claimed. */
+  #paid = 0;
   #change = Promise.withResolvers<void>();
 
   /** `end`: by performance.now(), after which nothing is claimed. */
@@ -122,6 +124,7 @@ export class Pipeline {
   // ── Claiming ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #claimAhead(): Promise<void> {
+    let first = true;
     try {
       while (!this.#closed) {
         if (performance.now() >= this.#end) {
@@ -132,6 +135,16 @@ export class Pipeline {
           await this.#changed();
           continue;
         }
+        if (this.#paid === 0 && (first || this.#perSecond < 1)) {
+          // Before anything is taken off the queue: what has to wait long is not claimed and put back at every wake.
+          const calls = this.#callsOf(this.#chunk);
+          const wait = await this.#tokens(calls);
+          if (wait > MAX_WAIT_SECONDS) return this.#close();
+          if (wait === 0) this.#paid = calls;
+          else await this.#pause(wait);
+          continue;
+        }
+        first = false;
         const at = moment();
         const wanted = { size: this.#size, lease: this.#lease, connectionId: this.#opened.connection.id };
         const claimed = await this.#ctx.tx((tx) => claim(tx, wanted));
@@ -188,10 +201,16 @@ export class Pipeline {
           await this.#changed();
           continue;
         }
-        const wait = Math.max(0, this.#blockedUntil - performance.now()) / 1000 || (await this.#tokens());
+        const paid = Math.min(this.#chunk, this.#held.length, this.#paid > 0 ? this.#paid * batch : Infinity);
+        const blocked = Math.max(0, this.#blockedUntil - performance.now()) / 1000;
+        const wait = blocked || (this.#paid > 0 ? 0 : await this.#tokens(this.#callsOf(paid)));
         if (wait > MAX_WAIT_SECONDS) return this.#close();
-        if (wait > 0) await this.#pause(wait);
-        else if (!this.#closed) await this.#announce(this.#held.splice(0, this.#chunk));
+        if (wait > 0) {
+          await this.#pause(wait);
+          continue;
+        }
+        this.#paid = 0;
+        if (!this.#closed) await this.#announce(this.#held.splice(0, paid));
       }
     } finally {
       this.#handing = false;
@@ -207,9 +226,12 @@ export class Pipeline {
     return Math.min(MAX_CHUNK, Math.max(1, Math.floor(this.#perSecond)), tenth);
   }
 
-  /** Takes the tokens of the next chunk's calls; otherwise the seconds until they may be there. */
-  async #tokens(): Promise<number> {
-    const n = Math.ceil(Math.min(this.#chunk, this.#held.length) / this.#opened.send.batch);
+  #callsOf(messages: number): number {
+    return Math.ceil(messages / this.#opened.send.batch);
+  }
+
+  /** Takes so many tokens of the rate, one a call; otherwise the seconds until they may be there. */
+  async #tokens(n: number): Promise<number> {
     // A transaction of its own, that waits for no disk: workers queue up at the bucket, and a crash that loses it loses a pause.
     return await this.#ctx.tx(async (tx) => {
       await tx.db`set local synchronous_commit = off`;

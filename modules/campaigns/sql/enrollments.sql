@@ -52,7 +52,10 @@ end $$;
 -- After their step is settled, people go to what comes next by its outcome: due at once, or finished where nothing comes.
 -- settled: [{"step_run_id","branch","outcome","at"}], branch null: skipped; only open runs of people who still stand there move on.
 create or replace function private.advance_enrollments(settled jsonb) returns int
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  n int;
+begin
   with given as materialized (
     select s.* from pg_catalog.jsonb_to_recordset(settled) as s(step_run_id uuid, branch text, outcome text, at timestamptz)
   ), runs as (
@@ -88,8 +91,9 @@ language sql volatile set search_path = '' as $$
       and (e.status || '') in ('sending', 'task')
     returning 1
   )
-  select pg_catalog.count(*)::int from moved
-$$;
+  select pg_catalog.count(*) into n from moved;
+  return n;
+end $$;
 grant execute on function private.end_enrollments(uuid[], text, text, text), private.advance_enrollments(jsonb) to overture_user,
   overture_worker;
 

@@ -3,7 +3,8 @@
 -- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
 -- before it: email_sent. Told twice, it stands there once.
 create or replace function private.note_messages(entries jsonb) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
   select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
     coalesce(e.content, ''), 'messages', e.message_id, e.at
@@ -24,7 +25,7 @@ language sql volatile set search_path = '' as $$
     where x.what in ('sent', 'reply') group by 1
   ) e
   where c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id;
-$$;
+end $$;
 
 -- A status that follows from what a person did. Nobody becomes less than what they are: a customer stays one. The setting tells the
 -- triggers that nobody gave this status, so nothing is made of it.

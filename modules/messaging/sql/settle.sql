@@ -5,8 +5,9 @@
 
 -- Which claimed messages an answer settles, and how. Locked in id order, so that two settlements cannot wait for each other in a circle.
 create or replace function private.decide_outcomes(outcomes jsonb) returns private.settling[]
-language sql volatile set search_path = '' as $$
-  with locked as (
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
+  return (with locked as (
     select m.id, m.attempts, m.idempotency_expires_at, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
     from public.messages m
     where m.tenant_id = (select kernel.tenant()) and m.status in ('sending', 'unknown')
@@ -28,12 +29,13 @@ language sql volatile set search_path = '' as $$
     on o.id = l.id and (o.attempt is null or o.attempt = l.attempts or o.outcome = 'sent')
   left join lateral (
     select pg_catalog.min(x.started_at) as first_at from public.attempts x
-    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true
-$$;
+    where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true);
+end $$;
 
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
   update public.messages m set
     updated_at = (select kernel.now()),
     status = s.final,
@@ -56,7 +58,7 @@ language sql volatile set search_path = '' as $$
   from pg_catalog.unnest(rows) s where a.tenant_id = (select kernel.tenant()) and a.message_id = s.id and a.number = s.attempt;
 
   -- What did not leave gives its places under the limits back.
-  select private.return_places(b.rows) from (
+  perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
   insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
@@ -69,7 +71,7 @@ language sql volatile set search_path = '' as $$
   update public.threads t set last_message_at = (select kernel.now())
   from public.messages m join pg_catalog.unnest(rows) s on s.id = m.id
   where m.tenant_id = (select kernel.tenant()) and s.final = 'sent' and t.tenant_id = (select kernel.tenant()) and t.id = m.thread_id;
-$$;
+end $$;
 
 -- What a refusal says about the recipient holds at once, as if it had been reported afterwards: who opted out, and which address is gone.
 create or replace function private.suppress_refused(rows private.settling[]) returns void
@@ -95,14 +97,15 @@ end $$;
 
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
-language sql volatile set search_path = '' as $$
-  select kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+begin
+  perform kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
     'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
     'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
-  having pg_catalog.count(*) > 0
-$$;
+  having pg_catalog.count(*) > 0;
+end $$;
 
 -- Definer: people who decide an unknown outcome may not write attempts, usage or health themselves. Bound to kernel.tenant().
 create or replace function private.settle_messages(outcomes jsonb) returns int
