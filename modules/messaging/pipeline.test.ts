@@ -3,7 +3,7 @@ import { settlePlans, startedCampaign } from "../../tests/support/campaigns.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import type { OutboundMessage, SendOutcome } from "../kernel/provider.ts";
 import type { Opened } from "./call.ts";
-import { Pipeline } from "./pipeline.ts";
+import { sendDue } from "./pipeline.ts";
 
 /** The way of one connection's messages through a worker. The provider is the test's own: it records calls and answers as told. */
 
@@ -52,7 +52,7 @@ async function send(
     },
   };
   const ctx = { ...t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: tenant.id }), signal };
-  const left = await new Pipeline(ctx, opened, performance.now() + 60_000).run();
+  const left = await sendDue(ctx, opened, performance.now() + 60_000);
   return { left, calls, most, ids: calls.flat() };
 }
 

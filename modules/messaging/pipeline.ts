@@ -51,10 +51,35 @@ function ratePerSecond({ send, connection }: Opened): number {
   return Number.isFinite(own) && own > 0 ? own : send.per_second;
 }
 
-export class Pipeline {
+/** The pipelines of a process that still claim, by connection. */
+const running = new WeakMap<ManualCtx["registry"], Map<string, Pipeline>>();
+/** How large a connection's claims were last, so that the next pipeline need not find out again. */
+const sizes = new Map<string, number>();
+const MAX_SIZES = 10_000;
+
+/**
+ * Sends what is due on a connection until nothing is (false) or the time is up with work left (true); `end` is by performance.now(). Where
+ * this process does so already, that work looks for more instead: a second pipeline would only halve the batches of the first.
+ */
+export async function sendDue(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
+  let here = running.get(ctx.registry);
+  if (!here) running.set(ctx.registry, (here = new Map()));
+  const { id } = opened.connection;
+  const other = here.get(id);
+  if (other) {
+    other.lookAgain();
+    return false;
+  }
+  const pipeline = new Pipeline(ctx, opened, end, () => here.delete(id));
+  here.set(id, pipeline);
+  return await pipeline.run();
+}
+
+class Pipeline {
   readonly #ctx: ManualCtx;
   readonly #opened: Opened;
   readonly #end: number;
+  readonly #claimed: () => void;
   readonly #bucket: string;
   readonly #lease: number;
   readonly #perSecond: number;
@@ -71,6 +96,7 @@ export class Pipeline {
   #writing = false;
   #size: number;
   #oldestOutcome = 0;
+  #again = false;
   /** What each part of the work has left to do. */
   #claiming = true;
   #handing = true;
@@ -82,8 +108,9 @@ export class Pipeline {
   #paid = 0;
   #change = Promise.withResolvers<void>();
 
-  /** `end`: by performance.now(), after which nothing is claimed. */
-  constructor(ctx: ManualCtx, opened: Opened, end: number) {
+  /** `claimed` is called when nothing more will be claimed. */
+  constructor(ctx: ManualCtx, opened: Opened, end: number, claimed: () => void) {
+    this.#claimed = claimed;
     this.#ctx = ctx;
     this.#opened = opened;
     this.#end = end;
@@ -93,7 +120,13 @@ export class Pipeline {
     const { batch, parallel } = opened.send;
     this.#parallel =
       parallel?.(opened.connection) ?? (batch > 1 ? 2 : Math.min(MAX_CALLS, Math.max(1, Math.floor(this.#perSecond))));
-    this.#size = this.#smallest;
+    this.#size = Math.max(this.#smallest, Math.min(this.#largest, sizes.get(opened.connection.id) ?? 0));
+  }
+
+  /** Something may have become due: what finds nothing now looks once more. */
+  lookAgain(): void {
+    this.#again = true;
+    this.#signal();
   }
 
   /** Sends until nothing is due (false) or the time is up with work left (true). Every message it claimed is settled or returned. */
@@ -145,6 +178,7 @@ export class Pipeline {
           continue;
         }
         first = false;
+        this.#again = false;
         const at = moment();
         const wanted = { size: this.#size, lease: this.#lease, connectionId: this.#opened.connection.id };
         const claimed = await this.#ctx.tx((tx) => claim(tx, wanted));
@@ -157,12 +191,13 @@ export class Pipeline {
         // Nothing that may leave: what a guard stops is moved out of the way, and what stood behind it may be next.
         const [swept] = await this.#ctx.tx((tx) => tx.db<{ n: number }[]>`select private.apply_guards() as n`);
         if (swept!.n > 0) continue;
-        if (this.#idle) return;
         // More may become due while the last calls run.
-        while (!this.#closed && !this.#idle) await this.#changed();
+        while (!this.#closed && !this.#again && !this.#idle) await this.#changed();
+        if (!this.#again) return;
       }
     } finally {
       this.#claiming = false;
+      this.#claimed();
       this.#signal();
     }
   }
@@ -181,12 +216,15 @@ export class Pipeline {
 
   /** A claim that left quickly is followed by a larger one, one that took long by a smaller one; never more than a second's rate. */
   #fit(took: number): void {
-    const largest = Math.max(
-      this.#smallest,
-      Math.min(MAX_CLAIM, Math.floor(this.#perSecond * this.#opened.send.batch)),
-    );
-    if (took < SHORT_MS) this.#size = Math.min(largest, this.#size * 2);
+    if (took < SHORT_MS) this.#size = Math.min(this.#largest, this.#size * 2);
     else if (took > LONG_MS) this.#size = Math.max(this.#smallest, Math.floor(this.#size / 2));
+    if (sizes.size >= MAX_SIZES) sizes.clear();
+    sizes.set(this.#opened.connection.id, this.#size);
+  }
+
+  /** What the rate lets leave in a second. */
+  get #largest(): number {
+    return Math.max(this.#smallest, Math.min(MAX_CLAIM, Math.floor(this.#perSecond * this.#opened.send.batch)));
   }
 
   // ── Handing over ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

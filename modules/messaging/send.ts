@@ -2,7 +2,7 @@ import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
-import { Pipeline } from "./pipeline.ts";
+import { sendDue } from "./pipeline.ts";
 
 /**
  * Sends what is due for one tenant, a pipeline for each connection. A crash leaves a lease that runs out: what was handed over to a call
@@ -46,5 +46,5 @@ async function drainConnection(ctx: ManualCtx, connectionId: string, end: number
   const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
   const channel = ctx.registry.channels.get(provider.category);
   if (!provider.send || !channel) return false;
-  return await new Pipeline(ctx, { provider, connection, channel, send: provider.send }, end).run();
+  return await sendDue(ctx, { provider, connection, channel, send: provider.send }, end);
 }
