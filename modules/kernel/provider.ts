@@ -112,6 +112,8 @@ export type SendCapability<C, Content> = {
   batch: number;
   /** Longest time in seconds that one lawful call may take, retries within the adapter included: the lease covers it. */
   call_seconds: number;
+  /** Calls side by side on one connection; without it two where a call carries a batch, else as many as begin in a second, at most 100. */
+  parallel?(connection: Connection<C>): number;
   reconcile: ReconcileRule;
   /** Sends 1..batch messages; outcomes in the same order. Never throws for a provider's answer. */
   send(messages: OutboundMessage<Content>[], connection: Connection<C>, http: HttpClient): Promise<SendOutcome[]>;
