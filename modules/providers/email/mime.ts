@@ -59,8 +59,9 @@ export function mime({ id, from, to, content }: OutboundMessage<EmailContent>, d
 
   const parts = [bodyOf(content.text, "plain"), bodyOf(content.html, "html")].filter((p) => p.text !== "");
   const single = parts.length < 2 ? (parts[0] ?? bodyOf("", "plain")) : null;
+  head.push(`Date: ${date.toUTCString().replace("GMT", "+0000")}`);
   if (single) head.push(`Content-Transfer-Encoding: ${single.encoding}`);
-  head.push(`Date: ${date.toUTCString().replace("GMT", "+0000")}`, "MIME-Version: 1.0");
+  head.push("MIME-Version: 1.0");
   // «=_» occurs in no encoded body, and one that is not encoded does not contain it: no text can end a part.
   const boundary = `=_${id.replace(/[^\w-]+/g, "").slice(0, 60)}`;
   head.push(
