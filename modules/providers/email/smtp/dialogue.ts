@@ -69,18 +69,22 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
     onEnd: () => {},
     send,
     close() {
+      if (!alive) return;
+      alive = false;
+      // Not sooner: a server that counts connections would refuse the one that takes its place.
+      socket.once("close", () => session.onEnd());
       socket.write("QUIT\r\n");
-      over(closed(), false);
+      connection.close();
     },
-    destroy: (error) => over(error, true),
+    destroy: over,
   };
 
-  function over(error: SmtpError, abruptly: boolean): void {
+  function over(error: SmtpError): void {
     if (!alive) return;
     alive = false;
     expected = [];
     connection.close();
-    if (abruptly) socket.destroy();
+    socket.destroy();
     session.onEnd();
     finish(error);
   }
@@ -108,19 +112,19 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
       lines = "";
       hear(/^[2-5]\d\d(?: |$)/.test(line) ? Number(line.slice(0, 3)) : 0, text);
     }
-    if (received.length > REPLY_MAX) over(garbled(received), true);
+    if (received.length > REPLY_MAX) over(garbled(received));
   });
-  connection.on("error", (error: SmtpError) => over(error, true));
-  connection.once("end", () => over(closed(), true));
+  connection.on("error", (error: SmtpError) => over(error));
+  connection.once("end", () => over(closed()));
 
   function hear(code: number, text: string): void {
     const answered = code === 0 ? undefined : expected.shift();
     // The server is about to close (RFC 5321, 3.8): replies to what was sent along will not come.
     if (code === 421) {
       const command = answered?.command ?? "CONN";
-      return over(refused("The server closes the connection", command, "ECONNECTION", { code, text }), true);
+      return over(refused("The server closes the connection", command, "ECONNECTION", { code, text }));
     }
-    if (!answered) return over(garbled(text), true);
+    if (!answered) return over(garbled(text));
     answered.act({ code, text });
   }
 
@@ -129,7 +133,7 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
     session.messages++;
     if (!alive) return finish(closed());
     // What the server said unasked would be taken for an answer.
-    if (received !== "" || lines !== "") return over(garbled(lines || received), true);
+    if (received !== "" || lines !== "") return over(garbled(lines || received));
     const unfit = unfitness(envelope, bytes.length, extensions);
     if (unfit) return finish(unfit);
     const { pipelining, eightBit, utf8, size } = extensions;
@@ -141,7 +145,7 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
       "RSET",
       "RSET\r\n",
       (reply) => {
-        if (reply.code >= 300) return over(refused("The server refused RSET", "RSET", "EPROTOCOL", reply), true);
+        if (reply.code >= 300) return over(refused("The server refused RSET", "RSET", "EPROTOCOL", reply));
         open = false;
       },
     ];
@@ -168,7 +172,7 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
         if (exchange.refusal) return reply.code === 354 ? endEmpty() : finish(null);
         if (reply.code >= 400) return finish(refused("The server refused the message", "DATA", "EENVELOPE", reply));
         // What came along with this reply was said before a byte of the message was seen, so it is no answer to it.
-        if (reply.code !== 354 || received !== "") return over(garbled(reply.text), true);
+        if (reply.code !== 354 || received !== "") return over(garbled(reply.text));
         exchange.begun = true;
         expected.push({ command: "DATA", act: onTaken });
         socket.write(onTheWire(bytes));
@@ -207,7 +211,7 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
    * a server that goes on without a sender is not trusted with that: without the dot nothing is delivered (RFC 5321, 4.1.1.4).
    */
   function endEmpty(): void {
-    if (!open) return over(closed(), true);
+    if (!open) return over(closed());
     expected.push({ command: "DATA", act: () => onTaken({ code: 250, text: "" }) });
     socket.write(".\r\n");
   }

@@ -22,7 +22,8 @@ type Job = {
   tries: number;
 };
 
-type Kept = { idleSince: Map<Session, number>; isUnused(): boolean; close(): void };
+/** `close`: the connections that are idle since then or longer; with null all, for good. */
+type Kept = { isUnused(): boolean; close(idleSince: number | null): void };
 
 /** Servers limit what one connection may carry; many recommend to stay at a hundred. */
 const MESSAGES_MAX = 100;
@@ -44,8 +45,7 @@ export function poolFor(key: string, size: number, open: () => Promise<Session>)
 /** Closes everything when the process drains, or what nobody has used for a minute; what is under way is never cut off. */
 export function closeSmtpPools(all = true, now = performance.now()): void {
   for (const [key, pool] of pools) {
-    if (all) pool.close();
-    else for (const [session, since] of pool.idleSince) if (now - since >= IDLE_MS) session.close();
+    pool.close(all ? null : now - IDLE_MS);
     if (all || pool.isUnused()) pools.delete(key);
   }
 }
@@ -169,11 +169,15 @@ function createPool(size: number, open: () => Promise<Session>): Pool & Kept {
 
   return {
     send,
-    idleSince,
     isUnused: () => count === 0 && waiting.length === 0,
-    close() {
+    close(before) {
+      for (const [session, since] of idleSince) {
+        if (before !== null && since > before) continue;
+        idleSince.delete(session);
+        session.close();
+      }
+      if (before !== null) return;
       ended = true;
-      for (const session of [...idleSince.keys()]) session.close();
       const error = smtpError("The connections were closed before it was this message's turn.", {
         code: "ECONNECTION",
       });
