@@ -309,6 +309,16 @@ describe("a mail", () => {
     expect(lines(read.text)).toBe("Hello");
   });
 
+  test("has no text that ends its part, however it is written", async () => {
+    const id = "0198c0ff-ee00-7000-8000-000000000001";
+    for (const ending of [`--=_${id}--`, `--=_${id}`]) {
+      const text = `one\n${ending}\nContent-Type: text/plain\n\ntwo`;
+      const read = await PostalMime.parse(ours(exampleEmail({ id, text, html: `<p>\n${ending}\n</p>` })));
+      expect(lines(read.text)).toBe(text);
+      expect(read.html).toContain(ending);
+    }
+  });
+
   test("leaves out message IDs that no line can hold or not every server takes, and refuses other headers too long for a line", () => {
     const id = "<a@example.com>";
     const references = `${id} <${"b".repeat(1000)}@x> <zoë@x> <c@example.com>`;

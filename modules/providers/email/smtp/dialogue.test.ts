@@ -157,7 +157,7 @@ describe("with PIPELINING", () => {
     }
   });
 
-  test("a refused recipient is that message's affair: nothing of it is sent, the next one goes over the same connection", async () => {
+  test("nothing of a message goes to a refused recipient, and the next one takes the same connection", async () => {
     const server = await scripted(({ command }) => (command.includes("nobody") ? "550 5.1.1 no such user" : undefined));
     const refusing = await scripted(({ verb, command }) => {
       if (command.includes("nobody")) return "550 5.1.1 no such user";

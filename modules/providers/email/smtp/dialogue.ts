@@ -102,7 +102,8 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
   socket.removeAllListeners("data");
   socket.on("data", (chunk: Buffer) => {
     if (alive) received += chunk.toString("latin1");
-    for (let end = received.indexOf("\n"); end >= 0 && alive; end = received.indexOf("\n")) {
+    for (let end = received.indexOf("\n"); end >= 0; end = received.indexOf("\n")) {
+      if (!alive) return;
       const line = received.slice(0, end).trimEnd();
       received = received.slice(end + 1);
       if (line === "" && lines === "") continue;

@@ -107,9 +107,10 @@ function createPool(size: number, open: () => Promise<Session>): Pool & Kept {
       idleSince.delete(session);
       carry(waiting.splice(job, 1)[0]!, session);
     }
+    if (ended) return;
     if (limit < size && performance.now() - limitedAt >= FEWER_MS) limit = size;
     // The first alone: a server that refuses the sign-in is to see one try, not one for each connection.
-    while (waiting.length > opening && count < limit && (opening === 0 || count > opening) && !ended) openOne();
+    while (waiting.length > opening && count < limit && (opening === 0 || count > opening)) openOne();
   }
 
   function openOne(): void {
