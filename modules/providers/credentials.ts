@@ -78,7 +78,9 @@ export const parseCredentials = (provider: AnyProvider, values: Values): Values 
 export function settingsSchema({ settings = z.object({}), send }: AnyProvider): z.ZodObject {
   if (!send) return settings;
   const description = `Set it only if your plan's limit is not the usual ${send.per_second}.`;
-  const perSecond = z.number().positive().max(1000).optional().meta({ title: "Calls per second", description });
+  // A call that carries one message is named for it: that is what people count.
+  const title = send.batch === 1 ? "Messages per second" : "Calls per second";
+  const perSecond = z.number().positive().max(10_000).optional().meta({ title, description });
   return settings.extend({ per_second: perSecond });
 }
 

@@ -103,7 +103,7 @@ test("the form follows the schema: required, default, choices, bounds, format", 
   });
   expect(fields.get("security")).toMatchObject({ options: ["starttls", "tls", "none"], default: "starttls" });
   // What the sender understands for every provider that sends.
-  expect(fields.get("per_second")).toMatchObject({ type: "number", required: false, maximum: 1000 });
+  expect(fields.get("per_second")).toMatchObject({ type: "number", required: false, maximum: 10_000 });
   expect(fields.get("envelope_from")).toMatchObject({ format: "email", required: false, default: null });
 });
 

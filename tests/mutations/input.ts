@@ -257,8 +257,8 @@ export const input: readonly Mutation[] = of("hostile input", [
 
   {
     promise: "SMTP goes by the same lookup",
-    file: "modules/providers/email/smtp/adapter.ts",
-    find: ", lookup: http.lookupFor(settings.port) });",
+    file: "modules/providers/email/smtp/session.ts",
+    find: ", lookup: http.lookupFor(port) });",
     replace: " });",
     test: hostile("ssrf"),
     name: "of a private address, by its host setting or by base URL, is never connected to",

@@ -1,16 +1,16 @@
-import net from "node:net";
-// Deno 2.1 has the web's setTimeout, whose number has no unref.
-import { setTimeout as nodeTimeout } from "node:timers";
-import nodemailer from "nodemailer";
 import { z } from "zod";
 import type { EmailContent } from "../../../channels/email/content.ts";
 import { isDeadAddress } from "../../../channels/email/status-code.ts";
 import { AppError } from "../../../kernel/errors.ts";
-import { HttpError, isPublicAddress } from "../../../kernel/http/client.ts";
+import { HttpError } from "../../../kernel/http/client.ts";
 import type { HttpClient } from "../../../kernel/http/client.ts";
 import { defineProvider } from "../../../kernel/provider.ts";
-import type { Connection, OutboundMessage, Party, SendOutcome } from "../../../kernel/provider.ts";
+import type { Connection, OutboundMessage, SendOutcome } from "../../../kernel/provider.ts";
 import { retry } from "../../answers.ts";
+import { addrSpec, mime, MimeError } from "../mime.ts";
+import type { SmtpError } from "./dialogue.ts";
+import { closeSmtpPools, type Pool, poolFor } from "./pool.ts";
+import { openSession } from "./session.ts";
 
 const Credentials = z.object({
   username: z.string().min(1).optional().meta({
@@ -25,6 +25,8 @@ const Credentials = z.object({
     .meta({ title: "Password", description: "Often an app password.", secret: true }),
 });
 type Credentials = z.infer<typeof Credentials>;
+
+const CONNECTIONS = 5;
 
 const Settings = z.object({
   host: z.string().min(1).meta({ title: "Host", placeholder: "smtp.example.com" }),
@@ -50,30 +52,16 @@ const Settings = z.object({
     .max(120)
     .default(60)
     .meta({ title: "Timeout in seconds", description: "The longest time to wait for a response of the server." }),
+  connections: z.number().int().min(1).max(50).default(CONNECTIONS).meta({
+    title: "Connections",
+    description:
+      "How many connections to the server are open at the same time, each with one message at a time. Lower it if the server allows fewer.",
+  }),
 });
 type Settings = z.infer<typeof Settings>;
 
-type BodyStream = { readableDidRead: boolean };
-type Mail = { data: { onStream?: (stream: BodyStream) => void }; message: { createReadStream(): BodyStream } };
-/** `busy`: how many batches and checks use it now; `usedAt`: when the last one ended, by the clock that no date moves. */
-type Pool = { transport: ReturnType<typeof open>; busy: number; usedAt: number };
-
-/** Open connections per tenant connection; the key holds the credentials, so a changed password opens anew. */
-const pools = new Map<string, Pool>();
-/** A pool keeps the client whose address rules it was opened under. */
-const clients = new WeakMap<HttpClient, string>();
-const IDLE_MS = 60_000;
-/** For a whole batch, however slowly the server answers each command: what is not over then is given up. */
+/** For a message, with the wait for a connection, however slowly the server answers each command: what is not over then is given up. */
 const CALL_SECONDS = 180;
-
-/** Closes all pools when the process drains, or those nobody has used for a minute: what waits in one under way would be refused. */
-export function closeSmtpPools(all = true, now = performance.now()): void {
-  for (const [key, pool] of pools) {
-    if (!all && (pool.busy > 0 || now - pool.usedAt < IDLE_MS)) continue;
-    pool.transport.close();
-    pools.delete(key);
-  }
-}
 
 /** `base_url` (smtp://host:port or smtps://…) replaces host, port and encryption; that is how a rehearsal server plugs in. */
 function settingsOf(connection: Connection<Credentials>): Settings {
@@ -92,117 +80,30 @@ function settingsOf(connection: Connection<Credentials>): Settings {
   });
 }
 
-function connect(settings: Settings, http: HttpClient): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    http.assertAllowed(settings.host, settings.port);
-    const exposed = () =>
-      new HttpError(
-        "tls",
-        "A public host without encryption is not allowed: the password and the messages could be read on the way.",
-        false,
-      );
-    if (settings.security === "none" && isPublicAddress(settings.host)) throw exposed();
-    const socket = net.connect({ host: settings.host, port: settings.port, lookup: http.lookupFor(settings.port) });
-    const timer = setTimeout(
-      () => socket.destroy(new HttpError("timeout", "The connection was not established in time.", false)),
-      15_000,
-    );
-    socket.once("error", reject);
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.removeListener("error", reject);
-      if (settings.security === "none" && isPublicAddress(socket.remoteAddress ?? "")) {
-        socket.destroy();
-        return reject(exposed());
-      }
-      resolve(socket);
-    });
-    socket.once("close", () => clearTimeout(timer));
-  });
-}
+type Prepared = { http: HttpClient; settings: Settings; key: string };
 
-function open(connection: Connection<Credentials>, settings: Settings, http: HttpClient) {
-  const { username, password } = connection.credentials;
-  const transport = nodemailer.createTransport({
-    pool: true,
-    host: settings.host,
-    port: settings.port,
-    secure: settings.security === "tls",
-    requireTLS: settings.security === "starttls",
-    ignoreTLS: settings.security === "none",
-    maxConnections: 3,
-    maxMessages: 100,
-    // Never let the pool repeat a message by itself: what went out twice cannot be called back.
-    maxRequeues: 0,
-    socketTimeout: settings.timeout_seconds * 1000,
-    greetingTimeout: settings.timeout_seconds * 1000,
-    tls: { servername: net.isIP(settings.host) ? undefined : settings.host },
-    ...(username ? { auth: { user: username, pass: password ?? "" } } : {}),
-    getSocket: (_options: unknown, callback: (error: Error | null, socket?: { connection: net.Socket }) => void) => {
-      connect(settings, http).then(
-        (socket) => callback(null, { connection: socket }),
-        (error: Error) => callback(error),
-      );
-    },
-  } as Parameters<typeof nodemailer.createTransport>[0]);
-  // A pooled connection may die between messages; the send that meets it reports the error itself.
-  transport.on("error", () => {});
-  // The body is read only once the server has asked for it: whether it was tells a safe failure from an unknown one.
-  transport.use("stream", (mail: unknown, done: () => void) => {
-    const { data, message } = mail as Mail;
-    const create = message.createReadStream.bind(message);
-    message.createReadStream = () => {
-      const stream = create();
-      data.onStream?.(stream);
-      return stream;
-    };
-    done();
-  });
-  return transport;
-}
+/** What a connection comes to, worked out once: the caller keeps the object for all messages of its turn. */
+const prepared = new WeakMap<Connection<Credentials>, Prepared>();
+/** A pool keeps the client whose address rules it was opened under. */
+const clients = new WeakMap<HttpClient, string>();
 
-function poolFor(connection: Connection<Credentials>, http: HttpClient): Pool {
+/** The key holds the credentials, so a changed password opens anew. */
+function prepare(connection: Connection<Credentials>, http: HttpClient): Prepared {
+  const known = prepared.get(connection);
+  if (known?.http === http) return known;
   const settings = settingsOf(connection);
   if (!clients.has(http)) clients.set(http, crypto.randomUUID());
   const key = JSON.stringify([clients.get(http), connection.id, connection.credentials, settings]);
-  const known = pools.get(key);
-  if (known) return known;
-  const made = { transport: open(connection, settings, http), busy: 0, usedAt: performance.now() };
-  pools.set(key, made);
+  const made = { http, settings, key };
+  prepared.set(connection, made);
   return made;
 }
-
-/** Keeps the pool open for as long as `act` takes, and a minute more. */
-async function withPool<T>(
-  connection: Connection<Credentials>,
-  http: HttpClient,
-  act: (transport: Pool["transport"]) => Promise<T>,
-): Promise<T> {
-  const pool = poolFor(connection, http);
-  pool.busy++;
-  try {
-    return await act(pool.transport);
-  } finally {
-    pool.busy--;
-    pool.usedAt = performance.now();
-    nodeTimeout(() => closeSmtpPools(false), IDLE_MS + 1000).unref();
-  }
-}
-
-type SmtpError = Error & {
-  code?: string;
-  originalCode?: string;
-  responseCode?: number;
-  command?: string;
-  /** The server's last reply, as it came. */
-  response?: string;
-};
 
 /** The enhanced status of a final refusal; empty without one. */
 const statusOf = (reply: string): string => /^5\d\d[ -](5\.\d{1,3}\.\d{1,3})\b/.exec(reply)?.[1] ?? "";
 
 /**
- * `begun`: the server had asked for the message and bytes of it were read. From there on only a reply of the server
+ * `begun`: the server had asked for the message and bytes of it were written. From there on only a reply of the server
  * settles it: a connection that dies after the final dot may have been accepted.
  */
 export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcome {
@@ -232,38 +133,21 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
     : retry(code, detail);
 }
 
-async function sendOne(
-  { from, to, content: email }: OutboundMessage<EmailContent>,
-  transport: ReturnType<typeof open>,
-  settings: Settings,
-  signal: AbortSignal,
-): Promise<SendOutcome> {
-  let stream: BodyStream | undefined;
-  const address = ({ address, name }: Party) => ({ address, name: name ?? "" });
+async function sendOne(message: OutboundMessage<EmailContent>, pool: Pool, settings: Settings, patienceMs: number) {
+  const { from, to, content } = message;
   try {
-    const info = await transport.sendMail({
-      from: address(from),
-      to: address(to),
-      ...(email.reply_to ? { replyTo: email.reply_to } : {}),
-      subject: email.subject,
-      html: email.html,
-      text: email.text,
-      messageId: email.message_id,
-      headers: email.headers,
-      envelope: { from: settings.envelope_from ?? from.address, to: [to.address] },
-      // Bodies are ours and final: nothing in them may make the server read files or URLs.
-      disableFileAccess: true,
-      disableUrlAccess: true,
-      onStream: (s: BodyStream) => (stream = s),
-      signal,
-    } as Parameters<typeof transport.sendMail>[0]);
-    return { outcome: "sent", provider_message_id: info.messageId ?? email.message_id };
+    const { bytes, utf8 } = mime(message, new Date());
+    const envelope = { from: addrSpec(settings.envelope_from ?? from.address), to: addrSpec(to.address) };
+    const nonAscii = /[^ -~]/.test(envelope.from + envelope.to);
+    await pool.send({ ...envelope, utf8: utf8 || nonAscii }, bytes, patienceMs);
+    return { outcome: "sent", provider_message_id: content.message_id } as const;
   } catch (error) {
-    return outcomeOfSmtpError(error as SmtpError, stream?.readableDidRead ?? false);
+    if (error instanceof MimeError) return { outcome: "rejected", code: "mime", detail: error.message } as const;
+    return outcomeOfSmtpError(error as SmtpError, (error as SmtpError).begun ?? false);
   }
 }
 
-/** SMTP with another patience than the default of three minutes for a batch. */
+/** SMTP with another patience than the default of three minutes for a message. */
 export const smtpWithin = (callSeconds: number) =>
   defineProvider<EmailContent>()({
     id: "smtp",
@@ -280,8 +164,10 @@ export const smtpWithin = (callSeconds: number) =>
 
     async check(connection, http) {
       try {
-        await withPool(connection, http, (transport) => transport.verify());
-        const { host, port, security } = settingsOf(connection);
+        const settings = settingsOf(connection);
+        const { host, port, security } = settings;
+        const session = await openSession({ ...settings, ...connection.credentials }, http, callSeconds * 1000);
+        session.close();
         return { ok: true, detail: `${host}:${port} accepts these credentials (encryption: ${security}).` };
       } catch (error) {
         if (error instanceof AppError) throw error;
@@ -300,16 +186,18 @@ export const smtpWithin = (callSeconds: number) =>
     },
 
     send: {
-      per_second: 5,
-      batch: 10,
+      per_second: 50,
+      batch: 1,
       call_seconds: callSeconds,
+      parallel: ({ settings }) => Settings.shape.connections.safeParse(settings.connections).data ?? CONNECTIONS,
       reconcile: { by: "none" },
       async send(messages, connection, http) {
-        const settings = settingsOf(connection);
-        const signal = AbortSignal.timeout(callSeconds * 1000);
-        return await withPool(connection, http, (transport) =>
-          Promise.all(messages.map((message) => sendOne(message, transport, settings, signal))),
+        const { settings, key } = prepare(connection, http);
+        const patienceMs = callSeconds * 1000;
+        const pool = poolFor(key, settings.connections, () =>
+          openSession({ ...settings, ...connection.credentials }, http, patienceMs),
         );
+        return await Promise.all(messages.map((message) => sendOne(message, pool, settings, patienceMs)));
       },
     },
 

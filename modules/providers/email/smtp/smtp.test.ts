@@ -8,8 +8,9 @@ import { emailSend } from "../../conformance/email.ts";
 import { conformance } from "../../conformance/suite.ts";
 import { createSandbox } from "../../../sandbox/server.ts";
 import { exampleEmail } from "../fixtures.ts";
-import { closeSmtpPools, outcomeOfSmtpError, smtp, smtpWithin } from "./adapter.ts";
+import { outcomeOfSmtpError, smtp, smtpWithin } from "./adapter.ts";
 import { emulation } from "./emulation.ts";
+import { closeSmtpPools } from "./pool.ts";
 
 conformance(smtp, emulation, {
   settings: { timeout_seconds: 1 },
