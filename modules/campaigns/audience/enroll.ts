@@ -18,6 +18,8 @@ const Payload = z.object({
   source: SourceSchema,
   cursor: z.uuid().nullable().default(null),
   restart: z.boolean().default(false),
+  /** All of it is taken in; only that is left to be written down. */
+  end: z.boolean().optional(),
 });
 
 /**
@@ -30,14 +32,23 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
   visibilitySeconds: 120, // one batch takes well under a second; a filter over a million people a few
   maxAttempts: 10,
   batch: 5,
-  async handle(ctx, { campaign_id, source, cursor, restart }) {
-    // Locked, so that a stop waits for this batch and then ends it with the rest.
+  async handle(ctx, { campaign_id, source, cursor, restart, end }) {
+    // A transaction of its own: it waits for all that share the campaign, and two batches that share it would wait for each other.
+    if (end) {
+      await endEnrolling(ctx, campaign_id);
+      return done();
+    }
+    // One batch of a campaign at a time: two that add the same people would wait for each other.
+    await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`enroll:${campaign_id}`}, 0))`;
+    // Shared with the planner, which need not wait then: a stop waits for this batch and ends it with the rest.
     const [campaign] = await ctx.db<
       { id: string; status: string; version_id: string | null; settings: { exclusive: boolean } }[]
     >`
-      select id, status, version_id, settings from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for no key update`;
+      select id, status, version_id, settings from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${campaign_id} for share`;
+    const ended = () =>
+      ctx.enqueue(campaignsEnroll, { tenant_id: ctx.tenantId, campaign_id, source, cursor, restart, end: true });
     if (!campaign || !["draft", "running", "paused"].includes(campaign.status)) {
-      await endEnrolling(ctx, campaign_id);
+      await ended();
       return done();
     }
     let batch: Enrolled;
@@ -56,7 +67,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
           detail: { detail: error.message },
         },
       ])})`;
-      await endEnrolling(ctx, campaign_id);
+      await ended();
       return done();
     }
     if (batch.cursor)
@@ -67,7 +78,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
         cursor: batch.cursor,
         restart,
       });
-    else await endEnrolling(ctx, campaign_id);
+    else await ended();
     if (batch.added > 0) await ctx.enqueue(campaignsPlan, { tenant_id: ctx.tenantId });
     return done();
   },
@@ -85,7 +96,7 @@ export async function beginEnrolling(
   await ctx.enqueue(campaignsEnroll, {
     tenant_id: ctx.tenantId,
     campaign_id: campaignId,
-    source,
+    source: source as z.output<typeof SourceSchema>,
     cursor,
     restart,
   });
