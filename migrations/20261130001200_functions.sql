@@ -2702,6 +2702,27 @@ $$;
 grant execute on function private.guard_campaign(public.messages), private.guard_reply(public.messages),
   private.reply_policy() to overture_user, overture_worker;
 
+-- object function private.hold_campaign(uuid) sha256:b160d89676e5631d
+-- Whoever changes a campaign holds it, whoever plans it or takes people in shares it, until their transaction ends. Locks on the row alone
+-- let one sharer after the other pass a change that waits: a pause would wait for as long as there is somebody to plan. These queue up.
+create or replace function private.hold_campaign(campaign uuid) returns void
+language sql volatile set search_path = '' as $$
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('campaign ' || kernel.tenant() || campaign, 0))
+$$;
+
+-- object function private.share_campaigns(uuid[]) sha256:acd19c570de4238f
+-- In the order of their ids, so that no two wait for each other.
+create or replace function private.share_campaigns(campaigns uuid[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  campaign uuid;
+begin
+  for campaign in select c from pg_catalog.unnest(campaigns) c order by c loop
+    perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended('campaign ' || kernel.tenant() || campaign, 0));
+  end loop;
+end $$;
+grant execute on function private.hold_campaign(uuid), private.share_campaigns(uuid[]) to overture_user, overture_worker;
+
 -- object function private.sender_rooms(text[]) sha256:3bb03326e594f0d1
 -- How many more messages of an action each sender may be given now: what its limits leave of the running hour, day and week, less what
 -- waits in its queue already. opens_at: when a limit that is used up begins anew, null while there is none. renews_at: the same for

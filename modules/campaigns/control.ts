@@ -19,6 +19,7 @@ async function move(
   to: CampaignStatus,
   suggestion: string,
 ): Promise<void> {
+  await ctx.db`select private.hold_campaign(${id})`;
   const [moved] = await ctx.db`
     update public.campaigns set status = ${to}, finished_at = case when ${to} = 'stopped' then kernel.now() else finished_at end
     where tenant_id = ${ctx.tenantId} and id = ${id} and status = any(${from as string[]}::text[]) returning 1`;

@@ -37,6 +37,8 @@ export const noCampaign = () => new AppError("not_found", "There is no such camp
 /** The campaign's own row. `lock: "update"` for whoever changes it, `"share"` for whoever adds people to it meanwhile. */
 export async function campaignRow(ctx: Ctx, id: string, lock?: "update" | "share"): Promise<CampaignRow> {
   const { db } = ctx;
+  if (lock === "update") await db`select private.hold_campaign(${id})`;
+  if (lock === "share") await db`select private.share_campaigns(array[${id}]::uuid[])`;
   const [row] = await db<CampaignRow[]>`
     select id, name, status, tier, version_id, list_id, segment_id, settings, enrolling, started_at, finished_at, created_at, updated_at
     from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${id}

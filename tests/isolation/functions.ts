@@ -263,6 +263,8 @@ export const invokers: Record<string, string> = {
   "private.ensure_partitions()": nobody,
   "private.drop_partitions(integer)": nobody,
   "private.claim_messages(integer,integer,uuid)": worker,
+  "private.hold_campaign(uuid)": both,
+  "private.share_campaigns(uuid[])": both,
   "private.hand_over(uuid[],integer[],uuid,double precision)": worker,
   "private.return_messages(uuid[],integer[])": worker,
   "private.decide_outcomes(jsonb)": nobody,

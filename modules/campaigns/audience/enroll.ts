@@ -40,6 +40,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
     }
     // One batch of a campaign at a time: two that add the same people would wait for each other.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`enroll:${campaign_id}`}, 0))`;
+    await ctx.db`select private.share_campaigns(array[${campaign_id}]::uuid[])`;
     // Shared with the planner, which need not wait then: a stop waits for this batch and ends it with the rest.
     const [campaign] = await ctx.db<
       { id: string; status: string; version_id: string | null; settings: { exclusive: boolean } }[]
@@ -102,5 +103,8 @@ export async function beginEnrolling(
   });
 }
 
-const endEnrolling = (ctx: Ctx, campaignId: string) =>
-  ctx.db`update public.campaigns set enrolling = greatest(0, enrolling - 1) where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;
+async function endEnrolling(ctx: Ctx, campaignId: string): Promise<void> {
+  await ctx.db`select private.hold_campaign(${campaignId})`;
+  await ctx.db`
+    update public.campaigns set enrolling = greatest(0, enrolling - 1) where tenant_id = ${ctx.tenantId} and id = ${campaignId}`;
+}

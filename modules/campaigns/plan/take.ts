@@ -32,11 +32,18 @@ export type Due = {
  */
 export async function takeDue(ctx: Ctx): Promise<{ due: Due[]; more: boolean }> {
   const { db } = ctx;
+  const awaited = await db<{ id: string }[]>`
+    select k.id from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
+      and private.anybody_due(k.tenant_id, k.id, kernel.now())`;
+  if (awaited.length === 0) return { due: [], more: false };
+  const shared = awaited.map((k) => k.id);
+  await db`select private.share_campaigns(${shared}::uuid[])`;
   // Shared for the transaction: a pause or stop waits for it and then finds every message planned here.
   const campaigns = await db<{ id: string }[]>`
     select k.id from public.campaigns k
-    where k.tenant_id = (select kernel.tenant()) and k.status = 'running' and private.in_window(k.settings, kernel.now())
-      and private.anybody_due(k.tenant_id, k.id, kernel.now())
+    where k.tenant_id = (select kernel.tenant()) and k.id = any(${shared}::uuid[]) and k.status = 'running'
+      and private.in_window(k.settings, kernel.now())
     order by k.id for share of k`;
   if (campaigns.length === 0) return { due: [], more: false };
   const ids = campaigns.map((c) => c.id);

@@ -19,7 +19,8 @@ export const campaignsMove: AnyConsumer<Payload> = defineConsumer<Payload>({
   visibilitySeconds: 120, // a portion takes well under a second
   maxAttempts: 10,
   async handle(ctx, payload) {
-    // Shared: a pause waits for it. Of two moves the later version's is where people end, in whichever order they run.
+    // A pause waits for it. Of two moves the later version's is where people end, in whichever order they run.
+    await ctx.db`select private.hold_campaign(${payload.campaign_id})`;
     const [campaign] = await ctx.db`
       select 1 from public.campaigns where tenant_id = ${ctx.tenantId} and id = ${payload.campaign_id}
         and status in ('running', 'paused') for share`;
