@@ -86,4 +86,12 @@ export const handingOver: readonly Mutation[] = of("sending", [
     test: PIPELINE,
     name: "an outcome that cannot be stored leaves none of those beside it in doubt, and is kept without the provider's words",
   },
+  {
+    promise: "A pause waits for the planners at work, and for none after them",
+    file: "modules/campaigns/control.ts",
+    find: "  await ctx.db`select private.hold_campaign(${id})`;\n",
+    replace: "",
+    test: "modules/campaigns/locks.test.ts",
+    name: "a pause that waits for a planner comes before the planners after it, however they overlap",
+  },
 ]);
