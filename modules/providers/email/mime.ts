@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer"; // Deno has no global one
 import { encodeWord, foldLines } from "nodemailer/lib/mime-funcs";
 import MimeNode from "nodemailer/lib/mime-node";
 import type { EmailContent } from "../../channels/email/content.ts";

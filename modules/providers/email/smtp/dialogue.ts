@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer"; // Deno has no global one
 import type net from "node:net";
 import type SMTPConnection from "nodemailer/lib/smtp-connection";
 
