@@ -34,7 +34,7 @@ export async function record(provider: AnyProvider, emulation: Emulation): Promi
     const base = new URL(sandbox.baseUrl(id));
     if (!["http:", "smtp:"].includes(base.protocol))
       throw new Error(`The emulation of ${id} speaks ${base.protocol.slice(0, -1)}; HTTP and SMTP can be recorded.`);
-    const recorder = base.protocol === "http:" ? await recordHttp(base) : await recordSmtp(Number(base.port), ids);
+    const recorder = base.protocol === "http:" ? await recordHttp(base) : await recordSmtp(Number(base.port));
     try {
       const { credentials, settings = {} } = emulation.example();
       const connection = {

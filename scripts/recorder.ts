@@ -48,7 +48,7 @@ export async function recordHttp(base: URL): Promise<Recorder> {
 }
 
 /** Passes every byte on to the SMTP server at `port`, and reads the client's side of the dialogue. */
-export async function recordSmtp(port: number, ids: readonly string[]): Promise<Recorder> {
+export async function recordSmtp(port: number): Promise<Recorder> {
   const messages: RecordedMail[] = [];
   const sockets = new Set<net.Socket>();
   const server = net.createServer((client) => {
@@ -68,11 +68,7 @@ export async function recordSmtp(port: number, ids: readonly string[]): Promise<
   const own = await listenOn(server);
   return {
     port: own,
-    recording() {
-      // A batch goes over several connections at once: in the order of the message ids, whichever was faster.
-      const place = ({ data }: RecordedMail) => ids.findIndex((id) => data.includes(id));
-      return { protocol: "smtp", messages: messages.toSorted((a, b) => place(a) - place(b)) };
-    },
+    recording: () => ({ protocol: "smtp", messages }),
     close() {
       for (const socket of sockets) socket.destroy();
       return closed(server);

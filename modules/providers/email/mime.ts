@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer"; // Deno has no global one
 import { encodeWord, foldLines } from "nodemailer/lib/mime-funcs";
 import MimeNode from "nodemailer/lib/mime-node";
 import type { EmailContent } from "../../channels/email/content.ts";
@@ -175,7 +176,9 @@ function write({ text, encoding }: Body, at: number): number {
 }
 
 const HEX = Buffer.from("0123456789ABCDEF");
-const LITERAL = Uint8Array.from({ length: 256 }, (_, c) => (c > 32 && c < 127 && c !== 61 ? 1 : 0));
+const LITERAL = Uint8Array.from({ length: 256 }, (_, c) => (c === 9 || (c > 31 && c < 127 && c !== 61) ? 1 : 0));
+/** A line has 76 characters with the «=» of a soft break. */
+const QUOTED_MAX = 75;
 
 /** RFC 2045, 6.7: soft breaks before column 76, between characters only; no white space at the end of a line. */
 function writeQuoted(text: string, at: number): number {
@@ -183,40 +186,47 @@ function writeQuoted(text: string, at: number): number {
   const from = Buffer.from(text);
   const length = from.length;
   let column = 0;
-  for (let i = 0; i < length; i++) {
+  let i = 0;
+  const softBreak = () => {
+    out[at++] = 61;
+    out[at++] = 13;
+    out[at++] = 10;
+    column = 0;
+  };
+  const escape = (c: number) => {
+    out[at++] = 61;
+    out[at++] = HEX[c >> 4]!;
+    out[at++] = HEX[c & 15]!;
+    column += 3;
+  };
+  const endOfLine = () => {
+    const last = out[at - 1]!;
+    if (column === 0 || (last !== 32 && last !== 9)) return;
+    at--;
+    column--;
+    if (column + 3 > QUOTED_MAX + 1) softBreak();
+    escape(last);
+  };
+  while (i < length) {
+    const start = i;
+    const stop = Math.min(length, i + QUOTED_MAX - column);
+    while (i < stop && LITERAL[from[i]!] === 1) out[at++] = from[i++]!;
+    column += i - start;
+    if (i === length) break;
     const c = from[i]!;
     if (c === 13 || c === 10) {
-      if (c === 13 && from[i + 1] === 10) i++;
+      endOfLine();
+      i += c === 13 && from[i + 1] === 10 ? 2 : 1;
       out[at++] = 13;
       out[at++] = 10;
       column = 0;
       continue;
     }
-    let literal = LITERAL[c] === 1;
-    if (c === 32 || c === 9) {
-      const next = from[i + 1] ?? 10;
-      literal = next !== 10 && next !== 13;
-    }
-    const bytes = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    const width = literal ? 1 : 3 * bytes;
-    if (column + width > 75) {
-      out[at++] = 61;
-      out[at++] = 13;
-      out[at++] = 10;
-      column = 0;
-    }
-    column += width;
-    if (literal) {
-      out[at++] = c;
-      continue;
-    }
-    for (const end = i + bytes; ; i++) {
-      out[at++] = 61;
-      out[at++] = HEX[from[i]! >> 4]!;
-      out[at++] = HEX[from[i]! & 15]!;
-      if (i + 1 === end) break;
-    }
+    const bytes = LITERAL[c] === 1 || c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (i === stop || column + 3 * bytes > QUOTED_MAX) softBreak();
+    if (LITERAL[c] === 0) for (const end = i + bytes; i < end; i++) escape(from[i]!);
   }
+  endOfLine();
   return at;
 }
 

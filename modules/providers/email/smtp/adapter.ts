@@ -122,9 +122,11 @@ export function outcomeOfSmtpError(error: SmtpError, begun: boolean): SendOutcom
     return { outcome: "broken", code: error.kind, detail };
   }
   if (reply !== undefined && reply >= 500) {
-    // Refusing the sender concerns every message of this connection, refusing a recipient or the content only this one.
-    if (error.command === "MAIL FROM") return { outcome: "broken", code, detail };
-    const gone = error.command === "RCPT TO" && isDeadAddress(statusOf(error.response ?? ""));
+    const status = statusOf(error.response ?? "");
+    // Refusing the sender concerns every message of this connection, refusing a recipient, the content or its size only this one.
+    const tooLarge = status === "5.3.4" || status === "5.2.3";
+    if (error.command === "MAIL FROM" && !tooLarge) return { outcome: "broken", code, detail };
+    const gone = error.command === "RCPT TO" && isDeadAddress(status);
     return { outcome: "rejected", code, detail, ...(gone ? { recipient: "gone" } : {}) };
   }
   if (begun) return { outcome: "unknown", code, detail };

@@ -282,6 +282,17 @@ describe.each([{ offers: ["PIPELINING"] }, { offers: [] as string[] }])(
       }
     });
 
+    test("a reply that cannot be one ends the connection: a retry before the message was written, else unknown", async () => {
+      for (const says of ["354 go on", "hello", "199 what", "2x0 ok"]) {
+        for (const at of ["MAIL", "RCPT", "BODY"]) {
+          const server = await scripted(({ verb }) => (verb === at ? says : undefined), options);
+          const to = connectionTo(server);
+          expect((await send(to)).outcome, `${says} to ${at}`).toBe(at === "BODY" ? "unknown" : "retry");
+          expect(server.bodies).toHaveLength(at === "BODY" ? 1 : 0);
+        }
+      }
+    });
+
     test("a reply to the message settles it, whatever comes after", async () => {
       for (const [says, expected] of [
         ["451 4.3.0 later", "retry"],

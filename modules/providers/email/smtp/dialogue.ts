@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer"; // Deno has no global one
 import type net from "node:net";
 import type SMTPConnection from "nodemailer/lib/smtp-connection";
 
@@ -125,7 +126,8 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
       const command = answered?.command ?? "CONN";
       return over(refused("The server closes the connection", command, "ECONNECTION", { code, text }));
     }
-    if (!answered) return over(garbled(text));
+    // Only DATA is answered with «go on».
+    if (!answered || (code < 400 && code >= 300 && answered.command !== "DATA")) return over(garbled(text));
     answered.act({ code, text });
   }
 
@@ -203,6 +205,7 @@ export function sessionOver(connection: SMTPConnection, extensions: Extensions):
   }
 
   function onTaken(reply: Reply): void {
+    if (reply.code < 400 && reply.code >= 300) return over(garbled(reply.text));
     open = false;
     finish(reply.code < 300 ? null : refused("The server refused the message", "DATA", "EMESSAGE", reply));
   }

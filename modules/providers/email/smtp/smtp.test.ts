@@ -118,6 +118,10 @@ describe("smtp", () => {
     expect(of({ code: "EENVELOPE", responseCode: 550, command: "RCPT TO" })).toBe("rejected");
     expect(of({ code: "EENVELOPE", responseCode: 450, command: "RCPT TO" })).toBe("retry");
     expect(of({ code: "EENVELOPE", responseCode: 553, command: "MAIL FROM" })).toBe("broken");
+    // The size is said along with the sender, and is the message's own affair.
+    const tooLarge = { code: "EENVELOPE", responseCode: 552, command: "MAIL FROM" };
+    expect(of({ ...tooLarge, response: "552 5.3.4 Message too big" })).toBe("rejected");
+    expect(of({ ...tooLarge, response: "552 5.2.2 Over quota" })).toBe("broken");
     expect(of({ code: "EMESSAGE", responseCode: 554, command: "DATA" }, true)).toBe("rejected");
     expect(of({ code: "EMESSAGE", responseCode: 451, command: "DATA" }, true)).toBe("retry");
     expect(of({ code: "EAUTH", responseCode: 535 })).toBe("broken");
@@ -218,8 +222,12 @@ describe("smtp", () => {
       expect(open.size).toBeGreaterThan(0);
       closeSmtpPools(false);
       expect(open.size).toBeGreaterThan(0);
-      closeSmtpPools(false, later());
-      await until(() => open.size === 0, { what: "the idle connections to be closed" });
+      // One that was still being opened is idle a moment later.
+      const closed = () => {
+        closeSmtpPools(false, later());
+        return open.size === 0;
+      };
+      await until(closed, { what: "the idle connections to be closed" });
     } finally {
       closeSmtpPools();
       await new Promise<void>((resolve) => server.close(() => resolve()));
