@@ -87,6 +87,7 @@ create index proven_sessions_by_person on private.proven_sessions (person);
 comment on table private.second_factors is 'What people have besides a password. Only functions of modules/tenancy see it.';
 comment on table private.recovery_codes is 'Digests of codes that stand for a lost second factor, each once.';
 comment on table private.proven_sessions is 'Sessions that were made with the second factor.';
+select kernel.create_queue('tenancy_rotate');
 
 create table public.invitations (
   tenant_id uuid not null references public.tenants (id) on delete cascade,

@@ -30,6 +30,15 @@ begin
 end $$;
 grant execute on function private.password_changed(uuid) to overture_worker;
 
+-- object function private.account_address(uuid) sha256:6e30c16a7a20316d
+-- The address of an account now; an access token may hold one of before. Null when there is no account.
+create or replace function private.account_address(person uuid) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select u.email from auth.users u where u.id = person);
+end $$;
+grant execute on function private.account_address(uuid) to overture_worker;
+
 -- object function private.follow_address(uuid) sha256:f6ce3d274a583408
 -- The copies of a person's address in their workspaces follow the account. Returns the address; null when there is no account.
 create or replace function private.follow_address(person uuid) returns text
@@ -278,6 +287,39 @@ begin
   on conflict on constraint proven_sessions_pkey do nothing;
 end $$;
 grant execute on function private.prove_session(uuid, uuid) to overture_worker;
+
+-- object function private.stale_factors(text,uuid,int4) sha256:2c9bc66190d56927
+-- Keys of apps that another key than `current_key` sealed, by person and from the one after `behind` on (null: from the first).
+create or replace function private.stale_factors(current_key text, behind uuid, most int) returns table (person uuid, secret text)
+language sql stable security definer set search_path = '' as $$
+  select f.person, f.secret from private.second_factors f
+  where pg_catalog.split_part(f.secret, '.', 2) <> current_key and (behind is null or f.person > behind)
+  order by f.person limit most
+$$;
+grant execute on function private.stale_factors(text, uuid, int) to overture_worker;
+
+-- object function private.reseal_factors(uuid[],text[],text[]) sha256:602f3dee84ff9732
+-- Stores keys of apps as sealed anew, each only while the one that was read is still there. Returns how many.
+create or replace function private.reseal_factors(people uuid[], was text[], sealed text[]) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  n int;
+begin
+  update private.second_factors f set secret = r.sealed
+  from rows from (pg_catalog.unnest(people), pg_catalog.unnest(was), pg_catalog.unnest(reseal_factors.sealed)) as r (person, was, sealed)
+  where f.person = r.person and f.secret = r.was;
+  get diagnostics n = row_count;
+  return n;
+end $$;
+grant execute on function private.reseal_factors(uuid[], text[], text[]) to overture_worker;
+
+-- object function private.wake_factor_rotation() sha256:dc6d23d2e6cb23a3
+-- Wakes the rotation of those keys. They belong to no workspace: the message goes by the one that runs the installation.
+create or replace function private.wake_factor_rotation() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('tenancy_rotate', array(
+    select (s.value #>> '{}')::uuid from kernel.settings s where s.key = 'operator_tenant'))
+$$;
 
 -- object function private.my_sessions(uuid) sha256:ea90914aaa0c0a23
 -- Sessions are the auth server's rows, Supabase's own tables: the same on GoTrue and on the embedded server. Only these functions touch
@@ -924,15 +966,6 @@ begin
     (select u.id from auth.users u where u.email = pg_catalog.lower(address) and u.is_sso_user = false), kernel.uuid7()));
 end $$;
 grant execute on function private.request_reset(text) to overture_worker;
-
--- object function private.account_address(uuid) sha256:b955a02fb8a9971b
--- The address of an account; null when there is none.
-create or replace function private.account_address(person uuid) returns text
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return (select u.email from auth.users u where u.id = person);
-end $$;
-grant execute on function private.account_address(uuid) to overture_worker;
 
 -- object function private.account_digest(uuid) sha256:fd50857547d00926
 -- The address and the password of an account, as a digest: a link counts only while it is the one of when the link was asked for. Null

@@ -164,6 +164,10 @@ describe("another email address", () => {
     expect([confirmed.status, confirmed.body]).toEqual([200, { email: next }]);
     expect((await api(null, "POST", "/auth/email/confirm", { token })).status).toBe(410);
     expect([(await signIn(PASSWORD, next)).status, (await signIn(PASSWORD)).status]).toEqual([200, 401]);
+    // A token of before, which holds the old address for an hour, is shown the new one, and writes the new one.
+    expect((await api(session.access_token, "GET", "/auth/me")).body.user.email).toBe(next);
+    const team = (await api(session.access_token, "POST", "/tenants", { name: "Another" })).body.id as string;
+    expect((await t.call(session.access_token, team)("GET", "/members")).body.data).toMatchObject([{ email: next }]);
     const signed = (await signIn(PASSWORD, next)).body as Session;
     expect((await api(signed.access_token, "GET", "/members")).body.data).toMatchObject([{ email: next }]);
     await later();

@@ -12,7 +12,7 @@ import { invoke, invokeManual } from "../kernel/operations/run.ts";
 import { checkConnection, registerWebhook } from "../providers/check.ts";
 import { activateConnection, createConnection } from "../providers/connections.ts";
 import { createSender } from "../providers/senders.ts";
-import { newTenant, requireFounder } from "../tenancy/tenants.ts";
+import { addressOf, newTenant, requireFounder } from "../tenancy/tenants.ts";
 import { demoConfig } from "./config.ts";
 import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.ts";
 
@@ -123,7 +123,7 @@ export const startDemo = defineOpenOperation({
         suggestion: "Start it without --no-demo.",
       });
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
-    const { userId, email } = ctx.actor;
+    const { userId } = ctx.actor;
     const name = "Demo workspace";
     // The lock makes two clicks one team.
     await ctx.db`select pg_advisory_xact_lock(hashtextextended(${`demo:${userId}`}, 0))`;
@@ -132,6 +132,7 @@ export const startDemo = defineOpenOperation({
     const mine = teams.find((t) => t.name === name && t.role === "owner");
     if (mine) return { tenant_id: mine.id, name };
     requireFounder(ctx, teams);
+    const email = await addressOf(ctx.db, ctx.actor);
     const made = await newTenant(ctx, name, { id: userId, email, name: "" });
     await ctx.enqueue(prepareTeam, { tenant_id: made.id });
     return { tenant_id: made.id, name };

@@ -73,7 +73,11 @@ export const confirmFactor = defineOpenManualOperation({
     await limitCodes(ctx, userId, email.toLowerCase(), request);
     const step = await stepFor(ctx, userId, factor.secret, code.replaceAll(/\s/g, ""));
     if (step === null)
-      throw invalidField("/code", "This is not the app's code now.", "Is the clock of the phone right?");
+      throw invalidField(
+        "/code",
+        "This is not the code that the app shows now.",
+        "Check that the phone's clock is right.",
+      );
     const codes = newRecoveryCodes();
     const digests = await Promise.all(codes.map(digestOf));
     const [row] = await ctx.tx(

@@ -3,7 +3,7 @@ import { defineOpenManualOperation, defineOpenOperation } from "../kernel/operat
 import { AppError } from "../kernel/errors.ts";
 import { RoleSchema } from "./schemas.ts";
 import { permissionsOf } from "./scopes.ts";
-import { nameOf, teamsOf } from "./tenants.ts";
+import { addressOf, nameOf, teamsOf } from "./tenants.ts";
 import { tenancyConfig } from "./config.ts";
 
 /** The person behind the session, their teams, and what they may do in the one named by X-Tenant-Id (else the first). */
@@ -22,8 +22,11 @@ export const me = defineOpenManualOperation({
   }),
   async handle(ctx, _input, request) {
     if (ctx.actor.kind !== "user") throw new AppError("unauthenticated", "Sign in first.");
-    const { userId, email } = ctx.actor;
-    const teams = await ctx.tx(({ db }) => teamsOf(db, userId));
+    const { actor } = ctx;
+    const { userId } = actor;
+    const [teams, email] = await ctx.tx(
+      async ({ db }) => [await teamsOf(db, userId), await addressOf(db, actor)] as const,
+    );
     // A team the person has left since must not lock them out: the first one takes its place.
     const current = teams.find((t) => t.id === request.headers.get("x-tenant-id")) ?? teams[0];
     const name = await nameOf(ctx, teams, request);

@@ -1,11 +1,13 @@
 import { tenancyConfig } from "./config.ts";
 import { defineModule } from "../kernel/module.ts";
+import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { acceptInvitation, readInvitation } from "./accept.ts";
 import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
 import { listAudit } from "./audit-log.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { checkClaim, claim } from "./claim.ts";
 import { beginFactor, confirmFactor, readFactor, removeFactor } from "./factor-operations.ts";
+import { rotateFactorsConsumer } from "./factor-rotation.ts";
 import { createInvitation, listInvitations, revokeInvitation } from "./invitations.ts";
 import { changePassword, endOtherSessions, endSession, listSessions } from "./account.ts";
 import { me, options } from "./me.ts";
@@ -19,7 +21,7 @@ export const tenancy = defineModule({
   name: "tenancy",
   config: tenancyConfig,
   needs: [],
-  owns: ["public.api_keys", "public.invitations", "public.members", "public.tenants"],
+  owns: ["public.api_keys", "public.invitations", "public.members", "public.tenants", "tenancy_rotate"],
   permissions: {
     "tenant:read": "viewer",
     "tenant:write": "admin",
@@ -66,6 +68,15 @@ export const tenancy = defineModule({
     revokeApiKey,
     listAudit,
     readCatalogue,
+  ],
+  consumers: [rotateFactorsConsumer],
+  schedules: [
+    defineSchedule({
+      name: "tenancy.rotate",
+      cron: "47 3 * * *",
+      everySeconds: 86_400,
+      sql: "select private.wake_factor_rotation()",
+    }),
   ],
   catalogue: tenancyWords,
   pages: [{ path: "/settings", label: "Settings", icon: "settings", shortcut: "s", group: "system", position: 30 }],

@@ -18,7 +18,8 @@ const RECOVERY_CODES = 10;
 type Ctx = Limited & Pick<OpenManualCtx, "vault">;
 export type Factor = { secret: string; confirmed: boolean; codes: number };
 
-const aad = (person: string) => `second-factor:${person}`;
+/** What binds a sealed key to its person. */
+export const factorSeal = (person: string): string => `second-factor:${person}`;
 
 export const factorOf = async (ctx: Limited, person: string): Promise<Factor | null> => {
   const [row] = await ctx.tx(({ db }) => db<Factor[]>`select * from private.second_factor(${person})`);
@@ -28,12 +29,12 @@ export const factorOf = async (ctx: Limited, person: string): Promise<Factor | n
 /** A new key for an app: sealed for the row, and as the person types it in. */
 export async function newKey(ctx: Ctx, person: string): Promise<{ sealed: string; key: string }> {
   const key = randomBase32(20);
-  return { sealed: await ctx.vault.seal(key, aad(person)), key };
+  return { sealed: await ctx.vault.seal(key, factorSeal(person)), key };
 }
 
 /** The step of a code of this key, or null. */
 export async function stepFor(ctx: Ctx, person: string, sealed: string, code: string): Promise<number | null> {
-  return stepOf(await ctx.vault.open<string>(sealed, aad(person)), code, Date.now());
+  return stepOf(await ctx.vault.open<string>(sealed, factorSeal(person)), code, Date.now());
 }
 
 /** Recovery codes of 80 bits, as `XXXX-XXXX-XXXX-XXXX`. */
@@ -52,7 +53,12 @@ export async function limitCodes(ctx: Limited, person: string, email: string, re
   await take(ctx, [{ key: row!.known ? `factor:known:${digest}` : `factor:person:${person}`, ...GUESSES }]);
 }
 
-const wrongCode = () => invalidField("/code", "This code is wrong or was used already.", "Wait for the next one.");
+const wrongCode = () =>
+  invalidField(
+    "/code",
+    "This code is wrong or was used already.",
+    "Wait for the app's next code, or enter another recovery code.",
+  );
 
 /** Asks for the code where the person has a second factor, and uses it up. Throws `invalid` at /code, or `rate_limited`. */
 export async function requireCode(

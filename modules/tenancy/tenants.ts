@@ -17,6 +17,12 @@ const personOf = (ctx: Pick<OpenCtx, "actor">) => {
 /** The person's teams, oldest membership first. */
 export const teamsOf = (db: OpenCtx["db"], userId: string) => db<TeamRow[]>`select * from private.my_teams(${userId})`;
 
+/** The address of the account now; that in `ctx.actor` is the token's, which may be one of before for an hour. */
+export async function addressOf(db: OpenCtx["db"], actor: { userId: string; email: string }): Promise<string> {
+  const [row] = await db<{ email: string | null }[]>`select private.account_address(${actor.userId}) as email`;
+  return row!.email ?? actor.email;
+}
+
 /** What the person is called: in a team of theirs, else where they signed up. Asks the auth server, so in no transaction. */
 export async function nameOf(ctx: OpenManualCtx, teams: readonly TeamRow[], request: Request): Promise<string> {
   const known = teams.find((t) => t.person !== "")?.person;
@@ -64,14 +70,15 @@ export const createTenant = defineOpenManualOperation({
   output: Tenant,
   status: 201,
   async handle(ctx, { name }, request) {
-    const { userId, email } = personOf(ctx);
+    const actor = personOf(ctx);
+    const { userId } = actor;
     const known = await ctx.tx(({ db }) => teamsOf(db, userId));
     requireFounder(ctx, known);
     const person = await nameOf(ctx, known, request);
     return await ctx.tx(async (tx) => {
       // The teams may be others by now.
       requireFounder(ctx, await teamsOf(tx.db, userId));
-      return await newTenant(tx, name, { id: userId, email, name: person });
+      return await newTenant(tx, name, { id: userId, email: await addressOf(tx.db, actor), name: person });
     });
   },
 });

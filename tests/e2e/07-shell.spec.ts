@@ -54,6 +54,7 @@ test("the dark scheme is chosen, kept, and there before the first paint", async 
 });
 
 test("on a narrow screen nothing is cut off and the navigation opens", async ({ browser, account }) => {
+  test.setTimeout(120_000);
   await addContacts(account, [
     {
       email: "a.rather.long.address.of.somebody@a-long-domain-name.example",
@@ -99,6 +100,7 @@ test("on a narrow screen nothing is cut off and the navigation opens", async ({ 
     "/queues",
     "/settings",
     "/settings?tab=keys",
+    "/settings/account",
     "/contacts/import",
   ]) {
     await page.goto(path);

@@ -116,7 +116,15 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
 });
 
 test("the doors have no serious accessibility faults", async ({ signedOut: page }) => {
-  for (const path of ["/login", "/register", "/claim?token=wrong", "/invite?token=wrong"]) {
+  for (const path of [
+    "/login",
+    "/register",
+    "/claim?token=wrong",
+    "/invite?token=wrong",
+    "/reset",
+    "/reset#token=x",
+    "/confirm-address",
+  ]) {
     await page.goto(path);
     await expect(page.getByRole("heading").first()).toBeVisible();
     expect(await faults(page), path).toEqual([]);

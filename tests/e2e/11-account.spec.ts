@@ -1,3 +1,5 @@
+import type { Locator } from "@playwright/test";
+import jsqr from "jsqr";
 import postgres from "postgres";
 import { codeAt } from "../../modules/tenancy/totp.ts";
 import { until } from "../support/until.ts";
@@ -42,24 +44,30 @@ test("a person changes their password and sees, and ends, where they are signed 
     await expect(toast(page, "Session ended")).toBeVisible();
     await expect(page.getByRole("list", { name: "Sessions" }).getByRole("listitem")).toHaveCount(1);
     await expect(page.getByRole("button", { name: "End all others" })).toHaveCount(0);
+    // Its button is gone: the keyboard goes on from the list's heading.
+    await expect(page.getByRole("heading", { name: "Sessions" })).toBeFocused();
     await other.getByRole("link", { name: "Contacts", exact: true }).click();
     await expect(other.getByRole("heading", { name: "Sign in" })).toBeVisible();
   });
 
   const next = `another ${crypto.randomUUID()}`;
+  const form = page.getByRole("region", { name: "Password" });
   await test.step("a wrong current password is said at its field", async () => {
-    await page.getByLabel("Current password").fill("not my password");
-    await page.getByLabel("New password").fill(next);
-    await page.getByRole("button", { name: "Change password" }).click();
-    await expect(page.getByText("This is not your current password.").first()).toBeVisible();
-    await expect(page.getByLabel("Current password")).toHaveAttribute("aria-invalid", "true");
+    await form.getByLabel("Current password").fill("not my password");
+    await form.getByLabel("New password").fill(next);
+    await page.keyboard.press("Enter");
+    await expect(form.getByText("This is not your current password.")).toHaveCount(1);
+    await expect(form.getByLabel("Current password")).toHaveAttribute("aria-invalid", "true");
+    await expect(form.getByLabel("Current password")).toBeFocused();
   });
 
   await test.step("the right one changes it, and this browser stays signed in", async () => {
-    await page.getByLabel("Current password").fill(account.password);
-    await page.getByRole("button", { name: "Change password" }).click();
+    await form.getByLabel("Current password").fill(account.password);
+    await form.getByRole("button", { name: "Change password" }).focus();
+    await page.keyboard.press("Enter");
     await expect(toast(page, /Password changed/)).toBeVisible();
-    await expect(page.getByLabel("Current password")).toHaveValue("");
+    await expect(form.getByLabel("Current password")).toHaveValue("");
+    await expect(form.getByRole("button", { name: "Change password" })).toBeFocused();
     await page.reload();
     await expect(page.getByRole("list", { name: "Sessions" }).getByRole("listitem")).toHaveCount(1);
   });
@@ -139,7 +147,7 @@ test("a forgotten password is replaced, and another address confirmed, through l
     await signedOut.getByRole("link", { name: "Forgot your password?" }).click();
     await signedOut.getByLabel("Email").fill(account.email);
     await signedOut.keyboard.press("Enter");
-    await expect(signedOut.getByRole("heading", { name: "Look into your mailbox" })).toBeVisible();
+    await expect(signedOut.getByRole("heading", { name: "Check your email" })).toBeVisible();
     await signedOut.goto(await linkTo(account.email, "choose a new password"));
     await signedOut.getByLabel("New password").fill(password);
     await signedOut.getByRole("button", { name: "Change password" }).click();
@@ -152,13 +160,17 @@ test("a forgotten password is replaced, and another address confirmed, through l
   const next = `next-${crypto.randomUUID().slice(0, 8)}@people.example`;
   await test.step("another address takes the password, and a link in its mailbox", async () => {
     await signedOut.goto("/settings/account");
-    await signedOut.getByLabel("New email address").fill(next);
-    await signedOut.getByRole("textbox", { name: "Password", exact: true }).fill(password);
+    const form = signedOut.getByRole("region", { name: "Email address" });
+    await form.getByLabel("New email address").fill(next);
+    await form.getByLabel("Current password").fill(password);
     await signedOut.getByRole("button", { name: "Send a link to the new address" }).click();
     await expect(signedOut.getByRole("status").getByText(next)).toBeVisible();
     await signedOut.goto(await linkTo(next, "confirm your new email address"));
     await signedOut.getByRole("button", { name: "Confirm the address" }).click();
     await expect(signedOut.getByRole("heading", { name: "Address changed" })).toBeVisible();
+    await signedOut.getByRole("link", { name: "Go to the dashboard" }).click();
+    await signedOut.getByRole("button", { name: "Your account" }).click();
+    await expect(signedOut.getByRole("menu").getByText(next)).toBeVisible();
   });
   await test.step("only the new address signs in", async () => {
     await page.getByLabel("Email").fill(next);
@@ -167,6 +179,26 @@ test("a forgotten password is replaced, and another address confirmed, through l
     await expect(page.getByRole("heading", { name: "Contacts", level: 1 })).toBeVisible();
   });
 });
+
+// The module is the function itself; its types put it one level down.
+const decodeQr = jsqr as unknown as (typeof jsqr)["default"];
+
+/** What a camera reads on the screen. */
+async function scan(code: Locator): Promise<string | undefined> {
+  const png = (await code.screenshot()).toString("base64");
+  const reader = await code.page().context().newPage();
+  const { data, width, height } = await reader.evaluate(async (source) => {
+    const image = new Image();
+    image.src = source;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d")!;
+    canvas.drawImage(image, 0, 0);
+    const { data, width, height } = canvas.getImageData(0, 0, image.width, image.height);
+    return { data: [...data], width, height };
+  }, `data:image/png;base64,${png}`);
+  await reader.close();
+  return decodeQr(Uint8ClampedArray.from(data), width, height)?.data;
+}
 
 test("an authenticator app is added, asked for at the sign-in, and removed with a recovery code", async ({
   page,
@@ -179,23 +211,36 @@ test("an authenticator app is added, asked for at the sign-in, and removed with 
   const section = page.getByRole("region", { name: /^Second factor/ });
   const codeNow = (key: string, steps = 0) => codeAt(key, Math.floor(Date.now() / 30_000) + steps);
   const [key, recovery] = await test.step("it is added with the password and a code", async () => {
+    await account.api("POST", "/auth/login", { email: account.email, password: account.password });
     await page.goto("/settings/account");
+    await expect(page.getByRole("list", { name: "Sessions" }).getByRole("listitem")).toHaveCount(2);
+    await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
     await section.getByRole("button", { name: "Add an app" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Current password").fill(account.password);
-    await dialog.getByRole("button", { name: "Continue" }).click();
-    const shown = await dialog.getByRole("code").innerText();
+    await expect(dialog.getByLabel("Current password")).toBeFocused();
+    await page.keyboard.type(account.password);
+    await page.keyboard.press("Enter");
+    await expect(dialog.getByLabel("Code", { exact: true })).toBeFocused();
+    const shown = (await dialog.getByRole("code").innerText()).replaceAll(/\s/g, "");
+    const link = await dialog.getByRole("link", { name: "open an app on this device" }).getAttribute("href");
+    expect(new URL(link!).searchParams.get("secret")).toBe(shown);
+    expect(await scan(dialog.getByRole("img", { name: /QR code/ }))).toBe(link);
     await dialog.getByLabel("Code", { exact: true }).fill("000000");
     await dialog.getByRole("button", { name: "Confirm" }).click();
     await expect(dialog.getByLabel("Code", { exact: true })).toHaveAttribute("aria-invalid", "true");
     // The code of the step before: the one of now stays for signing in.
     await dialog.getByLabel("Code", { exact: true }).fill(await codeNow(shown, -1));
     await dialog.getByRole("button", { name: "Confirm" }).click();
-    await expect(dialog.getByRole("heading", { name: "Recovery codes" })).toBeVisible();
+    await expect(dialog.getByRole("heading", { name: "Keep your recovery codes" })).toBeVisible();
+    // They are shown once: no key closes them by mistake.
+    await page.keyboard.press("Escape");
     const codes = (await dialog.getByRole("code").innerText()).split(/\s+/);
     expect(codes).toHaveLength(10);
-    await dialog.getByRole("button", { name: "Done" }).click();
+    await dialog.getByRole("button", { name: "I have stored them" }).click();
     await expect(section.getByText("On", { exact: true })).toBeVisible();
+    await expect(section.getByRole("button", { name: "Remove" })).toBeFocused();
+    // The list is read again: the session that the password alone had made has ended.
+    await expect(page.getByRole("list", { name: "Sessions" }).getByRole("listitem")).toHaveCount(1);
     return [shown, codes[0]!];
   });
   await test.step("signing in asks for a code", async () => {
@@ -205,6 +250,8 @@ test("an authenticator app is added, asked for at the sign-in, and removed with 
     await other.getByLabel("Email").fill(account.email);
     await other.getByLabel("Password").fill(account.password);
     await other.getByRole("button", { name: "Sign in" }).click();
+    await expect(other.getByLabel("Code", { exact: true })).toBeFocused();
+    await expect(other.getByRole("alert")).toHaveCount(0);
     await other.getByLabel("Code", { exact: true }).fill(await codeNow(key));
     await other.keyboard.press("Enter");
     await expect(other.getByRole("heading", { name: "Dashboard" })).toBeVisible();

@@ -7,6 +7,7 @@ const ACCOUNTS = "modules/accounts/accounts.test.ts";
 const TOKENS = "modules/accounts/sql/tokens.sql";
 const ENDS = "a link ends with a later one, with its hour, and with a password or address that was changed since";
 const FACTORS = "modules/tenancy/second-factor.test.ts";
+const ROTATION = "modules/tenancy/factor-rotation.test.ts";
 const KEPT = "changes neither password nor address, at the API or at the auth server";
 const LOCKED = "from many addresses are limited together, and do not lock the owner out where they signed in before";
 
@@ -322,5 +323,29 @@ export const accounts: readonly Mutation[] = of("hostile input", [
     replace: "const GUESSES = { capacity: 1000,",
     test: FACTORS,
     name: "its guesses are limited, and strangers' do not hold up the owner where they signed in before",
+  },
+  {
+    promise: "A person's address is the account's, not that of an older token",
+    file: "modules/tenancy/tenants.ts",
+    find: "return row!.email ?? actor.email;",
+    replace: "return actor.email || row!.email!;",
+    test: ACCOUNTS,
+    name: "takes the password and a link in its own mailbox; the old address is told",
+  },
+  {
+    promise: "A rotation re-encrypts the keys of all authenticator apps",
+    file: "modules/tenancy/factor-rotation.ts",
+    find: "stale.at(-1)!.person",
+    replace: "null",
+    test: ROTATION,
+    name: "after a rotation, in portions, the old key can be dropped: the apps that people added before still fit",
+  },
+  {
+    promise: "… and replaces none that was begun anew meanwhile",
+    file: "modules/tenancy/sql/second-factor.sql",
+    find: " and f.secret = r.was",
+    replace: "",
+    test: ROTATION,
+    name: "a key that is lost holds nobody up, and one that was begun anew meanwhile stays the new one",
   },
 ]);

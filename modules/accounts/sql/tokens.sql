@@ -8,14 +8,6 @@ begin
 end $$;
 grant execute on function private.request_reset(text) to overture_worker;
 
--- The address of an account; null when there is none.
-create or replace function private.account_address(person uuid) returns text
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  return (select u.email from auth.users u where u.id = person);
-end $$;
-grant execute on function private.account_address(uuid) to overture_worker;
-
 -- The address and the password of an account, as a digest: a link counts only while it is the one of when the link was asked for. Null
 -- when there is no account.
 create or replace function private.account_digest(person uuid) returns text

@@ -8,6 +8,12 @@ import { damage, type Encoding, Evidence, type Guess } from "./encoding.ts";
 
 const startsWith = (bytes: Uint8Array, ...prefix: number[]) => prefix.every((b, i) => bytes[i] === b);
 
+/** A file that there is nothing to import from. */
+export const noRows = (detail: string): AppError =>
+  new AppError("invalid", detail, {
+    suggestion: "Choose a CSV file with column names in its first row and contacts below.",
+  });
+
 /** Throws 415 for files that are no text, naming what they seem to be and what to do. */
 export function refuseBinary(head: Uint8Array): void {
   const refuse = (what: string, suggestion: string) =>
@@ -212,13 +218,13 @@ export function detectCsv(
   const preamble_rows = preambleOf(all, hint !== undefined);
   const rows = all.slice(preamble_rows);
   const [first] = rows;
-  if (!first) throw new AppError("invalid", "The file has no rows.");
+  if (!first) throw noRows("The file has no rows.");
   if (first.length > MAX_COLUMNS)
     throw new AppError("invalid", `The file has ${first.length} columns; at most ${MAX_COLUMNS} are allowed.`);
   const has_header = !first.some(looksLikeData);
   const headers = headerNames(has_header ? first : first.map(() => ""));
   const body = (has_header ? rows.slice(1) : rows).slice(0, PREVIEW_ROWS);
-  if (body.length === 0) throw new AppError("invalid", "The file has a header but no rows.");
+  if (body.length === 0) throw noRows("The file has a header but no rows.");
   return {
     delimiter,
     encoding,

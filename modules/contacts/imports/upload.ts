@@ -6,7 +6,7 @@ import { defineManualOperation, defineOperation } from "../../kernel/operations/
 import { loadCustomFields } from "../custom-values.ts";
 import { type Detected, id, Import } from "../schemas.ts";
 import { type Encoding, ENCODINGS, Evidence, type Guess } from "./encoding.ts";
-import { detectCsv, FileWatch, refuseBinary } from "./detect.ts";
+import { detectCsv, FileWatch, noRows, refuseBinary } from "./detect.ts";
 import { suggestMapping } from "./mapping.ts";
 import { readImport } from "./rows.ts";
 import { clean, plain } from "../../kernel/text.ts";
@@ -74,7 +74,7 @@ export const createImport = defineManualOperation({
         suggestion: "Split the file and import the parts one after the other.",
       });
     if (Number(request.headers.get("content-length") ?? 0) > MAX_FILE_BYTES) throw tooLarge();
-    if (!request.body) throw new AppError("invalid", "The file is empty.");
+    if (!request.body) throw noRows("The file is empty.");
 
     const name = plain(clean(input.file_name.replaceAll("\\", "/").split("/").at(-1) ?? ""), 255) || "import.csv";
     const watch = new FileWatch();
@@ -95,7 +95,7 @@ export const createImport = defineManualOperation({
         watch.add(piece);
         await keepPiece(ctx, importId!, seq++, piece);
       }
-      if (sample === null || importId === null) throw new AppError("invalid", "The file is empty.");
+      if (sample === null || importId === null) throw noRows("The file is empty.");
       return await finish(ctx, importId, bytes, sample, watch, input.encoding);
     } catch (error) {
       // Half a file is no import; its pieces go with it.

@@ -22,6 +22,14 @@ begin
 end $$;
 grant execute on function private.password_changed(uuid) to overture_worker;
 
+-- The address of an account now; an access token may hold one of before. Null when there is no account.
+create or replace function private.account_address(person uuid) returns text
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select u.email from auth.users u where u.id = person);
+end $$;
+grant execute on function private.account_address(uuid) to overture_worker;
+
 -- The copies of a person's address in their workspaces follow the account. Returns the address; null when there is no account.
 create or replace function private.follow_address(person uuid) returns text
 language plpgsql volatile security definer set search_path = '' as $$

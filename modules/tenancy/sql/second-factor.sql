@@ -69,3 +69,33 @@ begin
   on conflict on constraint proven_sessions_pkey do nothing;
 end $$;
 grant execute on function private.prove_session(uuid, uuid) to overture_worker;
+
+-- Keys of apps that another key than `current_key` sealed, by person and from the one after `behind` on (null: from the first).
+create or replace function private.stale_factors(current_key text, behind uuid, most int) returns table (person uuid, secret text)
+language sql stable security definer set search_path = '' as $$
+  select f.person, f.secret from private.second_factors f
+  where pg_catalog.split_part(f.secret, '.', 2) <> current_key and (behind is null or f.person > behind)
+  order by f.person limit most
+$$;
+grant execute on function private.stale_factors(text, uuid, int) to overture_worker;
+
+-- Stores keys of apps as sealed anew, each only while the one that was read is still there. Returns how many.
+create or replace function private.reseal_factors(people uuid[], was text[], sealed text[]) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  n int;
+begin
+  update private.second_factors f set secret = r.sealed
+  from rows from (pg_catalog.unnest(people), pg_catalog.unnest(was), pg_catalog.unnest(reseal_factors.sealed)) as r (person, was, sealed)
+  where f.person = r.person and f.secret = r.was;
+  get diagnostics n = row_count;
+  return n;
+end $$;
+grant execute on function private.reseal_factors(uuid[], text[], text[]) to overture_worker;
+
+-- Wakes the rotation of those keys. They belong to no workspace: the message goes by the one that runs the installation.
+create or replace function private.wake_factor_rotation() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('tenancy_rotate', array(
+    select (s.value #>> '{}')::uuid from kernel.settings s where s.key = 'operator_tenant'))
+$$;

@@ -25,6 +25,9 @@ export class ApiError extends Error {
     for (const e of problem.errors ?? []) {
       const path = pointerToPath(e.pointer);
       this.fields[path] ??= e.detail;
+      // Beside its field, one fault is said with what helps.
+      if (problem.errors!.length === 1 && e.detail === problem.detail && problem.suggestion)
+        this.fields[path] = `${e.detail} ${problem.suggestion}`;
     }
   }
 }

@@ -27,7 +27,16 @@ export const ANNOUNCED = [
   "threads",
 ] as const;
 /** Tables that change without an announcement: asked again after a change made here. */
-const SILENT = ["api_keys", "audit_log", "dead_letters", "list_contacts", "members", "tenants"] as const;
+const SILENT = [
+  "api_keys",
+  "audit_log",
+  "dead_letters",
+  "list_contacts",
+  "members",
+  "second_factors",
+  "sessions",
+  "tenants",
+] as const;
 export type Table = (typeof ANNOUNCED)[number] | (typeof SILENT)[number];
 
 type Source = {
@@ -41,6 +50,8 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/activity": { tables: ["message_events", "messages"] },
   "/alerts": { tables: ["alerts"] },
   "/api-keys": { tables: ["api_keys"] },
+  "/auth/second-factor": { tables: ["second_factors"] },
+  "/auth/sessions": { tables: ["sessions"] },
   "/audit-log": { tables: ["audit_log"] },
   "/campaigns": { tables: ["campaigns", "enrollments", "messages", "message_events"], every: 2000 },
   "/campaigns/{id}": { tables: ["campaigns", "senders", "connections", "enrollments"], every: 1500 },
