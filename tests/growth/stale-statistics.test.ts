@@ -99,9 +99,9 @@ describe.each<[string, (world: World) => Promise<() => Promise<unknown>>]>([
   });
   afterAll(async () => await world.close());
 
-  test("enrolling, planning, claiming, settling and applying events read no more", async () => {
+  test("enrolling, planning, claiming, handing over, settling and applying events read no more", async () => {
     const reads = await goThrough(world, await campaignFor(world, PEOPLE), PEOPLE, afterBatch);
-    expect(Object.keys(reads)).toEqual(["enroll", "plan", "claim", "settle", "events"]);
+    expect(Object.keys(reads)).toEqual(["enroll", "plan", "claim", "hand over", "settle", "events"]);
     for (const [phase, rows] of Object.entries(reads))
       expect(rows, `${phase}: rows per message`).toBeLessThan(READS_PER_MESSAGE);
   });
@@ -180,6 +180,12 @@ async function goThrough(
       const rows = await tx<{ id: string }[]>`select id from private.claim_messages(${wanted}, 120, ${connection})`;
       ids.push(...rows.map((r) => r.id));
       expect(ids).toHaveLength(wanted);
+    })) / wanted;
+  reads["hand over"] =
+    (await rowsRead(world, team, async (tx) => {
+      const rows = await tx`
+        select id from private.hand_over(${ids}::uuid[], ${ids.map(() => 1)}::int[], ${connection}, 60) id`;
+      expect(rows).toHaveLength(wanted);
     })) / wanted;
   reads.settle =
     (await rowsRead(world, team, async (tx) => {

@@ -228,6 +228,43 @@ export async function enrollBatch(
   return { ...counts, seen, cursor: seen === ENROLL_BATCH ? last : null };
 }
 
+/**
+ * The contacts of a campaign's list or segment, and those in the campaign besides, as two queries. A list's contacts are looked up by key
+ * one by one: a team that is missing from the statistics has one contact and one entry for the planner, and comparing all with all would
+ * look as cheap (docs/concepts/tenancy.md).
+ */
+async function audienceRows(
+  ctx: Ctx,
+  campaign: { id: string; list_id: string | null; segment_id: string | null },
+): Promise<{ everybody: Fragment; others: Fragment }> {
+  const { db } = ctx;
+  const source = sourceOf(campaign);
+  const contact = (id: Fragment) =>
+    db`lateral (select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and c.id = ${id} limit 1) c`;
+  const enrolled = db`
+    (select e.contact_id from public.enrollments e
+      where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} offset 0) e`;
+  if (source && "list_id" in source) {
+    const { list_id } = source;
+    return {
+      everybody: db`
+        select c.* from (select lc.contact_id from public.list_contacts lc
+          where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${list_id} offset 0) l
+        cross join ${contact(db`l.contact_id`)}`,
+      others: db`
+        select c.* from ${enrolled} cross join ${contact(db`e.contact_id`)}
+        where not coalesce((select true from public.list_contacts lc
+          where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${list_id} and lc.contact_id = e.contact_id limit 1), false)`,
+    };
+  }
+  const { people } = await audienceCondition(ctx, source);
+  return {
+    everybody: db`select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}`,
+    others: db`
+      select c.* from ${enrolled} cross join ${contact(db`e.contact_id`)} where not coalesce(${people}, false)`,
+  };
+}
+
 export type AudienceReport = {
   count: number;
   /** Number of contacts that cannot be reached on any channel of the sequence, by reason. */
@@ -268,17 +305,16 @@ export async function audienceReport(
       db`, (count(*) filter (where ${reached} and coalesce(btrim(${column("v", i)}), '') = ''))::int as ${column("m", i)}`,
   );
   const values = personal.map(({ sql }, i) => db`, ${value(sql)} as ${column("v", i)}`);
-  const { people } = await audienceCondition(ctx, sourceOf(campaign));
+  const { everybody, others } = await audienceRows(ctx, campaign);
   const rows = await db<({ n: number } & Record<`m${number}`, number> & Record<`r${number}`, string | null>)[]>`
     select count(*)::int as n ${groups} ${join(counted)}
     from (
       select c.id ${reasons} ${join(values)}
       from (
         -- Two questions, not one with «or», which would have everybody looked at.
-        select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}
+        ${everybody}
         union all
-        select c.* from public.enrollments e join public.contacts c on c.tenant_id = e.tenant_id and c.id = e.contact_id
-        where e.tenant_id = (select kernel.tenant()) and e.campaign_id = ${campaign.id} and not coalesce(${people}, false)
+        ${others}
       ) c left join public.companies o on o.tenant_id = c.tenant_id and o.id = c.company_id
     ) p group by ${channels.length > 0 ? join(channels.map((_, i) => db`${i > 0 ? db`, ` : db``}p.${column("r", i)}`)) : db`()`}`;
 
