@@ -100,8 +100,10 @@ class Pipeline {
   /** What each part of the work has left to do. */
   #claiming = true;
   #handing = true;
-  /** Nothing new is begun: the connection is unusable, the rate is far away, the worker stops or something failed. */
+  /** Nothing new is begun: the connection is unusable, the worker stops or something failed. */
   #closed = false;
+  /** Nothing more is claimed or announced, because the rate is far away; what was announced is called with. */
+  #ending = false;
   #timeUp = false;
   #blockedUntil = 0;
   /** Calls whose tokens were taken before their messages were claimed. */
@@ -159,7 +161,7 @@ class Pipeline {
   async #claimAhead(): Promise<void> {
     let first = true;
     try {
-      while (!this.#closed) {
+      while (!this.#closed && !this.#ending) {
         if (performance.now() >= this.#end) {
           this.#timeUp = true;
           return;
@@ -172,7 +174,7 @@ class Pipeline {
           // Before anything is taken off the queue: what has to wait long is not claimed and put back at every wake.
           const calls = this.#callsOf(this.#chunk);
           const wait = await this.#tokens(calls);
-          if (wait > MAX_WAIT_SECONDS) return this.#close();
+          if (wait > MAX_WAIT_SECONDS) return;
           if (wait === 0) this.#paid = calls;
           else await this.#pause(wait);
           continue;
@@ -192,7 +194,7 @@ class Pipeline {
         const [swept] = await this.#ctx.tx((tx) => tx.db<{ n: number }[]>`select private.apply_guards() as n`);
         if (swept!.n > 0) continue;
         // More may become due while the last calls run.
-        while (!this.#closed && !this.#again && !this.#idle) await this.#changed();
+        while (!this.#closed && !this.#ending && !this.#again && !this.#idle) await this.#changed();
         if (!this.#again) return;
       }
     } finally {
@@ -242,7 +244,10 @@ class Pipeline {
         const paid = Math.min(this.#chunk, this.#held.length, this.#paid > 0 ? this.#paid * batch : Infinity);
         const blocked = Math.max(0, this.#blockedUntil - performance.now()) / 1000;
         const wait = blocked || (this.#paid > 0 ? 0 : await this.#tokens(this.#callsOf(paid)));
-        if (wait > MAX_WAIT_SECONDS) return this.#close();
+        if (wait > MAX_WAIT_SECONDS) {
+          this.#ending = true;
+          return;
+        }
         if (wait > 0) {
           await this.#pause(wait);
           continue;
