@@ -426,14 +426,6 @@ export const input: readonly Mutation[] = of("hostile input", [
     name: "counts guessing the token of a link in a mail as well",
   },
   {
-    promise: "A refresh token is used up",
-    file: "supabase/embedded/lite.ts",
-    find: "enable_refresh_token_rotation: true,",
-    replace: "enable_refresh_token_rotation: false,",
-    test: hostile("sessions"),
-    name: "that was used up and is used again, by a thief or its owner, ends the session for both",
-  },
-  {
     promise: "Signing out ends it",
     file: "modules/tenancy/sessions.ts",
     find: "    if (token) await auth.signOut(ctx, token);\n",
