@@ -194,6 +194,17 @@ test("a sender without room left does not keep the others of its connection from
   expect(await claim(tenant, campaign.connectionId, 50)).toHaveLength(2);
 });
 
+test("an action without room left does not keep the sender's other actions from being claimed, however much of it is due", async () => {
+  const { tenant, campaign } = await planned(300);
+  // The newest five are of an action without a limit; all before them are of one that has none left.
+  await t.sql`
+    with late as (select id from public.messages where campaign_id = ${campaign.id} order by id desc limit 5), other as (
+      update public.messages set action = 'email.other' where id in (select id from late))
+    update public.messages set due_at = due_at - interval '1 hour' where campaign_id = ${campaign.id} and id not in (select id from late)`;
+  await setCap(campaign.senderId, 0);
+  expect(await claim(tenant, campaign.connectionId, 50)).toHaveLength(5);
+});
+
 test("places come back to the window they were taken in: what is over when they come back is not given twice", async () => {
   const { tenant, campaign } = await planned(6, 10);
   const taken = await claim(tenant, campaign.connectionId, 6);

@@ -237,12 +237,12 @@ export const sending: readonly Mutation[] = of("sending", [
     name: "a message that was rejected",
   },
   {
-    promise: "A sender without room hides nobody else's messages",
+    promise: "An action without room hides no other action's messages",
     file: "modules/messaging/sql/claim.sql",
     find: " and m.action <> all(s.spent)\n      order by",
     replace: "\n      order by",
     test: LEDGER,
-    name: "a sender without room left does not keep the others of its connection from being claimed, however much of its is due",
+    name: "an action without room left does not keep the sender's other actions from being claimed, however much of it is due",
   },
   {
     promise: "A place comes back only to the window it was taken in",
