@@ -232,8 +232,8 @@ describe("a report that names no message of ours", () => {
     await arrives(team, k.connectionId, { parts: status(fields("5.1.1", { to: "eve@acme.test" })) });
     expect(await state()).toMatchObject(IGNORED);
     await t.sql`
-      insert into public.messages (tenant_id, direction, channel, action, status, from_address, to_address, thread_id, sent_at)
-      values (${team.id}, 'out', 'email', 'email.send', 'sent', 'sam@us.test', ${TO}, kernel.uuid7(), now())`;
+      insert into public.messages (tenant_id, direction, channel, action, status, from_address, to_address, thread_id, sent_at, created_at)
+      values (${team.id}, 'out', 'email', 'email.send', 'sent', 'sam@us.test', ${TO}, kernel.uuid7(), now(), now() - interval '1 hour')`;
     await arrives(team, k.connectionId, { parts: status(fields("5.1.1")) });
     expect(await state()).toMatchObject(IGNORED);
     const [row] =
