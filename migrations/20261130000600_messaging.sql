@@ -56,8 +56,7 @@ create table public.messages (
   -- While sending: after this moment (wall clock, so that no rehearsal or clock jump shortens it) the worker is taken for dead
   -- and the outcome for unknown.
   lease_until timestamptz,
-  -- How often it was claimed, without claims that were taken back; the number of the newest of its rows in attempts, if that claim led to
-  -- a call.
+  -- How often it was claimed. An attempt has the number of its claim; a claim that led to no call has none.
   attempts int not null default 0,
   -- The sender's hour and day in which the last claim took a place under the limits.
   window_hour timestamptz,

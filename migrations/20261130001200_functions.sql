@@ -1409,9 +1409,9 @@ begin
 end $$;
 grant execute on function private.hand_over(uuid[], int[], uuid, double precision) to overture_worker;
 
--- object function private.return_messages(uuid[],int4[]) sha256:2565d92d93b83938
+-- object function private.return_messages(uuid[],int4[]) sha256:a60a8fda750f681e
 -- Takes a claim back: for a worker that knows that it called nobody with these messages. They are due again before those that are younger,
--- and nothing is left of the claim: neither its places under the limits nor an attempt. Returns how many.
+-- and nothing is left of the claim but its number, which no other claim gets: asked twice, it takes nobody else's back. Returns how many.
 create or replace function private.return_messages(ids uuid[], claims int[]) returns int
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
@@ -1421,10 +1421,10 @@ begin
   perform from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) order by m.id for update;
   with back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = least(m.created_at, (select kernel.now())),
-      lease_until = null, attempts = m.attempts - 1
+      lease_until = null
     where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
       and m.attempts = claims[pg_catalog.array_position(ids, m.id)]
-    returning m.id, m.attempts + 1 as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+    returning m.id, m.attempts as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
   ), undone as (
     delete from public.attempts a using back b where a.tenant_id = (select kernel.tenant()) and a.message_id = b.id and a.number = b.claim
   )
@@ -1797,14 +1797,15 @@ begin
   return pg_catalog.jsonb_array_length(gone);
 end $$;
 
--- object function private.take_back_messages(uuid[]) sha256:8ca31e7c52e3b0ff
+-- object function private.take_back_messages(uuid[]) sha256:ef29a3295763a17c
 -- Removes messages of these enrollments that were planned and never tried, to be written again. One that was tried stays: its key may be
 -- known outside. Returns whose they were.
 create or replace function private.take_back_messages(enrollments uuid[]) returns table (enrollment_id uuid, step_run_id uuid)
 language sql volatile set search_path = '' as $$
   delete from public.messages m
   where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
-    and m.status in ('queued', 'held') and m.attempts = 0
+    and m.status in ('queued', 'held')
+    and not exists (select from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = m.id)
   returning m.enrollment_id, m.step_run_id
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;

@@ -122,7 +122,7 @@ end $$;
 grant execute on function private.hand_over(uuid[], int[], uuid, double precision) to overture_worker;
 
 -- Takes a claim back: for a worker that knows that it called nobody with these messages. They are due again before those that are younger,
--- and nothing is left of the claim: neither its places under the limits nor an attempt. Returns how many.
+-- and nothing is left of the claim but its number, which no other claim gets: asked twice, it takes nobody else's back. Returns how many.
 create or replace function private.return_messages(ids uuid[], claims int[]) returns int
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
@@ -132,10 +132,10 @@ begin
   perform from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) order by m.id for update;
   with back as (
     update public.messages m set updated_at = (select kernel.now()), status = 'queued', due_at = least(m.created_at, (select kernel.now())),
-      lease_until = null, attempts = m.attempts - 1
+      lease_until = null
     where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.status = 'sending'
       and m.attempts = claims[pg_catalog.array_position(ids, m.id)]
-    returning m.id, m.attempts + 1 as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
+    returning m.id, m.attempts as claim, m.connection_id, m.sender_id, m.action, m.window_hour, m.window_day
   ), undone as (
     delete from public.attempts a using back b where a.tenant_id = (select kernel.tenant()) and a.message_id = b.id and a.number = b.claim
   )

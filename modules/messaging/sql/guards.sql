@@ -91,7 +91,8 @@ create or replace function private.take_back_messages(enrollments uuid[]) return
 language sql volatile set search_path = '' as $$
   delete from public.messages m
   where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = any(enrollments) and m.direction = 'out'
-    and m.status in ('queued', 'held') and m.attempts = 0
+    and m.status in ('queued', 'held')
+    and not exists (select from public.attempts a where a.tenant_id = (select kernel.tenant()) and a.message_id = m.id)
   returning m.enrollment_id, m.step_run_id
 $$;
 grant execute on function private.take_back_messages(uuid[]) to overture_user, overture_worker;
