@@ -47,8 +47,14 @@ async function freePort(): Promise<number> {
   }
 }
 
-async function start(name: string, form: Form, version: DenoVersion, env = stack.env): Promise<DenoProcess> {
-  const { args, cwd } = entryOf(name, form, out);
+async function start(
+  name: string,
+  form: Form,
+  version: DenoVersion,
+  env = stack.env,
+  folder = out,
+): Promise<DenoProcess> {
+  const { args, cwd } = entryOf(name, form, folder);
   for (let tries = 1; ; tries++) {
     const port = name === "worker" ? undefined : await freePort();
     try {
@@ -108,7 +114,7 @@ describe.each(VERSIONS)("under Deno %s", (version) => {
   });
 
   test.each(FORMS)("the dispatcher's %s routes by name and refuses what it does not know", async (form) => {
-    const main = await dispatcher(form, version);
+    const main = await start("main", form, version);
     await check(main.url, [
       { path: "/_health", status: 200, answer: /ok/ },
       { path: "/nothing/here", status: 404, answer: /There is no function/ },
@@ -130,15 +136,6 @@ test("every name a bundle uses exists under Deno 2.1, also on paths no request h
 });
 
 /** The main service with the user workers it starts, in an environment of its own. */
-async function dispatcher(form: Form, version: DenoVersion, env: Record<string, string> = {}, folder = out) {
-  const port = await freePort();
-  const { args, cwd } = entryOf("main", form, folder);
-  lastPort += 2;
-  const main = await runDeno(args, { ...stack.env, ...env, FIRST_PORT: String(port + 1) }, port, cwd, version);
-  running.push(main);
-  return main;
-}
-
 describe("the self-hosted dispatcher", () => {
   test("hands a function its configuration and nothing else of the container's environment", async () => {
     const folder = join(out, "spied");
@@ -150,11 +147,11 @@ describe("the self-hosted dispatcher", () => {
       JWT_SECRET: "platform-only",
       LOGFLARE_API_KEY: "platform-only",
     };
-    const main = await dispatcher("bundle", "2.1", secrets, folder);
+    const main = await start("main", "bundle", "2.1", { ...stack.env, ...secrets }, folder);
     const seen = (await (await fetch(`${main.url}/api`)).json()) as Record<string, string>;
     expect(seen).toMatchObject({ OVERTURE_KEYS: stack.env.OVERTURE_KEYS, SUPABASE_URL: stack.env.SUPABASE_URL });
     expect(JSON.stringify(seen)).not.toContain("platform-only");
-    const env = Object.keys({ ...stack.env, ...secrets, FIRST_PORT: "" });
+    const env = Object.keys({ ...stack.env, ...secrets });
     const withheld = env.filter((name) => !configKeys(modules).some(({ key }) => key === name));
     expect(withheld).toContain("LOGFLARE_API_KEY");
     expect(withheld.filter((name) => name in seen)).toEqual([]);
@@ -165,7 +162,7 @@ describe("the self-hosted dispatcher", () => {
     mkdirSync(join(folder, "api"), { recursive: true });
     cpSync(join(out, "main"), join(folder, "main"), { recursive: true });
     writeFileSync(join(folder, "api", "index.js"), 'throw new Error("boot error: kaput");');
-    const main = await dispatcher("bundle", "2.1", {}, folder);
+    const main = await start("main", "bundle", "2.1", stack.env, folder);
     await check(main.url, [
       {
         path: "/api/v1/health/live",
