@@ -62,8 +62,80 @@ export const contacts = (many = 1_000_000, few = 10_000, rounds = 40): Promise<F
         }),
       );
     }
+    figures.push(...(await everyOrder(world, large, many, Math.ceil(rounds / 4))));
     return figures;
   });
+
+/**
+ * Each condition in each order, the first and the hundredth page: with an order that finds the people of a condition at once there is
+ * always another that has them last.
+ */
+async function everyOrder(world: World, team: Team, people: number, rounds: number): Promise<Figure[]> {
+  const lists = await makeLists(world, team, people);
+  const conditions: Record<"lists" | "filters", Record<string, string>> = {
+    lists: Object.fromEntries(Object.entries(lists).map(([name, id]) => [name, `list_id=${id}`])),
+    filters: {
+      "one company": `filter=${encodeURIComponent('{"field":"company.domain","op":"eq","value":"c7.example.com"}')}`,
+      "a tenth by status": "status=customer",
+      "a tenth by country": `filter=${encodeURIComponent('{"field":"country","op":"eq","value":"DE"}')}`,
+      "a thousandth by tag": "tag=vip",
+      "the oldest fiftieth by tag": "tag=early",
+      "the oldest fiftieth by a word": "search=pioneer",
+      "half a percent by a custom field": `filter=${encodeURIComponent('{"field":"custom.plan","op":"eq","value":"p7"}')}`,
+    },
+  };
+  const figures: Figure[] = [];
+  for (const [kind, named] of Object.entries(conditions)) {
+    const found: { question: string; p95_ms: number }[] = [];
+    for (const [name, condition] of Object.entries(named)) {
+      for (const sort of ["created_at", "email", "last_name"]) {
+        const first = `/contacts?limit=50&sort=${sort}&${condition}`;
+        const hundredth = await cursorAfter(world, team, first, 99);
+        for (const [page, cursor] of [["first page", ""] as const, ["hundredth page", hundredth] as const]) {
+          if (cursor === null) continue;
+          const path = cursor ? `${first}&cursor=${encodeURIComponent(cursor)}` : first;
+          const times = await measure(world, team, () => path, rounds);
+          found.push({ question: `${name}, by ${sort}, ${page}`, p95_ms: tenth(percentile(times, 0.95)) });
+        }
+      }
+    }
+    found.sort((a, b) => b.p95_ms - a.p95_ms);
+    const target = kind === "lists" ? "< 20" : "< 50";
+    figures.push(
+      valueFigure(`contacts_${kind}_every_order`, found[0]!.p95_ms, "ms p95 of the slowest", target, {
+        people,
+        questions: found.length,
+        slowest: found.slice(0, 5),
+      }),
+    );
+  }
+  return figures;
+}
+
+/** Lists of a fiftieth of the people each: where they stand in the order of contacts differs. */
+async function makeLists({ admin, call }: World, team: Team, people: number): Promise<Record<string, string>> {
+  const size = Math.ceil(people / 50);
+  const members = { newest: `n > ${people - size}`, oldest: `n <= ${size}`, scattered: "n % 50 = 3" };
+  const ids: Record<string, string> = {};
+  for (const [name, condition] of Object.entries(members)) {
+    ids[`the ${name}`] = (await call(team, "POST", "/lists", { name: `The ${name}` })).id as string;
+    await admin.unsafe(
+      `insert into public.list_contacts (tenant_id, list_id, contact_id)
+      select c.tenant_id, '${ids[`the ${name}`]}', c.id
+      from (select tenant_id, id, row_number() over (order by created_at) as n from public.contacts where tenant_id = '${team.id}') c where ${condition}`,
+    );
+  }
+  await admin`analyze public.list_contacts`;
+  return ids;
+}
+
+/** The cursor after so many pages; null when there are not so many. */
+async function cursorAfter({ call }: World, team: Team, first: string, pages: number): Promise<string | null> {
+  let cursor: string | null = "";
+  for (let n = 0; n < pages && cursor !== null; n++)
+    cursor = (await call(team, "GET", cursor ? `${first}&cursor=${encodeURIComponent(cursor)}` : first)).next_cursor;
+  return cursor;
+}
 
 export const percentile95 = (times: readonly number[]) => percentile(times, 0.95);
 export const tenth = (n: number) => Math.round(n * 10) / 10;

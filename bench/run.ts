@@ -29,7 +29,7 @@ const benches: Record<string, Bench> = {
   import: { says: "CSV import against COPY", run: async () => (await import("./imports.ts")).imports() },
   contacts: {
     says: "lists, filters and searches at a million people against ten thousand",
-    run: async () => (await import("./contacts.ts")).contacts(),
+    run: async ({ contacts }) => (await import("./contacts.ts")).contacts(contacts),
   },
   growth: {
     says: "every list, count, claim and schedule with millions of messages and events beside a small team",

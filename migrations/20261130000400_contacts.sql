@@ -138,11 +138,19 @@ create table public.list_contacts (
   list_id uuid not null,
   contact_id uuid not null,
   added_at timestamptz not null default kernel.now(),
+  -- What contacts are sorted by, copied from them by a trigger: so a page of a list reads that list alone, however many people the team
+  -- has and wherever the list's people stand among them.
+  contact_created_at timestamptz not null,
+  contact_email text not null,
+  contact_last_name text not null,
   primary key (tenant_id, list_id, contact_id),
   foreign key (tenant_id, list_id) references public.lists (tenant_id, id) on delete cascade,
   foreign key (tenant_id, contact_id) references public.contacts (tenant_id, id) on delete cascade
 );
 create index list_contacts_by_contact on public.list_contacts (tenant_id, contact_id);
+create index list_contacts_by_created on public.list_contacts (tenant_id, list_id, contact_created_at desc, contact_id desc);
+create index list_contacts_by_email on public.list_contacts (tenant_id, list_id, contact_email, contact_id);
+create index list_contacts_by_last_name on public.list_contacts (tenant_id, list_id, contact_last_name, contact_id);
 select kernel.protect('public.list_contacts');
 
 create table public.segments (

@@ -223,6 +223,7 @@ create type private.incoming as (kind text, event_key text, provider_message_id 
 select kernel.create_queue('messaging_send');
 select kernel.create_queue('messaging_reconcile');
 select kernel.create_queue('messaging_release');
+select kernel.create_queue('messaging_link_acts');
 
 -- What counts of one message, as modules/messaging/sql/counters.sql reads it.
 create type private.counted_message as (tenant_id uuid, campaign_id uuid, step_id uuid, state text, sent timestamptz, delivered timestamptz,

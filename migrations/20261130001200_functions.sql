@@ -658,6 +658,31 @@ begin
   group by t.tag;
 end $$;
 
+-- object function private.copy_sort_keys() sha256:354544de59355ebd
+-- Lists: what their rows carry of the contact, so that a list is read in each order of contacts through an index of its own.
+
+create or replace function private.copy_sort_keys() returns trigger
+language plpgsql volatile set search_path = '' as $$
+begin
+  select c.created_at, c.email_sort, c.last_name_sort into new.contact_created_at, new.contact_email, new.contact_last_name
+  from public.contacts c where c.tenant_id = new.tenant_id and c.id = new.contact_id;
+  if not found then
+    -- The foreign key says what is wrong.
+    new.contact_created_at := '-infinity'; new.contact_email := ''; new.contact_last_name := '';
+  end if;
+  return new;
+end $$;
+
+-- object function private.follow_sort_keys() sha256:a60a2529c507f51c
+create or replace function private.follow_sort_keys() returns trigger
+language plpgsql volatile set search_path = '' as $$
+begin
+  update public.list_contacts l
+  set contact_created_at = new.created_at, contact_email = new.email_sort, contact_last_name = new.last_name_sort
+  where l.tenant_id = new.tenant_id and l.contact_id = new.id;
+  return null;
+end $$;
+
 -- object function private.probe_condition(jsonb) sha256:bbe85f1f2b55d880
 -- One probe as a condition over contacts c of tenant $1. Values are quoted literals, so that each plan sees them: a rare word
 -- wants the index, a common one does not. See private.find_contacts for the probes.
@@ -800,21 +825,21 @@ begin
 end $$;
 grant execute on function private.estimate_contacts() to overture_user, overture_worker;
 
--- object function private.note_messages(jsonb) sha256:71ace1638cea176d
+-- object function private.note_messages(jsonb) sha256:583ba1c6ac576fba
 -- The timeline and status of people, from what the other modules tell.
 
--- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
--- before it: email_sent. Told twice, it stands there once.
+-- Notes what happened to people: [{"message_id","contact_id","channel","at","what","content"}]; `what` becomes the kind with its channel
+-- before it: email_opened. Told twice, it stands there once. What was sent changes the person alone: the timeline reads it off the
+-- messages.
 create or replace function private.note_messages(entries jsonb) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
-  select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, ''), 'messages', e.message_id, e.at
-  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text,
-    direction text, content text)
+  select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, 'in', coalesce(e.content, ''), 'messages', e.message_id, e.at
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
+  where e.what <> 'sent'
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),
@@ -1706,6 +1731,26 @@ grant execute on function private.match_events(uuid, jsonb), private.add_events(
   private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
 
+-- object function private.take_link_act(uuid,uuid,int4,jsonb) sha256:aadc0ffee51d0c8e
+-- Takes what a recipient did with a link of a message: puts it on the queue, with the moment, and says where the link leads. Null: an open,
+-- or a link that is gone; of what is gone nothing is noted. act: {"kind","event_key","is_bot"}; null only asks. Definer and with the tenant
+-- as an argument, because the token that named both was signed by us.
+create or replace function private.take_link_act(team uuid, message uuid, number int, act jsonb) returns text
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  target text;
+begin
+  select l.url into target from public.tracked_links l
+  where l.tenant_id = team and l.message_id = message and l.number = take_link_act.number;
+  if act is not null and (target is not null or act ->> 'kind' = 'opened' and exists (
+    select from public.messages m where m.tenant_id = team and m.id = message)) then
+    perform kernel.enqueue('messaging_link_acts', array[act || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+      'tenant_id', team, 'message_id', message, 'at', kernel.now(), 'url', target))]);
+  end if;
+  return target;
+end $$;
+grant execute on function private.take_link_act(uuid, uuid, int, jsonb) to overture_worker;
+
 -- object function private.guard_approval(public.messages) sha256:f4ac878be7e19538
 -- Guards: what stops a message that is due. A guard is a function private.guard_<rule>(m public.messages) that gives no row when the
 -- message may leave, and otherwise one: verdict `cancel` (it never may) or `defer` (it may later), the reason as a code, and until when
@@ -2261,7 +2306,7 @@ begin
     where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true);
 end $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:a5684282b801e272
+-- object function private.record_outcomes(private.settling[]) sha256:91427ae34c62e2f9
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
@@ -2291,11 +2336,14 @@ begin
   perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
-  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
-  select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
-    case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
-  from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final in ('sent', 'failed')
-  on conflict (tenant_id, event_key, month) do nothing;
+  -- That and when a message was sent stands on itself.
+  if exists (select from pg_catalog.unnest(rows) s where s.final = 'failed') then
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
+    select kernel.tenant(), s.id, 'failed', 'failed:' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
+      pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail)
+    from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final = 'failed'
+    on conflict (tenant_id, event_key, month) do nothing;
+  end if;
 
   -- A conversation that exists moves up.
   update public.threads t set last_message_at = (select kernel.now())
@@ -2326,15 +2374,14 @@ begin
   end loop;
 end $$;
 
--- object function private.tell_messages(text,uuid[]) sha256:6f7b5595dcf5711b
+-- object function private.tell_messages(text,uuid[]) sha256:8c0b5a56d5d3c133
 -- Tells what became of messages, as facts: private.tell_messages('message.sent', ids, null).
 create or replace function private.tell_messages(fact text, ids uuid[]) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   perform kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
-    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0;
 end $$;
@@ -3255,7 +3302,7 @@ grant select (
   replied_at, bounced_at, complained_at, unsubscribed_at, created_at)
   on public.messages to overture_analytics;
 
--- object function private.analyst_events() sha256:d8f8583d9dc0fc2b
+-- object function private.analyst_events() sha256:26692b53354a1e5b
 create or replace function private.analyst_events()
 returns table (
   id uuid, message_id uuid, kind text, at timestamptz, is_bot boolean, detail jsonb, created_at timestamptz)
@@ -3263,7 +3310,11 @@ language plpgsql stable security definer set search_path = '' set debug_print_pl
 begin
   return query
   select e.id, e.message_id, e.kind, e.at, e.is_bot, e.detail, e.created_at
-  from public.message_events e;
+  from public.message_events e
+  union all
+  -- What was sent is no row among the events: it stands on the message.
+  select m.id, m.id, 'sent', m.sent_at, false, '{}'::jsonb, m.sent_at
+  from public.messages m where m.direction = 'out' and m.sent_at is not null;
 end $$;
 grant execute on function private.analyst_events() to overture_analyst;
 grant select (
@@ -3456,6 +3507,14 @@ create or replace trigger count_update after update on public.contacts referenci
 -- object trigger count_delete on public.contacts sha256:4dd9f3551392494f
 create or replace trigger count_delete after delete on public.contacts referencing old table as old_rows
   for each statement execute function private.count_contact_tags();
+
+-- object trigger copy_sort_keys on public.list_contacts sha256:32d430a9e7da0530
+create or replace trigger copy_sort_keys before insert on public.list_contacts for each row execute function private.copy_sort_keys();
+
+-- object trigger follow_sort_keys on public.contacts sha256:2f3c3e63a8f06a64
+create or replace trigger follow_sort_keys after update of created_at, email, last_name on public.contacts for each row
+  when (old.created_at <> new.created_at or old.email_sort <> new.email_sort or old.last_name_sort <> new.last_name_sort)
+  execute function private.follow_sort_keys();
 
 -- object trigger heed_suppressions_insert on public.contact_addresses sha256:d8d9e8c0c9d46a18
 create or replace trigger heed_suppressions_insert after insert on public.contact_addresses referencing new table as came

@@ -39,17 +39,24 @@ export const activity = defineOperation({
   output: pageOf(Activity),
   async handle(ctx, { limit, cursor }) {
     const after = decodeCursor(cursor, z.tuple([cursorTime, z.uuid()]));
-    // The page is cut on the events' own index before anything is joined.
-    const rows = await ctx.db<Row[]>`
+    const { db } = ctx;
+    const older = (at: string) =>
+      after ? db`and (${db(at)}, id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : db``;
+    // The page is cut on two indexes before anything is joined: what was sent stands on the messages, the rest are events.
+    const rows = await db<Row[]>`
       select v.id, v.at, v.at::text as key, v.kind, v.message_id, m.contact_id, c.full_name as contact_name, m.to_address,
         m.campaign_id, k.name as campaign_name, left(coalesce(v.detail ->> 'url', v.detail ->> 'detail', m.subject), 500) as detail
       from (
-        select id, tenant_id, at, kind, message_id, detail from public.message_events
-        where tenant_id = (select kernel.tenant()) and not is_bot
-          ${after ? ctx.db`and (at, id) < (${after[0]}::text::timestamptz, ${after[1]}::uuid)` : ctx.db``}
+        (select id, at, kind, message_id, detail from public.message_events
+          where tenant_id = (select kernel.tenant()) and not is_bot ${older("at")}
+          order by at desc, id desc limit ${limit + 1})
+        union all
+        (select id, sent_at, 'sent', id, '{}' from public.messages
+          where tenant_id = (select kernel.tenant()) and sent_at is not null and direction = 'out' ${older("sent_at")}
+          order by sent_at desc, id desc limit ${limit + 1})
         order by at desc, id desc limit ${limit + 1}
       ) v
-      join public.messages m on m.tenant_id = v.tenant_id and m.id = v.message_id
+      join public.messages m on m.tenant_id = (select kernel.tenant()) and m.id = v.message_id
       left join public.contacts c on c.tenant_id = m.tenant_id and c.id = m.contact_id
       left join public.campaigns k on k.tenant_id = m.tenant_id and k.id = m.campaign_id
       order by v.at desc, v.id desc`;

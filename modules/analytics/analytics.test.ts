@@ -156,16 +156,18 @@ test("activity is newest first, in pages that repeat and skip nothing even withi
   const { id: campaignId } = await campaign(tenant, "K");
   const [contact] =
     await t.sql`insert into public.contacts (tenant_id, email, first_name) values (${tenant.id}, 'p1@example.com', 'Pia') returning id`;
-  const [message] = await send(tenant, 1, 0, campaignId);
-  await t.sql`update public.messages set contact_id = ${contact!.id} where id = ${message!}`;
+  const instant = "2026-01-05T10:00:00.123456Z";
+  const [message] = await send(tenant, 3, 0, campaignId);
+  await t.sql`update public.messages set contact_id = ${contact!.id}, sent_at = ${instant}::text::timestamptz where tenant_id = ${tenant.id}`;
   const event = (kind: string, key: string, detail: object, bot = false) => t.sql`
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, is_bot, detail)
-    values (${tenant.id}, ${message!}, ${kind}, ${key}, ${"2026-01-05T10:00:00.123456Z"}::text::timestamptz, '2026-01-01', ${bot}, ${t.sql.json(detail as never)})`;
+    values (${tenant.id}, ${message!}, ${kind}, ${key}, ${instant}::text::timestamptz, '2026-01-01', ${bot}, ${t.sql.json(detail as never)})`;
   for (let i = 0; i < 6; i++) await event("opened", `o${i}`, {});
   await event("opened", "bot", {}, true);
   await event("clicked", "c", { url: "https://example.com/x" });
-  const all = (await tenant.api("GET", "/activity")).body.data as { id: string }[];
-  expect(all).toHaveLength(7);
+  const all = (await tenant.api("GET", "/activity")).body.data as { id: string; kind: string }[];
+  expect(all).toHaveLength(10);
+  expect(all.filter((r) => r.kind === "sent")).toHaveLength(3);
   expect(all[0]).toMatchObject({
     kind: "clicked",
     detail: "https://example.com/x",

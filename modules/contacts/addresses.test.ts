@@ -171,8 +171,8 @@ describe("what providers say of an address", () => {
 });
 
 describe("the timeline", () => {
-  const kinds = async (id: string) =>
-    (await t.sql`select kind, direction from public.interactions where contact_id = ${id} order by at, kind`).map(
+  const kinds = async (team: TestTenant, id: string) =>
+    ((await team.api("GET", `/contacts/${id}/interactions`)).body.data as { kind: string; direction: string }[]).map(
       (i) => `${i.kind} ${i.direction}`,
     );
 
@@ -193,7 +193,7 @@ describe("the timeline", () => {
     await settle();
     await settle();
     await settlePlans(t, team);
-    expect(await kinds(m.contactId)).toEqual(["email_sent out"]);
+    expect(await kinds(team, m.contactId)).toEqual(["email_sent out"]);
     expect(await statusOf(m.contactId)).toBe("contacted");
 
     const at = new Date().toISOString();
@@ -213,7 +213,7 @@ describe("the timeline", () => {
     for (let i = 0; i < 2; i++)
       await team.run((ctx) => ctx.db`select private.receive_message(${connection}, 'email', ${ctx.db.json(read)})`);
     await settlePlans(t, team);
-    expect((await kinds(m.contactId)).sort()).toEqual(["email_opened in", "email_reply in", "email_sent out"]);
+    expect((await kinds(team, m.contactId)).sort()).toEqual(["email_opened in", "email_reply in", "email_sent out"]);
     expect(await statusOf(m.contactId)).toBe("replied");
     const page = await team.api("GET", `/contacts/${m.contactId}/interactions`);
     expect(page.body.data).toContainEqual(expect.objectContaining({ kind: "email_reply", content: "Yes, gladly" }));
@@ -241,7 +241,7 @@ describe("the timeline", () => {
     await team.api("DELETE", `/contacts/${gone.contactId}`);
     await settlePlans(t, team);
     expect(await statusOf(customer.contactId)).toBe("customer");
-    expect(await kinds(customer.contactId)).toEqual(["email_reply in"]);
+    expect(await kinds(team, customer.contactId)).toEqual(["email_reply in", "email_sent out"]);
     expect(await t.sql`select reason from kernel.dead_letters where tenant_id = ${team.id}`).toEqual([]);
   });
 });

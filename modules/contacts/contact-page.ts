@@ -8,7 +8,7 @@ import { id } from "./schemas.ts";
 /**
  * Pages of people in list order. Nobody knows beforehand whether a word is common, and finding out costs more than the page. So
  * the list's own order is read a little way first: whatever many people match is found there. Only when that runs dry
- * is an index asked for everybody who matches.
+ * is an index asked for everybody who matches. Where a list is part of the condition, it is the list that is read in order.
  */
 
 export const SORTS = ["created_at", "email", "last_name"] as const;
@@ -20,6 +20,12 @@ export const sortParams = {
   order: z.enum(["asc", "desc"]).optional().describe("Reverses the order of `sort`."),
 };
 
+/** What the rows of lists have of the contact (private.copy_sort_keys). */
+const LIST_COLUMN = {
+  created_at: "contact_created_at",
+  email: "contact_email",
+  last_name: "contact_last_name",
+} as const;
 const SORT_COLUMN = { created_at: "created_at", email: "email_sort", last_name: "last_name_sort" } as const;
 
 export type PageQuery = {
@@ -39,7 +45,7 @@ type Row = ContactRow & { sort_key: string };
 /** One page of people under a condition. */
 export async function pageOfContacts(
   ctx: Pick<Ctx, "db" | "tenantId">,
-  { where, required, narrow, exact }: Where,
+  { where, required, narrow, exact, list }: Where,
   query: PageQuery,
 ): Promise<Page<ContactRow>> {
   const { db, tenantId } = ctx;
@@ -52,19 +58,21 @@ export async function pageOfContacts(
   const name = SORT_COLUMN[query.sort];
   const column = db`c.${db(name)}`;
   const keyOf = query.sort === "created_at" ? db`${column}::text` : column;
-  const start = after
-    ? db`and (${column}, c.id) ${descending ? db`<` : db`>`} (${query.sort === "created_at" ? db`${after[1]}::text::timestamptz` : db`${after[1]}::text`}, ${after[2]}::text::uuid)`
-    : db``;
+  const startAt = (key: Fragment, contactId: Fragment) =>
+    after
+      ? db`and (${key}, ${contactId}) ${descending ? db`<` : db`>`} (${query.sort === "created_at" ? db`${after[1]}::text::timestamptz` : db`${after[1]}::text`}, ${after[2]}::text::uuid)`
+      : db``;
+  const start = startAt(column, db`c.id`);
   const direction = descending ? db`desc` : db`asc`;
   const inOrder = db`order by ${column} ${direction}, c.id ${direction}`;
   const wanted = query.limit + 1;
 
   /** A page out of `people`, whose alias is c. */
-  const pick = async (people: Fragment): Promise<Row[]> =>
+  const pick = async (people: Fragment, condition = where): Promise<Row[]> =>
     await db<Row[]>`
     select ${contactColumns(db)}, ${keyOf} as sort_key
     from ${people} c ${joinCompany(db)}
-    where ${where} ${start} ${inOrder} limit ${wanted}`;
+    where ${condition} ${start} ${inOrder} limit ${wanted}`;
   const page = (rows: readonly Row[]) =>
     toPage(rows, query.limit, (row) => [mark, row.sort_key, row.id], withoutSortKey);
   /** These and no others are read, whatever the planner thinks of the rest of the condition. */
@@ -74,14 +82,36 @@ export async function pageOfContacts(
   // The planner knows the statistics of everything else, and an index for it.
   if (required.length === 0 && narrow.length === 0) return page(await pick(db`public.contacts`));
 
+  const listKey = db`l.${db(LIST_COLUMN[query.sort])}`;
+  /** The first so many in order: of everybody, or of the list's people. */
   const stride = (length: number) =>
-    pick(db`(select c.* from public.contacts c where c.tenant_id = ${tenantId} ${start} ${inOrder} limit ${length})`);
+    list
+      ? pick(
+          db`(
+          select c.* from (
+            select l.contact_id from public.list_contacts l
+            where l.tenant_id = ${tenantId} and l.list_id = ${list.id} ${startAt(listKey, db`l.contact_id`)}
+            order by ${listKey} ${direction}, l.contact_id ${direction} limit ${length}) l
+          cross join lateral (
+            select c.* from public.contacts c where c.tenant_id = ${tenantId} and c.id = l.contact_id offset 0) c)`,
+          list.others,
+        )
+      : pick(
+          db`(select c.* from public.contacts c where c.tenant_id = ${tenantId} ${start} ${inOrder} limit ${length})`,
+        );
+  if (list?.alone) return page(await stride(wanted));
   let rows = await stride(FIRST_STRIDE);
   if (rows.length >= wanted) return page(rows);
   const further = Math.ceil((FIRST_STRIDE * wanted * 1.5) / Math.max(rows.length, 1));
   if (further <= LONGEST_STRIDE) {
     rows = await stride(further);
     if (rows.length >= wanted) return page(rows);
+  }
+  if (list) {
+    const [counted] = await db<{ n: number }[]>`
+      select count(*)::int as n from (
+        select from public.list_contacts l where l.tenant_id = ${tenantId} and l.list_id = ${list.id} limit ${LONGEST_STRIDE + 1}) few`;
+    if (counted!.n <= LONGEST_STRIDE) return page(await stride(LONGEST_STRIDE));
   }
 
   if (narrow.length > 0) {

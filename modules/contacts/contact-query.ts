@@ -50,6 +50,8 @@ export type Where = {
   narrow: readonly Fragment[];
   /** The tenant and the required probes say all that `where` says. */
   exact: boolean;
+  /** The list that everybody selected is on, the rest of the condition, and whether there is any. */
+  list: { id: string; others: Fragment; alone: boolean } | null;
 };
 
 /** The condition over `c` for these filters, tenant included. Throws field errors for bad filters and 404 for an unknown segment. */
@@ -78,6 +80,7 @@ export async function whereContacts(
   if (filters.tag !== undefined) parts.push(compiler.tag(filters.tag));
   if (filters.status !== undefined) parts.push(db`c.status = ${filters.status}`);
   if (filters.company_id !== undefined) narrow.push(db`c.company_id = ${filters.company_id}`);
+  const others = [...parts, ...narrow];
   if (filters.list_id !== undefined) {
     narrow.push(
       db`exists (select from public.list_contacts lc where lc.tenant_id = ${tenantId} and lc.list_id = ${filters.list_id} and lc.contact_id = c.id)`,
@@ -85,7 +88,11 @@ export async function whereContacts(
   }
   const { required } = compiler;
   const exact = compiler.exact && narrow.length === 0 && filters.status === undefined;
-  return { where: and(db, [...parts, ...narrow]), required, narrow, exact };
+  const list =
+    filters.list_id === undefined
+      ? null
+      : { id: filters.list_id, others: and(db, others), alone: others.length === 1 && required.length === 0 };
+  return { where: and(db, [...parts, ...narrow]), required, narrow, exact, list };
 }
 
 /** The same people, as a condition that is quick to run over all of them: with their ids when an index names few. */

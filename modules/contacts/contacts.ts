@@ -294,29 +294,3 @@ export const deleteContact = defineOperation({
     return null;
   },
 });
-
-type InteractionRow = z.input<typeof Interaction> & { sort_key: string };
-
-export const contactInteractions = defineOperation({
-  id: "contacts.interactions",
-  method: "GET",
-  path: "/contacts/{id}/interactions",
-  summary: "List a contact's timeline, newest first",
-  permission: "contacts:read",
-  input: z.object({ id, ...pageParams }),
-  output: pageOf(Interaction),
-  async handle(ctx, input) {
-    const { db, tenantId } = ctx;
-    const [known] = await db`select 1 from public.contacts where tenant_id = ${tenantId} and id = ${input.id}`;
-    if (!known) throw new AppError("not_found", "There is no such contact.");
-    const after = decodeCursor(input.cursor, z.tuple([cursorTime, id]));
-    const rows = await db<InteractionRow[]>`
-      select i.id, i.kind, i.channel, i.direction, i.content, i.ref_table, i.ref_id, i.at, i.at::text as sort_key
-      from public.interactions i
-      where i.tenant_id = ${tenantId} and i.contact_id = ${input.id}
-        ${after ? db`and (i.at, i.id) < (${after[0]}::text::timestamptz, ${after[1]}::text::uuid)` : db``}
-      order by i.at desc, i.id desc
-      limit ${input.limit + 1}`;
-    return toPage(rows, input.limit, (r) => [r.sort_key, r.id], withoutSortKey);
-  },
-});

@@ -49,20 +49,20 @@ export const messageHearing = hear(facts, {
   },
 });
 
-/** One entry of the timeline each: what, on which channel, from which side. */
+/** What happened to a person, on which channel. What we sent is no entry: it stands in the ledger. */
 const timeline = (items: readonly Item[]) =>
   items.flatMap((item) => {
     switch (item.fact) {
       case "message.sent":
-        return [entry(item.payload, "sent", "out", item.payload.title ?? "")];
+        return [entry(item.payload, "sent", null)];
       case "message.opened":
       case "message.clicked":
       case "message.bounced":
       case "message.complained":
       case "message.unsubscribed":
-        return [entry(item.payload, item.fact.slice("message.".length), "in", item.payload.url)];
+        return [entry(item.payload, item.fact.slice("message.".length), item.payload.url)];
       case "message.received":
-        return [entry(item.payload, item.payload.kind, "in", item.payload.text)];
+        return [entry(item.payload, item.payload.kind, item.payload.text)];
       default:
         return [];
     }
@@ -71,7 +71,6 @@ const timeline = (items: readonly Item[]) =>
 const entry = (
   m: { message_id: string; contact_id: string | null; channel: string; at: string },
   what: string,
-  direction: "in" | "out",
   content: string | null,
 ) => ({
   message_id: m.message_id,
@@ -79,7 +78,6 @@ const entry = (
   channel: m.channel,
   at: m.at,
   what,
-  direction,
   content: content ?? "",
 });
 

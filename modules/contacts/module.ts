@@ -5,7 +5,6 @@ import { createCompany, deleteCompany, listCompanies, readCompany, updateCompany
 import {
   bulkContacts,
   contactCount,
-  contactInteractions,
   createContact,
   deleteContact,
   listContacts,
@@ -56,7 +55,7 @@ export const contacts = defineModule({
   // Fixed paths stand before {id}: routers take the first that fits.
   operations: [
     ...[contactCount, exportContacts, selectContacts, bulkContacts, bulkActions, listContacts, createContact],
-    ...[readOneContact, updateContact, deleteContact, contactInteractions],
+    ...[readOneContact, updateContact, deleteContact],
     ...[listCompanies, createCompany, readCompany, updateCompany, deleteCompany],
     ...[listLists, createList, readList, updateList, deleteList, addToList, removeFromList],
     ...[listTags, listCustomFields, createCustomField, updateCustomField, deleteCustomField],

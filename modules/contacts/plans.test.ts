@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import type { Ctx } from "../kernel/context.ts";
+import { pageOfContacts, SORTS } from "./contact-page.ts";
 import { type ContactFilters, whereContacts } from "./contact-query.ts";
 import type { Fragment } from "./filter-sql.ts";
 
@@ -107,4 +108,59 @@ describe("index conditions under row-level security", () => {
     expect(found).toBeGreaterThan(0);
     expect(scans).toBeGreaterThan(0);
   });
+});
+
+describe("a page of a list reads that list alone, however many people stand before its own", () => {
+  const member = () => ({ kind: "user", userId: team.owner.userId, email: team.owner.email, role: "owner" }) as const;
+  let oldest: string;
+  beforeAll(async () => {
+    oldest = (await team.api("POST", "/lists", { name: "The oldest" })).body.id;
+    await t.sql`
+      insert into public.list_contacts (tenant_id, list_id, contact_id)
+      select ${team.id}, ${oldest}, c.id from public.contacts c where c.tenant_id = ${team.id} order by c.created_at limit 3000`;
+    await t.sql`analyze public.list_contacts`;
+  });
+
+  it.each(SORTS.flatMap((sort) => [[sort, "asc"] as const, [sort, "desc"] as const]))(
+    "by %s, %s",
+    async (sort, order) => {
+      const read = await team.run(async (ctx) => {
+        /** Entries of the indexes that this connection has read so far. */
+        const entries = async (table: string) => {
+          const [row] = await ctx.db<{ n: number }[]>`
+            select sum(pg_stat_get_xact_tuples_returned(indexrelid))::int as n from pg_index where indrelid = ${table}::text::regclass`;
+          return row!.n;
+        };
+        const before = { contacts: await entries("public.contacts"), members: await entries("public.list_contacts") };
+        const selected = await whereContacts(ctx, { list_id: oldest });
+        const first = await pageOfContacts(ctx, selected, { sort, order, limit: 50 });
+        const second = await pageOfContacts(ctx, selected, { sort, order, limit: 50, cursor: first.next_cursor! });
+        expect(new Set([...first.data, ...second.data].map((c) => c.id)).size).toBe(100);
+        return {
+          contacts: (await entries("public.contacts")) - before.contacts,
+          members: (await entries("public.list_contacts")) - before.members,
+        };
+      }, member());
+      expect(read).toEqual({ contacts: 102, members: 102 });
+    },
+  );
+});
+
+it("a contact's place in the pages of its lists follows its name and address", async () => {
+  const list = (await team.api("POST", "/lists", { name: "Who is renamed" })).body.id as string;
+  const made = await Promise.all(
+    ["aa@list.test", "bb@list.test", "cc@list.test"].map(
+      async (email) =>
+        (await team.api("POST", "/contacts", { email, last_name: email, lists: [list] })).body.id as string,
+    ),
+  );
+  const page = async (sort: string) =>
+    (await team.api("GET", `/contacts?list_id=${list}&sort=${sort}`)).body.data.map((c: { id: string }) =>
+      made.indexOf(c.id),
+    );
+  expect(await page("email")).toEqual([0, 1, 2]);
+  await team.api("PATCH", `/contacts/${made[0]}`, { email: "zz@list.test" });
+  await team.api("PATCH", `/contacts/${made[2]}`, { last_name: "Aardvark" });
+  expect(await page("email")).toEqual([1, 2, 0]);
+  expect(await page("last_name")).toEqual([0, 2, 1]);
 });

@@ -100,7 +100,9 @@ async function loadMessage(ctx: Ctx, id: string) {
         'outcome', a.outcome, 'code', a.code, 'detail', a.detail) order by a.number)
         from public.attempts a where a.tenant_id = m.tenant_id and a.message_id = m.id), '[]') as attempt_log,
       coalesce((select jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind, 'at', e.at, 'is_bot', e.is_bot, 'detail', e.detail) order by e.at, e.id)
-        from public.message_events e where e.tenant_id = m.tenant_id and e.message_id = m.id), '[]') as events
+        from (
+          select id, kind, at, is_bot, detail from public.message_events x where x.tenant_id = m.tenant_id and x.message_id = m.id
+          union all select m.id, 'sent', m.sent_at, false, '{}' where m.direction = 'out' and m.sent_at is not null) e), '[]') as events
     from public.messages m ${joins(db)}
     left join public.email_details d on d.tenant_id = (select kernel.tenant()) and d.message_id = m.id
     where m.tenant_id = (select kernel.tenant()) and m.id = ${id}`;

@@ -18,8 +18,6 @@ const about = {
 const settled = z.object({
   ...about,
   code: z.string().nullable(),
-  /** The subject, or how the text begins. Of what was cancelled nobody is told it. */
-  title: z.string().optional(),
 });
 const reported = z.object({
   ...about,

@@ -8,6 +8,8 @@ import { linkToken, readLinkToken } from "../channels/email/tokens.ts";
 
 const t = testKernel();
 const app = createApp(t.kernel);
+/** Lets the acts that recipients did so far take effect. */
+const noted = () => t.drain("messaging_link_acts");
 const BROWSER = {
   "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
 };
@@ -26,12 +28,16 @@ async function sent(team: TestTenant, to = `person-${uuid7()}@example.com`) {
     linkToken(t.kernel.vault, purpose, { tenantId: team.id, messageId: id, number });
   return { id, to, token };
 }
-const message = async (id: string) =>
-  (await t.sql`select opened_at, clicked_at, unsubscribed_at from public.messages where id = ${id}`)[0]!;
-const events = (id: string) =>
-  t.sql<
+const message = async (id: string) => (
+  await noted(),
+  (await t.sql`select opened_at, clicked_at, unsubscribed_at from public.messages where id = ${id}`)[0]!
+);
+const events = async (id: string) => (
+  await noted(),
+  await t.sql<
     { kind: string; is_bot: boolean }[]
-  >`select kind, is_bot from public.message_events where message_id = ${id} order by created_at, kind`;
+  >`select kind, is_bot from public.message_events where message_id = ${id} order by created_at, at, kind`
+);
 const suppressed = async (team: TestTenant, to: string) =>
   (await t.sql`select 1 from public.suppressions where tenant_id = ${team.id} and address = ${to}`).length === 1;
 

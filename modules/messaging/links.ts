@@ -3,9 +3,10 @@ import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { isMachine } from "./machines.ts";
+import type { LinkAct } from "./link-acts.ts";
 import { type LinkPurpose, type LinkToken, readLinkToken } from "../channels/email/tokens.ts";
 
-/** What recipients do with a mail. Acts of machines are kept, labelled, and not counted as a person's. */
+/** What recipients touch. Acts of machines are kept, labelled, and not counted as a person's. */
 
 const actor = { kind: "job", name: "links" } as const;
 
@@ -17,56 +18,41 @@ async function read(kernel: Kernel, purpose: LinkPurpose, text: string): Promise
   return token;
 }
 
-type Recorded = {
-  kind: "opened" | "clicked" | "unsubscribed";
-  key: string;
-  machine: boolean;
-  detail?: Record<string, unknown>;
-};
+type Act = Pick<LinkAct, "kind" | "is_bot" | "event_key">;
 
-function record(ctx: Ctx, token: LinkToken, event: Recorded) {
-  const row = {
-    kind: event.kind,
-    event_key: event.key,
-    message_id: token.messageId,
-    at: ctx.now.toISOString(),
-    is_bot: event.machine,
-    detail: event.detail ?? {},
-  };
-  return ctx.db`select private.apply_events(null, ${ctx.db.json([row] as never)})`;
+/** At most one act per message, link, kind of caller and hour: reloading a mail is not reading it ten times. */
+function actOf(kind: Act["kind"], token: LinkToken, request: Request): Act {
+  const machine = isMachine(request.headers);
+  const what = kind === "opened" ? `open:${token.messageId}` : `click:${token.messageId}:${token.number}`;
+  return { kind, is_bot: machine, event_key: `${what}:${machine ? "m" : "p"}:${Math.floor(Date.now() / 3_600_000)}` };
 }
 
-/** At most one open per message, kind of caller and hour: reloading a mail is not reading it ten times. */
-const hour = (now: number) => Math.floor(now / 3_600_000);
+/**
+ * Puts an act on the queue and returns where the link leads (null: an open, or no such link). One statement and no transaction, because
+ * a person waits for the answer; what follows from it comes in batches.
+ */
+async function takeAct(kernel: Kernel, token: LinkToken, act: Act | null): Promise<string | null> {
+  const [row] = await kernel.database.once(
+    (sql) => sql<[{ url: string | null }]>`
+      select private.take_link_act(${token.tenantId}, ${token.messageId}, ${token.number}, ${act && sql.json(act)}) as url`,
+  );
+  return row.url;
+}
 
 export async function openPixel(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "open", text);
-  if (request.method === "GET") {
-    const machine = isMachine(request.headers);
-    const key = `open:${token.messageId}:${machine ? "m" : "p"}:${hour(Date.now())}`;
-    await kernel.run({ actor, tenantId: token.tenantId }, (ctx) =>
-      record(ctx, token, { kind: "opened", key, machine }),
-    );
-  }
+  if (request.method === "GET") await takeAct(kernel, token, actOf("opened", token, request));
   return new Response(PIXEL, { headers: { "content-type": "image/gif", "cache-control": "no-store, private" } });
 }
 
 export async function followLink(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "click", text);
-  const machine = isMachine(request.headers);
-  const key = `click:${token.messageId}:${token.number}:${machine ? "m" : "p"}:${hour(Date.now())}`;
-  const link = await kernel.run({ actor, tenantId: token.tenantId }, async (ctx) => {
-    const [found] = await ctx.db<{ url: string }[]>`
-      select url from public.tracked_links where tenant_id = ${token.tenantId} and message_id = ${token.messageId} and number = ${token.number}`;
-    // A HEAD asks where it leads, and opens nothing.
-    if (found && request.method === "GET")
-      await record(ctx, token, { kind: "clicked", key, machine, detail: { url: found.url } });
-    return found;
-  });
-  if (!link) throw new AppError("gone", "This link's message has been deleted.");
+  // A HEAD asks where it leads, and opens nothing.
+  const location = await takeAct(kernel, token, request.method === "GET" ? actOf("clicked", token, request) : null);
+  if (location === null) throw new AppError("gone", "This link's message has been deleted.");
   return new Response(null, {
     status: 302,
-    headers: { location: link.url, "cache-control": "no-store", "referrer-policy": "no-referrer" },
+    headers: { location, "cache-control": "no-store", "referrer-policy": "no-referrer" },
   });
 }
 
@@ -112,7 +98,13 @@ export async function unsubscribe(kernel: Kernel, text: string, request: Request
   const token = await read(kernel, "unsubscribe", text);
   await request.body?.cancel();
   const row = await kernel.run({ actor, tenantId: token.tenantId }, async (ctx) => {
-    await record(ctx, token, { kind: "unsubscribed", key: `unsubscribe:${token.messageId}`, machine: false });
+    const event = {
+      kind: "unsubscribed",
+      event_key: `unsubscribe:${token.messageId}`,
+      message_id: token.messageId,
+      at: ctx.now.toISOString(),
+    };
+    await ctx.db`select private.apply_events(null, ${ctx.db.json([event])})`;
     return await standing(ctx, token);
   });
   if (!row.opted_out) throw new AppError("internal", "The unsubscription could not be stored. Please try again.");

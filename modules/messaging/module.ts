@@ -3,6 +3,7 @@ import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { webhooksIn } from "./events.ts";
 import { messageFacts } from "./facts.ts";
 import { fetchInbound } from "./inbound.ts";
+import { messagingLinkActs } from "./link-acts.ts";
 import { messagingReconcile } from "./reconcile.ts";
 import { messagingRelease } from "./release.ts";
 import { messagingSend } from "./send.ts";
@@ -13,6 +14,7 @@ export const messaging = defineModule({
   name: "messaging",
   needs: ["channels", "contacts", "providers", "compliance"],
   owns: [
+    "messaging_link_acts",
     "messaging_reconcile",
     "messaging_release",
     "messaging_send",
@@ -29,7 +31,7 @@ export const messaging = defineModule({
   operations: [updateThread],
   emits: messageFacts,
   guards: ["approval"],
-  consumers: [messagingSend, messagingReconcile, messagingRelease, webhooksIn, fetchInbound],
+  consumers: [messagingSend, messagingReconcile, messagingRelease, messagingLinkActs, webhooksIn, fetchInbound],
   schedules: [
     defineSchedule({
       name: "messaging.wake",

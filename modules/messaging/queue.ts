@@ -27,7 +27,10 @@ export type QueuedMessage = {
   prepared: PreparedMessage;
 };
 
-/** Queues messages and wakes the sender, in the caller's transaction: three statements for a batch, however large. */
+/**
+ * Queues messages and wakes the sender, in the caller's transaction: three statements for a batch, however large. The time is asked for
+ * once a statement; as a column's default it would be asked for once a row.
+ */
 export async function queueMessages(ctx: Ctx, messages: readonly QueuedMessage[]): Promise<void> {
   if (messages.length === 0) return;
   const { db, tenantId } = ctx;
@@ -40,11 +43,11 @@ export async function queueMessages(ctx: Ctx, messages: readonly QueuedMessage[]
   }));
   await db`
     insert into public.messages (tenant_id, id, direction, channel, action, contact_id, campaign_id, enrollment_id, step_id, step_run_id, sender_id,
-      connection_id, status, approval, requires_consent, due_at, from_address, from_name, to_address, subject, body_text, content, thread_id)
+      connection_id, status, approval, requires_consent, due_at, from_address, from_name, to_address, subject, body_text, content, thread_id, created_at, updated_at)
     select ${tenantId}::uuid, m.id, 'out', m.channel, m.action, m.contact_id, m.campaign_id, m.enrollment_id, m.step_id, m.step_run_id, m.sender_id,
-      m.connection_id, 'queued', m.approval, m.requires_consent, coalesce(m.due_at, kernel.now()), m.from_address, m.from_name, m.to_address, m.subject,
-      m.body_text, m.content, m.thread_id
-    from jsonb_to_recordset(${db.json(rows as never)}) as m(id uuid, channel text, action text, contact_id uuid, campaign_id uuid, enrollment_id uuid,
+      m.connection_id, 'queued', m.approval, m.requires_consent, coalesce(m.due_at, t.now), m.from_address, m.from_name, m.to_address, m.subject,
+      m.body_text, m.content, m.thread_id, t.now, t.now
+    from (select kernel.now() as now offset 0) t, jsonb_to_recordset(${db.json(rows as never)}) as m(id uuid, channel text, action text, contact_id uuid, campaign_id uuid, enrollment_id uuid,
       step_id uuid, step_run_id uuid, sender_id uuid, connection_id uuid, approval text, requires_consent boolean, due_at timestamptz,
       from_address text, from_name text, to_address text, subject text, body_text text, content jsonb, thread_id uuid)`;
   const emails = messages.flatMap(({ id, prepared }) =>

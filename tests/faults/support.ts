@@ -298,17 +298,16 @@ export async function verdict(world: World, mailing: Mailing): Promise<void> {
   const [ledger] = await sql`
     select count(*)::int as messages, count(distinct m.enrollment_id)::int as people,
       count(*) filter (where m.provider_message_id is null)::int as without_provider_id,
-      (select count(*)::int from public.message_events e where e.tenant_id = ${mailing.tenant.id} and e.kind = 'sent') as sent_events,
       (select count(*)::int from public.attempts a where a.tenant_id = ${mailing.tenant.id} and a.outcome is null) as open_attempts,
-      (select count(*)::int from public.interactions i where i.tenant_id = ${mailing.tenant.id} and i.kind = 'email_sent') as interactions
+      (select count(*)::int from public.contacts c where c.tenant_id = ${mailing.tenant.id} and c.status = 'contacted'
+        and c.last_interaction_at is not null) as contacted
     from public.messages m where m.tenant_id = ${mailing.tenant.id} and m.direction = 'out'`;
   expect(ledger).toEqual({
     messages: mailing.size,
     people: mailing.size,
     without_provider_id: 0,
-    sent_events: mailing.size,
     open_attempts: 0,
-    interactions: mailing.size,
+    contacted: mailing.size,
   });
   const people = await sql`select e.status, n.kind, e.reason, count(*)::int as n from public.enrollments e
       left join public.sequence_nodes n on n.tenant_id = e.tenant_id and n.id = e.node_id where e.campaign_id = ${mailing.id} group by 1, 2, 3`;

@@ -230,6 +230,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.wake_planning()": [nobody, "schedule: wakes tenants with somebody to plan"],
   "private.wake_sending()": [nobody, "schedule: wakes tenants with messages due"],
   "private.wake_reconciling()": [nobody, "schedule: wakes tenants with unknown outcomes"],
+  "private.take_link_act(uuid,uuid,integer,jsonb)": [
+    worker,
+    "the tenant and message are named by a token that was signed here",
+  ],
   "private.take_delivery(uuid,text,bytea,jsonb)": [
     worker,
     "the caller acts for no tenant yet; stores for the connection's own tenant only",

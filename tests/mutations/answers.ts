@@ -125,8 +125,8 @@ export const answers = of("sending", [
   {
     promise: "Only a GET is an open or a click",
     file: "modules/messaging/links.ts",
-    find: 'if (found && request.method === "GET")',
-    replace: "if (found)",
+    find: 'request.method === "GET" ? actOf("clicked", token, request) : null',
+    replace: 'actOf("clicked", token, request)',
     test: "modules/messaging/links.test.ts",
     name: "HEAD on a %s is answered and counts nothing",
   },

@@ -108,7 +108,11 @@ language plpgsql stable security definer set search_path = '' set debug_print_pl
 begin
   return query
   select e.id, e.message_id, e.kind, e.at, e.is_bot, e.detail, e.created_at
-  from public.message_events e;
+  from public.message_events e
+  union all
+  -- What was sent is no row among the events: it stands on the message.
+  select m.id, m.id, 'sent', m.sent_at, false, '{}'::jsonb, m.sent_at
+  from public.messages m where m.direction = 'out' and m.sent_at is not null;
 end $$;
 grant execute on function private.analyst_events() to overture_analyst;
 grant select (

@@ -190,9 +190,11 @@ export async function enrollBatch(
       returning e.id, e.contact_id, j.before
     ), fresh as (
       -- The index on exclusive enrollments decides between two campaigns that want a person at the same moment.
-      insert into public.enrollments (tenant_id, campaign_id, contact_id, version_id, node_id, action, next_at, exclusive)
-      select ${tenantId}::uuid, ${campaign.id}::uuid, j.id, ${start.version_id}::uuid, ${start.node_id}::uuid, ${start.action}::text, kernel.now(), ${exclusive}
-      from judged j where j.enrollment_id is null and j.reason is null order by j.id
+      insert into public.enrollments (tenant_id, campaign_id, contact_id, version_id, node_id, action, next_at, exclusive, entered_at, started_at,
+        created_at, updated_at)
+      select ${tenantId}::uuid, ${campaign.id}::uuid, j.id, ${start.version_id}::uuid, ${start.node_id}::uuid, ${start.action}::text, t.now, ${exclusive},
+        t.now, t.now, t.now, t.now
+      from judged j, (select kernel.now() as now offset 0) t where j.enrollment_id is null and j.reason is null order by j.id
       on conflict do nothing returning contact_id
     ), left_out as (
       insert into public.enrollments (tenant_id, campaign_id, contact_id, status, reason, finished_at)

@@ -164,8 +164,11 @@ async function loadLeads(
       order by l.until nulls first limit 1) room on true
     left join lateral (
       select ev.kind, ev.at from public.messages m
-      join public.message_events ev on ev.tenant_id = m.tenant_id and ev.message_id = m.id and not ev.is_bot
-      where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out' order by ev.at desc, ev.id desc limit 1) v on true
+      cross join lateral (
+        select kind, at from public.message_events x where x.tenant_id = m.tenant_id and x.message_id = m.id and not x.is_bot
+        union all select 'sent', m.sent_at where m.sent_at is not null) ev
+      where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = p.id and m.direction = 'out'
+      order by ev.at desc, ev.kind = 'sent' limit 1) v on true
     order by p.id desc`;
   // The campaign as a range and in the order: said as equal, the planner may well read the whole team's enrollments in id order
   // and throw away those of newer campaigns. With a status its own index is the obvious one.

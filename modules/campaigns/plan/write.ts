@@ -64,9 +64,9 @@ export async function writeChanges(ctx: Ctx, changes: readonly Change[]): Promis
   const runs = changes.flatMap((c) => c.runs.map((r) => ({ enrollment_id: c.id, ...r })));
   if (runs.length > 0)
     await db`
-      insert into public.step_runs (tenant_id, id, enrollment_id, node_id, step_id, visit, state, outcome, output, finished_at)
+      insert into public.step_runs (tenant_id, id, enrollment_id, node_id, step_id, visit, state, outcome, output, started_at, finished_at)
       select ${tenantId}::uuid, r.id, r.enrollment_id, r.node_id, r.step_id, r.visit, r.state, r.outcome, r.output,
-        case when r.state <> 'open' then (select kernel.now()) end
+        (select kernel.now()), case when r.state <> 'open' then (select kernel.now()) end
       from jsonb_to_recordset(${db.json(runs as never)}) as r(id uuid, enrollment_id uuid, node_id uuid, step_id uuid, visit int, state text, outcome text, output jsonb)`;
   const tasks = changes.flatMap((c) => c.tasks.map((t) => ({ enrollment_id: c.id, ...t })));
   if (tasks.length > 0)

@@ -297,6 +297,12 @@ describe("a contact", () => {
     // Bob's message is planned when Ada answers: the guard stops it before anybody has heard of the answer.
     await reply(tenant, k.connectionId, "ada@acme.test");
     await applyGuards(tenant);
+    const stopped = await t.sql`
+      select to_address, error_code from public.messages where tenant_id = ${tenant.id} and status = 'cancelled' order by 1`;
+    expect([...stopped]).toEqual([
+      { to_address: "ada@acme.test", error_code: "replied" },
+      { to_address: "bob@acme.test", error_code: "colleague_replied" },
+    ]);
     await k.go();
     expect(await k.lead("ada@acme.test")).toMatchObject({ status: "replied", reason_code: "replied" });
     expect(await k.lead("bob@acme.test")).toMatchObject({ status: "stopped", reason_code: "colleague_replied" });

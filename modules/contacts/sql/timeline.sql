@@ -1,17 +1,17 @@
 -- The timeline and status of people, from what the other modules tell.
 
--- Writes entries: [{"message_id","contact_id","channel","at","what","direction","content"}]; `what` becomes the kind with its channel
--- before it: email_sent. Told twice, it stands there once.
+-- Notes what happened to people: [{"message_id","contact_id","channel","at","what","content"}]; `what` becomes the kind with its channel
+-- before it: email_opened. Told twice, it stands there once. What was sent changes the person alone: the timeline reads it off the
+-- messages.
 create or replace function private.note_messages(entries jsonb) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   insert into public.interactions (tenant_id, contact_id, kind, channel, direction, content, ref_table, ref_id, at)
-  select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, e.direction,
-    coalesce(e.content, ''), 'messages', e.message_id, e.at
-  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text,
-    direction text, content text)
+  select kernel.tenant(), e.contact_id, e.channel || '_' || e.what, e.channel, 'in', coalesce(e.content, ''), 'messages', e.message_id, e.at
+  from pg_catalog.jsonb_to_recordset(entries) as e(message_id uuid, contact_id uuid, channel text, at timestamptz, what text, content text)
   -- Whoever was deleted meanwhile has no timeline.
   join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = e.contact_id
+  where e.what <> 'sent'
   on conflict (tenant_id, ref_table, ref_id, kind) where ref_id is not null do nothing;
 
   update public.contacts c set updated_at = (select kernel.now()), last_interaction_at = greatest(c.last_interaction_at, e.at),

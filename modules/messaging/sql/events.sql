@@ -155,3 +155,22 @@ end $$;
 grant execute on function private.match_events(uuid, jsonb), private.add_events(private.incoming[]),
   private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
+
+-- Takes what a recipient did with a link of a message: puts it on the queue, with the moment, and says where the link leads. Null: an open,
+-- or a link that is gone; of what is gone nothing is noted. act: {"kind","event_key","is_bot"}; null only asks. Definer and with the tenant
+-- as an argument, because the token that named both was signed by us.
+create or replace function private.take_link_act(team uuid, message uuid, number int, act jsonb) returns text
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  target text;
+begin
+  select l.url into target from public.tracked_links l
+  where l.tenant_id = team and l.message_id = message and l.number = take_link_act.number;
+  if act is not null and (target is not null or act ->> 'kind' = 'opened' and exists (
+    select from public.messages m where m.tenant_id = team and m.id = message)) then
+    perform kernel.enqueue('messaging_link_acts', array[act || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+      'tenant_id', team, 'message_id', message, 'at', kernel.now(), 'url', target))]);
+  end if;
+  return target;
+end $$;
+grant execute on function private.take_link_act(uuid, uuid, int, jsonb) to overture_worker;

@@ -61,11 +61,14 @@ begin
   perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
-  insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
-  select kernel.tenant(), s.id, s.final, s.final || ':' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
-    case when s.final = 'failed' then pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail) else '{}' end
-  from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final in ('sent', 'failed')
-  on conflict (tenant_id, event_key, month) do nothing;
+  -- That and when a message was sent stands on itself.
+  if exists (select from pg_catalog.unnest(rows) s where s.final = 'failed') then
+    insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
+    select kernel.tenant(), s.id, 'failed', 'failed:' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
+      pg_catalog.jsonb_build_object('code', s.code, 'detail', s.detail)
+    from pg_catalog.unnest(rows) s cross join (select kernel.now() as at offset 0) t where s.final = 'failed'
+    on conflict (tenant_id, event_key, month) do nothing;
+  end if;
 
   -- A conversation that exists moves up.
   update public.threads t set last_message_at = (select kernel.now())
@@ -101,8 +104,7 @@ language plpgsql volatile set search_path = '' set plan_cache_mode = force_gener
 begin
   perform kernel.emit(fact, pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('message_id', m.id, 'enrollment_id', m.enrollment_id,
     'step_run_id', m.step_run_id, 'contact_id', m.contact_id, 'campaign_id', m.campaign_id, 'channel', m.channel, 'address', m.to_address,
-    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code,
-    'title', coalesce(nullif(m.subject, ''), pg_catalog.left(m.body_text, 200)))))
+    'at', coalesce(m.sent_at, (select kernel.now())), 'code', m.error_code)))
   from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids)
   having pg_catalog.count(*) > 0;
 end $$;
