@@ -22,8 +22,8 @@ export const sequences: readonly Mutation[] = of("sending", [
     file: "modules/kernel/operations/time.ts",
     find: "await ctx.db`select kernel.now() at time zone ${zone}`;",
     replace: "",
-    test: "modules/campaigns/sequence/what-if-time.test.ts",
-    name: "a time zone is one that JavaScript and the database read alike: by an unknown one everybody's planning would stop",
+    test: "modules/kernel/operations/zones.test.ts",
+    name: "a zone that the database is too old to know is refused, naming the field, before anything calculates in it",
   },
   {
     promise: "A condition that cannot be evaluated stops those who stand there, and nobody else of the team",

@@ -66,6 +66,8 @@ it("several senders share the people evenly, and each person keeps theirs", asyn
   const count = async () => Map.groupBy(await messagesOf(t, id), (m) => m.sender_id);
   expect([...(await count()).values()].map((m) => m.length)).toEqual([30, 30, 30]);
   expect(await sendFromAll(tenant, senders)).toBe(90);
+  // Whoever chose anew would now choose the one with the most room.
+  await t.sql`update public.sender_limits set cap = 100000 where sender_id = ${senders[0]!.senderId}`;
   await t.sql`update public.enrollments set next_at = kernel.now(), entered_at = entered_at - interval '9 days' where campaign_id = ${id}`;
   await wakePlanner(t, tenant);
   const pairs = Map.groupBy(await messagesOf(t, id), (m) => m.enrollment_id);

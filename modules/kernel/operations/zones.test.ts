@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { importer } from "../../../tests/support/import-file.ts";
 import { testKernel } from "../../../tests/support/kernel.ts";
+import { requireZone } from "./time.ts";
 import { CURRENT_ZONES, zoneOf, ZONES } from "./zones.ts";
 
 const k = testKernel();
@@ -74,6 +75,16 @@ test("a name that the two do not read alike is 422 and names the field, for camp
   const { ended, people } = await importer(k)(t, "email,timezone\nada@example.com,IST\nbob@example.com,asia/kolkata\n");
   expect(ended).toMatchObject({ created: 2, rejected: 0, warnings: 1 });
   expect(people.map((p) => p.time_zone)).toEqual([null, "Asia/Kolkata"]);
+});
+
+test("a zone that the database is too old to know is refused, naming the field, before anything calculates in it", async () => {
+  const t = await k.tenant();
+  // No real list has it, and no database: as with a zone that only one of them has.
+  await expect(t.run((ctx) => requireZone(ctx, "Mars/Olympus_Mons", "/settings/time_zone"))).rejects.toMatchObject({
+    code: "invalid",
+    errors: [{ pointer: "/settings/time_zone" }],
+  });
+  await t.run((ctx) => requireZone(ctx, "Europe/Berlin", "/settings/time_zone"));
 });
 
 test("a zone has one spelling, and what pickers offer is in the catalogue", async () => {
