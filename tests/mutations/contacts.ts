@@ -94,4 +94,20 @@ export const contactData: readonly Mutation[] = of("sending", [
     test: "modules/contacts/search-text.test.ts",
     name: "people are found with and without accents, in any form and width",
   },
+  {
+    promise: "A page of a list reads that list alone",
+    file: "modules/contacts/contact-page.ts",
+    find: "if (list?.alone) return page(await stride(wanted));",
+    replace: "",
+    test: "modules/contacts/plans.test.ts",
+    name: "by %s, %s",
+  },
+  {
+    promise: "… in the order that names and addresses have now",
+    file: "modules/contacts/sql/lists.sql",
+    find: "where l.tenant_id = new.tenant_id and l.contact_id = new.id;",
+    replace: "where false and l.tenant_id = new.tenant_id and l.contact_id = new.id;",
+    test: "modules/contacts/plans.test.ts",
+    name: "a contact's place in the pages of its lists follows its name and address",
+  },
 ]);
