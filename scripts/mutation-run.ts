@@ -194,7 +194,7 @@ function changedFunctions(original: string, mutated: string): { original: string
   return { original: joined(before), mutated: joined(after) };
 }
 
-/** The repository's files as they stand, with the installed packages and the built console of the original. */
+/** The repository's files as they stand, with the installed packages, the built console and what SvelteKit generates of the original. */
 function makeCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), "overture-mutations-"));
   const list = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
@@ -207,7 +207,7 @@ function makeCopy(): string {
     else copyFileSync(join(ROOT, path), join(copy, path));
   }
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
-  for (const built of ["web/build", "web/.svelte-kit"])
+  for (const built of ["web/build", "web/.svelte-kit", "web/node_modules/$app"])
     if (existsSync(join(ROOT, built))) cpSync(join(ROOT, built), join(copy, built), { recursive: true });
   return copy;
 }
