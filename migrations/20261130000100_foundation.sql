@@ -61,12 +61,14 @@ begin
 end $$;
 grant execute on function kernel.audit_settle(uuid, text, text, jsonb) to overture_user, overture_worker;
 
--- object function kernel.now() sha256:3be2578cd61eb4e3
--- The one clock of the product. Transaction time like now(), so that everything written together carries one instant.
+-- object function kernel.now() sha256:6199b3c1d32d3a50
+-- The one clock of the product. Transaction time like now(), so that everything written together carries one instant. In plpgsql, whose
+-- plan is kept: a function in SQL that reads a table is planned in each query.
 create or replace function kernel.now() returns timestamptz
-language sql stable security definer set search_path = '' as $$
-  select pg_catalog.now() + (select c.shift from kernel.clock c)
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return pg_catalog.now() + (select c.shift from kernel.clock c);
+end $$;
 grant execute on function kernel.now() to authenticated, overture_user, overture_worker;
 
 -- object function kernel.clock_step() sha256:84137b900768fb06
@@ -899,20 +901,20 @@ begin
 end $$;
 grant execute on function kernel.refresh_statistics() to overture_worker;
 
--- object function kernel.role_rank(text) sha256:fa508b8d8ac8792d
--- Roles in the order of what they may do; a higher one may all that a lower one may.
+-- object function kernel.role_rank(text) sha256:9b59e18922f9d593
+-- Roles in the order of what they may do; a higher one may all that a lower one may. No set clause, so that the planner takes it into
+-- its callers.
 create or replace function kernel.role_rank(role text) returns int
-language sql immutable parallel safe set search_path = '' as $$
-  select case role when 'viewer' then 1 when 'approver' then 2 when 'member' then 3 when 'admin' then 4 when 'owner' then 5 end
-$$;
+language sql immutable parallel safe
+return case role when 'viewer' then 1 when 'approver' then 2 when 'member' then 3 when 'admin' then 4 when 'owner' then 5 end;
 grant execute on function kernel.role_rank(text) to authenticated, overture_user, overture_worker;
 
--- object function kernel.session_open(uuid) sha256:8989822594a9534b
+-- object function kernel.session_open(uuid) sha256:808f1d4afe56daf0
 -- Whether the session of an access token still stands: signing out, a changed password or a stolen refresh token end it at once, while
 -- the token itself would be valid for up to an hour. Of a person with a second factor only sessions that were made with it stand: the auth
 -- server knows nothing of it. A token without a session (null) was not made by a sign-in.
 create or replace function kernel.session_open(session uuid) returns boolean
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   return session is null or exists (select from auth.sessions s where s.id = session and (
     not exists (select from private.second_factors f where f.person = s.user_id and f.confirmed_at is not null)
@@ -920,16 +922,19 @@ begin
 end $$;
 grant execute on function kernel.session_open(uuid) to authenticated, overture_user, overture_worker;
 
--- object function kernel.my_tenants(text) sha256:d277fc781424ad9b
+-- object function kernel.my_tenants(text) sha256:0bf8b51aa1414a58
 -- The tenants the signed-in person belongs to with at least this role. Definer, because members has policies of its own.
--- Used as `tenant_id = any(array(select kernel.my_tenants('member')))`, which Postgres evaluates once per query.
+-- Used as `tenant_id = any(array(select kernel.my_tenants('member')))`, which Postgres evaluates once per query and table. In plpgsql with
+-- a plan for all values, which is made once: a function in SQL is planned in each query, and that took longer than most queries.
 create or replace function kernel.my_tenants(min_role text default 'viewer') returns setof uuid
-language sql stable security definer set search_path = '' rows 3 as $$
-  select m.tenant_id from (select nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb as claims) token
-  join public.members m on m.user_id = (token.claims ->> 'sub')::uuid
-  where kernel.role_rank(m.role) >= kernel.role_rank(min_role)
-    and kernel.session_open((token.claims ->> 'session_id')::uuid)
-$$;
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan rows 3 as $$
+declare
+  claims jsonb := nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb;
+begin
+  if claims is null or not kernel.session_open((claims ->> 'session_id')::uuid) then return; end if;
+  return query select m.tenant_id from public.members m
+    where m.user_id = (claims ->> 'sub')::uuid and kernel.role_rank(m.role) >= kernel.role_rank(min_role);
+end $$;
 grant execute on function kernel.my_tenants(text) to authenticated, overture_user, overture_worker;
 
 -- object function kernel.touch() sha256:57fb38ab14758ade

@@ -1,8 +1,10 @@
--- The one clock of the product. Transaction time like now(), so that everything written together carries one instant.
+-- The one clock of the product. Transaction time like now(), so that everything written together carries one instant. In plpgsql, whose
+-- plan is kept: a function in SQL that reads a table is planned in each query.
 create or replace function kernel.now() returns timestamptz
-language sql stable security definer set search_path = '' as $$
-  select pg_catalog.now() + (select c.shift from kernel.clock c)
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return pg_catalog.now() + (select c.shift from kernel.clock c);
+end $$;
 grant execute on function kernel.now() to authenticated, overture_user, overture_worker;
 
 -- The most that slow goes ahead between two ticks: a little more than the ten seconds between them.
