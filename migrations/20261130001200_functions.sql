@@ -920,35 +920,47 @@ language sql volatile security definer set search_path = '' as $$
   select kernel.wake('providers_rotate', array(select distinct c.tenant_id from public.connections c))
 $$;
 
--- object function private.connection_for_webhook(uuid) sha256:94dac8d5359c1119
--- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
-create or replace function private.connection_for_webhook(connection_id uuid)
-returns table (tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
-language sql stable security definer set search_path = '' as $$
-  select c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = connection_id
-$$;
-grant execute on function private.connection_for_webhook(uuid) to overture_worker;
-
--- object function private.take_delivery(uuid,text,bytea,jsonb) sha256:d8d22251b6adf527
--- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
--- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
--- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
-create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
-language plpgsql volatile security definer set search_path = '' as $$
-declare
-  owner uuid;
-  stored uuid;
+-- object function private.connections_for_webhooks(uuid[]) sha256:ebbff969cd8bd527
+-- The connections behind webhook URLs. The only thing looked up before the signature is checked.
+create or replace function private.connections_for_webhooks(ids uuid[])
+returns table (id uuid, tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
-  select c.tenant_id into owner from public.connections c where c.id = connection;
-  if owner is null then return null; end if;
-  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
-  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
-  on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
-  if stored is null then return false; end if;
-  perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
-  return true;
+  return query select c.id, c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = any(ids);
 end $$;
-grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
+grant execute on function private.connections_for_webhooks(uuid[]) to overture_worker;
+
+-- object function private.take_deliveries(uuid[],text[],bytea[],jsonb) sha256:e99c9dd7f8e26b7e
+-- Stores verified deliveries once and puts them on the queue. Returns for each, in order: true when it is new, false when it was stored
+-- before, null when its connection is gone. One statement, so one round trip and no transaction around it: providers wait for the answer
+-- and give up on slow ones. Definer: the caller acts for no tenant yet. A delivery's tenant is its connection's own, so nothing can be
+-- stored for another.
+create or replace function private.take_deliveries(connections uuid[], deliveries text[], bodies bytea[], contexts jsonb) returns boolean[]
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  queued jsonb[];
+  results boolean[];
+begin
+  with given as materialized (
+    select d.n, d.connection, d.delivery, d.body, d.context, c.tenant_id,
+      pg_catalog.row_number() over (partition by d.connection, d.delivery order by d.n) as nth
+    from rows from (pg_catalog.unnest(connections), pg_catalog.unnest(deliveries), pg_catalog.unnest(bodies),
+      pg_catalog.jsonb_array_elements(contexts)) with ordinality as d (connection, delivery, body, context, n)
+    left join public.connections c on c.id = d.connection
+  ), stored as (
+    insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
+    select g.tenant_id, g.connection, g.delivery, g.body, g.context from given g where g.tenant_id is not null and g.nth = 1
+    order by g.connection, g.delivery
+    on conflict (tenant_id, connection_id, delivery_id) do nothing returning tenant_id, id, connection_id, delivery_id
+  )
+  select pg_catalog.array_agg(pg_catalog.jsonb_build_object('tenant_id', s.tenant_id, 'id', s.id)) filter (where s.id is not null),
+    pg_catalog.array_agg(case when g.tenant_id is not null then s.id is not null end order by g.n)
+  into queued, results
+  from given g left join stored s on g.nth = 1 and s.connection_id = g.connection and s.delivery_id = g.delivery;
+  if queued is not null then perform kernel.enqueue('webhooks_in', queued); end if;
+  return results;
+end $$;
+grant execute on function private.take_deliveries(uuid[], text[], bytea[], jsonb) to overture_worker;
 
 -- object function private.finish_deliveries(jsonb,uuid[]) sha256:d24b75e03ca03576
 -- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
@@ -1731,25 +1743,34 @@ grant execute on function private.match_events(uuid, jsonb), private.add_events(
   private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
 
--- object function private.take_link_act(uuid,uuid,int4,jsonb) sha256:aadc0ffee51d0c8e
--- Takes what a recipient did with a link of a message: puts it on the queue, with the moment, and says where the link leads. Null: an open,
--- or a link that is gone; of what is gone nothing is noted. act: {"kind","event_key","is_bot"}; null only asks. Definer and with the tenant
--- as an argument, because the token that named both was signed by us.
-create or replace function private.take_link_act(team uuid, message uuid, number int, act jsonb) returns text
-language plpgsql volatile security definer set search_path = '' as $$
+-- object function private.take_link_acts(jsonb) sha256:e38acb01cf41c494
+-- Takes what recipients did with links of messages: puts it on the queue, with the moment, and says for each, in order, where the link
+-- leads. Null: an open, or a link that is gone; of what is gone nothing is noted.
+-- acts: [{"tenant_id","message_id","number","kind","event_key","is_bot"}]; without a kind only the target is asked for. Definer and with
+-- the tenant as data, because the tokens that name both were signed by us.
+create or replace function private.take_link_acts(acts jsonb) returns text[]
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
-  target text;
+  targets text[];
+  queued jsonb[];
 begin
-  select l.url into target from public.tracked_links l
-  where l.tenant_id = team and l.message_id = message and l.number = take_link_act.number;
-  if act is not null and (target is not null or act ->> 'kind' = 'opened' and exists (
-    select from public.messages m where m.tenant_id = team and m.id = message)) then
-    perform kernel.enqueue('messaging_link_acts', array[act || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
-      'tenant_id', team, 'message_id', message, 'at', kernel.now(), 'url', target))]);
-  end if;
-  return target;
+  with given as materialized (
+    select a.n, a.act, a.act ->> 'kind' as kind, l.url, (a.act ->> 'tenant_id')::uuid as tenant_id,
+      (a.act ->> 'message_id')::uuid as message_id
+    from pg_catalog.jsonb_array_elements(acts) with ordinality a (act, n)
+    left join lateral (select t.url from public.tracked_links t
+      where t.tenant_id = (a.act ->> 'tenant_id')::uuid and t.message_id = (a.act ->> 'message_id')::uuid
+        and t.number = (a.act ->> 'number')::int limit 1) l on true
+  )
+  select pg_catalog.array_agg(g.url order by g.n), pg_catalog.array_agg(g.act - 'number' || pg_catalog.jsonb_strip_nulls(
+      pg_catalog.jsonb_build_object('at', (select kernel.now()), 'url', g.url)) order by g.n)
+    filter (where g.kind = 'clicked' and g.url is not null or g.kind = 'opened' and exists (
+      select from public.messages m where m.tenant_id = g.tenant_id and m.id = g.message_id))
+  into targets, queued from given g;
+  if queued is not null then perform kernel.enqueue('messaging_link_acts', queued); end if;
+  return targets;
 end $$;
-grant execute on function private.take_link_act(uuid, uuid, int, jsonb) to overture_worker;
+grant execute on function private.take_link_acts(jsonb) to overture_worker;
 
 -- object function private.guard_approval(public.messages) sha256:f4ac878be7e19538
 -- Guards: what stops a message that is due. A guard is a function private.guard_<rule>(m public.messages) that gives no row when the

@@ -1,6 +1,7 @@
 import { html } from "hono/html";
 import type { Ctx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
+import { gather } from "../kernel/gather.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { isMachine } from "./machines.ts";
 import type { LinkAct } from "./link-acts.ts";
@@ -27,17 +28,20 @@ function actOf(kind: Act["kind"], token: LinkToken, request: Request): Act {
   return { kind, is_bot: machine, event_key: `${what}:${machine ? "m" : "p"}:${Math.floor(Date.now() / 3_600_000)}` };
 }
 
-/**
- * Puts an act on the queue and returns where the link leads (null: an open, or no such link). One statement and no transaction, because
- * a person waits for the answer; what follows from it comes in batches.
- */
-async function takeAct(kernel: Kernel, token: LinkToken, act: Act | null): Promise<string | null> {
+type Taken = { tenant_id: string; message_id: string; number: number } & Partial<Act>;
+
+/** Puts acts that come together on the queue, in one statement. Where each link leads; null: an open, or no such link. */
+const takeTogether = gather<Taken, string | null>(async (kernel, acts) => {
   const [row] = await kernel.database.once(
-    (sql) => sql<[{ url: string | null }]>`
-      select private.take_link_act(${token.tenantId}, ${token.messageId}, ${token.number}, ${act && sql.json(act)}) as url`,
+    (sql) =>
+      sql<[{ urls: (string | null)[] }]>`select to_jsonb(private.take_link_acts(${sql.json(acts as never)})) as urls`,
   );
-  return row.url;
-}
+  return row.urls;
+});
+
+/** A person waits for the answer: what follows from the act comes later, in batches. Null only asks where the link leads. */
+const takeAct = (kernel: Kernel, token: LinkToken, act: Act | null): Promise<string | null> =>
+  takeTogether(kernel, { tenant_id: token.tenantId, message_id: token.messageId, number: token.number, ...act });
 
 export async function openPixel(kernel: Kernel, text: string, request: Request): Promise<Response> {
   const token = await read(kernel, "open", text);

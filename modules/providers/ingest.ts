@@ -1,4 +1,5 @@
 import { AppError } from "../kernel/errors.ts";
+import { gather } from "../kernel/gather.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { AnyProvider, WebhookRequest } from "../kernel/provider.ts";
 import { toOpenConnection } from "./credentials.ts";
@@ -11,6 +12,31 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const noWebhook = () => new AppError("not_found", "No such webhook.");
 
 type Target = Pick<ConnectionRow, "provider" | "credentials" | "settings" | "base_url"> & { tenant_id: string };
+
+/** The connections of calls that come together; null for what is none. */
+const findTarget = gather<string, Target | null>(async (kernel, ids) => {
+  const rows = await kernel.database.once(
+    (sql) => sql<(Target & { id: string })[]>`
+      select id, tenant_id, provider, credentials, settings, base_url from private.connections_for_webhooks(${ids as string[]}::uuid[])`,
+  );
+  const byId = new Map(rows.map(({ id, ...target }) => [id, target]));
+  return ids.map((id) => byId.get(id) ?? null);
+});
+
+type Delivery = { connection: string; delivery: string; body: Uint8Array; context: Record<string, string> };
+
+/** Stores deliveries that come together in one statement. Whether each was new; null: its connection is gone. */
+const takeDelivery = gather<Delivery, boolean | null>(
+  async (kernel, deliveries) => {
+    const [row] = await kernel.database.once(
+      (sql) => sql<[{ fresh: (boolean | null)[] }]>`
+        select to_jsonb(private.take_deliveries(${deliveries.map((d) => d.connection)}::uuid[], ${deliveries.map((d) => d.delivery)}::text[],
+          ${sql.array(deliveries.map((d) => d.body) as never[])}::bytea[], ${sql.json(deliveries.map((d) => d.context))})) as fresh`,
+    );
+    return row.fresh;
+  },
+  { weight: { of: ({ body }) => body.byteLength, most: 1_000_000 } },
+);
 
 /**
  * Takes a provider's call: finds the connection, reads the body, verifies the raw bytes, stores them once, puts them on the queue.
@@ -27,15 +53,10 @@ export async function ingest(
 ): Promise<{ fresh: boolean; answer: NonNullable<AnyProvider["webhook"]>["answer"] }> {
   const provider = kernel.registry.providers.find((p) => p.id === providerId);
   if (!provider?.webhook || !UUID.test(connectionId)) throw noWebhook();
-  // Two statements and no transaction: what a provider waits for is these.
-  const [target] = await kernel.database.once(
-    (sql) =>
-      sql<
-        Target[]
-      >`select tenant_id, provider, credentials, settings, base_url from private.connection_for_webhook(${connectionId})`,
-  );
-  if (!target || target.provider !== providerId) throw noWebhook();
   const id = connectionId.toLowerCase();
+  // Two statements and no transaction, shared with what comes at the same time: what a provider waits for is these.
+  const target = await findTarget(kernel, id);
+  if (!target || target.provider !== providerId) throw noWebhook();
   // The address we gave to the provider, as it may have signed it: a proxy replaces scheme, host and path on the way here.
   const url = webhookUrl(kernel.config.publicUrl, providerId, id) + new URL(call.url).search;
   const request = { ...call, url, body: await readBytes() };
@@ -45,13 +66,7 @@ export async function ingest(
   if (delivery_id.length === 0 || delivery_id.length > 300)
     throw new AppError("unauthenticated", "The delivery id is not usable.");
 
-  const [taken] = await kernel.database.once(
-    (sql) =>
-      sql<
-        [{ fresh: boolean | null }]
-      >`select private.take_delivery(${id}, ${delivery_id}, ${request.body}, ${sql.json(context)}) as fresh`,
-  );
-  const { fresh } = taken;
+  const fresh = await takeDelivery(kernel, { connection: id, delivery: delivery_id, body: request.body, context });
   // Deleted since it was found.
   if (fresh === null) throw noWebhook();
   kernel.metrics.count(

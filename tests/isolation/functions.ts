@@ -173,7 +173,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   ],
   "private.follow_address(uuid)": [worker, "copies the auth server's address of a person to their memberships"],
   "private.my_teams(uuid)": [worker, "the teams of a person before one is chosen; the token was checked before"],
-  "private.connection_for_webhook(uuid)": [
+  "private.connections_for_webhooks(uuid[])": [
     worker,
     "a webhook names its connection only; the signature is checked with what this returns",
   ],
@@ -230,13 +230,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.wake_planning()": [nobody, "schedule: wakes tenants with somebody to plan"],
   "private.wake_sending()": [nobody, "schedule: wakes tenants with messages due"],
   "private.wake_reconciling()": [nobody, "schedule: wakes tenants with unknown outcomes"],
-  "private.take_link_act(uuid,uuid,integer,jsonb)": [
+  "private.take_link_acts(jsonb)": [worker, "tenant and message of each are named by a token that was signed here"],
+  "private.take_deliveries(uuid[],text[],bytea[],jsonb)": [
     worker,
-    "the tenant and message are named by a token that was signed here",
-  ],
-  "private.take_delivery(uuid,text,bytea,jsonb)": [
-    worker,
-    "the caller acts for no tenant yet; stores for the connection's own tenant only",
+    "the caller acts for no tenant yet; stores for each connection's own tenant only",
   ],
   "kernel.drop_wakes(text)": [worker, `queues are closed to everybody; deletes wake messages only; ${ofThisTenant}`],
   "private.expire_leases()": [nobody, "schedule: marks or puts back messages whose worker died, of all tenants"],
@@ -245,6 +242,8 @@ export const definers: Record<string, [roles: string, why: string]> = {
 
 export const invokers: Record<string, string> = {
   "kernel.uuid7()": people,
+  "private.copy_sort_keys()": nobody,
+  "private.follow_sort_keys()": nobody,
   "kernel.fold(text)": both,
   "kernel.role_rank(text)": people,
   "kernel.tenant()": people,

@@ -63,8 +63,8 @@ export const accounts: readonly Mutation[] = of("hostile input", [
   {
     promise: "… by the database as well",
     file: "modules/kernel/sql/tenant-wall.sql",
-    find: "\n    and kernel.session_open((token.claims ->> 'session_id')::uuid)",
-    replace: "",
+    find: "if claims is null or not kernel.session_open((claims ->> 'session_id')::uuid) then return; end if;",
+    replace: "if claims is null then return; end if;",
     test: ACCOUNT,
     name: "signing out ends the access token as well, everywhere",
   },

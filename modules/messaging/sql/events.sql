@@ -156,21 +156,30 @@ grant execute on function private.match_events(uuid, jsonb), private.add_events(
   private.mark_messages(private.incoming[]),
   private.apply_events(uuid, jsonb), private.suppress_reported(private.incoming[]) to overture_worker;
 
--- Takes what a recipient did with a link of a message: puts it on the queue, with the moment, and says where the link leads. Null: an open,
--- or a link that is gone; of what is gone nothing is noted. act: {"kind","event_key","is_bot"}; null only asks. Definer and with the tenant
--- as an argument, because the token that named both was signed by us.
-create or replace function private.take_link_act(team uuid, message uuid, number int, act jsonb) returns text
-language plpgsql volatile security definer set search_path = '' as $$
+-- Takes what recipients did with links of messages: puts it on the queue, with the moment, and says for each, in order, where the link
+-- leads. Null: an open, or a link that is gone; of what is gone nothing is noted.
+-- acts: [{"tenant_id","message_id","number","kind","event_key","is_bot"}]; without a kind only the target is asked for. Definer and with
+-- the tenant as data, because the tokens that name both were signed by us.
+create or replace function private.take_link_acts(acts jsonb) returns text[]
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
-  target text;
+  targets text[];
+  queued jsonb[];
 begin
-  select l.url into target from public.tracked_links l
-  where l.tenant_id = team and l.message_id = message and l.number = take_link_act.number;
-  if act is not null and (target is not null or act ->> 'kind' = 'opened' and exists (
-    select from public.messages m where m.tenant_id = team and m.id = message)) then
-    perform kernel.enqueue('messaging_link_acts', array[act || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
-      'tenant_id', team, 'message_id', message, 'at', kernel.now(), 'url', target))]);
-  end if;
-  return target;
+  with given as materialized (
+    select a.n, a.act, a.act ->> 'kind' as kind, l.url, (a.act ->> 'tenant_id')::uuid as tenant_id,
+      (a.act ->> 'message_id')::uuid as message_id
+    from pg_catalog.jsonb_array_elements(acts) with ordinality a (act, n)
+    left join lateral (select t.url from public.tracked_links t
+      where t.tenant_id = (a.act ->> 'tenant_id')::uuid and t.message_id = (a.act ->> 'message_id')::uuid
+        and t.number = (a.act ->> 'number')::int limit 1) l on true
+  )
+  select pg_catalog.array_agg(g.url order by g.n), pg_catalog.array_agg(g.act - 'number' || pg_catalog.jsonb_strip_nulls(
+      pg_catalog.jsonb_build_object('at', (select kernel.now()), 'url', g.url)) order by g.n)
+    filter (where g.kind = 'clicked' and g.url is not null or g.kind = 'opened' and exists (
+      select from public.messages m where m.tenant_id = g.tenant_id and m.id = g.message_id))
+  into targets, queued from given g;
+  if queued is not null then perform kernel.enqueue('messaging_link_acts', queued); end if;
+  return targets;
 end $$;
-grant execute on function private.take_link_act(uuid, uuid, int, jsonb) to overture_worker;
+grant execute on function private.take_link_acts(jsonb) to overture_worker;

@@ -1,31 +1,42 @@
--- The tenant behind a webhook URL. The only thing looked up before the signature is checked.
-create or replace function private.connection_for_webhook(connection_id uuid)
-returns table (tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
-language sql stable security definer set search_path = '' as $$
-  select c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = connection_id
-$$;
-grant execute on function private.connection_for_webhook(uuid) to overture_worker;
-
--- Stores a verified delivery once and puts it on the queue; false when it was stored before, null when the connection is gone.
--- One statement, so one round trip and no transaction around it: a provider waits for the answer and gives up on slow ones.
--- Definer: the caller acts for no tenant yet. The tenant is the connection's own, so nothing can be stored for another.
-create or replace function private.take_delivery(connection uuid, delivery text, body bytea, context jsonb) returns boolean
-language plpgsql volatile security definer set search_path = '' as $$
-declare
-  owner uuid;
-  stored uuid;
+-- The connections behind webhook URLs. The only thing looked up before the signature is checked.
+create or replace function private.connections_for_webhooks(ids uuid[])
+returns table (id uuid, tenant_id uuid, provider text, credentials text, settings jsonb, base_url text)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
-  select c.tenant_id into owner from public.connections c where c.id = connection;
-  if owner is null then return null; end if;
-  insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
-  values (owner, connection, delivery, take_delivery.body, take_delivery.context)
-  on conflict (tenant_id, connection_id, delivery_id) do nothing returning id into stored;
-  if stored is null then return false; end if;
-  perform kernel.enqueue('webhooks_in', array[pg_catalog.jsonb_build_object('tenant_id', owner, 'id', stored)]);
-  return true;
+  return query select c.id, c.tenant_id, c.provider, c.credentials, c.settings, c.base_url from public.connections c where c.id = any(ids);
 end $$;
-grant execute on function private.take_delivery(uuid, text, bytea, jsonb) to overture_worker;
+grant execute on function private.connections_for_webhooks(uuid[]) to overture_worker;
 
+-- Stores verified deliveries once and puts them on the queue. Returns for each, in order: true when it is new, false when it was stored
+-- before, null when its connection is gone. One statement, so one round trip and no transaction around it: providers wait for the answer
+-- and give up on slow ones. Definer: the caller acts for no tenant yet. A delivery's tenant is its connection's own, so nothing can be
+-- stored for another.
+create or replace function private.take_deliveries(connections uuid[], deliveries text[], bodies bytea[], contexts jsonb) returns boolean[]
+language plpgsql volatile security definer set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  queued jsonb[];
+  results boolean[];
+begin
+  with given as materialized (
+    select d.n, d.connection, d.delivery, d.body, d.context, c.tenant_id,
+      pg_catalog.row_number() over (partition by d.connection, d.delivery order by d.n) as nth
+    from rows from (pg_catalog.unnest(connections), pg_catalog.unnest(deliveries), pg_catalog.unnest(bodies),
+      pg_catalog.jsonb_array_elements(contexts)) with ordinality as d (connection, delivery, body, context, n)
+    left join public.connections c on c.id = d.connection
+  ), stored as (
+    insert into public.webhook_deliveries (tenant_id, connection_id, delivery_id, body, context)
+    select g.tenant_id, g.connection, g.delivery, g.body, g.context from given g where g.tenant_id is not null and g.nth = 1
+    order by g.connection, g.delivery
+    on conflict (tenant_id, connection_id, delivery_id) do nothing returning tenant_id, id, connection_id, delivery_id
+  )
+  select pg_catalog.array_agg(pg_catalog.jsonb_build_object('tenant_id', s.tenant_id, 'id', s.id)) filter (where s.id is not null),
+    pg_catalog.array_agg(case when g.tenant_id is not null then s.id is not null end order by g.n)
+  into queued, results
+  from given g left join stored s on g.nth = 1 and s.connection_id = g.connection and s.delivery_id = g.delivery;
+  if queued is not null then perform kernel.enqueue('webhooks_in', queued); end if;
+  return results;
+end $$;
+grant execute on function private.take_deliveries(uuid[], text[], bytea[], jsonb) to overture_worker;
 
 -- Says what became of deliveries: [{"id","error"}] are processed, the others wait for the message they speak of.
 create or replace function private.finish_deliveries(finished jsonb, waiting uuid[]) returns void
