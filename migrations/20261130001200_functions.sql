@@ -396,7 +396,7 @@ begin
 end $$;
 grant execute on function private.end_stolen_session(text) to overture_worker;
 
--- object function kernel.enter_as_user(uuid,uuid,uuid,float8,float8) sha256:2ffed652f72dc6b6
+-- object function kernel.enter_as_user(uuid,uuid,uuid,float8,float8) sha256:698a1cb8ba1a6071
 -- Resolves the caller and takes one token of the tenant's rate limit in one round trip.
 -- For a person: the membership in the wanted tenant (or the oldest one). No row: not a member. A row without a tenant: the session
 -- of the access token has ended.
@@ -415,12 +415,15 @@ begin
   where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)
   order by x.created_at limit 1;
   if not found then return; end if;
+  -- All requests of a tenant take from one row, one after the other: with a wait for the disk in each, they would wait for each other. A
+  -- crash gives back the tokens of its last moment.
+  perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
 grant execute on function kernel.enter_as_user(uuid, uuid, uuid, double precision, double precision) to overture_worker;
 
--- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:678eba249b629e58
+-- object function kernel.enter_as_key(text,float8,float8,float8,float8) sha256:a49e61f623a7d948
 -- For a program: the key by its hash, unless revoked or expired, with the role that its maker has now. A key whose maker has left has
 -- no role: its bearer is told why it stopped. last_used_at is written at most once a minute.
 -- remaining and retry_after are of the bucket named by policy: the one that refused, else the emptier one.
@@ -442,6 +445,8 @@ begin
     return query select k.tenant_id, k.id, k.scopes, k.created_by, null, false, 0::double precision, 0::double precision, 'key';
     return;
   end if;
+  -- As for a person; the moment of the last use may be lost as well.
+  perform pg_catalog.set_config('synchronous_commit', 'off', true);
   select * into own from kernel.take_tokens('key:' || k.id, coalesce(key_capacity, capacity), coalesce(key_per_second, per_second));
   if not own.taken then
     return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, false, own.remaining, own.retry_after, 'key';

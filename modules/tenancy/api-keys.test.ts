@@ -1,3 +1,4 @@
+import type postgres from "postgres";
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import type { TenantOperation } from "../kernel/operations/operation.ts";
@@ -179,4 +180,24 @@ test("a key makes nobody an admin or owner, and changes and removes neither, not
       tenant.run((ctx) => ctx.db.unsafe(statement)),
       statement,
     ).rejects.toMatchObject({ code: "42501" });
+});
+
+test("a request's token, taken from the row that all requests of the tenant share, waits for no disk, of a person and of a key", async () => {
+  const tenant = await t.tenant();
+  const { key } = await keyOf(tenant, ["members:read"]);
+  const hash = await sha256Hex(key);
+  const entering = [
+    (sql: postgres.TransactionSql) =>
+      sql`select taken from kernel.enter_as_user(${tenant.owner.userId}, null, ${tenant.id}, 10, 1)`,
+    (sql: postgres.TransactionSql) => sql`select taken from kernel.enter_as_key(${hash}, 10, 1)`,
+  ];
+  for (const enter of entering) {
+    const setting = await t.sql.begin(async (sql) => {
+      // The throw-away database of a test waits for no disk anyway.
+      await sql`set local synchronous_commit = on`;
+      expect([...(await enter(sql))]).toEqual([{ taken: true }]);
+      return (await sql<{ synchronous_commit: string }[]>`show synchronous_commit`)[0]!.synchronous_commit;
+    });
+    expect(setting).toBe("off");
+  }
 });

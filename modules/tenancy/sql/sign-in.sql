@@ -16,6 +16,9 @@ begin
   where x.user_id = enter_as_user.user_id and (wanted is null or x.tenant_id = wanted)
   order by x.created_at limit 1;
   if not found then return; end if;
+  -- All requests of a tenant take from one row, one after the other: with a wait for the disk in each, they would wait for each other. A
+  -- crash gives back the tokens of its last moment.
+  perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query select m.tenant_id, m.role::text, t.taken, t.remaining, t.retry_after
     from kernel.take_tokens('api:' || m.tenant_id, capacity, per_second) t;
 end $$;
@@ -42,6 +45,8 @@ begin
     return query select k.tenant_id, k.id, k.scopes, k.created_by, null, false, 0::double precision, 0::double precision, 'key';
     return;
   end if;
+  -- As for a person; the moment of the last use may be lost as well.
+  perform pg_catalog.set_config('synchronous_commit', 'off', true);
   select * into own from kernel.take_tokens('key:' || k.id, coalesce(key_capacity, capacity), coalesce(key_per_second, per_second));
   if not own.taken then
     return query select k.tenant_id, k.id, k.scopes, k.created_by, k.role, false, own.remaining, own.retry_after, 'key';
