@@ -71,12 +71,12 @@ export const input: readonly Mutation[] = of("hostile input", [
     name: "what the database cannot store is refused at the door, by the field that holds it",
   },
   {
-    promise: "A body brings no prototype",
+    promise: "A body has the fields of the request and no others",
     file: "modules/kernel/operations/input.ts",
-    find: "const raw = Object.create(null) as",
-    replace: "const raw = {} as",
+    find: "  requireKnown(body, op);\n",
+    replace: "",
     test: hostile("input"),
-    name: "a body's prototype is a key like any other: what stands in it is nobody's field",
+    name: "a body has the fields of the request and no others: neither a misspelled one nor a prototype",
   },
   {
     promise: "An unforeseen fault says nothing of itself",

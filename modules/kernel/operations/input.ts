@@ -18,11 +18,29 @@ export async function readInput(op: AnyOperation, c: HonoContext, timeoutMs: num
   for (const [name, values] of Object.entries(c.req.queries())) raw[name] = values.length > 1 ? values : values[0];
   const takesBody = op.method !== "GET" && op.body !== "binary";
   const bodyText = takesBody ? await readText(c.req.raw, timeoutMs) : "";
-  if (bodyText !== "") Object.assign(raw, parseJson(bodyText, c.req.header("content-type")));
+  const body = bodyText === "" ? {} : parseJson(bodyText, c.req.header("content-type"));
+  Object.assign(raw, body);
   // The path wins: a body cannot redirect an operation to another row.
   for (const name of pathParams(op.path)) raw[name] = c.req.param(name);
   requireStorable(raw);
+  requireKnown(body, op);
   return raw;
+}
+
+/** Refuses fields that the operation does not have: a misspelled one would be dropped in silence, and with it what was meant by it. */
+function requireKnown(body: Record<string, unknown>, op: AnyOperation): void {
+  const known = Object.keys(op.input.shape);
+  const unknown = Object.keys(body).filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const errors = unknown.slice(0, MAX_ERRORS).map((name) => ({
+    pointer: short(`/${segment(name)}`),
+    detail: "is not a field of this request",
+  }));
+  const fields = known.filter((name) => !pathParams(op.path).includes(name));
+  throw new AppError("invalid", `${errors[0]!.pointer.slice(1)}: ${errors[0]!.detail}`, {
+    errors,
+    suggestion: fields.length > 0 ? `The fields are: ${fields.join(", ")}.` : "This request takes no body.",
+  });
 }
 
 async function readText(request: Request, timeoutMs: number): Promise<string> {
