@@ -8,6 +8,7 @@ import { listMigrations } from "./migrate.ts";
 import { readLock } from "./processes.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import { startStack, type Stack } from "./stack.ts";
+import { withoutDemo } from "./without-demo.ts";
 
 // npm start: everything on this machine, in the foreground, until Ctrl-C.
 
@@ -61,10 +62,7 @@ async function start(settings: Settings): Promise<void> {
     portBase,
     yes: flags.yes,
     services: { worker: true, sandbox: true },
-    // Without the module there is no way to make a demo team; the sandbox itself stays, for rehearsals.
-    env: flags.demo
-      ? {}
-      : { OVERTURE_MODULES_OFF: [process.env.OVERTURE_MODULES_OFF, "sandbox"].filter(Boolean).join(",") },
+    env: flags.demo ? {} : withoutDemo(process.env),
     restart: true,
     prepare: async () => {
       if (isConsoleFresh()) return;
