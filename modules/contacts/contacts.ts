@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Ctx } from "../kernel/context.ts";
-import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
+import { pageOf, pageParams } from "../kernel/operations/cursor.ts";
 import { AppError, type FieldError, invalidField } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { contactFilters, countContacts, getContact, isUnfiltered, whereContacts } from "./contact-query.ts";
@@ -10,7 +10,7 @@ import { loadCustomFields } from "./custom-values.ts";
 import { type ContactGiven, type FieldFault, readContact } from "./fields.ts";
 import { FilterSchema } from "./filter.ts";
 import { isStopped } from "./normalize.ts";
-import { Contact, contactFields, ContactInput, id, Interaction, OnDuplicate } from "./schemas.ts";
+import { Contact, contactFields, ContactInput, id, OnDuplicate } from "./schemas.ts";
 
 /** People. */
 

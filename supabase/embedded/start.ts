@@ -62,7 +62,7 @@ async function start(settings: Settings): Promise<void> {
     portBase,
     yes: flags.yes,
     services: { worker: true, sandbox: true },
-    env: flags.demo ? {} : withoutDemo(process.env),
+    env: flags.demo ? {} : withoutDemo({ OVERTURE_MODULES_OFF: process.env.OVERTURE_MODULES_OFF }),
     restart: true,
     prepare: async () => {
       if (isConsoleFresh()) return;
