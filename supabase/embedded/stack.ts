@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { backup } from "./backup.ts";
 import { backupPlan } from "./backup-schedule.ts";
 import { Child, type ChildOptions } from "./child.ts";
@@ -170,7 +172,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...options.env,
     };
 
-    const claimUrl = await install(root, env, options.install, step);
+    const claimUrl = await install(root, env, options, step);
 
     const launch = async (name: string, args: string[], ready: ChildOptions["ready"], own: Record<string, string>) => {
       step(`Starting the ${name}`);
@@ -238,14 +240,27 @@ function sandboxEnv(ports: Ports): Record<string, string> {
 async function install(
   root: string,
   env: Record<string, string>,
-  wanted: boolean | undefined,
+  { install: wanted, restart: supervises }: StackOptions,
   step: (line: string) => void,
 ): Promise<string | null> {
   const file = join(root, "modules", "boot.ts");
   if (wanted === false || (wanted === undefined && !existsSync(file))) return null;
   step("Registering queues, schedules and settings");
+  if (supervises) return await installApart(file, env);
   const boot = (await import(pathToFileURL(file).href)) as {
     install?: (env: Record<string, string | undefined>) => Promise<{ claimUrl: string | null }>;
   };
   return (await boot.install?.(env))?.claimUrl ?? null;
+}
+
+/** In a process of its own, because who supervises runs for months and needs none of the modules. */
+async function installApart(file: string, env: Record<string, string>): Promise<string | null> {
+  const script = join(import.meta.dirname, "install-process.ts");
+  const args = ["--disable-warning=ExperimentalWarning", script, pathToFileURL(file).href];
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
+    return (JSON.parse(stdout) as { claimUrl: string | null }).claimUrl;
+  } catch (error) {
+    throw new StartError((error as { stderr?: string }).stderr?.trim() || (error as Error).message);
+  }
 }
