@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+
 import { gather } from "./gather.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -20,6 +21,8 @@ function held(answer: (item: number) => number = (n) => n * 10) {
   };
   return { calls, call, next };
 }
+
+afterEach(() => void vi.useRealTimers());
 
 describe("what comes together goes in one call", () => {
   test("who comes alone goes at once; who comes meanwhile shares the next call; each gets its own result", async () => {
@@ -46,6 +49,25 @@ describe("what comes together goes in one call", () => {
     for (let n = 0; n < 5; n++) await next();
     expect(calls).toEqual([[1], [2, 3, 4], [9], [50], [5, 5]]);
     await Promise.all(results);
+  });
+
+  test("who waits for a call that takes long does so for a moment only, and who comes meanwhile goes along", async () => {
+    vi.useFakeTimers();
+    const { calls, call } = held();
+    const one = gather(call);
+    const k = kernel();
+    for (const n of [1, 2, 3]) void one(k, n);
+    await vi.advanceTimersByTimeAsync(49);
+    expect(calls).toEqual([[1]]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(calls).toEqual([[1], [2, 3]]);
+    // However many get stuck, there is an end to it: the rest wait.
+    for (let n = 4; n < 20; n++) {
+      void one(k, n);
+      await vi.advanceTimersByTimeAsync(50);
+    }
+    expect(calls).toHaveLength(8);
+    expect(calls.flat()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   test("kernels do not share calls", async () => {

@@ -10,15 +10,21 @@ type Limits<I> = {
   weight?: { of(item: I): number; most: number };
 };
 
-type Waiting<I, O> = { item: I; resolve(result: O): void; reject(error: unknown): void };
+/** Milliseconds after which those who wait no longer do so for the call under way: it may be waiting itself, for another tenant's lock. */
+const PATIENCE_MS = 50;
+/** Calls at once at most, of one kernel. */
+const MOST_CALLS = 8;
+
+type Waiting<I, O> = { item: I; since: number; resolve(result: O): void; reject(error: unknown): void };
 
 /**
  * Makes a call for one item out of a call for several: what comes while one is under way goes together in the next. An item that comes
- * alone goes at once, so nobody waits for company; under load a statement and its commit are shared. One call at a time per kernel.
- * When a call for several fails, each is tried alone, so that only those at fault fail.
+ * alone goes at once, so nobody waits for company; under load a statement and its commit are shared. One call at a time per kernel, and
+ * further ones beside it while it takes long. When a call for several fails, each is tried alone, so that only those at fault fail.
  */
 export function gather<I, O>(call: Call<I, O>, { most = 100, weight }: Limits<I> = {}) {
-  const states = new WeakMap<Kernel, { waiting: Waiting<I, O>[]; busy: boolean }>();
+  type State = { waiting: Waiting<I, O>[]; calls: number; timer: ReturnType<typeof setTimeout> | null };
+  const states = new WeakMap<Kernel, State>();
 
   const take = (waiting: Waiting<I, O>[]): Waiting<I, O>[] => {
     if (!weight) return waiting.splice(0, most);
@@ -45,17 +51,36 @@ export function gather<I, O>(call: Call<I, O>, { most = 100, weight }: Limits<I>
     }
   };
 
+  const work = async (kernel: Kernel, state: State): Promise<void> => {
+    state.calls++;
+    while (state.waiting.length > 0) {
+      const batch = take(state.waiting);
+      watch(kernel, state);
+      await settle(kernel, batch);
+    }
+    state.calls--;
+  };
+
+  /** Looks after those who wait for a call under way. */
+  const watch = (kernel: Kernel, state: State): void => {
+    const [first] = state.waiting;
+    if (state.timer !== null || !first) return;
+    const left = state.calls < MOST_CALLS ? first.since + PATIENCE_MS - performance.now() : PATIENCE_MS;
+    state.timer = setTimeout(() => {
+      state.timer = null;
+      const [oldest] = state.waiting;
+      const isLate = oldest !== undefined && performance.now() - oldest.since >= PATIENCE_MS;
+      if (isLate && state.calls < MOST_CALLS) void work(kernel, state);
+      else watch(kernel, state);
+    }, left);
+  };
+
   return (kernel: Kernel, item: I): Promise<O> =>
     new Promise<O>((resolve, reject) => {
       let state = states.get(kernel);
-      if (!state) states.set(kernel, (state = { waiting: [], busy: false }));
-      const { waiting } = state;
-      waiting.push({ item, resolve, reject });
-      if (state.busy) return;
-      state.busy = true;
-      void (async () => {
-        while (waiting.length > 0) await settle(kernel, take(waiting));
-        state.busy = false;
-      })();
+      if (!state) states.set(kernel, (state = { waiting: [], calls: 0, timer: null }));
+      state.waiting.push({ item, since: performance.now(), resolve, reject });
+      if (state.calls === 0) void work(kernel, state);
+      else watch(kernel, state);
     });
 }
