@@ -334,6 +334,25 @@ test("asked again with the same key only while the provider remembers it; then a
   expect(await byId(b!.id)).toMatchObject({ status: "unknown" });
 });
 
+test("a wall clock that is set forward takes no living worker for dead", async () => {
+  const { tenant, campaign } = await planned(2);
+  const taken = await claim(tenant, campaign.connectionId, 2);
+  const ids = taken.map((m) => m.id);
+  // As after a date that somebody set an hour forward: the slow clock does not follow the wall's. Undone at the end, for it is everybody's.
+  const undo = new Error("undone");
+  let after: { status: string }[] = [];
+  await t.sql
+    .begin(async (sql) => {
+      await sql`update kernel.clocks set slow = slow - interval '1 hour'`;
+      await sql`update public.attempts set slow_at = slow_at - interval '1 hour' where message_id = any(${ids}::uuid[])`;
+      await sql`select private.expire_leases()`;
+      after = await sql<{ status: string }[]>`select status from public.messages where id = any(${ids}::uuid[])`;
+      throw undo;
+    })
+    .catch((error: unknown) => expect(error).toBe(undo));
+  expect(after.map((m) => m.status)).toEqual(["sending", "sending"]);
+});
+
 test("a lost worker's claims go back with their places, unless they were handed over: those are in doubt", async () => {
   const { tenant, campaign } = await planned(6, 10);
   const taken = await claimOnly(tenant, campaign.connectionId, 6);

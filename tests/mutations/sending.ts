@@ -441,8 +441,8 @@ export const sending: readonly Mutation[] = of("sending", [
     file: "modules/messaging/sql/reconcile.sql",
     find: "m.lease_until) < kernel.slow_clock()",
     replace: "m.lease_until) < pg_catalog.clock_timestamp()",
-    test: "tests/faults/os-clock.test.ts",
-    name: "the database's clock is set an hour forward and back in mid-send: nothing is sent twice, nothing is lost",
+    test: "tests/faults/ledger.test.ts",
+    name: "a wall clock that is set forward takes no living worker for dead",
   },
   {
     promise: "A number shown is what counting the rows would say",
