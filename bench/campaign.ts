@@ -8,7 +8,7 @@ import { type Figure, ratioFigure, seconds } from "./figure.ts";
 import { processorSeconds } from "./processes.ts";
 import { readyCampaign } from "./ready.ts";
 import { BATCHES, ONE_EACH, post, type Row, type Side } from "./send.ts";
-import { inWorld, type World } from "./world.ts";
+import { inWorld, type Team, type World } from "./world.ts";
 
 /**
  * A campaign from its start to the last message that the other side accepted, by the real worker process: people are enrolled, planned,
@@ -24,6 +24,8 @@ type Target = {
   bare(rows: Row[]): Promise<void>;
   close(): void;
 };
+
+const TENANTS = 8;
 
 export async function campaign(people = 5_000): Promise<Figure[]> {
   const home = mkdtempSync(join(tmpdir(), "overture-bench-"));
@@ -41,7 +43,10 @@ export async function campaign(people = 5_000): Promise<Figure[]> {
           try {
             // The first run warms both sides up and counts for neither.
             await once(world, target, Math.min(people, 500));
-            figures.push(await once(world, target, people));
+            const figure = await once(world, target, people);
+            figures.push(figure);
+            if (target.name === "smtp")
+              figures.push(await together(world, target, people, Number(figure.detail.ours_per_s)));
           } finally {
             target.close();
           }
@@ -103,6 +108,43 @@ async function once(world: World, target: Target, people: number): Promise<Figur
     ),
     rows_written_per_message: perMessage(after.rows - before.rows, 1),
     wal_bytes_per_message: perMessage(after.wal - before.wal, 0),
+  });
+}
+
+/** As many messages of eight tenants that start at the same moment: what they do together, and how long each waits for its first call. */
+async function together(world: World, target: Target, people: number, alone: number): Promise<Figure> {
+  const { admin, team, call } = world;
+  const each = Math.ceil(people / TENANTS);
+  const teams = await Promise.all(Array.from({ length: TENANTS }, (_, n) => team(`Together ${n}`)));
+  const campaigns: { me: Team; id: string }[] = [];
+  for (const me of teams) campaigns.push({ me, id: await readyCampaign(world, me, target.connection, each) });
+  const taken = await target.accepted();
+  const started = performance.now();
+  const answeredAt = new Map<string, number>();
+  await Promise.all(
+    campaigns.map(async ({ me, id }) => {
+      await call(me, "POST", `/campaigns/${id}/start`);
+      answeredAt.set(me.id, Date.now());
+    }),
+  );
+  while ((await target.accepted()) - taken < each * TENANTS) {
+    await delay(20);
+    if (performance.now() - started > 600_000)
+      throw new Error("Eight tenants together are not through in ten minutes.");
+  }
+  const total = (performance.now() - started) / 1000;
+  const firsts = await admin<{ tenant_id: string; first: Date }[]>`
+    select tenant_id, min(started_at) as first from public.attempts where tenant_id = any(${teams.map((t) => t.id)}::uuid[]) group by tenant_id`;
+  const waits = firsts
+    .map(({ tenant_id, first }) => (first.getTime() - answeredAt.get(tenant_id)!) / 1000)
+    .sort((a, b) => a - b);
+  const ours = (each * TENANTS) / total;
+  return ratioFigure("campaign_tenants", ours / alone, ">= 0.9", {
+    tenants: TENANTS,
+    messages: each * TENANTS,
+    ours_per_s: Math.round(ours),
+    alone_per_s: alone,
+    first_call_after_s: { soonest: waits[0], latest: waits.at(-1) },
   });
 }
 

@@ -572,6 +572,20 @@ begin
 end $$;
 grant execute on function kernel.dequeue(text, int, int) to overture_worker;
 
+-- object function kernel.others_wait(text) sha256:1ee9ae67dc1530dd
+-- Whether a message of another tenant than the caller's waits on a queue: who works for long for one tenant asks now and then.
+create or replace function kernel.others_wait(queue text) returns boolean
+language plpgsql stable security definer set search_path = '' set enable_sort = off as $$
+declare
+  waits boolean;
+begin
+  execute pg_catalog.format($q$
+    select exists (select from pgmq.%I q where q.vt <= $1 and q.message ->> 'tenant_id' is distinct from $2)
+  $q$, 'q_' || queue) into waits using pg_catalog.clock_timestamp(), kernel.tenant()::text;
+  return waits;
+end $$;
+grant execute on function kernel.others_wait(text) to overture_worker;
+
 -- object function kernel.settle(text,jsonb) sha256:f3ad7e2dad2a0f61
 -- Settles a batch in one statement.
 -- outcomes: [{"msg_id":1,"read_ct":1,"kind":"done"} | {…,"kind":"retry","in":8} | {…,"kind":"back"} | {…,"kind":"dead","reason":"…"}]

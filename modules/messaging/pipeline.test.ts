@@ -3,7 +3,7 @@ import { settlePlans, startedCampaign } from "../../tests/support/campaigns.ts";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
 import type { OutboundMessage, SendOutcome } from "../kernel/provider.ts";
 import type { Opened } from "./call.ts";
-import { sendDue } from "./pipeline.ts";
+import { sendDue, type Turn } from "./pipeline.ts";
 
 /** The way of one connection's messages through a worker. The provider is the test's own: it records calls and answers as told. */
 
@@ -26,6 +26,7 @@ async function send(
   { per_second, batch, parallel }: Limits,
   answer: (message: OutboundMessage<unknown>, nth: number) => SendOutcome | Promise<SendOutcome>,
   signal = new AbortController().signal,
+  turn: Turn = { end: performance.now() + 60_000 },
 ) {
   const calls: string[][] = [];
   let [now, most] = [0, 0];
@@ -52,7 +53,7 @@ async function send(
     },
   };
   const ctx = { ...t.kernel.manual({ actor: { kind: "job", name: "test" }, tenantId: tenant.id }), signal };
-  const left = await sendDue(ctx, opened, performance.now() + 60_000);
+  const left = await sendDue(ctx, opened, turn);
   return { left, calls, most, ids: calls.flat() };
 }
 
@@ -178,4 +179,41 @@ test("a message that was settled by somebody else meanwhile stays as it is", asy
     return { outcome: "unknown", code: "timeout", detail: "No answer." };
   });
   expect(await states(all)).toEqual({ sent: 10 });
+});
+
+test("a turn that is brought to its end claims no more: what was claimed leaves, the rest stays due, and more is said to be left", async () => {
+  const p = await planned(40);
+  const turn: Turn = { end: performance.now() + 60_000 };
+  const { left, ids } = await send(
+    p,
+    { per_second: 2, batch: 1, parallel: 1 },
+    (m) => {
+      turn.end = performance.now();
+      return sent(m);
+    },
+    undefined,
+    turn,
+  );
+  expect(left).toBe(true);
+  expect(ids.length).toBeGreaterThan(0);
+  expect(ids.length).toBeLessThan(20);
+  expect(await states(p)).toEqual({ sent: ids.length, queued: 40 - ids.length });
+});
+
+test("others wait where a message of another tenant is there to be read, and not where only one's own is, or a hidden one", async () => {
+  const [mine, other] = [await t.tenant(), await t.tenant()];
+  const queue = `test_${crypto.randomUUID().slice(0, 8)}`;
+  await t.sql`select kernel.create_queue(${queue})`;
+  const wait = () =>
+    mine.run(async ({ db }) => (await db<{ yes: boolean }[]>`select kernel.others_wait(${queue}) as yes`)[0]!.yes);
+  const enqueue = (tenant: TestTenant, delay: number) =>
+    t.sql`select kernel.enqueue(${queue}, array[jsonb_build_object('tenant_id', ${tenant.id}::uuid)], ${delay})`;
+  expect(await wait()).toBe(false);
+  await enqueue(mine, 0);
+  await enqueue(other, 600);
+  expect(await wait()).toBe(false);
+  await enqueue(other, 0);
+  expect(await wait()).toBe(true);
+  await t.sql`delete from kernel.queues where name = ${queue}`;
+  await t.sql`select pgmq.drop_queue(${queue})`;
 });

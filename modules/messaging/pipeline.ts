@@ -57,11 +57,13 @@ const running = new WeakMap<ManualCtx["registry"], Map<string, Pipeline>>();
 const sizes = new Map<string, number>();
 const MAX_SIZES = 10_000;
 
+/** How long the work for one tenant may go on, by performance.now(). It may be brought forward meanwhile. */
+export type Turn = { end: number };
+
 /**
- * Sends what is due on a connection until nothing is (false) or the time is up with work left (true); `end` is by performance.now(). Where
- * this process does so already, that work looks for more instead: a second pipeline would only halve the batches of the first.
+ * Sends what is due on a connection until nothing is (false) or the turn is over with work left (true). Where this process does so already, that work looks for more instead: a second pipeline would only halve the batches of the first.
  */
-export async function sendDue(ctx: ManualCtx, opened: Opened, end: number): Promise<boolean> {
+export async function sendDue(ctx: ManualCtx, opened: Opened, turn: Turn): Promise<boolean> {
   let here = running.get(ctx.registry);
   if (!here) running.set(ctx.registry, (here = new Map()));
   const { id } = opened.connection;
@@ -70,7 +72,7 @@ export async function sendDue(ctx: ManualCtx, opened: Opened, end: number): Prom
     other.lookAgain();
     return false;
   }
-  const pipeline = new Pipeline(ctx, opened, end, () => here.delete(id));
+  const pipeline = new Pipeline(ctx, opened, turn, () => here.delete(id));
   here.set(id, pipeline);
   return await pipeline.run();
 }
@@ -78,7 +80,7 @@ export async function sendDue(ctx: ManualCtx, opened: Opened, end: number): Prom
 class Pipeline {
   readonly #ctx: ManualCtx;
   readonly #opened: Opened;
-  readonly #end: number;
+  readonly #turn: Turn;
   readonly #claimed: () => void;
   readonly #bucket: string;
   readonly #lease: number;
@@ -111,11 +113,11 @@ class Pipeline {
   #change = Promise.withResolvers<void>();
 
   /** `claimed` is called when nothing more will be claimed. */
-  constructor(ctx: ManualCtx, opened: Opened, end: number, claimed: () => void) {
+  constructor(ctx: ManualCtx, opened: Opened, turn: Turn, claimed: () => void) {
     this.#claimed = claimed;
     this.#ctx = ctx;
     this.#opened = opened;
-    this.#end = end;
+    this.#turn = turn;
     this.#bucket = `connection:${opened.connection.id}`;
     this.#lease = leaseSeconds(opened.send);
     this.#perSecond = ratePerSecond(opened);
@@ -162,7 +164,7 @@ class Pipeline {
     let first = true;
     try {
       while (!this.#closed && !this.#ending) {
-        if (performance.now() >= this.#end) {
+        if (performance.now() >= this.#turn.end) {
           this.#timeUp = true;
           return;
         }

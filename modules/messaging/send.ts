@@ -2,15 +2,17 @@ import { z } from "zod";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { openConnection } from "../providers/connections.ts";
-import { sendDue } from "./pipeline.ts";
+import { sendDue, type Turn } from "./pipeline.ts";
 
 /**
  * Sends what is due for one tenant, a pipeline for each connection. A crash leaves a lease that runs out: what was handed over to a call
  * becomes `unknown`, never a second send, and what was only claimed is due again.
  */
 
-/** One message's share of the worker; then it queues up again behind the other tenants. */
+/** A tenant's turn while nobody else waits; then it queues up again behind the other tenants. */
 const BUDGET_MS = 15_000;
+/** A tenant's turn while others wait, and how often somebody looks whether they do. */
+const SHARE_MS = 1_000;
 
 export const messagingSend = defineManualConsumer({
   queue: "messaging_send",
@@ -18,9 +20,9 @@ export const messagingSend = defineManualConsumer({
   visibilitySeconds: 60, // four times the budget; kept hidden while a slow provider answers
   maxAttempts: 20, // a wake message carries nothing: losing one costs ten seconds
   batch: 1, // one tenant at a time per loop, so that a big one never holds back the rest of a batch
-  concurrency: 4, // providers' answers take most of the time
+  concurrency: 8, // providers' answers take most of the time
   async handle(ctx, payload) {
-    const end = performance.now() + BUDGET_MS; // the date may be set meanwhile
+    const turn = { end: performance.now() + BUDGET_MS }; // the date may be set meanwhile
     const connections = await ctx.tx(async (tx) => {
       // Before the look at what is due: what a dropped one announced is then seen.
       await tx.db`select kernel.drop_wakes(${messagingSend.queue})`;
@@ -32,7 +34,9 @@ export const messagingSend = defineManualConsumer({
       return rows.map((r) => r.connection_id);
     });
     // Every connection to its end, also when one fails: a stopping worker waits for what is returned here.
-    const left = await Promise.allSettled(connections.map((id) => drainConnection(ctx, id, end)));
+    const watch = setInterval(() => void endForOthers(ctx, turn), SHARE_MS);
+    const left = await Promise.allSettled(connections.map((id) => drainConnection(ctx, id, turn)));
+    clearInterval(watch);
     // Out of time with work left: behind the other tenants again.
     if (left.some((l) => l.status === "fulfilled" && l.value)) await ctx.enqueue(messagingSend, payload);
     const failed = left.find((l) => l.status === "rejected");
@@ -41,10 +45,23 @@ export const messagingSend = defineManualConsumer({
   },
 });
 
-/** Sends on one connection until nothing is due (false) or the time is up (true). */
-async function drainConnection(ctx: ManualCtx, connectionId: string, end: number): Promise<boolean> {
+/** Ends the turn when others wait for theirs. */
+async function endForOthers(ctx: ManualCtx, turn: Turn): Promise<void> {
+  try {
+    const [row] = await ctx.tx(
+      (tx) => tx.db<{ waits: boolean }[]>`select kernel.others_wait(${messagingSend.queue}) as waits`,
+    );
+    if (row!.waits) turn.end = Math.min(turn.end, performance.now());
+  } catch (error) {
+    // The turn ends by itself soon enough.
+    ctx.log.warn("it could not be seen whether other tenants wait to send", { error });
+  }
+}
+
+/** Sends on one connection until nothing is due (false) or the turn is over (true). */
+async function drainConnection(ctx: ManualCtx, connectionId: string, turn: Turn): Promise<boolean> {
   const { provider, connection } = await ctx.tx((tx) => openConnection(tx, connectionId));
   const channel = ctx.registry.channels.get(provider.category);
   if (!provider.send || !channel) return false;
-  return await sendDue(ctx, { provider, connection, channel, send: provider.send }, end);
+  return await sendDue(ctx, { provider, connection, channel, send: provider.send }, turn);
 }

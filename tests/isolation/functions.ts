@@ -58,6 +58,10 @@ export const definers: Record<string, [roles: string, why: string]> = {
     both,
     "reads who subscribed; enqueues by kernel.enqueue, which refuses another tenant than the current one",
   ],
+  "kernel.others_wait(text)": [
+    worker,
+    "queues are closed to everybody; tells no more than that some other tenant's message waits",
+  ],
   "kernel.dequeue(text,integer,integer)": [
     worker,
     "reads messages of all tenants to spread them; consumers then work tenant by tenant",

@@ -94,4 +94,20 @@ export const handingOver: readonly Mutation[] = of("sending", [
     test: "modules/campaigns/locks.test.ts",
     name: "a pause that waits for a planner comes before the planners after it, however they overlap",
   },
+  {
+    promise: "A tenant's turn to send ends while others wait",
+    file: "modules/messaging/pipeline.ts",
+    find: "if (performance.now() >= this.#turn.end) {",
+    replace: "if (false as boolean) {",
+    test: "modules/messaging/pipeline.test.ts",
+    name: "a turn that is brought to its end claims no more: what was claimed leaves, the rest stays due, and more is said to be left",
+  },
+  {
+    promise: "… others, and nobody's own wake",
+    file: "modules/kernel/sql/queues.sql",
+    find: "where q.vt <= $1 and q.message ->> 'tenant_id' is distinct from $2)",
+    replace: "where q.vt <= $1)",
+    test: "modules/messaging/pipeline.test.ts",
+    name: "others wait where a message of another tenant is there to be read, and not where only one's own is, or a hidden one",
+  },
 ]);

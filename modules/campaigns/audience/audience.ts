@@ -121,6 +121,8 @@ export const unreachable = (ctx: Ctx, channels: readonly { id: string; consent: 
 
 /** People per statement: large enough to be quick, small enough that its locks and its broadcast stay short. */
 export const ENROLL_BATCH = 1000;
+/** The first people of an audience: few, so that they are written to at once, and so that other tenants' audiences begin soon. */
+export const FIRST_BATCH = 100;
 
 export type Enrolled = {
   added: number;
@@ -142,9 +144,10 @@ export async function enrollBatch(
   source: Source,
   cursor: string | null,
   restart = false,
+  quantity = ENROLL_BATCH,
 ): Promise<Enrolled> {
   const { db, tenantId } = ctx;
-  const { ids } = await pageOf(ctx, source, cursor, ENROLL_BATCH);
+  const { ids } = await pageOf(ctx, source, cursor, quantity);
   const channels = await channelsOf(ctx, campaign.version_id);
   // As the schema of the settings has it, for rows that say nothing.
   const exclusive = campaign.settings.exclusive ?? true;
@@ -227,7 +230,7 @@ export async function enrollBatch(
       return take(db);
     })) as Row[];
   const { seen, last, ...counts } = row!;
-  return { ...counts, seen, cursor: seen === ENROLL_BATCH ? last : null };
+  return { ...counts, seen, cursor: seen === quantity ? last : null };
 }
 
 /**

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
-import { enrollBatch, type Enrolled, type Source } from "./audience.ts";
+import { enrollBatch, ENROLL_BATCH, FIRST_BATCH, type Enrolled, type Source } from "./audience.ts";
 import { campaignsPlan } from "../plan/plan.ts";
 
 const SourceSchema = z.union([
@@ -31,7 +31,7 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
   payload: Payload as z.ZodType<z.output<typeof Payload>>,
   visibilitySeconds: 120, // one batch takes well under a second; a filter over a million people a few
   maxAttempts: 10,
-  batch: 5,
+  batch: 1, // in turn: whoever begins waits for a batch of those who began before, not for all of theirs
   async handle(ctx, { campaign_id, source, cursor, restart, end }) {
     // A transaction of its own: it waits for all that share the campaign, and two batches that share it would wait for each other.
     if (end) {
@@ -54,7 +54,14 @@ export const campaignsEnroll: AnyConsumer<z.output<typeof Payload>> = defineCons
     }
     let batch: Enrolled;
     try {
-      batch = await enrollBatch(ctx, campaign, source as Source, cursor, restart);
+      batch = await enrollBatch(
+        ctx,
+        campaign,
+        source as Source,
+        cursor,
+        restart,
+        cursor === null ? FIRST_BATCH : ENROLL_BATCH,
+      );
     } catch (error) {
       // The segment or a field of its filter is gone: nothing more can be taken in, and the campaign must not wait for it.
       if (!(error instanceof AppError) || (error.code !== "invalid" && error.code !== "not_found")) throw error;

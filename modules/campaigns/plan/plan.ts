@@ -20,15 +20,14 @@ export const campaignsPlan: AnyConsumer<Wake> = defineConsumer<Wake>({
   payload: z.object({ tenant_id: z.uuid() }),
   visibilitySeconds: 120, // far above one batch
   maxAttempts: 10,
+  batch: 1, // in turn: a tenant waits for a batch of the others, not for all they have
   concurrency: 2,
   async handle(ctx) {
+    // Wake messages of one tenant carry nothing: one round serves them all. Before the look at who is due: whom a dropped one announced
+    // is then seen.
+    await ctx.db`select kernel.drop_wakes(${campaignsPlan.queue})`;
     await planBatch(ctx);
     return done();
-  },
-  // Wake messages of one tenant carry nothing: one round serves them all.
-  async handleBatch(ctx, payloads) {
-    await planBatch(ctx);
-    return payloads.map(() => done());
   },
 });
 

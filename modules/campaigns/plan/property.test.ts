@@ -33,7 +33,9 @@ type Step = { id?: string; kind: string; branches?: Record<string, Step[]>; [fie
 
 let named = 0;
 function randomStep(r: Random, depth: number): Step {
-  const kinds = ["email", "email", "sms", "wait", "wait", "task", ...(depth < 3 ? ["condition", "condition"] : [])];
+  // Branches within branches, but no deeper than a sequence may be.
+  const branching = depth < 3 ? ["task", "condition", "condition"] : depth < 4 ? ["task"] : [];
+  const kinds = ["email", "email", "sms", "wait", "wait", ...branching];
   const inner = () => Array.from({ length: r.below(3) }, () => randomStep(r, depth + 1));
   switch (r.pick(kinds)) {
     case "email":
@@ -111,6 +113,7 @@ type Claimed = {
   enrollment_id: string;
   step_id: string;
   to_address: string;
+  attempts: number;
 };
 
 async function scenario(seed: number, people: number, rounds: number): Promise<{ accepted: number; stopped: number }> {
@@ -182,8 +185,13 @@ async function scenario(seed: number, people: number, rounds: number): Promise<{
     const before = new Set(stopped);
     const rows = await tenant.run(async (ctx) => [
       ...(await ctx.db<Claimed[]>`
-      select id, channel, contact_id, enrollment_id, step_id, to_address from private.claim_messages(100, 600, ${connection})`),
+      select id, channel, contact_id, enrollment_id, step_id, to_address, attempts from private.claim_messages(100, 600, ${connection})`),
     ]);
+    // As at the provider: what was only claimed nobody has been called with.
+    await tenant.run(
+      (ctx) =>
+        ctx.db`select private.hand_over(${rows.map((m) => m.id)}::uuid[], ${rows.map((m) => m.attempts)}::int[], ${connection}, 90)`,
+    );
     for (const m of rows) {
       for (const key of [m.contact_id, `${m.contact_id}/${m.channel}`, `${m.channel}:${m.to_address}`])
         if (before.has(key))

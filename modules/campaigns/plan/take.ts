@@ -5,7 +5,7 @@ import type { Settings } from "../schemas.ts";
  * People per transaction, and at most one more for each sender: some hundred renders take well under a second, and a redelivery repeats no
  * more than these.
  */
-export const PLAN_BATCH = 500;
+export const PLAN_BATCH = 200;
 
 /** One person who is due, locked. */
 export type Due = {
