@@ -663,14 +663,16 @@ begin
   group by t.tag;
 end $$;
 
--- object function private.copy_sort_keys() sha256:354544de59355ebd
+-- object function private.copy_sort_keys() sha256:162bf6d08e7efb76
 -- Lists: what their rows carry of the contact, so that a list is read in each order of contacts through an index of its own.
 
 create or replace function private.copy_sort_keys() returns trigger
 language plpgsql volatile set search_path = '' as $$
 begin
   select c.created_at, c.email_sort, c.last_name_sort into new.contact_created_at, new.contact_email, new.contact_last_name
-  from public.contacts c where c.tenant_id = new.tenant_id and c.id = new.contact_id;
+  from public.contacts c where c.tenant_id = new.tenant_id and c.id = new.contact_id
+  -- Whoever renames the contact meanwhile comes before this row or sees it.
+  for share;
   if not found then
     -- The foreign key says what is wrong.
     new.contact_created_at := '-infinity'; new.contact_email := ''; new.contact_last_name := '';
@@ -2332,7 +2334,7 @@ begin
     where o.outcome = 'retry' and x.tenant_id = (select kernel.tenant()) and x.message_id = l.id) a on true);
 end $$;
 
--- object function private.record_outcomes(private.settling[]) sha256:91427ae34c62e2f9
+-- object function private.record_outcomes(private.settling[]) sha256:ef3de06190dc7c43
 -- Writes the decisions: the messages, their attempts, the places under the limits that were not used, the events.
 create or replace function private.record_outcomes(rows private.settling[]) returns void
 language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
@@ -2362,7 +2364,7 @@ begin
   perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
-  -- That and when a message was sent stands on itself.
+  -- A failure is an event. That a message was sent, and when, stands on the message.
   if exists (select from pg_catalog.unnest(rows) s where s.final = 'failed') then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
     select kernel.tenant(), s.id, 'failed', 'failed:' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,

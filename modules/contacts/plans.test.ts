@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { until } from "../../tests/support/until.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { pageOfContacts, SORTS } from "./contact-page.ts";
 import { type ContactFilters, whereContacts } from "./contact-query.ts";
@@ -144,6 +145,32 @@ describe("a page of a list reads that list alone, however many people stand befo
       expect(read).toEqual({ contacts: 102, members: 102 });
     },
   );
+});
+
+it("a contact that is renamed while it joins a list stands there under its new name", async () => {
+  const list = (await team.api("POST", "/lists", { name: "Who joins meanwhile" })).body.id as string;
+  const contact = (await team.api("POST", "/contacts", { email: "before@list.test" })).body.id as string;
+  const join = async () => {
+    await t.sql`insert into public.list_contacts (tenant_id, list_id, contact_id) values (${team.id}, ${list}, ${contact})`;
+  };
+  let joined: Promise<void> | undefined;
+  await t.sql.begin(async (sql) => {
+    await sql`update public.contacts set email = 'after@list.test' where tenant_id = ${team.id} and id = ${contact}`;
+    joined = join();
+    const waits = until(
+      async () =>
+        (
+          await t.sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'into public.list_contacts'`
+        ).length > 0,
+      { what: "the joining to wait" },
+    );
+    // It waits for the new name, or has taken the old one.
+    await Promise.race([joined, waits]);
+  });
+  await joined;
+  const [row] =
+    await t.sql`select contact_email from public.list_contacts where tenant_id = ${team.id} and list_id = ${list}`;
+  expect(row).toEqual({ contact_email: "after@list.test" });
 });
 
 it("a contact's place in the pages of its lists follows its name and address", async () => {

@@ -110,4 +110,12 @@ export const contactData: readonly Mutation[] = of("sending", [
     test: "modules/contacts/plans.test.ts",
     name: "a contact's place in the pages of its lists follows its name and address",
   },
+  {
+    promise: "… also where they change while the contact joins",
+    file: "modules/contacts/sql/lists.sql",
+    find: "  for share;\n",
+    replace: "  ;\n",
+    test: "modules/contacts/plans.test.ts",
+    name: "a contact that is renamed while it joins a list stands there under its new name",
+  },
 ]);

@@ -4,7 +4,9 @@ create or replace function private.copy_sort_keys() returns trigger
 language plpgsql volatile set search_path = '' as $$
 begin
   select c.created_at, c.email_sort, c.last_name_sort into new.contact_created_at, new.contact_email, new.contact_last_name
-  from public.contacts c where c.tenant_id = new.tenant_id and c.id = new.contact_id;
+  from public.contacts c where c.tenant_id = new.tenant_id and c.id = new.contact_id
+  -- Whoever renames the contact meanwhile comes before this row or sees it.
+  for share;
   if not found then
     -- The foreign key says what is wrong.
     new.contact_created_at := '-infinity'; new.contact_email := ''; new.contact_last_name := '';

@@ -61,7 +61,7 @@ begin
   perform private.return_places(b.rows) from (
     select pg_catalog.array_agg(s) as rows from pg_catalog.unnest(rows) s where s.final in ('queued', 'failed')) b where b.rows is not null;
 
-  -- That and when a message was sent stands on itself.
+  -- A failure is an event. That a message was sent, and when, stands on the message.
   if exists (select from pg_catalog.unnest(rows) s where s.final = 'failed') then
     insert into public.message_events (tenant_id, message_id, kind, event_key, at, month, created_at, detail)
     select kernel.tenant(), s.id, 'failed', 'failed:' || s.id, t.at, pg_catalog.date_trunc('month', t.at at time zone 'UTC')::date, t.at,
