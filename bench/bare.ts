@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { denoBinary } from "../supabase/embedded/child.ts";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../supabase/embedded/home.ts";
 import type { World } from "./world.ts";
 
 /** Runs `fn` against bare-server.ts, a plain route over the world's database: the other side of a ratio. */

@@ -1,4 +1,4 @@
-import { type Figure, percentile, ratioFigure, valueFigure } from "./figure.ts";
+import { type Figure, percentile, ratioFigure, tenth, valueFigure } from "./figure.ts";
 import { seedTenant } from "./seed.ts";
 import { inWorld, type Team, type World } from "./world.ts";
 
@@ -138,7 +138,6 @@ async function cursorAfter({ call }: World, team: Team, first: string, pages: nu
 }
 
 export const percentile95 = (times: readonly number[]) => percentile(times, 0.95);
-export const tenth = (n: number) => Math.round(n * 10) / 10;
 
 /** Milliseconds of each request: the whole way through the API in this process, without the network. */
 export async function measure(

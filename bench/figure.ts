@@ -14,6 +14,9 @@ export type Figure = {
 
 const round = (n: number): number => (Math.abs(n) >= 100 ? Math.round(n) : Number(n.toPrecision(3)));
 
+/** For people: one digit behind the point. */
+export const tenth = (n: number): number => Math.round(n * 10) / 10;
+
 /** Compares a measured number with its target. */
 export function meets(n: number, target: string | undefined): boolean {
   if (target === undefined) return true;

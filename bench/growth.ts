@@ -1,6 +1,6 @@
 import type { Sql } from "postgres";
-import { letters, measure, percentile95, QUESTIONS, type Question, tenth } from "./contacts.ts";
-import { type Figure, seconds, valueFigure } from "./figure.ts";
+import { letters, measure, percentile95, QUESTIONS, type Question } from "./contacts.ts";
+import { type Figure, seconds, tenth, valueFigure } from "./figure.ts";
 import { databaseBytes, seedTenant, type Sizes } from "./seed.ts";
 import { inWorld, type Team, type World } from "./world.ts";
 

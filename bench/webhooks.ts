@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest } from "node:http";
 import { uuid7 } from "../modules/kernel/database/ids.ts";
 import { withBareServer } from "./bare.ts";
-import { type Figure, percentile, ratioFigure } from "./figure.ts";
+import { type Figure, percentile, ratioFigure, tenth } from "./figure.ts";
 import { openConnection } from "../modules/providers/connections.ts";
 import { inWorld } from "./world.ts";
 
@@ -76,8 +76,6 @@ export const webhooks = (seconds = 6): Promise<Figure[]> =>
     const figure = ratioFigure("webhooks", p95 / bareP95, "<= 2", detail);
     return [{ ...figure, ok: figure.ok && ours.failed === 0 && detail.answered_per_s > RATE * 0.9 }];
   });
-
-const tenth = (n: number) => Math.round(n * 10) / 10;
 
 type Post = { path: string; headers: Record<string, string>; body: string };
 

@@ -258,7 +258,9 @@ async function installApart(file: string, env: Record<string, string>): Promise<
   const script = join(import.meta.dirname, "install-process.ts");
   const args = ["--disable-warning=ExperimentalWarning", script, pathToFileURL(file).href];
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
+    // Its log goes to stderr and may be long.
+    const options = { env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 };
+    const { stdout } = await promisify(execFile)(process.execPath, args, options);
     return (JSON.parse(stdout) as { claimUrl: string | null }).claimUrl;
   } catch (error) {
     throw new StartError((error as { stderr?: string }).stderr?.trim() || (error as Error).message);

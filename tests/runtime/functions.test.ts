@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { modules } from "../../modules/boot.ts";
 import { configKeys } from "../../modules/kernel/config.ts";
 import { buildFunctions, bundle, functionNames } from "../../scripts/build-functions.ts";
-import { isFree } from "../../supabase/embedded/home.ts";
+import { freePort } from "../../supabase/embedded/home.ts";
 import { startStack, type Stack } from "../../supabase/embedded/stack.ts";
 import { connectKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
@@ -38,14 +38,6 @@ afterAll(async () => {
   await stack?.stop();
   rmSync(out, { recursive: true, force: true });
 });
-
-let lastPort = 46_000 + Math.floor(Math.random() * 1_000) * 10;
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = ++lastPort;
-    if (await isFree(port)) return port;
-  }
-}
 
 async function start(
   name: string,
