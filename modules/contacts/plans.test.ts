@@ -27,6 +27,9 @@ beforeAll(async () => {
     with list as (insert into public.lists (tenant_id, name) values (${team.id}, 'Everybody') returning id)
     insert into public.list_contacts (tenant_id, list_id, contact_id)
     select ${team.id}, list.id, c.id from list, public.contacts c where c.tenant_id = ${team.id}`;
+  // So many that reading all of them is never as cheap as the index.
+  await t.sql`
+    insert into public.companies (tenant_id, name, domain) select ${team.id}, 'Other ' || md5('o' || n), 'o' || n || '.com' from generate_series(1, 20000) n`;
   // Fresh rows wait in a list beside a GIN index until vacuum sorts them in; the planner charges for reading that list.
   await t.sql`select gin_clean_pending_list(i::regclass) from unnest(array['public.contacts_search', 'public.companies_search']) i`;
   await t.sql`analyze public.contacts, public.companies, public.list_contacts`;

@@ -6,6 +6,7 @@ import { campaignsEnroll } from "../../modules/campaigns/audience/enroll.ts";
 import { campaignsPlan } from "../../modules/campaigns/plan/plan.ts";
 import { drainOnce } from "../../modules/kernel/queues/drain.ts";
 import { uuid7 } from "../../modules/kernel/database/ids.ts";
+import { rowsReadBy } from "./rows-read.ts";
 
 // The planner knows a team that came after the last analyze as one that owns nothing, and on an installation that was never analyzed it
 // takes all rows of a campaign or a connection for one. Reading all of them then looks as cheap as a look by key. What sends must cost the
@@ -53,16 +54,11 @@ async function campaignFor({ admin, team: newTeam }: World, people: number) {
   return { team, connection, campaign: campaign!, version: version!, list: list! };
 }
 
-/** Rows of the big tables that a transaction has read so far, by the server's own count. */
-const readsSoFar = (tx: postgres.TransactionSql): Promise<{ n: number }[]> => tx<{ n: number }[]>`
-  select sum(seq_tup_read + idx_tup_fetch)::int as n from pg_stat_xact_user_tables where schemaname = 'public' and relname = any(${BIG})`;
-
 /** Rows of the big tables that `fn` reads in a transaction of its own. */
 async function rowsRead({ admin }: World, team: Team, fn: (tx: postgres.TransactionSql) => Promise<void>) {
   return (await admin.begin(async (tx) => {
     await tx`select set_config('app.tenant_id', ${team.id}, true)`;
-    await fn(tx);
-    return (await readsSoFar(tx))[0]!.n;
+    return await rowsReadBy(tx, BIG, () => fn(tx));
   })) as number;
 }
 
@@ -144,8 +140,11 @@ async function goThrough(
   const enroll = (cursor: string | null) =>
     world.kernel.run(scope, async (ctx) => {
       const campaignRow = { id: campaign, status: "running", version_id: version, settings: {} };
-      const got = await enrollBatch(ctx, campaignRow, { list_id: list }, cursor);
-      if (got.seen > 0) reads.enroll = (await readsSoFar(ctx.db))[0]!.n / got.seen;
+      let got!: Awaited<ReturnType<typeof enrollBatch>>;
+      const read = await rowsReadBy(ctx.db, BIG, async () => {
+        got = await enrollBatch(ctx, campaignRow, { list_id: list }, cursor);
+      });
+      if (got.seen > 0) reads.enroll = read / got.seen;
       return got;
     });
   let added = 0;
@@ -158,12 +157,13 @@ async function goThrough(
 
   const plan = (before: number) =>
     world.kernel.run(scope, async (ctx) => {
-      await campaignsPlan.handle(ctx as never, { tenant_id: team.id });
+      const read = await rowsReadBy(ctx.db, BIG, async () => {
+        await campaignsPlan.handle(ctx as never, { tenant_id: team.id });
+      });
       const [row] = await ctx.db<
         { n: number }[]
       >`select count(*)::int as n from public.messages where tenant_id = ${team.id}`;
-      // The count itself reads what it counts.
-      if (row!.n > before) reads.plan = ((await readsSoFar(ctx.db))[0]!.n - row!.n) / (row!.n - before);
+      if (row!.n > before) reads.plan = read / (row!.n - before);
       return row!.n;
     });
   for (let before = 0; before < people;) {
