@@ -156,7 +156,53 @@ type InboundCapability<C> = {
   fetch(ref: string, connection: Connection<C>, http: HttpClient): Promise<InboundMessage>;
 };
 
-export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown> = {
+/**
+ * The outcome of one question. found: an answer; miss: the provider has none, which it may charge for all the same (`units`).
+ * later: it is being prepared, ask again. refused: never to be asked again as it stands; `forget`: the person asked this provider not to
+ * be looked up. retry: not answered and not charged. unknown: no answer was read; it may have been charged.
+ * broken: the connection itself is unusable (bad key, no credits left).
+ */
+export type LookupOutcome<Found> =
+  | { outcome: "found"; found: Found; units: number }
+  | { outcome: "miss"; units: number }
+  | { outcome: "later"; after_seconds: number; detail: string }
+  | { outcome: "refused"; code: string; detail: string; forget?: true }
+  | { outcome: "retry"; code: string; detail: string; after_seconds?: number }
+  | { outcome: "unknown"; code: string; detail: string }
+  | { outcome: "broken"; code: string; detail: string };
+
+/** One kind of question that a provider answers. */
+export type LookupKind = {
+  /** What a question must have, as alternatives: `[["email"], ["first_name", "last_name", "domain"]]`. */
+  needs: readonly (readonly string[])[];
+  /** What an answer may have. */
+  gives: readonly string[];
+  /** Questions that one call may carry; 1 where there is no batch endpoint. */
+  batch: number;
+  /** The most units of account that one question can be charged: reserved before the call. */
+  units: number;
+};
+
+/** Looks things up: questions in, what is known out. `Question` and `Found` are the category's. */
+export type LookupCapability<C, Question, Found> = {
+  /** Calls per second, from the provider's documentation; answers' own headers adjust it. */
+  per_second: number;
+  /** Longest time in seconds that one lawful call may take, retries within the adapter included. */
+  call_seconds: number;
+  /** The list price of a unit in millionths of a US dollar, with its source in a comment; 0 is free. A team enters its own price. */
+  unit_micros: number;
+  /** By the name of the kind. */
+  kinds: Readonly<Record<string, LookupKind>>;
+  /** Answers 1..batch questions of one kind; outcomes in the same order. Never throws for a provider's answer. */
+  lookup(
+    kind: string,
+    questions: readonly Question[],
+    connection: Connection<C>,
+    http: HttpClient,
+  ): Promise<LookupOutcome<Found>[]>;
+};
+
+export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown, Question = unknown, Found = unknown> = {
   id: string;
   label: string;
   /** What it is a provider of: a channel's id (`email`, `sms`), or another kind a module registers (`llm`, `enrichment`, `crm`). */
@@ -176,16 +222,17 @@ export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown> 
   send?: SendCapability<z.infer<C>, Content>;
   webhook?: WebhookCapability<z.infer<C>>;
   inbound?: InboundCapability<z.infer<C>>;
+  lookup?: LookupCapability<z.infer<C>, Question, Found>;
   /** Gives back what the adapter keeps open (an SMTP pool) when the process ends. */
   close?(): Promise<void>;
 };
 
-/** Keeps the credential and content types inferred while the registry holds them all as one type. */
+/** Keeps the credential, content and lookup types inferred while the registry holds them all as one type. */
 export const defineProvider =
-  <Content = unknown>() =>
-  <C extends z.ZodObject>(def: ProviderDef<C, Content>): ProviderDef<C, Content> =>
+  <Content = unknown, Question = unknown, Found = unknown>() =>
+  <C extends z.ZodObject>(def: ProviderDef<C, Content, Question, Found>): ProviderDef<C, Content, Question, Found> =>
     def;
 
 /** What the registry holds: the caller has parsed the credentials by the provider's own schema and the content by its channel. */
 // deno-lint-ignore no-explicit-any
-export type AnyProvider = ProviderDef<any, any>;
+export type AnyProvider = ProviderDef<any, any, any, any>;

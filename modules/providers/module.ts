@@ -34,6 +34,7 @@ export const providers = defineModule({
     "senders:read": "viewer",
     "senders:write": "admin",
   },
+  categories: ["enrichment"],
   providers: registered,
   operations: [
     listProviders,

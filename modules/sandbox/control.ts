@@ -66,6 +66,11 @@ export function controlApi(
     });
   });
 
+  app.get("/charges", (c) => {
+    const charges = store.charged(c.req.query("account"));
+    return c.json({ total: charges.length, units: charges.reduce((sum, { units }) => sum + units, 0), charges });
+  });
+
   app.get("/stats", (c) => {
     const stats = store.stats(c.req.query("account"), c.req.query("detail") === "true");
     return c.json({ ...stats, pending: clock.pending(), webhooks: hooks.stats() });
@@ -73,7 +78,7 @@ export function controlApi(
 
   app.get("/personas", (c) => {
     const address = c.req.query("address");
-    const cast = [...emulations.values()].find(({ people }) => people.address.safeParse(address).success)?.people;
+    const cast = [...emulations.values()].find(({ people }) => people?.address.safeParse(address).success)?.people;
     if (cast) return c.json(cast.characterOf(address!));
     return c.json({ error: "Give ?address=somebody@example.com or ?address=%2B447700900010." }, 422);
   });
@@ -113,6 +118,7 @@ export function controlApi(
     const emulation = emulations.get(account.provider);
     if (!emulation?.inbound) return c.json({ error: `${account.provider} has no inbound webhooks.` }, 422);
     for (const field of ["from", "to"] as const) {
+      if (!emulation.people) break;
       const address = emulation.people.address.safeParse(mail[field]);
       if (!address.success) return c.json({ error: `${field}: ${z.prettifyError(address.error)}` }, 422);
     }
@@ -139,7 +145,9 @@ export function controlApi(
 
   app.notFound((c) =>
     c.json(
-      { error: "Unknown path. There are /health /messages /inbound /stats /personas /faults /reset /deliver." },
+      {
+        error: "Unknown path. There are /health /messages /inbound /charges /stats /personas /faults /reset /deliver.",
+      },
       404,
     ),
   );

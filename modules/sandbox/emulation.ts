@@ -12,8 +12,8 @@ import type { Account, Inbound, Message } from "./store.ts";
 export type Emulation = {
   /** The provider's id. Its paths begin with it (`/resend/…`), and so do the names of its accounts (`resend:<key>`). */
   id: string;
-  /** Who plays the recipients. */
-  people: Cast;
+  /** Who plays the recipients, where it takes messages. */
+  people?: Cast;
   /** Credentials of a fresh account, by the adapter's own names; `key` is how the account is called here. */
   example(): { credentials: Record<string, string>; settings?: Record<string, unknown>; key: string };
   /** Its API over HTTP … */
@@ -78,6 +78,8 @@ export type Call<B> = {
   parse<T>(schema: z.ZodType<T>, value: unknown): T;
   /** Takes a message: stores it, and lets its recipients act. */
   accept(message: Message): Message;
+  /** Notes that the account is charged for a question, so that a run can be compared with what it was charged. */
+  charge(units: number, question: string): void;
   /** This account's messages and received ones, newest first. */
   messages(): Message[];
   received(): Inbound[];
@@ -99,6 +101,8 @@ export function route<B>(line: string, body: z.ZodType<B> | Handler<null>, handl
 
 /** A route that takes messages: armed faults strike here, and idempotency keys count. */
 export const sends = (of: Route): Route => ({ ...of, sends: true });
+/** A route that answers questions: armed faults strike here. */
+export const looksUp = sends;
 
 /** Ends a call with the provider's refusal. */
 export class Refusal extends Error {
@@ -186,6 +190,8 @@ export function emulatedApi(sandbox: Sandbox, { id, http }: Emulation & { http: 
             world.play(message);
             return message;
           },
+          charge: (units, question) =>
+            store.charge({ account: account.id, at: new Date().toISOString(), units, question }),
           messages: () => mine(store.messages),
           received: () => mine(store.inbound),
         };

@@ -72,7 +72,11 @@ export type Account = {
 /** An answer kept for an idempotency key, with the digest of the request it belongs to. */
 export type Remembered = { digest: string; at: string; status: number; body: string };
 
+/** What an account was charged for one question. */
+export type Charge = { account: string; at: string; units: number; question: string };
+
 type Line =
+  | { k: "charge"; v: Charge }
   | { k: "message"; v: Message }
   | { k: "account"; v: Account }
   | { k: "inbound"; v: Inbound }
@@ -101,6 +105,7 @@ export function createStore(path: string | null) {
   const keys = new Map<string, Remembered>();
   const steps = new Set<string>();
   const withBody: Message[] = [];
+  let charges: Charge[] = [];
 
   const write = (line: Line) => {
     if (path) appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
@@ -117,6 +122,7 @@ export function createStore(path: string | null) {
       }
     } else if (line.k === "account") accounts.set(line.v.id, line.v);
     else if (line.k === "inbound") inbound.set(line.v.id, line.v);
+    else if (line.k === "charge") charges.push(line.v);
     else if (line.k === "key") keys.set(line.key, line.v);
     else steps.add(line.key);
   }
@@ -147,6 +153,9 @@ export function createStore(path: string | null) {
     keys,
     addMessage: (v: Message) => put({ k: "message", v }),
     addInbound: (v: Inbound) => put({ k: "inbound", v }),
+    charge: (v: Charge) => put({ k: "charge", v }),
+    /** What an account (none: any) was charged, oldest first. */
+    charged: (account?: string): Charge[] => charges.filter((c) => !account || matches(c.account, account)),
     remember: (key: string, v: Remembered) => put({ k: "key", key, v }),
     /** The account of this key, made on first sight. */
     account(provider: string, key: string): Account {
@@ -190,6 +199,7 @@ export function createStore(path: string | null) {
       for (const [id, m] of messages) if (gone(m.account)) messages.delete(id);
       for (const [id, i] of inbound) if (gone(i.account)) inbound.delete(id);
       for (const id of accounts.keys()) if (gone(id)) accounts.delete(id);
+      charges = charges.filter((c) => !gone(c.account));
       for (const key of keys.keys()) if (gone(key.slice(0, key.lastIndexOf("|")))) keys.delete(key);
       if (!account) steps.clear();
       if (!path) return;
@@ -197,6 +207,7 @@ export function createStore(path: string | null) {
         ...[...accounts.values()].map((v) => ({ k: "account" as const, v })),
         ...[...messages.values()].map((v) => ({ k: "message" as const, v })),
         ...[...inbound.values()].map((v) => ({ k: "inbound" as const, v })),
+        ...charges.map((v) => ({ k: "charge" as const, v })),
         ...[...keys].map(([key, v]) => ({ k: "key" as const, key, v })),
         ...[...steps].map((key) => ({ k: "step" as const, key })),
       ];

@@ -4,6 +4,7 @@ import type { ProviderDef } from "../../kernel/provider.ts";
 import type { Emulation } from "../../sandbox/emulation.ts";
 import { checkConformance, type CheckSpec } from "./check.ts";
 import { findConformance } from "./find.ts";
+import { lookupConformance, type LookupSpec } from "./lookup.ts";
 import { inboundConformance, type InboundSpec } from "./inbound.ts";
 import { sendConformance, type SendSpec } from "./send.ts";
 import { setStage } from "./stage.ts";
@@ -17,6 +18,7 @@ export type ConformanceSpec<C extends z.ZodObject, Content> = {
   send?: SendSpec<Content>;
   webhook?: WebhookSpec<C>;
   inbound?: InboundSpec;
+  lookup?: LookupSpec;
 };
 
 /** What every adapter must keep, capability by capability. Differences between providers are data of the spec. */
@@ -29,13 +31,14 @@ export function conformance<C extends z.ZodObject, Content>(
     const stage = setStage(provider, emulation, spec.settings);
     test("every capability the adapter has is tested, and none that it has not", () => {
       expect(emulation.id).toBe(provider.id);
-      for (const capability of ["send", "webhook", "inbound"] as const)
+      for (const capability of ["send", "webhook", "inbound", "lookup"] as const)
         expect(spec[capability] !== undefined, capability).toBe(provider[capability] !== undefined);
     });
     checkConformance(stage, spec.check, spec.send?.example);
     if (spec.send) sendConformance(stage, spec.send);
     if (spec.send && provider.send?.find) findConformance(stage, spec.send);
     if (spec.webhook) webhookConformance(stage, spec.webhook);
+    if (spec.lookup) lookupConformance(stage, spec.lookup, spec.check.bad);
     if (spec.inbound) inboundConformance(stage, spec.inbound);
   });
 }
