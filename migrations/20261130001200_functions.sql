@@ -3361,6 +3361,230 @@ end $$;
 grant execute on function private.analyst_daily() to overture_analyst;
 grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analytics;
 
+-- object function private.cost_scopes(timestamptz,uuid,uuid) sha256:8b4249d3245725a2
+-- Which sums an entry of the ledger belongs to.
+create or replace function private.cost_scopes(at timestamptz, campaign_id uuid, run_id uuid)
+returns table (scope text, scope_id uuid, period date)
+language sql immutable set search_path = '' as $$
+  select s.scope, s.scope_id, s.period from (values
+    ('campaign', campaign_id, date '2000-01-01'),
+    ('day', uuid '00000000-0000-0000-0000-000000000000', (at at time zone 'UTC')::date),
+    ('month', uuid '00000000-0000-0000-0000-000000000000', pg_catalog.date_trunc('month', at at time zone 'UTC')::date),
+    ('run', run_id, date '2000-01-01')) s (scope, scope_id, period)
+  where s.scope_id is not null
+$$;
+grant execute on function private.cost_scopes(timestamptz, uuid, uuid) to overture_user, overture_worker;
+
+-- object function private.reserve_costs(jsonb) sha256:f89797e945368dc0
+-- Enters calls that are about to be made, as far as every budget allows, in the order given: the most each may cost is taken from the
+-- budgets before the call, so that no race spends more. Returns one row per entry; refused_by names the budget that has no room for it.
+-- entries: [{"id","kind","provider","connection_id","contact_id","campaign_id","run_id","micros"}]
+create or replace function private.reserve_costs(entries jsonb) returns table (id uuid, refused_by text)
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+begin
+  -- The rows of the sums are the lock, always taken in the same order; what follows reads what the one before wrote.
+  insert into public.spending as s (tenant_id, scope, scope_id, period)
+  select distinct kernel.tenant(), c.scope, c.scope_id, c.period
+  from pg_catalog.jsonb_to_recordset(entries) as e(campaign_id uuid, run_id uuid)
+  cross join lateral private.cost_scopes(ts, e.campaign_id, e.run_id) c
+  order by c.scope, c.scope_id, c.period
+  on conflict do nothing;
+  perform from public.spending s
+  where s.tenant_id = (select kernel.tenant()) and (s.scope, s.scope_id, s.period) in (
+    select c.scope, c.scope_id, c.period
+    from pg_catalog.jsonb_to_recordset(entries) as e(campaign_id uuid, run_id uuid)
+    cross join lateral private.cost_scopes(ts, e.campaign_id, e.run_id) c)
+  order by s.scope, s.scope_id, s.period for update;
+
+  return query
+  with wanted as materialized (
+    select e.*, t.n from pg_catalog.jsonb_array_elements(entries) with ordinality t (one, n)
+    cross join lateral pg_catalog.jsonb_to_record(t.one) as e(id uuid, kind text, provider text, connection_id uuid, contact_id uuid,
+      campaign_id uuid, run_id uuid, micros bigint)
+  ), verdicts as (
+    select w.n, pg_catalog.min(c.scope) filter (where w.micros > 0 and s.micros + c.so_far > b.cap_micros) as refused_by
+    from wanted w
+    cross join lateral (
+      -- What this entry and those before it would take of each sum.
+      select x.scope, x.scope_id, x.period, (
+        select pg_catalog.sum(p.micros) from wanted p
+        where p.n <= w.n and (x.scope in ('day', 'month') or (x.scope = 'run' and p.run_id = x.scope_id)
+          or (x.scope = 'campaign' and p.campaign_id = x.scope_id))) as so_far
+      from private.cost_scopes(ts, w.campaign_id, w.run_id) x) c
+    join public.spending s on s.tenant_id = (select kernel.tenant()) and s.scope = c.scope and s.scope_id = c.scope_id
+      and s.period = c.period
+    left join public.budgets b on b.tenant_id = (select kernel.tenant()) and b.scope = c.scope and b.scope_id = c.scope_id
+    group by w.n
+  ), entered as (
+    insert into public.costs (tenant_id, id, at, kind, provider, connection_id, contact_id, campaign_id, run_id, reserved_micros,
+      amount_micros)
+    select kernel.tenant(), w.id, ts, w.kind, w.provider, w.connection_id, w.contact_id, w.campaign_id, w.run_id, w.micros, w.micros
+    from wanted w join verdicts v on v.n = w.n where v.refused_by is null
+    returning costs.campaign_id, costs.run_id, costs.amount_micros
+  ), taken as (
+    update public.spending s set micros = s.micros + x.micros
+    from (
+      select c.scope, c.scope_id, c.period, pg_catalog.sum(e.amount_micros)::bigint as micros
+      from entered e cross join lateral private.cost_scopes(ts, e.campaign_id, e.run_id) c group by 1, 2, 3) x
+    where s.tenant_id = (select kernel.tenant()) and s.scope = x.scope and s.scope_id = x.scope_id and s.period = x.period
+  )
+  select w.id, v.refused_by from wanted w join verdicts v on v.n = w.n order by w.n;
+end $$;
+grant execute on function private.reserve_costs(jsonb) to overture_user, overture_worker;
+
+-- object function private.settle_costs(jsonb) sha256:542de5c3169de727
+-- Writes what calls did cost, once each: an entry that is settled stays as it is. Returns how many were.
+-- told: [{"id","state","outcome","units","micros","latency_ms","detail"}]
+create or replace function private.settle_costs(told jsonb) returns int
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  done int;
+begin
+  -- The sums first, in the order of private.reserve_costs.
+  perform from public.spending s
+  where s.tenant_id = (select kernel.tenant()) and (s.scope, s.scope_id, s.period) in (
+    select c.scope, c.scope_id, c.period
+    from pg_catalog.jsonb_to_recordset(told) as t(id uuid)
+    join public.costs k on k.tenant_id = (select kernel.tenant()) and k.id = t.id
+    cross join lateral private.cost_scopes(k.at, k.campaign_id, k.run_id) c)
+  order by s.scope, s.scope_id, s.period for update;
+
+  with settled as (
+    update public.costs k set state = t.state, outcome = t.outcome, units = t.units, amount_micros = t.micros, latency_ms = t.latency_ms,
+      detail = pg_catalog.left(coalesce(t.detail, ''), 300), settled_at = kernel.now()
+    from pg_catalog.jsonb_to_recordset(told) as t(id uuid, state text, outcome text, units numeric, micros bigint, latency_ms int,
+      detail text)
+    where k.tenant_id = (select kernel.tenant()) and k.id = t.id and k.state = 'reserved'
+    returning k.at, k.campaign_id, k.run_id, k.amount_micros - k.reserved_micros as more
+  ), changed as (
+    update public.spending s set micros = s.micros + x.more
+    from (
+      select c.scope, c.scope_id, c.period, pg_catalog.sum(d.more)::bigint as more
+      from settled d cross join lateral private.cost_scopes(d.at, d.campaign_id, d.run_id) c
+      group by 1, 2, 3 having pg_catalog.sum(d.more) <> 0) x
+    where s.tenant_id = (select kernel.tenant()) and s.scope = x.scope and s.scope_id = x.scope_id and s.period = x.period
+  )
+  select pg_catalog.count(*)::int into done from settled;
+  return done;
+end $$;
+grant execute on function private.settle_costs(jsonb) to overture_user, overture_worker;
+
+-- object function private.note_free_answers(jsonb) sha256:d1b3426bdbaf75b1
+-- Enters answers that cost nothing, such as those of the cache.
+-- entries: as for private.reserve_costs, with "outcome" and "saved_micros"
+create or replace function private.note_free_answers(entries jsonb) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into public.costs (tenant_id, kind, state, outcome, provider, connection_id, contact_id, campaign_id, run_id, reserved_micros,
+    amount_micros, saved_micros, settled_at)
+  select kernel.tenant(), e.kind, 'settled', e.outcome, e.provider, e.connection_id, e.contact_id, e.campaign_id, e.run_id, 0, 0,
+    e.saved_micros, kernel.now()
+  from pg_catalog.jsonb_to_recordset(entries) as e(kind text, outcome text, provider text, connection_id uuid, contact_id uuid,
+    campaign_id uuid, run_id uuid, saved_micros bigint)
+$$;
+grant execute on function private.note_free_answers(jsonb) to overture_user, overture_worker;
+
+-- object function private.close_lost_costs() sha256:2dacfc6d0c6bc867
+-- Calls whose outcome nobody wrote, because their process died: they may have been charged, so what was reserved stays spent.
+create or replace function private.close_lost_costs() returns int
+language sql volatile security definer set search_path = '' as $$
+  with lost as (
+    update public.costs k set state = 'unknown', outcome = 'lost', settled_at = kernel.now()
+    where k.state = 'reserved' and k.at < kernel.now() - interval '15 minutes' returning 1)
+  select pg_catalog.count(*)::int from lost
+$$;
+grant execute on function private.close_lost_costs() to overture_worker;
+
+-- object function private.put_run_budget(uuid,int8) sha256:e85157e2898bb1e8
+-- The most a run may cost, set with the run by whoever may start one.
+create or replace function private.put_run_budget(run uuid, micros bigint) returns void
+language sql volatile security definer set search_path = '' as $$
+  insert into public.budgets (tenant_id, scope, scope_id, cap_micros) values (kernel.tenant(), 'run', run, micros)
+  on conflict (tenant_id, scope, scope_id) do update set cap_micros = excluded.cap_micros, updated_at = kernel.now()
+$$;
+grant execute on function private.put_run_budget(uuid, bigint) to overture_user, overture_worker;
+
+-- object function private.claim_enrichment(uuid,int4,int4) sha256:7e3b37bd0a94fc37
+-- Takes contacts of a run that wait, or whose worker died, for `seconds`. Returns nothing for a run that does not go on.
+create or replace function private.claim_enrichment(run uuid, quantity int, seconds int) returns setof uuid
+language sql volatile set search_path = '' as $$
+  update public.enrichment_items i set state = 'working', attempts = i.attempts + 1,
+    lease_until = kernel.now() + pg_catalog.make_interval(secs => seconds)
+  where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.contact_id in (
+    select x.contact_id from public.enrichment_items x
+    join public.enrichment_runs r on r.tenant_id = (select kernel.tenant()) and r.id = run and r.status in ('preparing', 'running')
+    where x.tenant_id = (select kernel.tenant()) and x.run_id = run and x.state <> 'done'
+      and (x.state = 'waiting' or x.lease_until < kernel.now())
+    order by x.contact_id limit quantity for update of x skip locked)
+  returning i.contact_id
+$$;
+grant execute on function private.claim_enrichment(uuid, int, int) to overture_worker;
+
+-- object function private.finish_enrichment(uuid,jsonb) sha256:6a8fbe79752a7ab0
+-- Ends contacts of a run and counts them, once each: whom another worker took over meanwhile stays as it is.
+-- told: [{"contact_id","outcome","reason","filled","missing","cost_micros","saved_micros","calls","cached","attempt"}]; outcome null: they
+-- wait again.
+create or replace function private.finish_enrichment(run uuid, told jsonb) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  n int;
+begin
+  with ended as (
+    update public.enrichment_items i set state = case when t.outcome is null then 'waiting' else 'done' end, outcome = t.outcome,
+      reason = t.reason, filled = array(select distinct f from pg_catalog.unnest(i.filled || t.filled) f order by f), missing = t.missing,
+      cost_micros = i.cost_micros + t.cost_micros, saved_micros = i.saved_micros + t.saved_micros, lease_until = null,
+      finished_at = case when t.outcome is not null then kernel.now() end
+    from pg_catalog.jsonb_to_recordset(told) as t(contact_id uuid, outcome text, reason text, filled text[], missing text[],
+      cost_micros bigint, saved_micros bigint, calls int, cached int, attempt int)
+    where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.contact_id = t.contact_id and i.state = 'working'
+      and i.attempts = t.attempt
+    returning i.outcome, pg_catalog.cardinality(t.filled) as filled, t.cost_micros, t.saved_micros, t.calls, t.cached
+  ), counted as (
+    update public.enrichment_runs r set complete = r.complete + x.complete, partial = r.partial + x.partial,
+      nothing = r.nothing + x.nothing,
+      skipped = r.skipped + x.skipped, failed = r.failed + x.failed, filled = r.filled + x.filled, calls = r.calls + x.calls,
+      cached = r.cached + x.cached, cost_micros = r.cost_micros + x.cost, saved_micros = r.saved_micros + x.saved
+    from (
+      select count(*) filter (where e.outcome = 'complete')::int as complete, count(*) filter (where e.outcome = 'partial')::int as partial,
+        count(*) filter (where e.outcome = 'nothing')::int as nothing, count(*) filter (where e.outcome = 'skipped')::int as skipped,
+        count(*) filter (where e.outcome = 'failed')::int as failed, coalesce(sum(e.filled), 0)::int as filled,
+        coalesce(sum(e.calls), 0)::int as calls, coalesce(sum(e.cached), 0)::int as cached,
+        coalesce(sum(e.cost_micros), 0)::bigint as cost, coalesce(sum(e.saved_micros), 0)::bigint as saved
+      from ended e) x
+    where r.tenant_id = (select kernel.tenant()) and r.id = run
+  )
+  select count(*)::int into n from ended;
+  return n;
+end $$;
+grant execute on function private.finish_enrichment(uuid, jsonb) to overture_worker;
+
+-- object function private.end_enrichment(uuid) sha256:0f83443ae4781f49
+-- A run is over when nobody of it waits.
+create or replace function private.end_enrichment(run uuid) returns boolean
+language sql volatile set search_path = '' as $$
+  with ended as (
+    update public.enrichment_runs r set status = 'done', finished_at = kernel.now()
+    where r.tenant_id = (select kernel.tenant()) and r.id = run and r.status = 'running' and not exists (
+      select from public.enrichment_items i where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.state <> 'done')
+    returning 1)
+  select exists (select from ended)
+$$;
+grant execute on function private.end_enrichment(uuid) to overture_worker;
+
+-- object function private.prune_enrichment_cache(int4) sha256:1cc1d8323e4e03bd
+-- Answers past their time, in portions.
+create or replace function private.prune_enrichment_cache(quantity int default 20000) returns int
+language sql volatile security definer set search_path = '' as $$
+  with gone as (
+    delete from public.enrichment_cache c where (c.tenant_id, c.connection_id, c.kind, c.key) in (
+      select x.tenant_id, x.connection_id, x.kind, x.key from public.enrichment_cache x
+      where x.expires_at < kernel.now() order by x.expires_at limit quantity)
+    returning 1)
+  select pg_catalog.count(*)::int from gone
+$$;
+grant execute on function private.prune_enrichment_cache(int) to overture_worker;
+
 -- object do analytics/analysts sha256:cb6334ce4861bfd9
 -- With their maker's rights the functions would see every team's rows, because `postgres` bypasses policies. To own a function a role
 -- must be allowed to create in its schema, and is so for this moment only.

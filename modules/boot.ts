@@ -1,5 +1,6 @@
 import { accounts } from "./accounts/module.ts";
 import { analytics } from "./analytics/module.ts";
+import { billing } from "./billing/module.ts";
 import { campaigns } from "./campaigns/module.ts";
 import { channels } from "./channels/module.ts";
 import { compliance } from "./compliance/module.ts";
@@ -9,6 +10,7 @@ import { installKernel } from "./kernel/database/install.ts";
 import { createKernel, type Kernel } from "./kernel/kernel.ts";
 import type { ModuleDef } from "./kernel/module.ts";
 import { refuseNewerSchema } from "./kernel/database/schema-version.ts";
+import { enrichment } from "./enrichment/module.ts";
 import { inbox } from "./inbox/module.ts";
 import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
@@ -26,6 +28,8 @@ export const modules: readonly ModuleDef[] = [
   channels,
   compliance,
   providers,
+  billing,
+  enrichment,
   accounts,
   messaging,
   campaigns,

@@ -4,7 +4,8 @@ import { AppError } from "../kernel/errors.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import { takeTurns } from "../kernel/pause.ts";
 import { type MergeRow, valuesOf } from "../channels/variables.ts";
-import { audienceCondition, sourceOf } from "./audience/audience.ts";
+import { peopleCondition } from "../contacts/people.ts";
+import { sourceOf } from "./audience/audience.ts";
 import { customKeysOf } from "./custom-keys.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
 import { nodesOf } from "./sequence/nodes.ts";
@@ -15,7 +16,7 @@ type PersonRow = MergeRow & { id: string };
 /** One person with what a message can be filled with: the given one, else the first of the audience who can be reached by e-mail or phone. */
 async function personOf(ctx: Ctx, campaign: CampaignRow, contactId: string | undefined): Promise<PersonRow | null> {
   const { db, tenantId } = ctx;
-  const { people } = await audienceCondition(ctx, contactId ? { contact_ids: [contactId] } : sourceOf(campaign));
+  const { people } = await peopleCondition(ctx, contactId ? { contact_ids: [contactId] } : sourceOf(campaign));
   const [row] = await db<PersonRow[]>`
     select c.id, c.email, c.first_name, c.last_name, c.full_name, c.title, c.phone, c.whatsapp_number, c.linkedin_url, c.country, c.time_zone, c.deal_value, c.custom,
       o.name as company_name, o.domain as company_domain, o.size as company_size, o.industry as company_industry, o.country as company_country,

@@ -3,7 +3,8 @@ import { COUNT_MOST } from "../contacts/contact-query.ts";
 import type { Fragment } from "../contacts/filter-sql.ts";
 import type { Ctx } from "../kernel/context.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
-import { audienceCondition, sourceOf } from "./audience/audience.ts";
+import { peopleCondition } from "../contacts/people.ts";
+import { sourceOf } from "./audience/audience.ts";
 import { addOutcomes, campaignCounts, noOutcomes, type StepCounts } from "./counts.ts";
 import { type CampaignRow, campaignRow } from "./read.ts";
 import { nodesOf } from "./sequence/nodes.ts";
@@ -162,7 +163,7 @@ async function audienceSize(
   const [selected, isMember] =
     "list_id" in source
       ? await sizeOfList(ctx, source.list_id)
-      : await sizeOfPeople(ctx, (await audienceCondition(ctx, source)).people);
+      : await sizeOfPeople(ctx, (await peopleCondition(ctx, source)).people);
   const known = Math.min(selected.n, selected.most);
   if (selected.n > selected.most || enrolled > COUNT_MOST) return { audience: Math.max(known, enrolled), exact: false };
   const [others] = await db<{ n: number }[]>`

@@ -5,7 +5,7 @@ import { defineOperation } from "../kernel/operations/operation.ts";
 import { requireZone } from "../kernel/operations/time.ts";
 import { plain } from "../kernel/text.ts";
 import { messagingRelease } from "../messaging/release.ts";
-import { requireAudience } from "./audience/audience.ts";
+import { requirePeople } from "../contacts/people.ts";
 import { campaignsRetry } from "./audience/retry.ts";
 import { campaignsPlan } from "./plan/plan.ts";
 import { type CampaignRow, campaignRow, loadCampaign } from "./read.ts";
@@ -87,7 +87,7 @@ export const createCampaign = defineOperation({
   output: CampaignSchema,
   status: 201,
   async handle(ctx, input) {
-    await requireAudience(ctx, input);
+    await requirePeople(ctx, input);
     await requireZone(ctx, input.settings.time_zone, "/settings/time_zone");
     const { db } = ctx;
     const settings = writtenSettings(ctx, input.settings);
@@ -156,7 +156,7 @@ async function apply(ctx: Ctx, before: CampaignRow, change: Change): Promise<voi
         suggestion: "Clone the campaign and change the copy.",
       });
   }
-  await requireAudience(ctx, after);
+  await requirePeople(ctx, after);
   await requireZone(ctx, after.settings.time_zone, "/settings/time_zone");
   await ctx.db`
     update public.campaigns set name = ${after.name}, tier = ${after.tier}, list_id = ${after.list_id},

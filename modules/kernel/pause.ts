@@ -13,3 +13,16 @@ export function takeTurns(): () => Promise<void> {
     since = performance.now();
   };
 }
+
+/** Waits so many milliseconds, or until the signal aborts. */
+export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });

@@ -1,5 +1,5 @@
-import type { Filter } from "../../contacts/filter.ts";
-import { type Fragment, prepare } from "../../contacts/filter-sql.ts";
+import type { Fragment } from "../../contacts/filter-sql.ts";
+import { pageOfPeople, peopleCondition, type Source } from "../../contacts/people.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError, invalidField } from "../../kernel/errors.ts";
 import type { VariableUse } from "../../kernel/channel.ts";
@@ -7,83 +7,8 @@ import { variableSql } from "../../channels/variables.ts";
 
 /** Who a campaign writes to, and taking them in. */
 
-/** Where people come from: a list, a saved segment, a filter of the moment, or ids. */
-export type Source = { list_id: string } | { segment_id: string } | { filter: unknown } | { contact_ids: string[] };
-
 export const sourceOf = (campaign: { list_id: string | null; segment_id: string | null }): Source | null =>
   campaign.list_id ? { list_id: campaign.list_id } : campaign.segment_id ? { segment_id: campaign.segment_id } : null;
-
-/**
- * The people of a source as a condition over contacts `c`; null: nobody. In an object, because a fragment is a thenable:
- * returned bare from an async function it would be run instead of passed on.
- */
-export async function audienceCondition(ctx: Ctx, source: Source | null): Promise<{ people: Fragment }> {
-  const { db } = ctx;
-  if (source === null) return { people: db`false` };
-  if ("contact_ids" in source) return { people: db`c.id = any(${source.contact_ids}::uuid[])` };
-  if ("list_id" in source) {
-    return {
-      people: db`c.id in (select lc.contact_id from public.list_contacts lc where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${source.list_id})`,
-    };
-  }
-  if ("filter" in source) return await filtered(ctx, source.filter, "/filter");
-  const [segment] = await db<
-    { filter: unknown }[]
-  >`select filter from public.segments where tenant_id = (select kernel.tenant()) and id = ${source.segment_id}`;
-  if (!segment) throw new AppError("not_found", "The campaign's segment no longer exists.");
-  return await filtered(ctx, segment.filter, "/segment");
-}
-
-/** Before every id there is. */
-const FIRST = "00000000-0000-0000-0000-000000000000";
-
-/** The next ids of a source after `cursor`, in their order, as a query. A list's come from the list, which may be a small part of all. */
-async function pageOf(ctx: Ctx, source: Source, cursor: string | null, quantity: number): Promise<{ ids: Fragment }> {
-  const { db } = ctx;
-  if ("list_id" in source)
-    return {
-      // Both columns in the comparison: the index that begins with the contact cannot serve it.
-      ids: db`
-        select lc.contact_id as id from public.list_contacts lc
-        where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${source.list_id}
-          and (lc.list_id, lc.contact_id) > (${source.list_id}::uuid, ${cursor ?? FIRST}::uuid)
-        order by lc.contact_id limit ${quantity}`,
-    };
-  const { people } = await audienceCondition(ctx, source);
-  return {
-    ids: db`
-      select c.id from public.contacts c
-      where c.tenant_id = (select kernel.tenant()) and ${people} ${cursor ? db`and c.id > ${cursor}::uuid` : db``}
-      order by c.id limit ${quantity}`,
-  };
-}
-
-const filtered = async (ctx: Ctx, filter: unknown, pointer: string) => ({
-  people: (await prepare(ctx.db, ctx.tenantId, { filters: [{ filter, pointer }] })).filter(filter as Filter),
-});
-
-/** Refuses a list or segment that is not there, naming the field. */
-export async function requireAudience(
-  ctx: Ctx,
-  input: { list_id?: string | null | undefined; segment_id?: string | null | undefined },
-): Promise<void> {
-  if (input.list_id && input.segment_id)
-    throw invalidField(
-      "/segment_id",
-      "A campaign's audience is a list or a segment, not both.",
-      "Remove list_id or segment_id.",
-    );
-  if (input.list_id) {
-    const [row] =
-      await ctx.db`select from public.lists where tenant_id = (select kernel.tenant()) and id = ${input.list_id}`;
-    if (!row) throw invalidField("/list_id", "There is no such list.");
-  }
-  if (input.segment_id) {
-    const [row] =
-      await ctx.db`select from public.segments where tenant_id = (select kernel.tenant()) and id = ${input.segment_id}`;
-    if (!row) throw invalidField("/segment_id", "There is no such segment.");
-  }
-}
 
 /** The channels that a version's messages go out on; of a sequence without any, all there are. */
 export async function channelsOf(ctx: Ctx, versionId: string | null): Promise<{ id: string; consent: boolean }[]> {
@@ -147,7 +72,7 @@ export async function enrollBatch(
   quantity = ENROLL_BATCH,
 ): Promise<Enrolled> {
   const { db, tenantId } = ctx;
-  const { ids } = await pageOf(ctx, source, cursor, quantity);
+  const { ids } = await pageOfPeople(ctx, source, cursor, quantity);
   const channels = await channelsOf(ctx, campaign.version_id);
   // As the schema of the settings has it, for rows that say nothing.
   const exclusive = campaign.settings.exclusive ?? true;
@@ -262,7 +187,7 @@ async function audienceRows(
           where lc.tenant_id = (select kernel.tenant()) and lc.list_id = ${list_id} and lc.contact_id = e.contact_id limit 1), false)`,
     };
   }
-  const { people } = await audienceCondition(ctx, source);
+  const { people } = await peopleCondition(ctx, source);
   return {
     everybody: db`select c.* from public.contacts c where c.tenant_id = (select kernel.tenant()) and ${people}`,
     others: db`

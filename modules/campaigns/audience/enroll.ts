@@ -2,15 +2,9 @@ import { z } from "zod";
 import { type AnyConsumer, defineConsumer, done } from "../../kernel/queues/consumer.ts";
 import type { Ctx } from "../../kernel/context.ts";
 import { AppError } from "../../kernel/errors.ts";
-import { enrollBatch, ENROLL_BATCH, FIRST_BATCH, type Enrolled, type Source } from "./audience.ts";
+import { type Source, SourceSchema } from "../../contacts/people.ts";
+import { enrollBatch, ENROLL_BATCH, FIRST_BATCH, type Enrolled } from "./audience.ts";
 import { campaignsPlan } from "../plan/plan.ts";
-
-const SourceSchema = z.union([
-  z.object({ list_id: z.uuid() }),
-  z.object({ segment_id: z.uuid() }),
-  z.object({ filter: z.json() }),
-  z.object({ contact_ids: z.array(z.uuid()) }),
-]);
 
 const Payload = z.object({
   tenant_id: z.uuid(),

@@ -5,7 +5,8 @@ import type { Ctx } from "../../kernel/context.ts";
 import { decodeCursor, pageOf, pageParams, toPage } from "../../kernel/operations/cursor.ts";
 import { AppError } from "../../kernel/errors.ts";
 import { defineOperation } from "../../kernel/operations/operation.ts";
-import { enrollBatch, requireAudience, type Source } from "./audience.ts";
+import { requirePeople, type Source } from "../../contacts/people.ts";
+import { enrollBatch } from "./audience.ts";
 import { beginEnrolling } from "./enroll.ts";
 import { campaignsPlan } from "../plan/plan.ts";
 import { campaignRow } from "../read.ts";
@@ -257,7 +258,7 @@ export const addLeads = defineOperation({
         suggestion: "Clone the campaign and add the contacts to the copy.",
       });
     }
-    if (list_id) await requireAudience(ctx, { list_id });
+    if (list_id) await requirePeople(ctx, { list_id });
     const ids = contact_ids ? [...new Set(contact_ids)] : null;
     const source: Source = ids ? { contact_ids: ids } : list_id ? { list_id } : { filter };
     const batch = await enrollBatch(ctx, campaign, source, null, restart);
