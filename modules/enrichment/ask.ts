@@ -219,16 +219,25 @@ async function callAll(ctx: ManualCtx, source: Source, asks: readonly Ask[]): Pr
   const answered = await Promise.all(
     parts.map(async (part): Promise<Outcome[]> => {
       const started = performance.now();
-      let outcomes: LookupOutcome<Found>[];
-      try {
-        outcomes = await lookup.lookup(
+      const call = async (some: readonly Ask[]) => {
+        const got = await lookup.lookup(
           kind,
-          part.map((a) => a.question),
+          some.map((a) => a.question),
           connection,
           ctx.http,
         );
-        if (outcomes.length !== part.length)
-          throw new Error(`${provider.id} gave ${outcomes.length} answers to ${part.length} questions`);
+        if (got.length !== some.length)
+          throw new Error(`${provider.id} gave ${got.length} answers to ${some.length} questions`);
+        return got;
+      };
+      let outcomes: LookupOutcome<Found>[];
+      try {
+        outcomes = await call(part);
+        // One bad question had them all refused: each is asked by itself. A refused call is not charged.
+        if (part.length > 1 && outcomes.every((o) => o.outcome === "refused")) {
+          outcomes = [];
+          for (const ask of part) outcomes.push(...(await call([ask])));
+        }
       } catch (error) {
         ctx.log.error("a provider's adapter failed", { provider: provider.id, connection: connection.id, error });
         outcomes = part.map(() => ({

@@ -51,7 +51,7 @@ const LEVELS: Record<string, Seniority> = {
   lead: "head",
 };
 
-/** In this order: the first that fits counts. `\p{L}` keeps "Direktor" from being read inside of "Kundendirektorin" only by accident. */
+/** The first that fits counts, so that a vice president is no president and a founder who leads is a founder. */
 const TITLE_LEVELS: readonly [Seniority, RegExp][] = [
   [
     "intern",
@@ -59,11 +59,11 @@ const TITLE_LEVELS: readonly [Seniority, RegExp][] = [
   ],
   ["founder", /\b(co-?)?founder\b|gründer|fondat(eur|rice)|fundador|fondatore|założyciel|oprichter/u],
   ["owner", /\b(owner|proprietor)\b|inhaber|propriétaire|propietari[oa]|titolare|właściciel|eigenaar/u],
+  ["vp", /\b(s|e|a)?vp\b|vice[- ]president|vizepräsident|vice-président|vicepresident/u],
   [
     "c_level",
-    /\bc[a-z]o\b|\bchief\b|geschäftsführ|vorstand|managing director|directeur général|pdg\b|director general|director ejecutivo|amministratore delegato|prezes|directielid|\bpresident\b|(?<!vice[- ])\bpräsident/u,
+    /\bc[a-z]o\b|\bchief\b|geschäftsführ|vorstand|managing director|directeur général|pdg\b|director general|director ejecutivo|amministratore delegato|prezes|directielid|\bpresident\b|\bpräsident/u,
   ],
-  ["vp", /\b(s|e|a)?vp\b|vice[- ]president|vizepräsident|vice-président|vicepresident/u],
   ["partner", /\b(managing |senior |equity )?partner(in)?\b(?! (manager|success|marketing|sales))|associé|\bsocio\b/u],
   [
     "head",

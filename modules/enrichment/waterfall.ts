@@ -13,6 +13,8 @@ import { questionOf, type Subject } from "./subjects.ts";
 /** A contact on its way through the waterfall. */
 export type Item = {
   subject: Subject;
+  /** Only these are taken from answers. */
+  wanted: ReadonlySet<Field>;
   /** Wanted and not known. */
   missing: Set<Field>;
   filled: Set<Field>;
@@ -50,6 +52,7 @@ export function itemOf(subject: Subject, wanted: readonly Field[], { refresh }: 
     field === "email_status" ? isVerified(subject) : subject.current[field] !== undefined;
   return {
     subject,
+    wanted: new Set(wanted),
     missing: new Set(refresh ? wanted : wanted.filter((f) => !known(f))),
     filled: new Set(),
     cost_micros: 0,
@@ -65,8 +68,24 @@ export function itemOf(subject: Subject, wanted: readonly Field[], { refresh }: 
 const isVerified = (subject: Subject): boolean =>
   subject.email_verified_at !== null || subject.current.email_status !== undefined;
 
-/** Takes all items through all sources. Items end with what is missing and why. */
+/** Takes all items through all sources. Items end with what is missing and why, also when it throws. */
 export async function pour(
+  ctx: ManualCtx,
+  sources: readonly Source[],
+  items: readonly Item[],
+  round: Round,
+  limits: Limits,
+): Promise<void> {
+  try {
+    await askSources(ctx, sources, items, round, limits);
+  } catch (error) {
+    // What was answered is in the cache: whoever goes on pays for none of it again.
+    for (const item of items) if (item.missing.size > 0) item.reason = "interrupted";
+    throw error;
+  }
+}
+
+async function askSources(
   ctx: ManualCtx,
   sources: readonly Source[],
   items: readonly Item[],
@@ -156,7 +175,8 @@ function newsOf(item: Item, source: Source, { found, at }: Answered, ctx: Manual
     country: typeof country === "string" ? country : null,
     year: at.getUTCFullYear(),
   });
-  for (const field of Object.keys(values) as Field[]) if (!source.fields.has(field)) delete values[field];
+  for (const field of Object.keys(values) as Field[])
+    if (!source.fields.has(field) || !item.wanted.has(field)) delete values[field];
   // A verifier speaks of the address; a finder's word on it counts only while it is the contact's.
   if (
     source.kind === "person" &&

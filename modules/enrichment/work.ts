@@ -153,11 +153,11 @@ async function finish(
   const told = items.map((item) => {
     const attempt = attempts.get(item.subject.contact_id)!;
     // Not asked to the end: they wait for the next portion, with what was found.
-    const again = item.missing.size > 0 && ["interrupted", "stopped"].includes(item.reason ?? "") && attempt < TRIES;
+    const open = item.missing.size > 0 && ["interrupted", "stopped"].includes(item.reason ?? "");
     const reason = item.missing.size === 0 ? null : sources.length === 0 ? "no_provider" : item.reason;
     return {
       contact_id: item.subject.contact_id,
-      outcome: again ? null : outcomeOf(item),
+      outcome: !open ? outcomeOf(item) : attempt < TRIES ? null : "failed",
       reason,
       filled: [...item.filled],
       missing: [...item.missing],

@@ -104,8 +104,8 @@ export function personOf(ref: PersonRef): DirectoryPerson | null {
   const linkedin = /linkedin\.com\/in\/([a-z]+)-([a-z]+)-at-([a-z0-9-]+)/i.exec(ref.linkedin_url ?? "");
   if (!ref.email && linkedin)
     return personOf({
-      first_name: linkedin[1]!,
-      last_name: linkedin[2]!,
+      first_name: title(linkedin[1]!),
+      last_name: title(linkedin[2]!),
       domain: linkedin[3]!.replace(/-(?=[a-z]+$)/, "."),
     });
   const domain = (
