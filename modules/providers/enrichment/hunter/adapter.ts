@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { HttpClient, HttpResponse } from "../../../kernel/http/client.ts";
 import type { Connection } from "../../../kernel/provider.ts";
 import * as answers from "../../answers.ts";
-import { lookupCall, refusal } from "../answer.ts";
+import { linkedinUrl, lookupCall, refusal } from "../answer.ts";
 import { type Answer, defineLookupProvider, type EmailStatus, type Question } from "../vocabulary.ts";
 
 const BASE = "https://api.hunter.io/v2";
@@ -71,10 +71,6 @@ const Company = z.object({
 
 const api = (connection: Connection<Credentials>, http: HttpClient) =>
   answers.caller(http, connection.base_url ?? BASE, { "x-api-key": connection.credentials.api_key });
-
-/** Handles were seen with and without their part of the path (`company/…`). */
-const linkedinUrl = (of: { handle?: string | null | undefined } | null | undefined, part: "in" | "company") =>
-  of?.handle ? `https://www.linkedin.com/${of.handle.includes("/") ? "" : `${part}/`}${of.handle}` : undefined;
 
 /** Whatever is no answer with a status of 200. 403 is the rate limit and 429 a plan that is used up, the reverse of the usual. */
 function failure(response: HttpResponse): Answer {
@@ -154,7 +150,7 @@ function foundPerson(response: HttpResponse): Answer {
         seniority: job?.seniority,
         department: job?.role,
         phone: data.phone,
-        linkedin_url: linkedinUrl(data.linkedin, "in"),
+        linkedin_url: linkedinUrl(data.linkedin?.handle, "in"),
         country: data.geo?.country,
         city: data.geo?.city,
         company_name: job?.name,
@@ -182,7 +178,7 @@ function foundCompany(response: HttpResponse): Answer {
         company_city: data.geo?.city,
         company_founded: data.foundedYear,
         company_revenue: data.metrics?.annualRevenue,
-        company_linkedin_url: linkedinUrl(data.linkedin, "company"),
+        company_linkedin_url: linkedinUrl(data.linkedin?.handle, "company"),
         company_phone: data.site?.phoneNumbers?.[0],
         company_description: data.description,
         company_technologies: data.tech,
