@@ -5,6 +5,7 @@ import { apollo } from "./enrichment/apollo/adapter.ts";
 import { clearbit } from "./enrichment/clearbit/adapter.ts";
 import { hunter } from "./enrichment/hunter/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
+import { zoominfo } from "./enrichment/zoominfo/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
@@ -18,4 +19,5 @@ export const providers: readonly AnyProvider[] = [
   hunter,
   apollo,
   clearbit,
+  zoominfo,
 ];

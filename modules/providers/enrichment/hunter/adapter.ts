@@ -17,8 +17,6 @@ type Credentials = z.infer<typeof Credentials>;
  * charged for what was not found (help.hunter.io/en/articles/1911617). Teams with a Data Platform plan pay a whole credit for each.
  */
 const UNITS = { finder: 10, verifier: 5, profile: 2 } as const;
-/** Seconds that the finder may search, of 3 to 20. */
-const FINDER_SECONDS = 10;
 /** Hunter names no time for what is in progress; asking again is free until it has answered. */
 const ASK_AGAIN = 30;
 
@@ -93,12 +91,7 @@ const company = (q: Question): Record<string, string> =>
 /** Which call answers the question: a profile by address, the address by name and company, else a profile by LinkedIn. */
 function personPath(q: Question): { path: string; finder: boolean } {
   if (!q.email && q.first_name && q.last_name && (q.domain || q.company_name)) {
-    const query = new URLSearchParams({
-      ...company(q),
-      first_name: q.first_name,
-      last_name: q.last_name,
-      max_duration: String(FINDER_SECONDS),
-    });
+    const query = new URLSearchParams({ ...company(q), first_name: q.first_name, last_name: q.last_name });
     return { path: `/email-finder?${query}`, finder: true };
   }
   const slug = /linkedin\.com\/in\/([^/?#]+)/i.exec(q.linkedin_url ?? "")?.[1];
