@@ -150,8 +150,9 @@ export const clearbit = defineLookupProvider({
   id: "clearbit",
   label: "Clearbit (legacy)",
   category: "enrichment",
-  docs_url: "https://help.clearbit.com/hc/en-us/articles/10065050209815-Legacy-What-is-a-202-Status-Code",
-  setup: "Only for a key that you already have (sk_…): Clearbit belongs to HubSpot, which issues no new API keys.",
+  docs_url: "https://help.clearbit.com/hc/en-us/articles/6045527495191-How-Do-I-Access-My-Clearbit-API-Key",
+  setup:
+    "Only for the secret key (sk_…) of a Clearbit account created in 2023 or earlier: Clearbit belongs to HubSpot, which issues no new ones.",
   credentials: Credentials,
   default_base_url: PERSON,
   runs_in: "anywhere",
@@ -168,7 +169,7 @@ export const clearbit = defineLookupProvider({
     // 600 calls a minute on legacy plans.
     per_second: 10,
     call_seconds: 15,
-    // UNVERIFIED: old contracts differ and no list price stands any more; $0.10 is assumed.
+    // UNVERIFIED: old contracts differ and Clearbit publishes no price any more; $0.10 is assumed.
     unit_micros: 100_000,
     kinds: {
       person: {
