@@ -1,9 +1,23 @@
 import type { AnyProvider } from "../kernel/provider.ts";
 import { postmark } from "./email/postmark/adapter.ts";
 import { resend } from "./email/resend/adapter.ts";
+import { apollo } from "./enrichment/apollo/adapter.ts";
+import { clearbit } from "./enrichment/clearbit/adapter.ts";
+import { hunter } from "./enrichment/hunter/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
+import { zoominfo } from "./enrichment/zoominfo/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
-export const providers: readonly AnyProvider[] = [resend, postmark, smtp, twilio, peopleDataLabs];
+export const providers: readonly AnyProvider[] = [
+  resend,
+  postmark,
+  smtp,
+  twilio,
+  peopleDataLabs,
+  hunter,
+  apollo,
+  clearbit,
+  zoominfo,
+];

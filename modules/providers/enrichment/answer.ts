@@ -81,3 +81,7 @@ function wordsOf(response: HttpResponse): string | null {
 /** The first that is there. */
 export const pickFirst = <T>(...values: readonly (T | null | undefined)[]): T | undefined =>
   values.find((v): v is T => v !== null && v !== undefined && v !== "");
+
+/** A profile's URL by its handle, which providers write with the first part of the path or without it; a person's or a company's. */
+export const linkedinUrl = (handle: string | null | undefined, part: "in" | "company"): string | undefined =>
+  handle ? `https://www.linkedin.com/${handle.includes("/") ? handle : `${part}/${handle}`}` : undefined;
