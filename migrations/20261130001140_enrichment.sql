@@ -137,6 +137,6 @@ create table public.enrichment_cache (
 );
 comment on table public.enrichment_cache is 'Answers of providers, per team, so that the same question is paid once in 30 days; companies by domain.';
 create index enrichment_cache_by_expiry on public.enrichment_cache (expires_at);
-select kernel.protect('public.enrichment_cache', broadcast => false);
+select kernel.protect('public.enrichment_cache', read => 'member', broadcast => false);
 
 select kernel.create_queue('enrichment_run');

@@ -3485,7 +3485,7 @@ language sql volatile security definer set search_path = '' as $$
 $$;
 grant execute on function private.note_free_answers(jsonb) to overture_user, overture_worker;
 
--- object function private.close_lost_costs() sha256:2dacfc6d0c6bc867
+-- object function private.close_lost_costs() sha256:71a819de7074dc94
 -- Calls whose outcome nobody wrote, because their process died: they may have been charged, so what was reserved stays spent.
 create or replace function private.close_lost_costs() returns int
 language sql volatile security definer set search_path = '' as $$
@@ -3494,7 +3494,6 @@ language sql volatile security definer set search_path = '' as $$
     where k.state = 'reserved' and k.at < kernel.now() - interval '15 minutes' returning 1)
   select pg_catalog.count(*)::int from lost
 $$;
-grant execute on function private.close_lost_costs() to overture_worker;
 
 -- object function private.put_run_budget(uuid,int8) sha256:e85157e2898bb1e8
 -- The most a run may cost, set with the run by whoever may start one.
@@ -3572,7 +3571,7 @@ language sql volatile set search_path = '' as $$
 $$;
 grant execute on function private.end_enrichment(uuid) to overture_worker;
 
--- object function private.prune_enrichment_cache(int4) sha256:1cc1d8323e4e03bd
+-- object function private.prune_enrichment_cache(int4) sha256:f08f963bcf7b7e86
 -- Answers past their time, in portions.
 create or replace function private.prune_enrichment_cache(quantity int default 20000) returns int
 language sql volatile security definer set search_path = '' as $$
@@ -3583,7 +3582,6 @@ language sql volatile security definer set search_path = '' as $$
     returning 1)
   select pg_catalog.count(*)::int from gone
 $$;
-grant execute on function private.prune_enrichment_cache(int) to overture_worker;
 
 -- object do analytics/analysts sha256:cb6334ce4861bfd9
 -- With their maker's rights the functions would see every team's rows, because `postgres` bypasses policies. To own a function a role

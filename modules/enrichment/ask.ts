@@ -51,6 +51,8 @@ export type Round = {
   goesOn(ctx: Ctx): Promise<boolean>;
 };
 
+/** Ten years. */
+const FORGET_DAYS = 3650;
 /** An answer that is being prepared is asked for so often. */
 const LATER_TRIES = 4;
 
@@ -306,7 +308,13 @@ async function settle(
         digest: await digest(tx.tenantId, t.ask.key),
         found: t.outcome.outcome === "found" ? t.outcome.found : null,
         units: t.units,
-        days: t.outcome.outcome === "found" ? round.cache_days : round.miss_days,
+        days:
+          t.outcome.outcome === "found"
+            ? round.cache_days
+            : // Who asked the provider not to be looked up is not asked about there again.
+              "forget" in t.outcome && t.outcome.forget
+              ? FORGET_DAYS
+              : round.miss_days,
       })),
   );
   if (kept.length > 0)

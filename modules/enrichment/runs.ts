@@ -289,6 +289,7 @@ export const listItems = defineOperation({
   input: z.object({ id: z.uuid(), outcome: z.enum(OUTCOMES).optional(), ...pageParams }),
   output: pageOf(ItemOut),
   async handle(ctx, input) {
+    await readRun(ctx, input.id);
     const after = decodeCursor(input.cursor, z.tuple([z.uuid()]));
     const rows = await ctx.db<z.input<typeof ItemOut>[]>`
       with page as materialized (

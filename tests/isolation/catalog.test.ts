@@ -14,10 +14,13 @@ const isTenants = (table: string) => table === "tenants";
 
 /** What the API asks for before it shows rows of a table. A new table is named here. */
 const READ_BY: Record<string, string> = {
+  // Listed for who may send them.
+  // No operation shows them: what providers called is for who sets the connection up.
   alerts: "operations:read",
   api_keys: "api_keys:read",
   attempts: "messages:read",
   audit_log: "audit:read",
+  budgets: "billing:read",
   campaign_senders: "campaigns:read",
   campaign_steps: "campaigns:read",
   campaigns: "campaigns:read",
@@ -26,17 +29,22 @@ const READ_BY: Record<string, string> = {
   consents: "compliance:read",
   contact_addresses: "contacts:read",
   contacts: "contacts:read",
+  costs: "billing:read",
   counter_deltas: "analytics:read",
   counters: "analytics:read",
   custom_fields: "contacts:read",
   decisions: "campaigns:read",
   email_details: "messages:read",
+  enriched_values: "enrichment:read",
+  enrichment_cache: "enrichment:run",
+  enrichment_items: "enrichment:read",
+  enrichment_runs: "enrichment:read",
+  enrichment_sources: "enrichment:read",
   enrollments: "campaigns:read",
   import_chunks: "contacts:write",
   import_errors: "contacts:read",
   imports: "contacts:read",
   interactions: "contacts:read",
-  // Listed for who may send them.
   invitations: "members:write",
   list_contacts: "contacts:read",
   lists: "contacts:read",
@@ -50,13 +58,13 @@ const READ_BY: Record<string, string> = {
   sequence_edges: "campaigns:read",
   sequence_nodes: "campaigns:read",
   sequence_versions: "campaigns:read",
+  spending: "billing:read",
   step_runs: "campaigns:read",
   suppressions: "compliance:read",
   tasks: "tasks:read",
   tenants: "tenant:read",
   threads: "messages:read",
   tracked_links: "messages:read",
-  // No operation shows them: what providers called is for who sets the connection up.
   webhook_deliveries: "providers:write",
 };
 

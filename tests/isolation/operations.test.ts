@@ -135,7 +135,13 @@ describe("ids of another team", () => {
   const rowFor = (op: AnyOperation, param: string): string => {
     const segment = op.path.split(`/{${param}}`)[0]!.split("/").pop()!;
     const table =
-      { "api-keys": "api_keys", "custom-fields": "custom_fields", leads: "enrollments" }[segment] ?? segment;
+      {
+        "api-keys": "api_keys",
+        "custom-fields": "custom_fields",
+        leads: "enrollments",
+        runs: "enrichment_runs",
+        enrichment: "enriched_values",
+      }[segment] ?? segment;
     const id = table === "members" ? theirs.owner.userId : theirIds[table];
     if (!id) throw new Error(`${op.id}: tests/isolation/rows.ts makes no row that /${segment}/{${param}} could mean`);
     return id;

@@ -38,6 +38,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     "decisions",
   );
   make("attempts", "message_events", "counter_deltas", "alerts");
+  make("costs", "enrichment_sources", "enrichment_runs", "enriched_values");
   const mark = t.slice(-12);
   const [{ user_id: owner }] = await sql<
     [{ user_id: string }]
@@ -92,6 +93,17 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.tracked_links (tenant_id, message_id, number, url) values (${t}, ${id.messages!}, 1, 'https://us.test')`;
     await tx`insert into public.alerts (tenant_id, id, kind, scope, severity, summary, value, threshold, status, opened_at, resolved_at)
       values (${t}, ${id.alerts!}, 'dead_letters', 'team', 'warning', 'One failed.', 1, 0, 'resolved', now(), now())`;
+    await tx`insert into public.costs (tenant_id, id, kind, provider, reserved_micros, amount_micros) values (${t}, ${id.costs!}, 'enrichment', 'x', 1, 1)`;
+    await tx`insert into public.budgets (tenant_id, scope, cap_micros) values (${t}, 'day', 1000)`;
+    await tx`insert into public.spending (tenant_id, scope, period, micros) values (${t}, 'day', '2026-01-01', 1)`;
+    await tx`insert into public.enrichment_sources (tenant_id, id, kind, connection_id, position) values (${t}, ${id.enrichment_sources!}, 'person', ${id.connections!}, 1)`;
+    await tx`insert into public.enrichment_runs (tenant_id, id, name, source, contact_cap_micros, status)
+      values (${t}, ${id.enrichment_runs!}, 'Run', '{"contact_ids":[]}', 0, 'done')`;
+    await tx`insert into public.enrichment_items (tenant_id, run_id, contact_id) values (${t}, ${id.enrichment_runs!}, ${id.contacts!})`;
+    await tx`insert into public.enriched_values (tenant_id, id, contact_id, field, value, provider, confidence, state)
+      values (${t}, ${id.enriched_values!}, ${id.contacts!}, 'city', '"Bonn"', 'x', 90, 'used')`;
+    await tx`insert into public.enrichment_cache (tenant_id, connection_id, kind, key, expires_at)
+      values (${t}, ${id.connections!}, 'person', sha256(${`key-${t}`}::bytea), now() + interval '30 days')`;
     await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
     await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });

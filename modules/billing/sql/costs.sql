@@ -126,7 +126,6 @@ language sql volatile security definer set search_path = '' as $$
     where k.state = 'reserved' and k.at < kernel.now() - interval '15 minutes' returning 1)
   select pg_catalog.count(*)::int from lost
 $$;
-grant execute on function private.close_lost_costs() to overture_worker;
 
 -- The most a run may cost, set with the run by whoever may start one.
 create or replace function private.put_run_budget(run uuid, micros bigint) returns void

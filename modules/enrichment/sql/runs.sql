@@ -72,4 +72,3 @@ language sql volatile security definer set search_path = '' as $$
     returning 1)
   select pg_catalog.count(*)::int from gone
 $$;
-grant execute on function private.prune_enrichment_cache(int) to overture_worker;
