@@ -10,12 +10,12 @@ const registry = createRegistry(modules);
 const { providers } = registry;
 const providerById = (id: string) => providerOf(registry, id);
 
-test("every provider is whole: an id of its own, help for the tenant, and something to send with", () => {
+test("every provider is whole: an id of its own, help for the tenant, and something it does", () => {
   expect(new Set(providers.map((p) => p.id)).size).toBe(providers.length);
   for (const provider of providers) {
     expect(provider.setup.length, provider.id).toBeGreaterThan(40);
     expect(provider.docs_url).toMatch(/^https:/);
-    expect(provider.send ?? provider.inbound, provider.id).toBeDefined();
+    expect(provider.send ?? provider.inbound ?? provider.lookup, provider.id).toBeDefined();
   }
 });
 

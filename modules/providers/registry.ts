@@ -1,9 +1,19 @@
 import type { AnyProvider } from "../kernel/provider.ts";
 import { postmark } from "./email/postmark/adapter.ts";
 import { resend } from "./email/resend/adapter.ts";
+import { customApi } from "./enrichment/custom_api/adapter.ts";
+import { enrichLayer } from "./enrichment/enrich_layer/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
-export const providers: readonly AnyProvider[] = [resend, postmark, smtp, twilio, peopleDataLabs];
+export const providers: readonly AnyProvider[] = [
+  resend,
+  postmark,
+  smtp,
+  twilio,
+  peopleDataLabs,
+  customApi,
+  enrichLayer,
+];
