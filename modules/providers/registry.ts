@@ -3,6 +3,8 @@ import { postmark } from "./email/postmark/adapter.ts";
 import { resend } from "./email/resend/adapter.ts";
 import { customApi } from "./enrichment/custom_api/adapter.ts";
 import { enrichLayer } from "./enrichment/enrich_layer/adapter.ts";
+import { explorium } from "./enrichment/explorium/adapter.ts";
+import { fullContact } from "./enrichment/fullcontact/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
@@ -16,4 +18,6 @@ export const providers: readonly AnyProvider[] = [
   peopleDataLabs,
   customApi,
   enrichLayer,
+  fullContact,
+  explorium,
 ];
