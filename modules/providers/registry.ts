@@ -1,6 +1,7 @@
 import type { AnyProvider } from "../kernel/provider.ts";
 import { postmark } from "./email/postmark/adapter.ts";
 import { resend } from "./email/resend/adapter.ts";
+import { builtWith } from "./enrichment/builtwith/adapter.ts";
 import { customApi } from "./enrichment/custom_api/adapter.ts";
 import { enrichLayer } from "./enrichment/enrich_layer/adapter.ts";
 import { explorium } from "./enrichment/explorium/adapter.ts";
@@ -8,6 +9,7 @@ import { fullContact } from "./enrichment/fullcontact/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
+import { wappalyzer } from "./enrichment/wappalyzer/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
 export const providers: readonly AnyProvider[] = [
@@ -20,4 +22,6 @@ export const providers: readonly AnyProvider[] = [
   enrichLayer,
   fullContact,
   explorium,
+  builtWith,
+  wappalyzer,
 ];

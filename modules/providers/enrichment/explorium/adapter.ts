@@ -183,7 +183,8 @@ export const explorium = defineLookupProvider({
   label: "Explorium",
   category: "enrichment",
   docs_url: "https://developers.explorium.ai/reference/introduction",
-  setup: "Create an API key at admin.explorium.ai under Access & Authentication. Data costs credits of that account.",
+  setup:
+    "Create an API key in your Explorium account, as the authentication guide at developers.explorium.ai shows. Data costs credits of that account.",
   credentials: Credentials,
   settings: Settings,
   default_base_url: BASE,
@@ -193,7 +194,7 @@ export const explorium = defineLookupProvider({
     const response = await api(connection, http)("GET", "/credits");
     if (response.status === 200) return { ok: true, detail: "Connected." };
     const { code, detail } = failure(response) as { code: string; detail: string };
-    return { ok: false, code, detail, suggestion: "Copy the key again from admin.explorium.ai." };
+    return { ok: false, code, detail, suggestion: "Copy the key again from your Explorium account." };
   },
 
   lookup: {

@@ -118,7 +118,7 @@ export const fullContact = defineLookupProvider({
   category: "enrichment",
   docs_url: "https://docs.fullcontact.com",
   setup:
-    "Create an API key at platform.fullcontact.com/developers/api-keys. The plan must include person and company enrichment.",
+    "Create an API key as docs.fullcontact.com/docs/generate-an-api-key shows. The plan must include person and company enrichment.",
   credentials: Credentials,
   settings: Settings,
   default_base_url: BASE,
