@@ -10,6 +10,7 @@ import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 import { wappalyzer } from "./enrichment/wappalyzer/adapter.ts";
+import { website } from "./enrichment/website/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
 export const providers: readonly AnyProvider[] = [
@@ -24,4 +25,5 @@ export const providers: readonly AnyProvider[] = [
   explorium,
   builtWith,
   wappalyzer,
+  website,
 ];

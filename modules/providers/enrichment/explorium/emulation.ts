@@ -46,6 +46,8 @@ const BusinessIds = z.strictObject({
     .max(50),
 });
 
+/** Ids of the right length, the same for the same subject. */
+const hex = (subject: string, length: number) => createHash("sha256").update(subject).digest("hex").slice(0, length);
 const people = new Map<string, DirectoryPerson>();
 const firms = new Map<string, DirectoryCompany>();
 const context = (status: string) => ({
@@ -107,7 +109,7 @@ export const emulation = defineEmulation({
             company_name: input.company_name,
           });
           if (!person || !knows("explorium", person.email, 0.6)) return { input, prospect_id: null };
-          const id = createHash("sha1").update(person.email).digest("hex");
+          const id = hex(person.email, 40);
           people.set(id, person);
           return { input, prospect_id: id };
         }),
@@ -118,7 +120,7 @@ export const emulation = defineEmulation({
         matched_businesses: body.businesses_to_match.map((input) => {
           const company = companyAt(input.domain ?? `${input.name!.toLowerCase()}.com`);
           if (!company || !knows("explorium", company.domain, 0.8)) return { input, business_id: null };
-          const id = createHash("md5").update(company.domain).digest("hex");
+          const id = hex(company.domain, 32);
           firms.set(id, company);
           return { input, business_id: id };
         }),
