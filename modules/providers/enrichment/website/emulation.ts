@@ -67,7 +67,7 @@ const ODD: Record<string, (rest: string, host: string) => Response> = {
   elsewhere: () => redirect("https://famous.com/"),
   guarded: (rest) => redirect(`https://robots.${rest}/`),
   huge: () => html("<p>".padEnd(3 * 1024 * 1024, "x")),
-  deep: () => html(`${"<b>".repeat(200_000)}${"</i>".repeat(200_000)}<meta name="description" content="too deep">`),
+  deep: () => html(`${"<b>".repeat(80_000)}${"</i>".repeat(80_000)}<meta name="description" content="too deep">`),
   bare: () => html("<!doctype html><title>Nothing</title>", { server: "unnamed" }),
   pdf: () => new Response("%PDF-1.7", { headers: { "content-type": "application/pdf" } }),
   latin: () =>
