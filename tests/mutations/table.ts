@@ -16,6 +16,7 @@ import { handingOver } from "./handing-over.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
 import { texts } from "./texts.ts";
+import { visits } from "./visits.ts";
 import { whatIfs } from "./what-ifs.ts";
 
 /** The sections whose promises stand word for word in docs/concepts/guarantees.md. */
@@ -41,4 +42,5 @@ export const mutations: readonly Mutation[] = [
   ...answers,
   ...gateway,
   ...accounts,
+  ...visits,
 ];

@@ -113,10 +113,14 @@ export function lookupConformance<C extends z.ZodObject, Content>(
         expect(["retry", "broken"]).toContain(outcome);
       });
 
-      test.runIf(bad.length > 0)("bad credentials break the connection, not the question", async () => {
-        for (const credentials of bad)
-          expect(await ask([known], stage.open(credentials))).toEqual([expect.objectContaining({ outcome: "broken" })]);
-      });
+      // A provider without credentials has no bad ones.
+      if (bad.length > 0)
+        test("bad credentials break the connection, not the question", async () => {
+          for (const credentials of bad)
+            expect(await ask([known], stage.open(credentials))).toEqual([
+              expect.objectContaining({ outcome: "broken" }),
+            ]);
+        });
     },
   );
 }

@@ -58,7 +58,7 @@ export function refusal(label: string, response: HttpResponse, statuses: Statuse
   return { outcome: "unknown", code, detail: `${label} answered ${status}, which its documentation does not name.` };
 }
 
-/** The words of an error in the forms that providers use: `{message}`, `{error}`, `{error:{message}}`, `{errors:[{details|message}]}`, plain text. */
+/** The words of an error as providers write it: `{message}`, `{error}`, `{error:{message}}`, `{errors:[{details|message} or text]}`, `{details}`, plain text. */
 function wordsOf(response: HttpResponse): string | null {
   const body = jsonOrNull(response) as Record<string, unknown> | null;
   if (body === null || typeof body !== "object") {
@@ -66,14 +66,17 @@ function wordsOf(response: HttpResponse): string | null {
     return plain && !plain.startsWith("<") ? plain.slice(0, 300) : null;
   }
   const error = body.error as Record<string, unknown> | string | undefined;
-  const [first] = Array.isArray(body.errors) ? (body.errors as Record<string, unknown>[]) : [];
+  const [first] = Array.isArray(body.errors) ? (body.errors as (Record<string, unknown> | string)[]) : [];
+  const one = typeof first === "object" ? first : null;
   const said = [
     typeof error === "object" ? error?.message : error,
     body.message,
     body.description,
-    first?.details,
-    first?.message,
-    first?.Message,
+    body.details,
+    first,
+    one?.details,
+    one?.message,
+    one?.Message,
   ].find((w) => typeof w === "string" && w !== "");
   return typeof said === "string" ? said.slice(0, 300) : null;
 }
