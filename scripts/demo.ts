@@ -2,11 +2,18 @@ import { createReadStream, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
-import { demoPerson, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "../modules/demo/people.ts";
+import {
+  DEMO_FIELDS,
+  demoPerson,
+  demoSteps,
+  SANDBOX_NUMBER,
+  sandboxDataProviders,
+  sandboxTwilio,
+} from "../modules/demo/people.ts";
 import { startStack } from "../supabase/embedded/stack.ts";
 
 /**
- * The main job, headless, on a throw-away home: a CSV becomes a sent, tracked, answered campaign through the real API.
+ * The main job, headless, on a throw-away home: a CSV is enriched and becomes a sent, tracked, answered campaign through the real API.
  * Prints one JSON object; exits 1 unless nothing was lost and nothing sent twice.
  */
 
@@ -130,10 +137,10 @@ async function run(): Promise<boolean> {
 
   const mailKey = crypto.randomUUID();
   const phones = sandboxTwilio();
-  const connect = async (provider: string, name: string, credentials: Record<string, string>) => {
+  const connect = async (provider: string, name: string, credentials: Record<string, string>, webhook = true) => {
     const base_url = `${stack.env.OVERTURE_SANDBOX_URL}/${provider}`;
     const { id } = await api("POST", "/connections", { provider, name, credentials, base_url });
-    await api("POST", `/connections/${id}/register-webhook`);
+    if (webhook) await api("POST", `/connections/${id}/register-webhook`);
     await api("POST", `/connections/${id}/check`);
     await api("POST", `/connections/${id}/activate`);
     return id as string;
@@ -177,6 +184,22 @@ async function run(): Promise<boolean> {
     },
   );
   if (job.status !== "done") throw new Error(`The import ended as ${job.status}: ${job.error}`);
+
+  const data = sandboxDataProviders();
+  const order: Record<string, { connection_id: string }[]> = { person: [], company: [], email: [] };
+  for (const { provider, name, credentials, kinds } of data) {
+    const connection_id = await connect(provider, name, credentials, false);
+    for (const kind of kinds) order[kind]!.push({ connection_id });
+  }
+  await api("PUT", "/enrichment/sources", { order });
+  let enriched = await api("POST", "/enrichment/runs", { list_id: list.id, fields: DEMO_FIELDS });
+  enriched = await poll(
+    () => api("GET", `/enrichment/runs/${enriched.id}`),
+    (r) => {
+      bar("Enrichment", r.counts.done, r.counts.total);
+      return ["done", "stopped"].includes(r.status);
+    },
+  );
 
   // Text messages need consent; everybody in the file gave it.
   for (let cursor: string | null = ""; cursor !== null;) {
@@ -234,9 +257,20 @@ async function run(): Promise<boolean> {
   const [mails, texts] = await Promise.all([refereeOf(mailKey), refereeOf(phones.account_sid)]);
   const accepted = mails.accepted + texts.accepted;
   const duplicates = mails.duplicates + texts.duplicates;
+  // What each data provider charged for, by its own count: a question that is paid for twice is one too many.
+  const paid: string[] = [];
+  for (const { provider, credentials } of data) {
+    const url = `${stack.env.OVERTURE_SANDBOX_URL}/_sandbox/charges?account=${credentials.api_key}`;
+    const { charges } = (await (await fetch(url)).json()) as { charges: { question: string; units: number }[] };
+    paid.push(...charges.filter((c) => c.units > 0).map((c) => `${provider} ${c.question}`));
+  }
   const result = {
     imported: job.created + job.updated,
     rejected_rows: job.rejected,
+    enriched: enriched.counts.complete + enriched.counts.partial,
+    coverage: Math.round((100 * enriched.filled) / Math.max(1, enriched.counts.total * DEMO_FIELDS.length)) / 100,
+    enrichment_usd: enriched.cost_micros / 1e6,
+    paid_twice: paid.length - new Set(paid).size,
     enrolled: stats.enrolled,
     sent: stats.sent,
     emails: mails.accepted,
@@ -255,7 +289,7 @@ async function run(): Promise<boolean> {
   };
   if (args.json) console.log(JSON.stringify(result));
   else for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(24)}${value}`);
-  return result.duplicates_at_provider === 0 && result.lost === 0;
+  return result.duplicates_at_provider === 0 && result.lost === 0 && result.paid_twice === 0;
 }
 
 async function poll<T>(load: () => Promise<T>, over: (value: T) => boolean, timeoutMs = 900_000): Promise<T> {

@@ -25,4 +25,7 @@ test("one demo team per person, however often they ask at once; it sends to its 
   expect((await mine("GET", "/campaigns")).body.data).toMatchObject([{ status: "running" }]);
   const [people] = await t.sql`select count(*)::int as n from public.contacts where tenant_id = ${team!}`;
   expect(people!.n).toBe(240);
+  expect((await mine("GET", "/enrichment/runs")).body.data).toMatchObject([
+    { name: "Demo audience", status: "preparing" },
+  ]);
 });

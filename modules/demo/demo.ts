@@ -4,6 +4,8 @@ import { startCampaign } from "../campaigns/control.ts";
 import { putConsents } from "../compliance/consents.ts";
 import { bulkContacts } from "../contacts/contacts.ts";
 import { createList } from "../contacts/lists.ts";
+import { startRun } from "../enrichment/runs.ts";
+import { putSources } from "../enrichment/sources.ts";
 import { defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { ManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
@@ -14,7 +16,7 @@ import { activateConnection, createConnection } from "../providers/connections.t
 import { createSender } from "../providers/senders.ts";
 import { addressOf, newTenant, requireFounder } from "../tenancy/tenants.ts";
 import { demoConfig } from "./config.ts";
-import { demoPeople, demoSteps, SANDBOX_NUMBER, sandboxTwilio } from "./people.ts";
+import { DEMO_FIELDS, demoPeople, demoSteps, SANDBOX_NUMBER, sandboxDataProviders, sandboxTwilio } from "./people.ts";
 
 /** The demo: a team of its own that sends to invented people through the sandbox, so that a newcomer sees the product move. */
 
@@ -39,9 +41,11 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
   const sandbox = ctx.configOf(demoConfig).OVERTURE_SANDBOX_URL;
   if (!sandbox) throw new AppError("conflict", "This installation runs without a sandbox.");
 
+  const dataProviders = sandboxDataProviders();
   const accounts = [
     { provider: "postmark", name: "Sandbox", credentials: { server_token: crypto.randomUUID() } },
     { provider: "twilio", name: "Sandbox phones", credentials: sandboxTwilio() },
+    ...dataProviders.map(({ kinds: _, ...account }) => account),
   ];
   const connectionIds = await ctx.tx(async (tx) => {
     const existing = await tx.db<{ id: string; provider: string }[]>`
@@ -54,8 +58,8 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     }
     return ids;
   });
-  for (const id of connectionIds) {
-    await invokeManual(registerWebhook, ctx, { id });
+  for (const [i, id] of connectionIds.entries()) {
+    if (i < accounts.length - dataProviders.length) await invokeManual(registerWebhook, ctx, { id });
     await invokeManual(checkConnection, ctx, { id });
   }
 
@@ -64,7 +68,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     if (existing) return;
     await tx.db`select 1 from public.connections where tenant_id = ${tx.tenantId} order by id for update`;
     for (const id of connectionIds) await invoke(activateConnection, tx, { id });
-    const [mail, phone] = connectionIds as [string, string];
+    const [mail, phone, ...data] = connectionIds as [string, string, ...string[]];
     const sender = await invoke(createSender, tx, {
       connection_id: mail,
       address: "sam@outreach.example",
@@ -81,7 +85,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       name: "Demo audience",
       description: "Invented contacts that reply, bounce and unsubscribe.",
     });
-    const { data } = await invoke(bulkContacts, tx, {
+    const { data: written } = await invoke(bulkContacts, tx, {
       on_duplicate: "skip",
       contacts: demoPeople(PEOPLE).map((p) => ({
         ...p,
@@ -93,7 +97,7 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
     });
     await invoke(putConsents, tx, {
       channel: "sms",
-      contact_ids: data.flatMap((d) => d.id ?? []),
+      contact_ids: written.flatMap((d) => d.id ?? []),
       source: "Demo data",
     });
     const campaign = await invoke(createCampaign, tx, {
@@ -104,6 +108,12 @@ async function prepareDemo(ctx: ManualCtx): Promise<void> {
       steps: demoSteps(0.01, 0.02),
     });
     await invoke(startCampaign, tx, { id: campaign.id });
+    const asked = (kind: string) =>
+      dataProviders.flatMap((p, i) => (p.kinds.includes(kind) ? [{ connection_id: data[i]! }] : []));
+    await invoke(putSources, tx, {
+      order: { person: asked("person"), company: asked("company"), email: asked("email") },
+    });
+    await invoke(startRun, tx, { list_id: list.id, fields: [...DEMO_FIELDS] });
   });
 }
 

@@ -6,7 +6,7 @@ import { prepareTeam, startDemo } from "./demo.ts";
 export const demo = defineModule({
   name: "demo",
   owns: ["demo_prepare"],
-  needs: ["tenancy", "contacts", "compliance", "providers", "campaigns"],
+  needs: ["tenancy", "contacts", "compliance", "providers", "campaigns", "enrichment"],
   operations: [startDemo],
   consumers: [prepareTeam],
   config: demoConfig,

@@ -169,5 +169,39 @@ export function sandboxTwilio(): { account_sid: string; auth_token: string } {
   const digits = crypto.randomUUID().replaceAll("-", "");
   return { account_sid: `AC${digits}`, auth_token: [...digits].reverse().join("") };
 }
+/** Accounts at the sandbox's data providers: a person's and company's data, and the verification of addresses. */
+export const sandboxDataProviders = (): {
+  provider: string;
+  name: string;
+  credentials: { api_key: string };
+  kinds: string[];
+}[] => {
+  const digits = () => crypto.randomUUID().replaceAll("-", "");
+  return [
+    {
+      provider: "people_data_labs",
+      name: "Sandbox people data",
+      credentials: { api_key: digits() + digits() },
+      kinds: ["person", "company"],
+    },
+    {
+      provider: "hunter",
+      name: "Sandbox verification",
+      credentials: { api_key: digits() + digits().slice(0, 8) },
+      kinds: ["person", "company", "email"],
+    },
+  ];
+};
+/** What the demo asks them for: nothing that its contacts bring along. */
+export const DEMO_FIELDS = [
+  "linkedin_url",
+  "seniority",
+  "department",
+  "company_industry",
+  "company_size",
+  "company_employees",
+  "company_technologies",
+  "email_status",
+] as const;
 /** The number that every account there owns. */
 export const SANDBOX_NUMBER = "+15005550006";

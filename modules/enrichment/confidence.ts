@@ -16,14 +16,11 @@ export type Weighed = { value: Value; /** 0 to 0.99. */ confidence: number };
 const HALF_LIFE_DAYS = 365;
 const DAY_MS = 86_400_000;
 
-/** Equal for values that say the same: letters' case makes no difference, nor does the order of a list. */
+/** Equal for values that say the same: letters' case and accents make no difference, nor does the order of a list. */
 export const keyOf = (value: Value): string =>
-  Array.isArray(value)
-    ? value
-        .map((v: string) => v.toLowerCase())
-        .sort()
-        .join("\n")
-    : String(value).toLowerCase().trim();
+  Array.isArray(value) ? value.map(folded).sort().join("\n") : folded(String(value));
+
+const folded = (text: string): string => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").toLowerCase().trim();
 
 /** The values that were claimed, the surest first. Of equally sure ones the first claimed is first. */
 export function weigh(claims: readonly Claim[], now: Date): Weighed[] {

@@ -118,7 +118,8 @@ export function personOf(ref: PersonRef): DirectoryPerson | null {
   const local = ref.email?.split("@")[0]?.toLowerCase();
   if (local !== undefined && unknownName(local)) return null;
   if (local === undefined && (!ref.first_name || !ref.last_name || unknownName(ref.last_name))) return null;
-  const parts = local?.split(/[._-]/) ?? [];
+  // A number behind the name tells namesakes apart.
+  const parts = local?.replace(/\d+$/, "").split(/[._-]/) ?? [];
   const named = parts.length === 2 && parts.every((p) => /^[a-z]{2,}$/.test(p));
   const first =
     local === undefined ? ref.first_name! : named ? title(parts[0]!) : pick(FIRST, `first:${local}@${domain}`);
