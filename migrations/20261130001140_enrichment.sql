@@ -140,3 +140,4 @@ create index enrichment_cache_by_expiry on public.enrichment_cache (expires_at);
 select kernel.protect('public.enrichment_cache', read => 'member', broadcast => false);
 
 select kernel.create_queue('enrichment_run');
+select kernel.create_queue('enrichment_new');

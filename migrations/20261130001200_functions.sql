@@ -3583,6 +3583,19 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
+-- object function private.wake_enriching_new() sha256:bb55c0c29e6a7d97
+-- Tenants that want new contacts enriched and have some of the last day in no run yet.
+create or replace function private.wake_enriching_new() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('enrichment_new', array(
+    select t.id from public.tenants t
+    where t.settings ->> 'enrichment_on_create' = 'true' and exists (
+      select from public.contacts c
+      where c.tenant_id = t.id and c.created_at > kernel.now() - interval '1 day'
+        and c.warmth_score >= coalesce((t.settings ->> 'enrichment_min_score')::int, 0)
+        and not exists (select from public.enrichment_items i where i.tenant_id = t.id and i.contact_id = c.id))))
+$$;
+
 -- object do analytics/analysts sha256:cb6334ce4861bfd9
 -- With their maker's rights the functions would see every team's rows, because `postgres` bypasses policies. To own a function a role
 -- must be allowed to create in its schema, and is so for this moment only.

@@ -59,7 +59,7 @@ test("a person nobody knows costs nothing here, and is not asked about again for
   const team = await t.tenant();
   const pdl = await connect(t, team);
   await setOrder(team, { person: [pdl.id] });
-  const { body } = await team.api("POST", "/leads/enrich", { lead: { email: "nobody@unknown.example" } });
+  const { body } = await team.api("POST", "/leads/enrich", { contact: { email: "nobody@unknown.example" } });
   expect(body).toMatchObject({ outcome: "nothing", cost_micros: 0, calls: [{ status: "miss", cached: false }] });
   const { body: again } = await team.api("POST", "/leads/enrich", { contact_id: body.contact_id });
   expect(again.calls).toEqual([expect.objectContaining({ status: "miss", cached: true })]);
@@ -98,7 +98,7 @@ test("a failing provider falls through to the next, and the values say who gave 
   const [first, second] = [await connect(t, team), await connect(t, team)];
   await setOrder(team, { person: [first.id, second.id] });
   await first.fault({ kind: "server_error" });
-  const { body } = await team.api("POST", "/leads/enrich", { lead: { email: "emil.hart@famous.com" } });
+  const { body } = await team.api("POST", "/leads/enrich", { contact: { email: "emil.hart@famous.com" } });
   expect(body.calls.map((c: any) => c.status)).toEqual(["retry", "found"]);
   expect(body.filled).toContain("title");
   expect((await first.charged()).total).toBe(0);
@@ -109,7 +109,7 @@ test("an answer that was lost counts as spent, because it may have been charged"
   const pdl = await connect(t, team);
   await setOrder(team, { person: [pdl.id] });
   await pdl.fault({ kind: "reset", accepted: true });
-  const { body } = await team.api("POST", "/leads/enrich", { lead: { email: "finn.lake@famous.com" } });
+  const { body } = await team.api("POST", "/leads/enrich", { contact: { email: "finn.lake@famous.com" } });
   expect(body).toMatchObject({ outcome: "nothing", reason: "provider", cost_micros: 4000 });
   const { body: costs } = await team.api("GET", `/costs?run_id=${body.run_id}`);
   expect(costs.data).toEqual([expect.objectContaining({ state: "unknown", amount_micros: 4000 })]);
@@ -119,11 +119,14 @@ test("no call is made that the contact's limit, the day's budget or the month's 
   const team = await t.tenant();
   const pdl = await connect(t, team);
   await setOrder(team, { person: [pdl.id] });
-  const capped = await team.api("POST", "/leads/enrich", { lead: { email: "gina.wood@famous.com" }, cap_micros: 3999 });
+  const capped = await team.api("POST", "/leads/enrich", {
+    contact: { email: "gina.wood@famous.com" },
+    cap_micros: 3999,
+  });
   expect(capped.body).toMatchObject({ reason: "contact_cap", calls: [], cost_micros: 0 });
   for (const scope of ["day", "month"]) {
     expect((await team.api("PUT", "/budgets", { scope, cap_micros: 3999 })).status).toBe(200);
-    const { body } = await team.api("POST", "/leads/enrich", { lead: { email: "gina.wood@famous.com" } });
+    const { body } = await team.api("POST", "/leads/enrich", { contact: { email: "gina.wood@famous.com" } });
     expect(body).toMatchObject({ reason: "budget", cost_micros: 0, calls: [{ status: "budget", detail: scope }] });
     await team.api("PUT", "/budgets", { scope, cap_micros: null });
   }
@@ -138,7 +141,7 @@ test("twenty at once against a budget for ten spend at most the budget", async (
   await team.api("PUT", "/budgets", { scope: "day", cap_micros: 100_000 });
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
-      team.api("POST", "/leads/enrich", { lead: { email: `race${"abcdefghijklmnopqrst"[i]}.jones@famous.com` } }),
+      team.api("POST", "/leads/enrich", { contact: { email: `race${"abcdefghijklmnopqrst"[i]}.jones@famous.com` } }),
     ),
   );
   expect(answers.filter((a) => a.body.cost_micros === 10_000)).toHaveLength(10);
@@ -150,14 +153,14 @@ test("twenty at once against a budget for ten spend at most the budget", async (
 
 test("what is asked for in vain is refused with the field and the way out", async () => {
   const team = await t.tenant();
-  const nobody = await team.api("POST", "/leads/enrich", { lead: { email: "a@b.co" } });
+  const nobody = await team.api("POST", "/leads/enrich", { contact: { email: "a@b.co" } });
   expect([nobody.status, nobody.body.suggestion]).toEqual([409, expect.stringContaining("/enrichment/sources")]);
   const pdl = await connect(t, team);
   await setOrder(team, { person: [pdl.id] });
   const none = await team.api("POST", "/leads/enrich", {});
   expect([none.status, none.body.errors[0].pointer]).toEqual([422, "/contact_id"]);
-  const bad = await team.api("POST", "/leads/enrich", { lead: { email: "not an address" } });
-  expect([bad.status, bad.body.errors[0].pointer]).toEqual([422, "/lead/email"]);
+  const bad = await team.api("POST", "/leads/enrich", { contact: { email: "not an address" } });
+  expect([bad.status, bad.body.errors[0].pointer]).toEqual([422, "/contact/email"]);
   const order = await team.api("PUT", "/enrichment/sources", { order: { email: [{ connection_id: pdl.id }] } });
   expect([order.status, order.body.errors[0].pointer]).toEqual([422, "/order/email/0/connection_id"]);
   expect((await team.api("GET", "/contacts/count")).body.count).toBe(0);

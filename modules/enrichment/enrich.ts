@@ -13,7 +13,7 @@ import { loadSubjects } from "./subjects.ts";
 import { readValues } from "./values.ts";
 import { CONTACT_MS, type Item, itemOf, outcomeOf, pour } from "./waterfall.ts";
 
-const Lead = z.object({
+const Given = z.object({
   email: z.string().max(320).optional(),
   first_name: z.string().max(200).optional(),
   last_name: z.string().max(200).optional(),
@@ -51,23 +51,23 @@ const Result = z
 /** The contact of the request: named by id, or found by its address, or made. */
 async function contactOf(
   ctx: Ctx,
-  { contact_id, lead }: { contact_id?: string | undefined; lead?: z.output<typeof Lead> | undefined },
+  { contact_id, contact }: { contact_id?: string | undefined; contact?: z.output<typeof Given> | undefined },
 ): Promise<string> {
-  if ((contact_id === undefined) === (lead === undefined))
-    throw invalidField("/contact_id", "Give either contact_id or lead.");
+  if ((contact_id === undefined) === (contact === undefined))
+    throw invalidField("/contact_id", "Give either contact_id or contact.");
   if (contact_id !== undefined) {
     const [row] =
       await ctx.db`select from public.contacts where tenant_id = (select kernel.tenant()) and id = ${contact_id}`;
     if (!row) throw new AppError("not_found", "There is no such contact.");
     return contact_id;
   }
-  const { values, faults } = readContact(lead!, { custom: new Map() });
+  const { values, faults } = readContact(contact!, { custom: new Map() });
   if (faults.length > 0)
-    throw new AppError("invalid", `lead/${faults[0]!.field}: ${faults[0]!.detail}`, {
-      errors: faults.map((f) => ({ pointer: `/lead/${f.field}`, detail: f.detail })),
+    throw new AppError("invalid", `contact/${faults[0]!.field}: ${faults[0]!.detail}`, {
+      errors: faults.map((f) => ({ pointer: `/contact/${f.field}`, detail: f.detail })),
     });
   if (!values.email && !values.linkedin_url && !(values.last_name && (values.company_domain || values.company_name)))
-    throw invalidField("/lead", "Give an email, a linkedin_url, or names with a company.");
+    throw invalidField("/contact", "Give an email, a linkedin_url, or names with a company.");
   const key = values.email ? "email" : "linkedin_url";
   const on_duplicate = values[key] ? "skip" : "create_new";
   const [written] = await writeContacts(ctx.db, ctx.tenantId, [{ values }], { key, on_duplicate });
@@ -81,11 +81,11 @@ export const enrichLead = defineManualOperation({
   method: "POST",
   path: "/leads/enrich",
   summary: "Enrich one contact now",
-  description: `Answers within ${CONTACT_MS / 1000} seconds: what is found by then. A lead that is no contact yet becomes one.`,
+  description: `Answers within ${CONTACT_MS / 1000} seconds: what is found by then. A contact that the workspace does not have yet is added.`,
   permission: "enrichment:run",
   input: z.object({
     contact_id: z.uuid().optional(),
-    lead: Lead.optional().describe(
+    contact: Given.optional().describe(
       "Instead of contact_id: a contact with this email or LinkedIn profile is used, or one is made.",
     ),
     fields: Fields.optional().describe("Wanted fields; all that the providers give unless set."),

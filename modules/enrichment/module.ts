@@ -1,6 +1,7 @@
 import { defineModule } from "../kernel/module.ts";
 import { defineSchedule } from "../kernel/queues/schedule.ts";
 import { enrichLead } from "./enrich.ts";
+import { enrichmentNew } from "./new-contacts.ts";
 import { coverage, providerStatus } from "./reports.ts";
 import { estimateRun, getRun, listItems, listRuns, startRun, stopRun } from "./runs.ts";
 import { TeamSettings } from "./settings.ts";
@@ -14,6 +15,7 @@ export const enrichment = defineModule({
   name: "enrichment",
   needs: ["tenancy", "contacts", "providers", "billing"],
   owns: [
+    "enrichment_new",
     "enrichment_run",
     "public.enriched_values",
     "public.enrichment_cache",
@@ -45,8 +47,14 @@ export const enrichment = defineModule({
     acceptValue,
     rejectValue,
   ],
-  consumers: [enrichmentRun],
+  consumers: [enrichmentRun, enrichmentNew],
   schedules: [
+    defineSchedule({
+      name: "enrichment.new_contacts",
+      cron: "*/2 * * * *",
+      everySeconds: 120,
+      sql: "select private.wake_enriching_new()",
+    }),
     defineSchedule({
       name: "enrichment.prune_cache",
       cron: "17 * * * *",

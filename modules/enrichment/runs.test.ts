@@ -157,3 +157,24 @@ test("contacts of a low score are left out, and a viewer may look but not start"
   const another = await t.tenant();
   expect((await another.api("GET", `/enrichment/runs/${run.id}`)).status).toBe(404);
 });
+
+test("a team that wants so has its new contacts enriched by themselves, once, from the score on that it sets", async () => {
+  const team = await t.tenant();
+  const pdl = await connect(t, team);
+  await setOrder(team, { person: [pdl.id] });
+  const { ids } = await listOf(team, famous(3, "new"));
+  await t.sql`update public.contacts set warmth_score = 40 where tenant_id = ${team.id} and id <> ${ids[0]!}`;
+  const wake = async () => {
+    await t.sql`select private.wake_enriching_new()`;
+    await t.drain("enrichment_new");
+    await drain();
+  };
+  await wake();
+  expect((await team.api("GET", "/enrichment/runs")).body.data).toEqual([]);
+  await team.api("PATCH", "/tenant", { settings: { enrichment_on_create: true, enrichment_min_score: 40 } });
+  await wake();
+  await wake();
+  const { body } = await team.api("GET", "/enrichment/runs");
+  expect(body.data).toMatchObject([{ name: "New contacts", status: "done", counts: { total: 2, done: 2 } }]);
+  expect((await pdl.charged()).units).toBe(2);
+});

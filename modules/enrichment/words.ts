@@ -33,7 +33,7 @@ export const enrichmentWords: Catalogue = {
     email_status: { label: "Email status", group: "verification" },
   }),
   "enrichment.kind": entriesOf(KINDS, {
-    person: { label: "People", description: "Name, job, phone and profile of a person." },
+    person: { label: "Contacts", description: "Name, job, phone and profile of a contact." },
     company: { label: "Companies", description: "Industry, size, place and technologies of a company." },
     email: { label: "Email verification", description: "Whether an email address takes messages." },
   }),

@@ -232,6 +232,7 @@ export const definers: Record<string, [roles: string, why: string]> = {
   "private.put_run_budget(uuid,bigint)": [both, `whoever may start a run limits it; ${ofThisTenant}`],
   "private.close_lost_costs()": [nobody, "schedule: closes entries of all tenants whose process died"],
   "private.prune_enrichment_cache(integer)": [nobody, "schedule: removes answers past their time of all tenants"],
+  "private.wake_enriching_new()": [nobody, "schedule: wakes tenants with new contacts to enrich"],
   "private.wake_factor_rotation()": [nobody, "schedule: enqueues one message"],
   "private.wake_rotation()": [nobody, "schedule: enqueues one message per tenant"],
   "private.prune_webhooks(interval,integer)": [nobody, "schedule: removes old deliveries of all tenants"],

@@ -3,6 +3,7 @@ import { accounts } from "./accounts.ts";
 import { answers } from "./answers.ts";
 import { channels } from "./channels.ts";
 import { contactData } from "./contacts.ts";
+import { enrichment } from "./enrichment.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
@@ -42,5 +43,6 @@ export const mutations: readonly Mutation[] = [
   ...answers,
   ...gateway,
   ...accounts,
+  ...enrichment,
   ...visits,
 ];

@@ -72,3 +72,15 @@ language sql volatile security definer set search_path = '' as $$
     returning 1)
   select pg_catalog.count(*)::int from gone
 $$;
+
+-- Tenants that want new contacts enriched and have some of the last day in no run yet.
+create or replace function private.wake_enriching_new() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('enrichment_new', array(
+    select t.id from public.tenants t
+    where t.settings ->> 'enrichment_on_create' = 'true' and exists (
+      select from public.contacts c
+      where c.tenant_id = t.id and c.created_at > kernel.now() - interval '1 day'
+        and c.warmth_score >= coalesce((t.settings ->> 'enrichment_min_score')::int, 0)
+        and not exists (select from public.enrichment_items i where i.tenant_id = t.id and i.contact_id = c.id))))
+$$;
