@@ -20,8 +20,8 @@ export const enrichment: readonly Mutation[] = of("operations", [
     file: COSTS,
     find: "order by s.scope, s.scope_id, s.period for update;\n\n  return query",
     replace: "order by s.scope, s.scope_id, s.period;\n\n  return query",
-    test: ENRICH,
-    name: "twenty at once against a budget for ten spend at most the budget",
+    test: "modules/billing/costs.test.ts",
+    name: "twenty transactions that reserve at once get no more than the budget has",
   },
   {
     promise: "An answer that was lost counts as spent",
