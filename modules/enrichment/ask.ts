@@ -40,7 +40,8 @@ export type Round = {
   run_id: string;
   campaign_id: string | null;
   concurrency: number;
-  refresh: boolean;
+  /** Answers of the cache that are older are not used; null: all are. */
+  since: Date | null;
   /** By performance.now(): nothing is begun after it. */
   deadline: number;
   /** The longest wait for a provider's rate, in seconds. */
@@ -64,9 +65,7 @@ export async function askAll(
   round: Round,
 ): Promise<Map<string, Answered>> {
   const byKey = new Map(asks.map((a) => [a.key, a]));
-  const answers = round.refresh
-    ? new Map<string, Answered>()
-    : await fromCache(ctx, source, [...byKey.values()], round);
+  const answers = await fromCache(ctx, source, [...byKey.values()], round);
   let open = [...byKey.values()].filter((a) => !answers.has(a.key));
   for (let tries = 0; open.length > 0; tries++) {
     const later: { ask: Ask; after: number }[] = [];
@@ -124,7 +123,7 @@ async function fromCache(
       from jsonb_to_recordset(${tx.db.json(keys)}) as k(key text, digest text)
       join public.enrichment_cache c on c.tenant_id = (select kernel.tenant()) and c.connection_id = ${connection.id}
         and c.kind = ${kind} and c.key = decode(k.digest, 'hex')
-      where c.expires_at > kernel.now()`;
+      where c.expires_at > kernel.now() and c.fetched_at >= coalesce(${round.since}::timestamptz, '-infinity')`;
     if (rows.length === 0) return new Map();
     const answers = new Map(
       rows.map((r): [string, Answered] => [

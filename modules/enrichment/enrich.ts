@@ -110,7 +110,7 @@ export const enrichLead = defineManualOperation({
       run_id,
       campaign_id: null,
       concurrency: 10,
-      refresh: input.refresh,
+      since: input.refresh ? new Date() : null,
       deadline: begun + CONTACT_MS,
       patience: 2,
       cache_days: settings.cache_days,

@@ -178,3 +178,25 @@ test("a team that wants so has its new contacts enriched by themselves, once, fr
   expect(body.data).toMatchObject([{ name: "New contacts", status: "done", counts: { total: 2, done: 2 } }]);
   expect((await pdl.charged()).units).toBe(2);
 });
+
+test("a run that asks anew asks each question once, also when a portion is repeated", async () => {
+  const team = await t.tenant();
+  const pdl = await connect(t, team);
+  await setOrder(team, { person: [pdl.id] });
+  const { list } = await listOf(team, famous(2, "again"));
+  const first = await start(team, { list_id: list });
+  await drain();
+  const run = await start(team, { list_id: list, refresh: true });
+  await drain();
+  expect((await pdl.charged()).units).toBe(4);
+  expect(await read(team, run.id)).toMatchObject({ cached: 0, cost_micros: 8000 });
+  // A portion that is repeated, as after a crash: the answers of this run count, those of the first do not.
+  await t.sql`update public.enrichment_items set state = 'waiting', outcome = null, finished_at = null where tenant_id = ${team.id} and run_id = ${run.id}`;
+  await t.sql`update public.enrichment_runs set status = 'running' where tenant_id = ${team.id} and id = ${run.id}`;
+  await t.kernel.run({ actor: { kind: "job", name: "test" }, tenantId: team.id }, (ctx) =>
+    ctx.enqueue(enrichmentRun, { tenant_id: team.id, run_id: run.id }),
+  );
+  await drain();
+  expect((await pdl.charged()).units).toBe(4);
+  expect(first.id).not.toBe(run.id);
+});

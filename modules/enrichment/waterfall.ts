@@ -18,6 +18,7 @@ export type Item = {
   /** Wanted and not known. */
   missing: Set<Field>;
   filled: Set<Field>;
+  spent_micros: number;
   cost_micros: number;
   saved_micros: number;
   calls: number;
@@ -47,7 +48,13 @@ export const CONTACT_MS = 10_000;
 
 export type Limits = { contact_cap_micros: number; refresh: boolean };
 
-export function itemOf(subject: Subject, wanted: readonly Field[], { refresh }: Pick<Limits, "refresh">): Item {
+/** `spent_micros`: what earlier portions of the run cost for it. */
+export function itemOf(
+  subject: Subject,
+  wanted: readonly Field[],
+  { refresh }: Pick<Limits, "refresh">,
+  spent_micros = 0,
+): Item {
   const known = (field: Field) =>
     field === "email_status" ? isVerified(subject) : subject.current[field] !== undefined;
   return {
@@ -55,6 +62,7 @@ export function itemOf(subject: Subject, wanted: readonly Field[], { refresh }: 
     wanted: new Set(wanted),
     missing: new Set(refresh ? wanted : wanted.filter((f) => !known(f))),
     filled: new Set(),
+    spent_micros,
     cost_micros: 0,
     saved_micros: 0,
     calls: 0,
@@ -120,7 +128,7 @@ async function askSource(
       item.reason ??= "time";
       return [];
     }
-    if (most > 0 && item.cost_micros + most > limits.contact_cap_micros) {
+    if (most > 0 && item.spent_micros + item.cost_micros + most > limits.contact_cap_micros) {
       item.reason ??= "contact_cap";
       return [];
     }

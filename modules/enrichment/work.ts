@@ -35,6 +35,7 @@ type RunRow = {
   concurrency: number;
   contact_cap_micros: string;
   cursor: string | null;
+  created_at: Date;
 };
 
 export const enrichmentRun: AnyConsumer<{ tenant_id: string; run_id: string }> = defineManualConsumer({
@@ -64,10 +65,13 @@ export const enrichmentRun: AnyConsumer<{ tenant_id: string; run_id: string }> =
   },
 });
 
+/** What a contact of a run has behind it: portions it was in, this one included, and what they cost. */
+type Before = { id: string; attempts: number; cost_micros: number };
+
 /** Takes the next contacts in, while there are any, and gives the run; null: it does not go on. */
 async function takeIn(ctx: Ctx, runId: string): Promise<RunRow | null> {
   const [run] = await ctx.db<RunRow[]>`
-    select status, source, fields, refresh, min_score, concurrency, contact_cap_micros, cursor from public.enrichment_runs
+    select status, source, fields, refresh, min_score, concurrency, contact_cap_micros, cursor, created_at from public.enrichment_runs
     where tenant_id = (select kernel.tenant()) and id = ${runId} and status in ('preparing', 'running') for update`;
   if (!run) return null;
   if (run.status === "running") return run;
@@ -104,26 +108,27 @@ async function workPortion(ctx: ManualCtx, runId: string, run: RunRow): Promise<
       select private.claim_enrichment(${runId}, ${PORTION}, ${LEASE_SECONDS}) as id`;
     if (claimed.length === 0) return null;
     const ids = claimed.map((c) => c.id);
-    const attempts = await tx.db<{ id: string; attempts: number }[]>`
-      select contact_id as id, attempts from public.enrichment_items
+    const before = await tx.db<Before[]>`
+      select contact_id as id, attempts, cost_micros::float8 as cost_micros from public.enrichment_items
       where tenant_id = (select kernel.tenant()) and run_id = ${runId} and contact_id = any(${ids}::uuid[])`;
     return {
       subjects: await loadSubjects(tx, ids),
       sources: await openSources(tx),
       settings: await readSettings(tx),
-      attempts: new Map(attempts.map((a) => [a.id, a.attempts])),
+      before: new Map(before.map((b) => [b.id, b])),
     };
   });
   if (begun === null) return 0;
-  const { subjects, sources, settings, attempts } = begun;
+  const { subjects, sources, settings, before } = begun;
   const limits = { contact_cap_micros: Number(run.contact_cap_micros), refresh: run.refresh };
   const wanted = run.fields ?? fieldsOf(sources);
-  const items = subjects.map((s) => itemOf(s, wanted, limits));
+  const items = subjects.map((s) => itemOf(s, wanted, limits, before.get(s.contact_id)!.cost_micros));
   const round: Round = {
     run_id: runId,
     campaign_id: null,
     concurrency: run.concurrency,
-    refresh: run.refresh,
+    // Asked anew, and by a portion that goes on after a crash not once more.
+    since: run.refresh ? run.created_at : null,
     deadline: performance.now() + PORTION_MS,
     patience: PORTION_MS / 1000,
     cache_days: settings.cache_days,
@@ -138,7 +143,7 @@ async function workPortion(ctx: ManualCtx, runId: string, run: RunRow): Promise<
   try {
     await pour(ctx, sources, items, round, limits);
   } finally {
-    await ctx.tx((tx) => finish(tx, runId, items, attempts, sources));
+    await ctx.tx((tx) => finish(tx, runId, items, before, sources));
   }
   return items.length;
 }
@@ -147,11 +152,11 @@ async function finish(
   ctx: Ctx,
   runId: string,
   items: readonly Item[],
-  attempts: ReadonlyMap<string, number>,
+  before: ReadonlyMap<string, Before>,
   sources: readonly Source[],
 ): Promise<void> {
   const told = items.map((item) => {
-    const attempt = attempts.get(item.subject.contact_id)!;
+    const attempt = before.get(item.subject.contact_id)!.attempts;
     // Not asked to the end: they wait for the next portion, with what was found.
     const open = item.missing.size > 0 && ["interrupted", "stopped"].includes(item.reason ?? "");
     const reason = item.missing.size === 0 ? null : sources.length === 0 ? "no_provider" : item.reason;
