@@ -27,6 +27,10 @@ const benches: Record<string, Bench> = {
     run: async () => (await import("./claims.ts")).claims(),
   },
   import: { says: "CSV import against COPY", run: async () => (await import("./imports.ts")).imports() },
+  enrichment: {
+    says: "a run over contacts at two data providers against bare calls of the same adapters",
+    run: async ({ contacts }) => (await import("./enrichment.ts")).enrichment(contacts),
+  },
   contacts: {
     says: "lists, filters and searches at a million people against ten thousand",
     run: async ({ contacts }) => (await import("./contacts.ts")).contacts(contacts),

@@ -5,7 +5,7 @@ import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { AppError, invalidField } from "../kernel/errors.ts";
 import { defineManualOperation } from "../kernel/operations/operation.ts";
-import type { Round } from "./ask.ts";
+import type { Round } from "./question.ts";
 import { EnrichedValue, Fields, micros } from "./schemas.ts";
 import { MISS_DAYS, readSettings } from "./settings.ts";
 import { fieldsOf, requireSources } from "./sources.ts";

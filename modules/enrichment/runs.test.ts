@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { testKernel, type TestTenant } from "../../tests/support/kernel.ts";
+import { emulation } from "../providers/enrichment/hunter/emulation.ts";
 import { addContacts, connect, setOrder } from "./fixtures.ts";
 import { enrichmentRun } from "./work.ts";
 
@@ -199,4 +200,23 @@ test("a run that asks anew asks each question once, also when a portion is repea
   await drain();
   expect((await pdl.charged()).units).toBe(4);
   expect(first.id).not.toBe(run.id);
+});
+
+test("a stop among calls that are reserved together ends with the one under way, and gives the others' money back", async () => {
+  const team = await t.tenant();
+  const hunter = await connect(t, team, emulation, { per_second: 1000 });
+  await setOrder(team, { email: [hunter.id] });
+  const { list } = await listOf(team, famous(12, "slow"));
+  await hunter.fault({ kind: "slow", delay_ms: 400, times: 12 });
+  const run = await start(team, { list_id: list, concurrency: 1 });
+  const working = drain();
+  await expect.poll(async () => (await hunter.charged()).total, { timeout: 8000, interval: 30 }).toBeGreaterThan(0);
+  await team.api("POST", `/enrichment/runs/${run.id}/stop`);
+  await working;
+  const { total, units } = await hunter.charged();
+  expect(total).toBeLessThan(6);
+  const [sums] = await t.sql<{ spent: number; open: number }[]>`
+    select (select micros::int from public.spending where tenant_id = ${team.id} and scope = 'run' and scope_id = ${run.id}) as spent,
+      (select count(*)::int from public.costs where tenant_id = ${team.id} and state = 'reserved') as open`;
+  expect(sums).toEqual({ spent: units * 2450, open: 0 });
 });

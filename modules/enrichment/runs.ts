@@ -6,7 +6,7 @@ import { AppError, invalidField } from "../kernel/errors.ts";
 import { cursorTime, decodeCursor, pageOf, pageParams, toPage, withoutSortKey } from "../kernel/operations/cursor.ts";
 import { defineOperation } from "../kernel/operations/operation.ts";
 import type { Field } from "../providers/enrichment/vocabulary.ts";
-import { mostOf } from "./ask.ts";
+import { mostOf } from "./question.ts";
 import { Fields, micros, OUTCOMES, Run } from "./schemas.ts";
 import { readSettings } from "./settings.ts";
 import { fieldsOf, requireSources } from "./sources.ts";

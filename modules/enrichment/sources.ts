@@ -6,7 +6,7 @@ import type { AnyProvider } from "../kernel/provider.ts";
 import { toOpenConnection } from "../providers/credentials.ts";
 import type { ConnectionRow } from "../providers/schemas.ts";
 import { type Field, FIELDS, type Kind, KINDS } from "../providers/enrichment/vocabulary.ts";
-import type { Source } from "./ask.ts";
+import type { Source } from "./question.ts";
 
 /** The waterfall's order: which connections are asked, in which order, for which fields and at which price. */
 

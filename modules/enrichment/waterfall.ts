@@ -1,6 +1,7 @@
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import { type Field, KINDS } from "../providers/enrichment/vocabulary.ts";
-import { type Answered, askAll, mostOf, type Round, type Source } from "./ask.ts";
+import { askAll } from "./ask.ts";
+import { type Answered, mostOf, type Round, type Source } from "./question.ts";
 import { absorb, type News } from "./merge.ts";
 import { normaliseFound } from "./normalise.ts";
 import { questionOf, type Subject } from "./subjects.ts";
@@ -141,7 +142,8 @@ async function askSource(
   for (const { item, key } of asking) {
     const answered = answers.get(key);
     if (!answered) {
-      item.reason ??= "provider";
+      // Not asked any more: the portion's time is over, or the connection is unusable.
+      item.reason ??= performance.now() >= round.deadline ? "interrupted" : "provider";
       continue;
     }
     // One question of several contacts is paid by the first.

@@ -4,7 +4,7 @@ import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import { AppError } from "../kernel/errors.ts";
 import { type AnyConsumer, defineManualConsumer, done } from "../kernel/queues/consumer.ts";
 import type { Field } from "../providers/enrichment/vocabulary.ts";
-import type { Round, Source } from "./ask.ts";
+import type { Round, Source } from "./question.ts";
 import { MISS_DAYS, readSettings } from "./settings.ts";
 import { fieldsOf, openSources } from "./sources.ts";
 import { loadSubjects } from "./subjects.ts";

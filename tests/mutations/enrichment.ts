@@ -2,6 +2,7 @@ import { of, type Mutation } from "./mutation.ts";
 
 const COSTS = "modules/billing/sql/costs.sql";
 const ASK = "modules/enrichment/ask.ts";
+const SETTLE = "modules/enrichment/settle.ts";
 const ENRICH = "modules/enrichment/enrich.test.ts";
 const RUNS = "modules/enrichment/runs.test.ts";
 
@@ -25,7 +26,7 @@ export const enrichment: readonly Mutation[] = of("operations", [
   },
   {
     promise: "An answer that was lost counts as spent",
-    file: ASK,
+    file: SETTLE,
     find: 'outcome.outcome === "unknown" ? most : ',
     replace: "",
     test: ENRICH,
@@ -41,7 +42,7 @@ export const enrichment: readonly Mutation[] = of("operations", [
   },
   {
     promise: "A worker that dies pays for no answer again",
-    file: ASK,
+    file: SETTLE,
     find: "if (kept.length > 0)",
     replace: "if (false)",
     test: RUNS,
