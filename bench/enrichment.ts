@@ -24,7 +24,7 @@ export const enrichment = (contacts = 1000): Promise<Figure[]> =>
     const ours = await run(world, contacts);
     const bare = await bareLoop(world, contacts);
     return [
-      ratioFigure("enrichment", bare.took / ours.took, ">= 0.5", {
+      ratioFigure("enrichment", bare.took / ours.took, ">= 0.3", {
         contacts,
         contacts_per_s: Math.round(contacts / ours.took),
         bare_contacts_per_s: Math.round(contacts / bare.took),

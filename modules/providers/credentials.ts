@@ -74,12 +74,13 @@ function parseFields(
 export const parseCredentials = (provider: AnyProvider, values: Values): Values =>
   parseFields(provider.credentials, mergeValues({}, values), "/credentials", provider);
 
-/** The adapter's own options, plus what the sender understands for every provider that sends. */
-export function settingsSchema({ settings = z.object({}), send }: AnyProvider): z.ZodObject {
-  if (!send) return settings;
-  const description = `Set it only if your plan's limit is not the usual ${send.per_second}.`;
+/** The adapter's own options, plus what is understood for every provider that is called by a rate. */
+export function settingsSchema({ settings = z.object({}), send, lookup }: AnyProvider): z.ZodObject {
+  const called = send ?? lookup;
+  if (!called) return settings;
+  const description = `Set it only if your plan's limit is not the usual ${called.per_second}.`;
   // A call that carries one message is named for it: that is what people count.
-  const title = send.batch === 1 ? "Messages per second" : "Calls per second";
+  const title = send?.batch === 1 ? "Messages per second" : "Calls per second";
   const perSecond = z.number().positive().max(10_000).optional().meta({ title, description });
   return settings.extend({ per_second: perSecond });
 }
