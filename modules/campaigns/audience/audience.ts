@@ -1,7 +1,6 @@
 import type { Fragment } from "../../contacts/filter-sql.ts";
 import { pageOfPeople, peopleCondition, type Source } from "../../contacts/people.ts";
 import type { Ctx } from "../../kernel/context.ts";
-import { AppError, invalidField } from "../../kernel/errors.ts";
 import type { VariableUse } from "../../kernel/channel.ts";
 import { variableSql } from "../../channels/variables.ts";
 
