@@ -480,6 +480,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the budgets and what is spent of them */
+        get: operations["budgets.list"];
+        /**
+         * Set or remove a budget
+         * @description Takes effect before the next call, also in the middle of a run.
+         */
+        put: operations["budgets.put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/campaigns": {
         parameters: {
             query?: never;
@@ -1082,6 +1103,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts/{id}/enrichment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what data providers said of a contact and its company */
+        get: operations["enrichment.values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/enrichment/{value_id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use a value that a data provider gave
+         * @description Writes it into the contact or company, also over what a person entered.
+         */
+        post: operations["enrichment.accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/enrichment/{value_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a value that a data provider gave
+         * @description It is not offered again. A value that stands in the contact stays there until somebody changes it.
+         */
+        post: operations["enrichment.reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/{id}/interactions": {
         parameters: {
             query?: never;
@@ -1193,6 +1271,40 @@ export interface paths {
          * @description Like GET /contacts, for filters that are too long for a URL. Changes nothing.
          */
         post: operations["contacts.select"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what calls did cost, newest first */
+        get: operations["costs.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/costs/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sum up what calls did cost */
+        get: operations["costs.summary"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1323,6 +1435,179 @@ export interface paths {
          * @description The demo tenant is separate from your own. A second call returns the same tenant.
          */
         post: operations["demo.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Report which fields of contacts and companies are known, and from whom */
+        get: operations["enrichment.coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Estimate what a run would cost
+         * @description Asks no provider and changes nothing.
+         */
+        post: operations["enrichment.estimate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Report how the data providers do
+         * @description Answers, errors, speed and cost of the last 30 days, and how much people corrected.
+         */
+        get: operations["enrichment.providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List enrichment runs, newest first */
+        get: operations["enrichment.runs"];
+        put?: never;
+        /**
+         * Enrich many contacts
+         * @description Runs in the background. Providers are asked in the team's order, each only for what is still missing. Before each call its price is reserved; no budget is exceeded.
+         */
+        post: operations["enrichment.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an enrichment run and its progress */
+        get: operations["enrichment.run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the contacts of a run with what was found */
+        get: operations["enrichment.items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an enrichment run
+         * @description Takes effect before the next call to a provider. What was found stays.
+         */
+        post: operations["enrichment.stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the order in which data providers are asked */
+        get: operations["enrichment.sources"];
+        /**
+         * Set the order in which data providers are asked
+         * @description Replaces the whole order of each kind that is named; kinds that are not named stay as they are.
+         */
+        put: operations["enrichment.put_sources"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/sources/preset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set the order of data providers to one of the presets
+         * @description The team's connections to the providers of the preset, in its order, then all others as they stood. Says which providers of the preset are not connected.
+         */
+        post: operations["enrichment.apply_preset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1537,6 +1822,26 @@ export interface paths {
         post?: never;
         /** Withdraw an invitation */
         delete: operations["invitations.revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/leads/enrich": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrich one contact now
+         * @description Answers within 10 seconds: what is found by then. A lead that is no contact yet becomes one.
+         */
+        post: operations["enrichment.enrich"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2260,6 +2565,19 @@ export interface components {
             state: "started" | "ok" | "failed";
             target: string | null;
         };
+        Budget: {
+            /** @description In millionths of a US dollar; null: no limit. */
+            cap_micros: number | null;
+            /**
+             * @description day and month are the whole team's, in UTC.
+             * @enum {string}
+             */
+            scope: "day" | "month" | "campaign" | "run";
+            /** @description The campaign or run. */
+            scope_id: string | null;
+            /** @description Spent and reserved in the period that runs. */
+            spent_micros: number;
+        };
         Campaign: {
             audience: {
                 list_id: string | null;
@@ -2540,6 +2858,29 @@ export interface components {
             /** @description E.164. */
             whatsapp_number: string | null;
         };
+        Cost: {
+            amount_micros: number;
+            /** Format: date-time */
+            at: string;
+            campaign_id: string | null;
+            contact_id: string | null;
+            detail: string;
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            latency_ms: number | null;
+            outcome: string | null;
+            provider: string;
+            run_id: string | null;
+            /** @description What the answer of the cache would have cost. */
+            saved_micros: number;
+            /**
+             * @description reserved: the call is under way. settled: its price is known. unknown: its answer was lost, and it may have been charged.
+             * @enum {string}
+             */
+            state: "reserved" | "settled" | "unknown";
+            units: number;
+        };
         CustomField: {
             /** Format: date-time */
             created_at: string;
@@ -2566,6 +2907,196 @@ export interface components {
             };
             queue: string;
             reason: string;
+        };
+        EnrichedValue: {
+            /** @description Per cent, of this provider alone. */
+            confidence: number;
+            /** Format: date-time */
+            fetched_at: string;
+            /** @enum {string} */
+            field: "email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status";
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            /** @description When the provider itself last saw it, if it says. */
+            seen_at: string | null;
+            /**
+             * @description used: it stands in the contact or company. known: kept beside it. offered: a person entered something else, so a person decides. rejected: a person said no.
+             * @enum {string}
+             */
+            state: "used" | "known" | "offered" | "rejected";
+            value: string | number | string[];
+        };
+        EnrichmentCoverage: {
+            companies: number;
+            contacts: number;
+            fields: {
+                /** @description Values in use, by provider. */
+                by_provider: {
+                    n: number;
+                    provider: string;
+                }[];
+                field: string;
+                /** @description How many have a value, whoever entered it. */
+                known: number;
+                /** @enum {string} */
+                of: "contacts" | "companies";
+                /** @description 0 to 1; null where there is nothing to measure. */
+                share: number | null;
+            }[];
+        };
+        EnrichmentEstimate: {
+            /** @description Contacts that are selected. */
+            contacts: number;
+            /** @description What it will probably cost, from what the team's questions found and cost in the last 90 days. */
+            likely_micros: number;
+            /** @description Of these, contacts of which something wanted is missing. From a sample where there are many. */
+            missing: number;
+            /** @description The most that the run can cost: every provider asked about everybody, within the limit for a contact. */
+            most_micros: number;
+            providers: {
+                hit_rate: number | null;
+                kind: string;
+                price_micros: number;
+                provider: string;
+            }[];
+            sampled: boolean;
+        };
+        EnrichmentItem: {
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            };
+            cost_micros: number;
+            filled: string[];
+            missing: string[];
+            outcome: ("complete" | "partial" | "nothing" | "skipped" | "failed") | null;
+            reason: string | null;
+            /** @enum {string} */
+            state: "waiting" | "working" | "done";
+            /** @description What stands in the contact and its company and came from providers, each with its source. */
+            values: {
+                confidence: number;
+                field: string;
+                provider: string;
+                value: unknown;
+            }[];
+        };
+        EnrichmentProviderStatus: {
+            /** @description Share of its values that people did not correct. 0 to 1; null below 20 values. */
+            accuracy: number | null;
+            cached: number;
+            /** Format: uuid */
+            connection_id: string;
+            /** @description Values of this provider that stood in a contact or company and that people changed since. */
+            corrected: number;
+            cost_micros: number;
+            errors: number;
+            found: number;
+            /** @description 0 to 1; null where there is nothing to measure. */
+            hit_rate: number | null;
+            last_error: string | null;
+            median_ms: number | null;
+            misses: number;
+            name: string;
+            p95_ms: number | null;
+            provider: string;
+            /** @description In the last 30 days, the cache's answers left out. */
+            questions: number;
+            saved_micros: number;
+            status: string;
+        };
+        EnrichmentResult: {
+            calls: {
+                cached: boolean;
+                detail: string;
+                kind: string;
+                micros: number;
+                ms: number;
+                provider: string;
+                /** @description found, miss, refused, retry, later, unknown, broken, budget, stopped or busy. */
+                status: string;
+            }[];
+            /** Format: uuid */
+            contact_id: string;
+            cost_micros: number;
+            filled: string[];
+            missing: string[];
+            /** @enum {string} */
+            outcome: "complete" | "partial" | "nothing";
+            /** @description Why not everything was asked: budget, contact_cap, time or provider. */
+            reason: string | null;
+            /**
+             * Format: uuid
+             * @description The rows of the cost ledger carry it.
+             */
+            run_id: string;
+            saved_micros: number;
+            values: components["schemas"]["EnrichedValue"][];
+        };
+        EnrichmentRun: {
+            /** @description Questions answered from the cache. */
+            cached: number;
+            /** @description Questions put to providers. */
+            calls: number;
+            /** @description The most that the run may cost; null: no limit of its own. */
+            cap_micros: number | null;
+            concurrency: number;
+            contact_cap_micros: number;
+            cost_micros: number;
+            /** @description Contacts of the run, by what came of them. */
+            counts: {
+                complete: number;
+                done: number;
+                failed: number;
+                nothing: number;
+                partial: number;
+                skipped: number;
+                total: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            fields: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+            /** @description Fields that were filled or replaced. */
+            filled: number;
+            finished_at: string | null;
+            /** Format: uuid */
+            id: string;
+            min_score: number | null;
+            name: string;
+            refresh: boolean;
+            /** @description What the answers of the cache would have cost. */
+            saved_micros: number;
+            /** @enum {string} */
+            status: "preparing" | "running" | "done" | "stopped";
+            stop_reason: string | null;
+        };
+        EnrichmentSource: {
+            /** Format: uuid */
+            connection_id: string;
+            connection_name: string;
+            connection_status: string;
+            fields: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+            /** @description All fields that the provider gives. */
+            gives: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+            is_enabled: boolean;
+            /**
+             * @description What is asked: a person's data, a company's data, or whether an e-mail address takes messages.
+             * @enum {string}
+             */
+            kind: "person" | "company" | "email";
+            /** @description The provider's list price of a unit, in millionths of a US dollar. */
+            list_unit_micros: number;
+            position: number;
+            provider: string;
+            unit_micros: number | null;
+            /** @description The most units that one question is charged. */
+            units: number;
         };
         Enrollment: {
             contact: {
@@ -4893,6 +5424,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionWithTenant"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "budgets.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the budgets and what is spent of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Budget"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "budgets.put": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Format: uuid
+                     * @description For the scope campaign.
+                     */
+                    campaign_id?: string;
+                    /** @description In millionths of a US dollar; 0: nothing that costs may be called; null: no limit. */
+                    cap_micros: number | null;
+                    /** @enum {string} */
+                    scope: "day" | "month" | "campaign";
+                };
+            };
+        };
+        responses: {
+            /** @description Set or remove a budget */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Budget"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Problem */
@@ -8348,6 +9012,221 @@ export interface operations {
             };
         };
     };
+    "enrichment.values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what data providers said of a contact and its company */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.accept": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+                value_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Use a value that a data provider gave */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.reject": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+                value_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Reject a value that a data provider gave */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "contacts.interactions": {
         parameters: {
             query?: {
@@ -8777,6 +9656,157 @@ export interface operations {
                         has_more: boolean;
                         /** @description Pass it as `cursor` to get the next page. */
                         next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "costs.list": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+                contact_id?: string;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                kind?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                provider?: string;
+                run_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what calls did cost, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Cost"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "costs.summary": {
+        parameters: {
+            query?: {
+                by?: "kind" | "provider" | "day" | "campaign";
+                /** @description How many days back. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Sum up what calls did cost */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Contacts that something was spent on or asked about. */
+                        contacts: number;
+                        data: {
+                            amount_micros: number;
+                            cached: number;
+                            calls: number;
+                            found: number;
+                            key: string | null;
+                            saved_micros: number;
+                        }[];
+                        per_contact_micros: number | null;
+                        total: {
+                            amount_micros: number;
+                            cached: number;
+                            calls: number;
+                            found: number;
+                            saved_micros: number;
+                        };
                     };
                 };
             };
@@ -9416,6 +10446,849 @@ export interface operations {
                         name: string;
                         /** Format: uuid */
                         tenant_id: string;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.coverage": {
+        parameters: {
+            query?: {
+                /** @description Only contacts of this list and their companies. */
+                list_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Report which fields of contacts and companies are known, and from whom */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentCoverage"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.estimate": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    contact_ids?: string[];
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description {all: []} selects all contacts. */
+                    filter?: components["schemas"]["Filter"];
+                    /** Format: uuid */
+                    list_id?: string;
+                    /** @description Leave out contacts with a lower warmth score. */
+                    min_score?: number;
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                    /** Format: uuid */
+                    segment_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Estimate what a run would cost */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentEstimate"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Report how the data providers do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description 0 to 1; null where there is nothing to measure. */
+                        cache_hit_rate: number | null;
+                        cost_per_contact_micros: number | null;
+                        data: components["schemas"]["EnrichmentProviderStatus"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.runs": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List enrichment runs, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentRun"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.start": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The most that the run may cost, in millionths of a US dollar. */
+                    cap_micros?: number;
+                    /**
+                     * @description Calls side by side.
+                     * @default 10
+                     */
+                    concurrency?: number;
+                    /** @description The most that one contact may cost; the team's setting unless given. */
+                    contact_cap_micros?: number;
+                    contact_ids?: string[];
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description {all: []} selects all contacts. */
+                    filter?: components["schemas"]["Filter"];
+                    /** Format: uuid */
+                    list_id?: string;
+                    /** @description Leave out contacts with a lower warmth score. */
+                    min_score?: number;
+                    name?: string;
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                    /** Format: uuid */
+                    segment_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Enrich many contacts */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read an enrichment run and its progress */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.items": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                outcome?: "complete" | "partial" | "nothing" | "skipped" | "failed";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the contacts of a run with what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentItem"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.stop": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop an enrichment run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read the order in which data providers are asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.put_sources": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    order: {
+                        company?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                        email?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                        person?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description Set the order in which data providers are asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.apply_preset": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    preset: "lowest_cost" | "most_found";
+                };
+            };
+        };
+        responses: {
+            /** @description Set the order of data providers to one of the presets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        not_connected: string[];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
                     };
                 };
             };
@@ -10347,6 +12220,91 @@ export interface operations {
             };
             /** @description Problem */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.enrich": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The most that it may cost, in millionths of a US dollar; the team's setting unless given. */
+                    cap_micros?: number;
+                    /** Format: uuid */
+                    contact_id?: string;
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description Instead of contact_id: a contact with this email or LinkedIn profile is used, or one is made. */
+                    lead?: {
+                        company_domain?: string;
+                        company_name?: string;
+                        country?: string;
+                        email?: string;
+                        first_name?: string;
+                        last_name?: string;
+                        linkedin_url?: string;
+                    };
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Enrich one contact now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentResult"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
