@@ -60,6 +60,24 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
   );
   await account.api("POST", `/tasks/${waiting[1].id}/finish`, { outcome: "fits" });
 
+  const data = await account.api("POST", "/connections", {
+    provider: "people_data_labs",
+    name: "People Data Labs",
+    credentials: { api_key: "a".repeat(64) },
+    base_url: `${process.env.E2E_SANDBOX_URL}/people_data_labs`,
+  });
+  await account.api("POST", `/connections/${data.id}/check`);
+  await account.api("POST", `/connections/${data.id}/activate`);
+  const entry = { connection_id: data.id };
+  await account.api("PUT", "/enrichment/sources", { order: { person: [entry], company: [entry] } });
+  await account.api("PUT", "/budgets", { scope: "day", cap_micros: 5_000_000 });
+  const run = await account.api("POST", "/enrichment/runs", { list_id: list.id });
+  await until(async () => (await account.api("GET", `/enrichment/runs/${run.id}`)).status === "done", {
+    what: "the enrichment run",
+    timeoutMs: 30_000,
+    everyMs: 250,
+  });
+
   const pages = [
     "/",
     "/contacts",
@@ -82,8 +100,16 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     `/campaigns/${draft.id}/check`,
     "/inbox",
     "/inbox?tab=messages",
+    "/enrichment",
+    "/enrichment?new=1",
+    `/enrichment/runs/${run.id}`,
+    "/enrichment?tab=providers",
+    "/enrichment?tab=coverage",
+    "/enrichment?tab=costs",
     "/providers",
+    `/providers?connection=${data.id}`,
     "/providers?tab=senders",
+    "/providers?tab=catalogue",
     "/providers?new=postmark&tab=catalogue",
     "/queues",
     "/queues?tab=schedules",
