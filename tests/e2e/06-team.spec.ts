@@ -5,7 +5,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
   account,
   browser,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(240_000);
   await addContacts(account, [{ email: "anna@example.com", first_name: "Anna", last_name: "Berg" }]);
   await account.api("POST", "/lists", { name: "Leads" });
   await account.api("POST", "/campaigns", {
