@@ -2,6 +2,7 @@ import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
 import { FIELDS, KINDS } from "../providers/enrichment/vocabulary.ts";
 import { OUTCOMES, RUN_STATUS, VALUE_STATES } from "./schemas.ts";
 import { PRESETS } from "./sources.ts";
+import { DEPARTMENTS, SENIORITIES } from "./taxonomy.ts";
 
 const PRESET_NAMES = Object.keys(PRESETS) as (keyof typeof PRESETS)[];
 
@@ -69,6 +70,34 @@ export const enrichmentWords: Catalogue = {
     known: { label: "Not in use", tone: "neutral" },
     offered: { label: "Differs from your entry", tone: "warn" },
     rejected: { label: "Rejected", tone: "bad" },
+  }),
+  "enrichment.seniority": entriesOf(SENIORITIES, {
+    owner: "Owner",
+    founder: "Founder",
+    c_level: "C-level",
+    partner: "Partner",
+    vp: "VP",
+    head: "Head",
+    director: "Director",
+    manager: "Manager",
+    senior: "Senior",
+    entry: "Entry level",
+    intern: "Intern",
+  }),
+  "enrichment.department": entriesOf(DEPARTMENTS, {
+    management: "Management",
+    sales: "Sales",
+    marketing: "Marketing",
+    engineering: "Engineering",
+    it: "IT",
+    product: "Product",
+    design: "Design",
+    data: "Data",
+    finance: "Finance",
+    hr: "Human resources",
+    legal: "Legal",
+    operations: "Operations",
+    support: "Support",
   }),
   "enrichment.preset": entriesOf(PRESET_NAMES, {
     lowest_cost: {

@@ -5,7 +5,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
   account,
   browser,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(240_000);
   await addContacts(account, [{ email: "anna@example.com", first_name: "Anna", last_name: "Berg" }]);
   await account.api("POST", "/lists", { name: "Leads" });
   await account.api("POST", "/campaigns", {
@@ -40,7 +40,7 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
 
   await test.step("and offers no way to write", async () => {
     const writes =
-      /^(new|import|export csv|invite|edit|delete|save|connect|suppress|add|launch|check and launch|pause|resume|stop|requeue|throw away|rename|revoke|lift|withdraw)\b/i;
+      /^(new|enrich|use|import|export csv|invite|edit|delete|save|connect|suppress|add|launch|check and launch|pause|resume|stop|requeue|throw away|rename|revoke|lift|withdraw)\b/i;
     const nav = viewer.getByRole("navigation", { name: "Main" });
     await expect(nav.getByRole("link", { name: "Operations" })).toHaveCount(0);
     const { data } = await account.api("GET", "/campaigns");
@@ -58,6 +58,9 @@ test("a viewer joins by a link, sees everything and is offered nothing to change
       "/providers?tab=senders",
       "/inbox",
       "/tasks",
+      "/enrichment",
+      "/enrichment?tab=providers",
+      "/enrichment?tab=costs",
       "/settings",
       "/settings?tab=suppressions",
       "/settings?tab=workspace",

@@ -14,8 +14,29 @@ async function faults(page: Page, rules?: string[]): Promise<string[]> {
     .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} ${n.any[0]?.message ?? v.help}`));
 }
 
+/** The faults of these pages, light and dark. */
+async function sweep(page: Page, pages: string[]): Promise<string[]> {
+  // Panels slide in; what is half transparent has no fair contrast.
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  const found: string[] = [];
+  for (const path of pages) {
+    await page.goto(path);
+    await expect(page.getByRole("heading").first()).toBeVisible();
+    await expect(page.locator("[role=status][aria-label^=Loading]")).toHaveCount(0);
+    found.push(...(await faults(page)).map((f) => `light ${path}: ${f}`));
+    // Only colours change with the scheme.
+    await page.evaluate(async () => {
+      document.documentElement.dataset.theme = "dark";
+      // Two frames: what is looked at is what is painted.
+      for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
+    });
+    found.push(...(await faults(page, ["color-contrast", "link-in-text-block"])).map((f) => `dark ${path}: ${f}`));
+  }
+  return found;
+}
+
 test("the main pages have no serious accessibility faults, light and dark", async ({ page, account }) => {
-  test.setTimeout(400_000);
+  test.setTimeout(600_000);
   const list = await account.api("POST", "/lists", { name: "Leads" });
   const [id] = await addContacts(account, [
     {
@@ -84,6 +105,7 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     "/inbox?tab=messages",
     "/providers",
     "/providers?tab=senders",
+    "/providers?tab=catalogue",
     "/providers?new=postmark&tab=catalogue",
     "/queues",
     "/queues?tab=schedules",
@@ -96,23 +118,46 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     "/settings?tab=workspace",
     "/settings/account",
   ];
-  // Panels slide in; what is half transparent has no fair contrast.
-  await page.emulateMedia({ reducedMotion: "reduce" });
-  const found: string[] = [];
-  for (const path of pages) {
-    await page.goto(path);
-    await expect(page.getByRole("heading").first()).toBeVisible();
-    await expect(page.locator("[role=status][aria-label^=Loading]")).toHaveCount(0);
-    found.push(...(await faults(page)).map((f) => `light ${path}: ${f}`));
-    // Only colours change with the scheme.
-    await page.evaluate(async () => {
-      document.documentElement.dataset.theme = "dark";
-      // Two frames: what is looked at is what is painted.
-      for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
-    });
-    found.push(...(await faults(page, ["color-contrast", "link-in-text-block"])).map((f) => `dark ${path}: ${f}`));
-  }
-  expect(found).toEqual([]);
+  expect(await sweep(page, pages)).toEqual([]);
+});
+
+test("the pages of enrichment have no serious accessibility faults, light and dark", async ({ page, account }) => {
+  test.setTimeout(200_000);
+  const list = await account.api("POST", "/lists", { name: "Leads" });
+  const [id] = await addContacts(account, [
+    { email: "ada.lovelace@famous.com", title: "Countess", lists: [list.id] },
+    { email: "nobody@unknown.com", lists: [list.id] },
+  ]);
+  const data = await account.api("POST", "/connections", {
+    provider: "people_data_labs",
+    name: "People Data Labs",
+    credentials: { api_key: "a".repeat(64) },
+    base_url: `${process.env.E2E_SANDBOX_URL}/people_data_labs`,
+  });
+  await account.api("POST", `/connections/${data.id}/check`);
+  await account.api("POST", `/connections/${data.id}/activate`);
+  const entry = { connection_id: data.id };
+  await account.api("PUT", "/enrichment/sources", { order: { person: [entry], company: [entry] } });
+  await account.api("PUT", "/budgets", { scope: "day", cap_micros: 5_000_000 });
+  const run = await account.api("POST", "/enrichment/runs", { list_id: list.id });
+  await until(async () => (await account.api("GET", `/enrichment/runs/${run.id}`)).status === "done", {
+    what: "the enrichment run",
+    timeoutMs: 30_000,
+    everyMs: 250,
+  });
+
+  expect(
+    await sweep(page, [
+      "/enrichment",
+      "/enrichment?new=1",
+      `/enrichment/runs/${run.id}`,
+      "/enrichment?tab=providers",
+      "/enrichment?tab=coverage",
+      "/enrichment?tab=costs",
+      `/contacts/${id}`,
+      `/providers?connection=${data.id}`,
+    ]),
+  ).toEqual([]);
 });
 
 test("the doors have no serious accessibility faults", async ({ signedOut: page }) => {

@@ -34,6 +34,40 @@ export function ago(iso: string | null | undefined, now = Date.now()): string {
   return dates.format(new Date(iso));
 }
 
+/** Money in millionths of a US dollar, as the API counts it: $12.34, $0.004. Null is a dash. */
+export function money(micros: number | null | undefined): string {
+  if (micros === null || micros === undefined) return "–";
+  const dollars = micros / 1_000_000;
+  const size = Math.abs(dollars);
+  // Prices of single calls are fractions of a cent: two digits would show them as nothing.
+  const digits = size === 0 || size >= 1 ? 2 : Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(size))));
+  return new Intl.NumberFormat(undefined, {
+    style: "currency",
+    currency: "USD",
+    currencyDisplay: "narrowSymbol",
+    minimumFractionDigits: size > 0 ? 2 : 0,
+    maximumFractionDigits: digits,
+  }).format(dollars);
+}
+
+/** Dollars as somebody writes them into a field; null where nothing or no amount is written. */
+export function microsOf(dollars: string | number | null | undefined): number | null {
+  if (dollars === "" || dollars === null || dollars === undefined) return null;
+  const micros = Math.round(Number(dollars) * 1_000_000);
+  return Number.isFinite(micros) && micros >= 0 ? micros : null;
+}
+/** The same the other way round: what a field of dollars holds. */
+export const dollarsOf = (micros: number | null | undefined): string =>
+  micros === null || micros === undefined ? "" : String(micros / 1_000_000);
+
+/** A share from 0 to 1 as a percentage; a dash where there is none. */
+export const percent = (share: number | null | undefined): string =>
+  share === null || share === undefined ? "–" : `${Math.round(share * 100)}%`;
+
+/** 340 ms, 1.2 s. */
+export const latency = (ms: number | null | undefined): string =>
+  ms === null || ms === undefined ? "–" : ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms)} ms`;
+
 /** 4250 s becomes "1 h 10 min". */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return "–";

@@ -96,5 +96,14 @@ export type Message = Schemas["Message"];
 export type Thread = Schemas["Thread"];
 export type ThreadStatus = Thread["status"];
 
+export type EnrichmentRun = Schemas["EnrichmentRun"];
+export type EnrichmentItem = Schemas["EnrichmentItem"];
+export type EnrichmentSource = Schemas["EnrichmentSource"];
+export type EnrichedValue = Schemas["EnrichedValue"];
+export type EnrichmentResult = Schemas["EnrichmentResult"];
+export type EnrichmentField = EnrichedValue["field"];
+export type EnrichmentKind = EnrichmentSource["kind"];
+export type Budget = Schemas["Budget"];
+
 export type Dashboard = Answer<Operation<"/dashboard", "get">>;
 export type Activity = Schemas["Activity"];

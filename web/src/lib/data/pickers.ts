@@ -74,11 +74,22 @@ export const senders = (channel: string): PickerSource => ({
 });
 
 const ofConnection = (c: Connection): Option => ({ value: c.id, label: c.name, hint: c.provider });
-export const connections: PickerSource = {
-  search: (search) => found(read("/connections", { query: { search, limit: MOST } }), ofConnection),
+/** Connections that send on one of these channels; those to data providers have no senders. */
+export const connections = (channels: readonly string[]): PickerSource => ({
+  search: (search) => ({
+    queryKey: [...keyOf("/connections", { query: { search } }), "channels", channels],
+    queryFn: async () => {
+      const found = await Promise.all(
+        channels.map((category) =>
+          queryClient.fetchQuery(read("/connections", { query: { search, category, limit: MOST } })),
+        ),
+      );
+      return found.flatMap((page) => page.data.map(ofConnection)).slice(0, MOST);
+    },
+  }),
   one: (id) => chosen(read("/connections/{id}", { path: { id } }), ofConnection),
   none: "There are no connections yet.",
-};
+});
 
 const ofCampaign = (c: Campaign): Option => ({ value: c.id, label: c.name });
 export const campaigns: PickerSource = {

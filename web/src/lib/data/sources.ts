@@ -14,6 +14,9 @@ export const ANNOUNCED = [
   "consents",
   "contacts",
   "custom_fields",
+  "enriched_values",
+  "enrichment_runs",
+  "enrichment_sources",
   "enrollments",
   "imports",
   "invitations",
@@ -30,6 +33,8 @@ export const ANNOUNCED = [
 const SILENT = [
   "api_keys",
   "audit_log",
+  "budgets",
+  "costs",
   "dead_letters",
   "list_contacts",
   "members",
@@ -44,7 +49,7 @@ type Source = {
   /** Shortest time between two refreshes by announcements, in ms; what costs the server more is asked less often. */
   every?: number;
 };
-export type ReadPath = PathsWith<"get"> | "/segments/preview" | "/campaigns/{id}/preview";
+export type ReadPath = PathsWith<"get"> | "/segments/preview" | "/campaigns/{id}/preview" | "/enrichment/estimate";
 
 export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/activity": { tables: ["message_events", "messages"] },
@@ -53,6 +58,8 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/auth/second-factor": { tables: ["second_factors"] },
   "/auth/sessions": { tables: ["sessions"] },
   "/audit-log": { tables: ["audit_log"] },
+  // The ledger announces nothing; most of what it holds is told by the runs.
+  "/budgets": { tables: ["budgets", "costs", "enrichment_runs"], every: 3000 },
   "/campaigns": { tables: ["campaigns", "enrollments", "messages", "message_events"], every: 2000 },
   "/campaigns/{id}": { tables: ["campaigns", "senders", "connections", "enrollments"], every: 1500 },
   "/campaigns/{id}/check": {
@@ -71,13 +78,23 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/contacts/count": { tables: ["contacts", "list_contacts"], every: 3000 },
   "/contacts/{id}": { tables: ["contacts"] },
   "/contacts/{id}/consents": { tables: ["consents"] },
+  "/contacts/{id}/enrichment": { tables: ["enriched_values"] },
   "/contacts/{id}/interactions": { tables: ["messages", "message_events"] },
+  "/costs": { tables: ["costs", "enrichment_runs"], every: 3000 },
+  "/costs/summary": { tables: ["costs", "enrichment_runs"], every: 3000 },
   "/custom-fields": { tables: ["custom_fields"] },
   "/dashboard": {
     tables: ["messages", "message_events", "campaigns", "contacts", "connections", "alerts", "tasks"],
     every: 1500,
   },
   "/dead-letters": { tables: ["dead_letters"] },
+  "/enrichment/coverage": { tables: ["enriched_values", "contacts"], every: 5000 },
+  "/enrichment/estimate": { tables: ["contacts", "list_contacts", "enrichment_sources", "connections"], every: 5000 },
+  "/enrichment/providers": { tables: ["connections", "costs", "enrichment_runs"], every: 5000 },
+  "/enrichment/runs": { tables: ["enrichment_runs"] },
+  "/enrichment/runs/{id}": { tables: ["enrichment_runs"], every: 700 },
+  "/enrichment/runs/{id}/items": { tables: ["enrichment_runs", "enriched_values"], every: 1500 },
+  "/enrichment/sources": { tables: ["enrichment_sources", "connections"] },
   "/imports": { tables: ["imports"] },
   "/imports/{id}": { tables: ["imports"], every: 700 },
   "/imports/{id}/issues": { tables: ["imports"] },
