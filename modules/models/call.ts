@@ -38,6 +38,8 @@ export type Call<T> = {
 const NONE: CompletionUsage = { input: 0, cached: 0, written: 0, output: 0 };
 /** What vendors put around every message. */
 const FRAME_BYTES = 64;
+/** What they say to the model about a schema, besides the schema. */
+const SCHEMA_BYTES = 1024;
 
 /** Bytes that are sent: the most tokens that can be read. */
 export function bytesOf({ system, messages, schema }: CompletionRequest): number {
@@ -45,7 +47,7 @@ export function bytesOf({ system, messages, schema }: CompletionRequest): number
   return (
     size(system) +
     messages.reduce((n, m) => n + size(m.content) + FRAME_BYTES, FRAME_BYTES) +
-    (schema ? size(JSON.stringify(schema.schema)) + FRAME_BYTES : 0)
+    (schema ? size(JSON.stringify(schema.schema)) + SCHEMA_BYTES : 0)
   );
 }
 

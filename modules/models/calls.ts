@@ -82,9 +82,12 @@ export const modelUsage = defineOperation({
   id: "models.usage",
   method: "GET",
   path: "/models/usage",
-  summary: "Report the mix of models and what they cost, by day",
+  summary: "Report the mix of models and what they cost, by day and by step",
   permission: "models:read",
-  input: z.object({ days: z.coerce.number().int().min(1).max(366).default(30).describe("How many days back.") }),
+  input: z.object({
+    days: z.coerce.number().int().min(1).max(366).default(30).describe("How many days back."),
+    run_id: z.uuid().optional().describe("Only calls of this run."),
+  }),
   output: z.object({
     total: Usage,
     mix: z.array(
@@ -97,16 +100,18 @@ export const modelUsage = defineOperation({
         p95_ms: z.number().int().nullable(),
       }),
     ),
+    nodes: z.array(Usage.extend({ node: z.string() })).describe("By the step that asked."),
     days: z.array(Usage.extend({ day: z.string(), provider: z.string(), model: z.string() })),
   }),
-  async handle({ db }, { days }) {
+  async handle({ db }, { days, run_id }) {
     const sums = db`
       count(*) filter (where coalesce(m.outcome, '') <> 'cached')::int as calls, count(*) filter (where m.outcome = 'cached')::int as cached,
       coalesce(sum(m.tokens_in), 0)::float8 as tokens_in, coalesce(sum(m.tokens_cached), 0)::float8 as tokens_cached,
       coalesce(sum(m.tokens_written), 0)::float8 as tokens_written, coalesce(sum(m.tokens_out), 0)::float8 as tokens_out,
       coalesce(sum(m.cost_micros), 0)::float8 as cost_micros, coalesce(sum(m.saved_micros), 0)::float8 as saved_micros`;
     const since = db`
-      from public.model_calls m where m.tenant_id = (select kernel.tenant()) and m.at > kernel.now() - make_interval(days => ${days})`;
+      from public.model_calls m where m.tenant_id = (select kernel.tenant()) and m.at > kernel.now() - make_interval(days => ${days})
+        ${run_id ? db`and m.run_id = ${run_id}` : db``}`;
     type Sums = z.input<typeof Usage>;
     const [total] = await db<Sums[]>`select ${sums} ${since}`;
     const mix = await db<
@@ -115,12 +120,14 @@ export const modelUsage = defineOperation({
       select m.alias, m.provider, m.model, ${sums}, count(*) filter (where m.outcome not in ('completed', 'cached'))::int as failed,
         percentile_disc(0.95) within group (order by m.latency_ms) filter (where coalesce(m.outcome, '') <> 'cached') as p95_ms
       ${since} group by 1, 2, 3 order by calls desc, 1, 2, 3`;
+    const nodes = await db<(Sums & { node: string })[]>`select m.node, ${sums} ${since} group by 1 order by 1`;
     const byDay = await db<(Sums & { day: string; provider: string; model: string })[]>`
       select to_char(m.at at time zone 'UTC', 'YYYY-MM-DD') as day, m.provider, m.model, ${sums}
       ${since} group by 1, 2, 3 order by 1, 2, 3`;
     return {
       total: total!,
       mix: mix.map((m) => ({ ...m, share: total!.calls === 0 ? null : m.calls / total!.calls })),
+      nodes: [...nodes],
       days: [...byDay],
     };
   },

@@ -166,6 +166,10 @@ test("tokens over a whole run are the sum of what the vendors count, repairs and
     ["sandbox-badjson", 2],
   ]);
   expect(body.mix[0].share).toBe(0.5);
+  await complete(ctx, about("Of another run.", { node: "other" }));
+  const { body: ofRun } = await team.api("GET", `/models/usage?run_id=${run_id}`);
+  expect(ofRun.total).toEqual(body.total);
+  expect(ofRun.nodes).toEqual([{ node: "write", ...body.total }]);
   expect(body.days.reduce((n: number, d: any) => n + d.calls, 0)).toBe(4);
 });
 
@@ -268,6 +272,18 @@ test("the token limit of a connection holds calls back until there is room, and 
   expect(held).toMatchObject({ ok: false, reason: "unavailable", calls: 0 });
   const { body } = await team.api("GET", "/costs");
   expect(body.data.length).toBe(1);
+});
+
+test("a call that waits for the token limit is made as soon as there is room, however often it had none", async () => {
+  const team = await t.tenant();
+  const vendors = await connectVendors(t, team, { tokens_per_minute: 60_000 });
+  await setModels(team, vendors, [["standard", "openai", "gpt-4o-mini"]]);
+  const ctx = jobOf(t, team);
+  // A thousand tokens a second, and each of these takes more than that: all but the first burst wait for those before them.
+  const all = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => complete(ctx, about(`Crowd ${i}.`, { max_output_tokens: 10_000 }))),
+  );
+  expect(all.map((d) => d.ok)).toEqual(Array.from({ length: 8 }, () => true));
 });
 
 test("kill -9 between the vendor's answer and our note: the ledger keeps the call, and counts it as spent", async () => {

@@ -56,7 +56,7 @@ export type Completed<T> = Spent & { route: Route } & (
 
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT = 1024;
-/** How often the whole order is asked; only after answers that say so. */
+/** How often the whole order is asked; rounds in which nothing was called, because token limits have no room, do not count. */
 const ROUNDS = 3;
 /** A vendor gets at least so much of the time, in milliseconds. */
 const LEAST_MS = 5000;
@@ -130,7 +130,8 @@ export async function complete<T = undefined>(ctx: ManualCtx, input: CompleteInp
     return called;
   };
 
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < ROUNDS;) {
+    const before = spent.calls;
     // Seconds until one of them may answer.
     let wait = Number.POSITIVE_INFINITY;
     for (const [i, candidate] of candidates.entries()) {
@@ -185,7 +186,8 @@ export async function complete<T = undefined>(ctx: ManualCtx, input: CompleteInp
       }
       failure = fail("unavailable", judged.detail);
     }
-    if (round + 1 === ROUNDS || wait * 1000 >= left()) break;
+    if (spent.calls > before) round++;
+    if (round === ROUNDS || wait * 1000 >= left()) break;
     await pause(wait * 1000, ctx.signal);
   }
   return { ...failure, ...spent };
