@@ -12,6 +12,7 @@ import type { ModuleDef } from "./kernel/module.ts";
 import { refuseNewerSchema } from "./kernel/database/schema-version.ts";
 import { enrichment } from "./enrichment/module.ts";
 import { inbox } from "./inbox/module.ts";
+import { models } from "./models/module.ts";
 import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
@@ -33,6 +34,7 @@ export const modules: readonly ModuleDef[] = [
   accounts,
   messaging,
   campaigns,
+  models,
   inbox,
   analytics,
   demo,

@@ -57,8 +57,10 @@ export async function bundle(entry: string, file: string): Promise<string[]> {
   try {
     const { output } = await build.write({ file, format: "esm", keepNames: true, codeSplitting: false });
     const chunks = output.filter((part): part is OutputChunk => part.type === "chunk");
+    // What is loaded with the first use lies in the same file, which is then named as an import of itself.
+    const own = new Set(chunks.map((c) => c.fileName));
     return [...new Set(chunks.flatMap((c) => [...c.imports, ...c.dynamicImports]))].filter(
-      (specifier) => !specifier.startsWith("node:"),
+      (specifier) => !specifier.startsWith("node:") && !own.has(specifier),
     );
   } finally {
     await build.close();

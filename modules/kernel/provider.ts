@@ -202,6 +202,48 @@ export type LookupCapability<C, Question, Found> = {
   ): Promise<LookupOutcome<Found>[]>;
 };
 
+/** A question to a language model. */
+export type CompletionRequest = {
+  /** As the provider names it. */
+  model: string;
+  /** What stays the same from call to call. It comes first, so that the provider can keep what it made of it. */
+  system: string;
+  /** Begins with the user's and alternates. */
+  messages: readonly { role: "user" | "assistant"; content: string }[];
+  /** Tokens that the answer may have, thinking included. */
+  max_output_tokens: number;
+  /** The answer is JSON of this JSON Schema; `name` has letters, digits and underscores. */
+  schema?: { name: string; schema: Readonly<Record<string, unknown>> };
+  /** Ask the provider to keep `system` for the next calls, where it must be told. */
+  cache?: boolean;
+};
+
+/**
+ * Tokens as the provider counts them. `input` is all that was read; of these, `cached` came from the provider's cache and `written` were put
+ * into it, both at a price of their own. `output` has the thinking.
+ */
+export type CompletionUsage = { input: number; cached: number; written: number; output: number };
+
+/**
+ * The outcome of one completion. completed: an answer that is charged by its usage; `stop` says why it ended: `end` by itself, `length` because it
+ * may not be longer, `declined` because the model does not want to answer. refused: never to be asked again as it stands. retry: not answered
+ * and not charged. unknown: no answer was read; it may have been charged. broken: the connection itself is unusable.
+ */
+export type CompletionOutcome =
+  | { outcome: "completed"; text: string; stop: "end" | "length" | "declined"; usage: CompletionUsage; model: string }
+  | { outcome: "refused"; code: string; detail: string }
+  | { outcome: "retry"; code: string; detail: string; after_seconds?: number }
+  | { outcome: "unknown"; code: string; detail: string }
+  | { outcome: "broken"; code: string; detail: string };
+
+/** Has a language model answer. A completion changes nothing anywhere: asking again is safe, and costs again. */
+export type CompleteCapability<C> = {
+  /** Tokens per minute, read and written together, of the provider's smallest paid plan; the setting `tokens_per_minute` replaces it. */
+  tokens_per_minute: number;
+  /** One call, no repeats. The client's limits are the caller's patience. Never throws for a provider's answer. */
+  complete(request: CompletionRequest, connection: Connection<C>, http: HttpClient): Promise<CompletionOutcome>;
+};
+
 export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown, Question = unknown, Found = unknown> = {
   id: string;
   label: string;
@@ -223,6 +265,7 @@ export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown, 
   webhook?: WebhookCapability<z.infer<C>>;
   inbound?: InboundCapability<z.infer<C>>;
   lookup?: LookupCapability<z.infer<C>, Question, Found>;
+  complete?: CompleteCapability<z.infer<C>>;
   /** Gives back what the adapter keeps open (an SMTP pool) when the process ends. */
   close?(): Promise<void>;
 };

@@ -14,6 +14,8 @@ import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { wappalyzer } from "./enrichment/wappalyzer/adapter.ts";
 import { website } from "./enrichment/website/adapter.ts";
 import { zoominfo } from "./enrichment/zoominfo/adapter.ts";
+import { anthropic } from "./llm/anthropic/adapter.ts";
+import { openai } from "./llm/openai/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
@@ -34,4 +36,6 @@ export const providers: readonly AnyProvider[] = [
   builtWith,
   wappalyzer,
   customApi,
+  openai,
+  anthropic,
 ];

@@ -141,6 +141,7 @@ test("each caller does see what is its own, so that seeing nothing elsewhere mea
     "import_chunks",
     "import_errors",
     "enrichment_cache",
+    "model_cache",
   ];
   expect(await seen({ role: "overture_user", userId: theirViewer, tenantId: theirs.id })).toEqual(
     all.filter((n) => !notForViewers.includes(n)),

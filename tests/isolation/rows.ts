@@ -39,6 +39,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   );
   make("attempts", "message_events", "counter_deltas", "alerts");
   make("costs", "enrichment_sources", "enrichment_runs", "enriched_values");
+  make("models", "model_rules", "model_calls");
   const mark = t.slice(-12);
   const [{ user_id: owner }] = await sql<
     [{ user_id: string }]
@@ -104,6 +105,15 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
       values (${t}, ${id.enriched_values!}, ${id.contacts!}, 'city', '"Bonn"', 'x', 90, 'used')`;
     await tx`insert into public.enrichment_cache (tenant_id, connection_id, kind, key, expires_at)
       values (${t}, ${id.connections!}, 'person', sha256(${`key-${t}`}::bytea), now() + interval '30 days')`;
+    await tx`insert into public.models (tenant_id, id, alias, position, connection_id, model, input_micros, output_micros, cached_micros, written_micros)
+      values (${t}, ${id.models!}, 'standard', 1, ${id.connections!}, 'm', 1, 1, 1, 1)`;
+    await tx`insert into public.model_rules (tenant_id, id, position, fact, above, alias, cache) values (${t}, ${id.model_rules!}, 1, 'deal_value', 1, 'standard', true)`;
+    await tx`insert into public.model_routing (tenant_id, default_alias, default_cache) values (${t}, 'standard', false)`;
+    await tx`insert into public.model_calls (tenant_id, id, run_id, node, prompt_version, alias, route, provider, model)
+      values (${t}, ${id.model_calls!}, ${id.enrichment_runs!}, 'write', 'write@1', 'standard', 'default', 'x', 'm')`;
+    await tx`insert into public.model_cache (tenant_id, key, answer, cost_micros, contact_id, expires_at)
+      values (${t}, sha256(${`key-${t}`}::bytea), 'x', 1, ${id.contacts!}, now() + interval '1 day')`;
+    await tx`insert into public.prompt_rollouts (tenant_id, prompt, version, percent) values (${t}, 'repair', '2', 10)`;
     await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
     await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });

@@ -8,6 +8,7 @@ import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
 import { isolation } from "./isolation.ts";
+import { models } from "./models.ts";
 import type { Mutation, Section } from "./mutation.ts";
 import { operations } from "./operations.ts";
 import { people } from "./people.ts";
@@ -45,4 +46,5 @@ export const mutations: readonly Mutation[] = [
   ...accounts,
   ...enrichment,
   ...visits,
+  ...models,
 ];

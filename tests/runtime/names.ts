@@ -29,7 +29,7 @@ export async function edgeNames(version: DenoVersion): Promise<Record<Kind, Name
     };
     const [userWorker, process] = await Promise.all([ask("userWorker"), ask("process")]);
     // Packages ask for these with typeof first, which the rule below does not see.
-    for (const names of [userWorker, process]) names.globals.push("__filename", "window", "__GLOBALTHIS__");
+    for (const names of [userWorker, process]) names.globals.push("__filename", "window", "__GLOBALTHIS__", "define");
     process.globals.push("EdgeRuntime");
     return { userWorker, process, mainService: userWorker };
   } finally {

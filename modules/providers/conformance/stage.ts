@@ -42,7 +42,8 @@ export function setStage<C extends z.ZodObject, Content>(
     });
     // The same client with a shorter patience, so that a provider that never answers does not hold the tests.
     const soon = <R extends { timeoutMs?: number }>(r: R): R => ({ ...r, timeoutMs: SHORT_MS });
-    http = { ...real, request: (r) => real.request(soon(r)), json: (r) => real.json(soon(r)) };
+    const { fetch } = real.with({ headersMs: SHORT_MS, idleMs: SHORT_MS, totalMs: SHORT_MS });
+    http = { ...real, fetch, request: (r) => real.request(soon(r)), json: (r) => real.json(soon(r)) };
   });
   afterAll(async () => {
     await sandbox.close();
