@@ -34,7 +34,10 @@ async function peopleOf(ctx: Ctx, given: Whom): Promise<People> {
     throw invalidField(`/${named[1] ?? "list_id"}`, "Give one of list_id, segment_id, contact_ids and filter.");
   await requirePeople(ctx, given);
   const [name] = named as [keyof typeof whom];
-  return { [name]: given[name] } as People;
+  const people = { [name]: given[name] } as People;
+  // A filter's faults are told now, not when the run begins.
+  await peopleCondition(ctx, people);
+  return people;
 }
 
 const Estimate = z
@@ -289,8 +292,8 @@ export const listItems = defineOperation({
   input: z.object({ id: z.uuid(), outcome: z.enum(OUTCOMES).optional(), ...pageParams }),
   output: pageOf(ItemOut),
   async handle(ctx, input) {
-    await readRun(ctx, input.id);
     const after = decodeCursor(input.cursor, z.tuple([z.uuid()]));
+    await readRun(ctx, input.id);
     const rows = await ctx.db<z.input<typeof ItemOut>[]>`
       with page as materialized (
         select i.* from public.enrichment_items i
