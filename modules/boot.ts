@@ -16,6 +16,7 @@ import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
 import { ensureClaim } from "./tenancy/claim.ts";
+import { research } from "./research/module.ts";
 import { tenancy } from "./tenancy/module.ts";
 
 export type { Kernel } from "./kernel/kernel.ts";
@@ -33,6 +34,7 @@ export const modules: readonly ModuleDef[] = [
   accounts,
   messaging,
   campaigns,
+  research,
   inbox,
   analytics,
   demo,

@@ -34,7 +34,7 @@ export const providers = defineModule({
     "senders:read": "viewer",
     "senders:write": "admin",
   },
-  categories: ["enrichment"],
+  categories: ["enrichment", "search"],
   providers: registered,
   operations: [
     listProviders,

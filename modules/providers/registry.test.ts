@@ -15,7 +15,7 @@ test("every provider is whole: an id of its own, help for the tenant, and someth
   for (const provider of providers) {
     expect(provider.setup.length, provider.id).toBeGreaterThan(40);
     expect(provider.docs_url).toMatch(/^https:/);
-    expect(provider.send ?? provider.inbound ?? provider.lookup, provider.id).toBeDefined();
+    expect(provider.send ?? provider.inbound ?? provider.lookup ?? provider.search, provider.id).toBeDefined();
   }
 });
 

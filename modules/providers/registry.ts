@@ -6,6 +6,8 @@ import { clearbit } from "./enrichment/clearbit/adapter.ts";
 import { hunter } from "./enrichment/hunter/adapter.ts";
 import { peopleDataLabs } from "./enrichment/people_data_labs/adapter.ts";
 import { zoominfo } from "./enrichment/zoominfo/adapter.ts";
+import { brave } from "./search/brave/adapter.ts";
+import { searxng } from "./search/searxng/adapter.ts";
 import { smtp } from "./email/smtp/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
@@ -20,4 +22,6 @@ export const providers: readonly AnyProvider[] = [
   apollo,
   clearbit,
   zoominfo,
+  brave,
+  searxng,
 ];

@@ -6,6 +6,7 @@ import { checkConformance, type CheckSpec } from "./check.ts";
 import { findConformance } from "./find.ts";
 import { lookupConformance, type LookupSpec } from "./lookup.ts";
 import { inboundConformance, type InboundSpec } from "./inbound.ts";
+import { searchConformance, type SearchSpec } from "./search.ts";
 import { sendConformance, type SendSpec } from "./send.ts";
 import { setStage } from "./stage.ts";
 import { webhookConformance, type WebhookSpec } from "./webhook.ts";
@@ -19,6 +20,7 @@ export type ConformanceSpec<C extends z.ZodObject, Content> = {
   webhook?: WebhookSpec<C>;
   inbound?: InboundSpec;
   lookup?: LookupSpec;
+  search?: SearchSpec;
 };
 
 /** What every adapter must keep, capability by capability. Differences between providers are data of the spec. */
@@ -31,7 +33,7 @@ export function conformance<C extends z.ZodObject, Content>(
     const stage = setStage(provider, emulation, spec.settings);
     test("every capability the adapter has is tested, and none that it has not", () => {
       expect(emulation.id).toBe(provider.id);
-      for (const capability of ["send", "webhook", "inbound", "lookup"] as const)
+      for (const capability of ["send", "webhook", "inbound", "lookup", "search"] as const)
         expect(spec[capability] !== undefined, capability).toBe(provider[capability] !== undefined);
     });
     checkConformance(stage, spec.check, spec.send?.example);
@@ -39,6 +41,7 @@ export function conformance<C extends z.ZodObject, Content>(
     if (spec.send && provider.send?.find) findConformance(stage, spec.send);
     if (spec.webhook) webhookConformance(stage, spec.webhook);
     if (spec.lookup) lookupConformance(stage, spec.lookup, spec.check.bad);
+    if (spec.search) searchConformance(stage, spec.search, spec.check.bad);
     if (spec.inbound) inboundConformance(stage, spec.inbound);
   });
 }
