@@ -131,10 +131,11 @@ function nodesIn(text: string): Json[] {
 const typesOf = (node: Json): string[] => [node["@type"]].flat().filter((t): t is string => typeof t === "string");
 const textOf = (value: unknown): string => (typeof value === "string" ? readable(value.slice(0, 1000)) : "");
 
-/** `"key": value` as it stands in the source. */
+/** `"key": value` as it stands in the source; empty where it is not found. */
 function verbatim(source: string, key: string): string {
   const at = source.indexOf(`"${key}"`);
-  return at < 0 ? "" : readable(source.slice(at, at + 400)).slice(0, 160);
+  const pair = /^"\w+"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.]+|\{[^{}]*\}|\[[^[\]]*\])/.exec(source.slice(at, at + 400));
+  return at < 0 || !pair ? "" : readable(pair[0]);
 }
 
 const ORGANISATION =
@@ -146,7 +147,7 @@ export function factsInStructured(page: Page, name: string): Draft[] {
   for (const source of page.structured) {
     const add = (key: string, told: Omit<Told, "quote" | "confidence">) => {
       const quote = verbatim(source, key);
-      if (quote && !speaksToMachines(told.statement))
+      if (quote && !speaksToMachines(told.statement) && !speaksToMachines(quote))
         drafts.push({ provider: "website", url: page.url, quote, confidence: STRUCTURED, ...told });
     };
     for (const node of nodesIn(source)) {

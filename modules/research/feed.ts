@@ -1,6 +1,6 @@
-import { parseFeed } from "htmlparser2";
+import { DomUtils } from "htmlparser2";
 import type { Draft } from "./finding.ts";
-import { readable, readPage, sentencesOf, speaksToMachines } from "./page.ts";
+import { parse, readable, readPage, sentencesOf, speaksToMachines } from "./page.ts";
 import { signalIn, signalInTitle } from "./signals.ts";
 
 /** News of an RSS, Atom or RDF feed. */
@@ -10,12 +10,7 @@ const MAX_ITEMS = 30;
 const DAYS = 365;
 
 export function newsIn(xml: string, url: string, now: Date): Draft[] {
-  let feed: ReturnType<typeof parseFeed>;
-  try {
-    feed = parseFeed(xml);
-  } catch {
-    return [];
-  }
+  const feed = DomUtils.getFeed(parse(xml, true));
   return (feed?.items ?? []).slice(0, MAX_ITEMS).flatMap((item): Draft[] => {
     const title = readable((item.title ?? "").slice(0, 1000)).slice(0, 400);
     if (title.length < 8 || speaksToMachines(title)) return [];

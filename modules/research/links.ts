@@ -8,7 +8,7 @@ export type PageKind = (typeof PAGE_KINDS)[number];
 
 const WORDS: Record<PageKind, RegExp> = {
   about:
-    /(?<![\p{L}\d])(?:about(?:[- ]us)?|company|who we are|our story|über[- ]uns|ueber[- ]uns|unternehmen|à[- ]propos|a-propos|qui sommes[- ]nous|entreprise|sobre(?:[- ](?:nosotros|nós|nos))?|quienes[- ]somos|quiénes somos|empresa|chi[- ]siamo|azienda|over[- ]ons|bedrijf|o[- ]nas|o firmie|om[- ]oss|om[- ]os)(?![\p{L}\d])/iu,
+    /(?<![\p{L}\d])(?:about(?:[- ]us)?|company|who we are|our story|über[- ]uns|ueber[- ]uns|unternehmen|à[- ]propos|a propos|qui sommes nous|entreprise|sobre(?:[- ](?:nosotros|nós|nos))?|quienes[- ]somos|quiénes somos|empresa|chi[- ]siamo|azienda|over[- ]ons|bedrijf|o[- ]nas|o firmie|om[- ]oss|om[- ]os)(?![\p{L}\d])/iu,
   news: /(?<![\p{L}\d])(?:news(?:room)?|press(?:e|a)?|media|blog|aktuelles|neuigkeiten|nachrichten|actualit(?:é|e)s|noticias|prensa|notizie|stampa|nieuws|pers|aktualności|aktualnosci|nyheter|nyheder|notícias|imprensa)(?![\p{L}\d])/iu,
   careers:
     /(?<![\p{L}\d])(?:careers?|jobs?|vacanc(?:y|ies)|join us|work with us|hiring|open positions|karriere|stellen(?:angebote)?|offene stellen|carri(?:è|e)res?|emplois?|recrutement|recrute|empleo|trabaja con nosotros|carreras|lavora con noi|carriere|posizioni aperte|werken[- ]bij|vacatures|kariera|praca|jobb|karriär|carreiras|vagas)(?![\p{L}\d])/iu,
@@ -33,8 +33,8 @@ export function kindOf(url: string, text = ""): PageKind | null {
   } catch {
     path = pathname;
   }
-  const words = path.slice(0, 200).replaceAll("/", " / ").replace(/[_.]/g, " ");
-  const short = text.length <= 40 ? text : "";
+  const words = path.slice(0, 200).replaceAll("/", " / ").replace(/[_.-]/g, " ");
+  const short = text.length <= 40 ? text.replaceAll("-", " ") : "";
   return (
     PAGE_KINDS.find((k) => WORDS[k].test(words)) ?? PAGE_KINDS.find((k) => short !== "" && WORDS[k].test(short)) ?? null
   );

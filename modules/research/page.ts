@@ -1,4 +1,4 @@
-import { DomUtils, parseDocument } from "htmlparser2";
+import { DomHandler, DomUtils, Parser } from "htmlparser2";
 import { clean } from "../kernel/text.ts";
 
 /**
@@ -25,13 +25,16 @@ export type Page = {
   published: string | null;
 };
 
-type Node = ReturnType<typeof parseDocument>["children"][number];
+export type Node = DomHandler["root"]["children"][number];
 type Element = Extract<Node, { attribs: Record<string, string> }>;
 
 const isElement = (node: Node): node is Element => "attribs" in node;
 
 /** Bounds on what a hostile page can cost. */
 const MAX_DEPTH = 200;
+const MAX_TAGS = 50_000;
+/** Characters between two looks at the bounds. */
+const PIECE = 1000;
 const MAX_BLOCKS = 3000;
 const MAX_BLOCK = 4000;
 const MAX_TEXT = 300_000;
@@ -81,9 +84,35 @@ function hiddenByStyles(styles: readonly string[]): Set<string> {
 /** Text as it is read: one line, blanks single, nothing invisible. */
 export const readable = (text: string): string => clean(text.replace(/\s+/g, " ")).replace(/ {2,}/g, " ");
 
+class Measured extends DomHandler {
+  depth = 0;
+  tags = 0;
+  override onopentag(name: string, attribs: Record<string, string>): void {
+    this.depth++;
+    this.tags++;
+    super.onopentag(name, attribs);
+  }
+  override onclosetag(): void {
+    this.depth--;
+    super.onclosetag();
+  }
+}
+
+/** The tree, as far as it stays within bounds: the parser searches all open elements for each tag, so deep ones would take minutes. */
+export function parse(source: string, xmlMode = false): Node[] {
+  const handler = new Measured();
+  const parser = new Parser(handler, { xmlMode });
+  for (let at = 0; at < source.length; at += PIECE) {
+    parser.write(source.slice(at, at + PIECE));
+    if (handler.depth > MAX_DEPTH || handler.tags > MAX_TAGS) break;
+  }
+  parser.end();
+  return handler.root.children;
+}
+
 /** Never throws: whatever it is, it is a page with little to read. */
 export function readPage(url: string, html: string): Page {
-  const document = parseDocument(html, { decodeEntities: true });
+  const nodes = parse(html);
   const page: Page = {
     url,
     title: "",
@@ -98,7 +127,7 @@ export function readPage(url: string, html: string): Page {
     published: null,
   };
   const styles: string[] = [];
-  collect(document.children, page, styles, 0);
+  collect(nodes, page, styles, 0);
   const styled = hiddenByStyles(styles);
   let line = "";
   let size = 0;
@@ -132,7 +161,7 @@ export function readPage(url: string, html: string): Page {
       }
     }
   };
-  walk(document.children, 0, false);
+  walk(nodes, 0, false);
   flush(false);
   return page;
 }

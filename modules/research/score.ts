@@ -35,8 +35,8 @@ const DAY_MS = 86_400_000;
 export function intentScore(signals: readonly Signal[], now: Date): Score {
   const byKind = new Map<string, number[]>();
   for (const { kind, confidence, at } of signals) {
-    const rule = WEIGHTS[kind as FindingKind | Act];
-    if (!rule) continue;
+    const rule = Object.hasOwn(WEIGHTS, kind) ? WEIGHTS[kind as FindingKind | Act]! : null;
+    if (rule === null) continue;
     const age = Math.max(0, now.getTime() - at.getTime()) / DAY_MS;
     const strength = rule.weight * (confidence / 100) * 0.5 ** (age / rule.half_life_days);
     byKind.set(kind, [...(byKind.get(kind) ?? []), strength]);

@@ -76,7 +76,7 @@ describe("the intent score", () => {
 
   test("halves in a half-life, counts three of a kind, and never passes 100", () => {
     const funding = (days: number) => intentScore([{ kind: "funding", confidence: 100, at: ago(days) }], now).score;
-    expect([funding(0), funding(90), funding(180)]).toEqual([45, 23, 11]);
+    expect([funding(0), funding(90), funding(180)]).toEqual([45, 22, 11]);
     const jobs = (n: number) =>
       intentScore(
         Array.from({ length: n }, () => ({ kind: "hiring", confidence: 100, at: now })),

@@ -71,8 +71,11 @@ const THING = words(
 
 /** Not told as done. */
 const UNSURE = words(
-  String.raw`not|no|never|n['’]t|won['’]t|without|denies|denied|plans? to|planning|intends?|intend to|hopes?|aims? to|may|might|could|would|expects?|reportedly|rumou?red?|seeks?|looking to|is set to|will|nicht|keine?[nmrs]?|plant|planen|will|wollen|möchte|könnte|soll(?:en|te)?|angeblich|beabsichtigt|ne|pas|jamais|prévoit|envisage|souhaite|pourrait|serait|no|nunca|planea|prevé|podría|quiere|non|mai|prevede|potrebbe|vuole|niet|geen|wil|plant|zou|inte|planerar|kan|nie|planuje|não|planeja|pode`,
+  String.raw`not|no|never|n['’]t|won['’]t|without|denies|denied|plans? to|planning|intends?|intend to|hopes?|aims? to|might|could|would|expects?|reportedly|rumou?red?|seeks?|looking to|is set to|will|nicht|keine?[nmrs]?|plant|planen|will|wollen|möchte|könnte|soll(?:en|te)?|angeblich|beabsichtigt|ne|pas|jamais|prévoit|envisage|souhaite|pourrait|serait|no|nunca|planea|prevé|podría|quiere|non|prevede|potrebbe|vuole|niet|geen|wil|plant|zou|inte|planerar|kan|nie|planuje|não|planeja|pode`,
 );
+/** Also months, with a capital. */
+const UNSURE_SMALL = /(?<![\p{L}\d])(?:may|mai)(?![\p{L}\d])/u;
+const unsure = (text: string): boolean => UNSURE.test(text) || UNSURE_SMALL.test(text);
 /** Somebody else's: what customers and partners did, and what is asked. */
 const OTHERS = words(
   String.raw`customers?|clients?|portfolio|competitors?|case study|kunden?|kundin|mandant(?:en)?|wettbewerber|clientes?|concurrents?|competidor(?:es)?|clienti|klanten|kunder|klientów`,
@@ -83,7 +86,7 @@ export type Signal = { kind: FindingKind; data: Record<string, string | number> 
 /** What a sentence tells; null: nothing that the rules know. */
 export function signalIn(sentence: string): Signal | null {
   if (sentence.length < 12 || sentence.length > 500 || sentence.endsWith("?")) return null;
-  if (UNSURE.test(sentence) || OTHERS.test(sentence)) return null;
+  if (unsure(sentence) || OTHERS.test(sentence)) return null;
   if (RAISED.test(sentence) && FUNDING.test(sentence)) {
     const money = moneyIn(sentence);
     if (money) {
@@ -97,11 +100,10 @@ export function signalIn(sentence: string): Signal | null {
   return null;
 }
 
-const RAISED_TITLE = RAISED;
 /** A headline is shorter than a sentence: an amount and the verb are enough for funding. */
 export function signalInTitle(title: string): Signal | null {
   const found = signalIn(title);
-  if (found || title.length > 300 || title.endsWith("?") || UNSURE.test(title) || OTHERS.test(title)) return found;
-  const money = RAISED_TITLE.test(title) ? moneyIn(title) : null;
+  if (found || title.length > 300 || title.endsWith("?") || unsure(title) || OTHERS.test(title)) return found;
+  const money = RAISED.test(title) ? moneyIn(title) : null;
   return money ? { kind: "funding", data: money } : null;
 }
