@@ -3594,9 +3594,10 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.keep_findings(jsonb) sha256:cf1a3527b025663a
+-- object function private.keep_findings(jsonb) sha256:2dc7165bb1f6f4c8
 -- Keeps findings, each once per subject: one that is known is only seen again. Returns how many are new.
--- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id","key"}], key in hex
+-- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id",
+-- "key"}], the key in hexadecimal
 create or replace function private.keep_findings(told jsonb) returns int
 language plpgsql volatile set search_path = '' as $$
 declare

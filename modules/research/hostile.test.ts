@@ -9,7 +9,7 @@ import { addCompany, fetched, findingsOf, researchNow, sitesEnv } from "./fixtur
 import { readPage } from "./page.ts";
 import { newsOf } from "./search.ts";
 import { hostOf, sameSite } from "./site.ts";
-import { INJECTION } from "./sites/pages.ts";
+import { INJECTION } from "../sandbox/site-pages.ts";
 import { wallIn } from "./wall.ts";
 
 /** Pages are data: whatever a page says, it is quoted at most. */

@@ -5,7 +5,7 @@ import { emulation as brave } from "../providers/search/brave/emulation.ts";
 import { emulation as searxng } from "../providers/search/searxng/emulation.ts";
 import { companyAt } from "../sandbox/directory.ts";
 import { addCompany, fetched, findingsOf, researchNow, sitesEnv } from "./fixtures.ts";
-import { JOBS } from "./sites/pages.ts";
+import { JOBS } from "../sandbox/site-pages.ts";
 
 const t = testKernel(sitesEnv());
 

@@ -39,6 +39,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   );
   make("attempts", "message_events", "counter_deltas", "alerts");
   make("costs", "enrichment_sources", "enrichment_runs", "enriched_values");
+  make("findings", "research_runs");
   const mark = t.slice(-12);
   const [{ user_id: owner }] = await sql<
     [{ user_id: string }]
@@ -104,6 +105,12 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
       values (${t}, ${id.enriched_values!}, ${id.contacts!}, 'city', '"Bonn"', 'x', 90, 'used')`;
     await tx`insert into public.enrichment_cache (tenant_id, connection_id, kind, key, expires_at)
       values (${t}, ${id.connections!}, 'person', sha256(${`key-${t}`}::bytea), now() + interval '30 days')`;
+    await tx`insert into public.findings (tenant_id, id, contact_id, kind, statement, quote, url, confidence, provider, key)
+      values (${t}, ${id.findings!}, ${id.contacts!}, 'news', 'S', 'Q', 'https://us.test', 80, 'website', sha256(${`finding-${t}`}::bytea))`;
+    await tx`insert into public.research_sites (tenant_id, company_id) values (${t}, ${id.companies!})`;
+    await tx`insert into public.research_runs (tenant_id, id, name, source, max_pages, status)
+      values (${t}, ${id.research_runs!}, 'Run', '{"company_ids":[]}', 8, 'done')`;
+    await tx`insert into public.research_items (tenant_id, run_id, company_id) values (${t}, ${id.research_runs!}, ${id.companies!})`;
     await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
     await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });

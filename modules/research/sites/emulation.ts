@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { companyAt } from "../../sandbox/directory.ts";
 import { type Call, defineEmulation, looksUp, route } from "../../sandbox/emulation.ts";
-import * as pages from "./pages.ts";
+import * as pages from "../../sandbox/site-pages.ts";
 
 /**
  * Websites of the directory's invented companies: `/sites/<host>/<path>` stands for `https://<host>/<path>`. Hosts that begin with a word

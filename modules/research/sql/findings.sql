@@ -1,5 +1,6 @@
 -- Keeps findings, each once per subject: one that is known is only seen again. Returns how many are new.
--- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id","key"}], key in hex
+-- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id",
+-- "key"}], the key in hexadecimal
 create or replace function private.keep_findings(told jsonb) returns int
 language plpgsql volatile set search_path = '' as $$
 declare
