@@ -12,6 +12,7 @@ import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
+import { research } from "./research.ts";
 import { handingOver } from "./handing-over.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
@@ -41,4 +42,5 @@ export const mutations: readonly Mutation[] = [
   ...answers,
   ...gateway,
   ...accounts,
+  ...research,
 ];
