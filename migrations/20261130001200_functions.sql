@@ -3594,7 +3594,7 @@ language sql volatile security definer set search_path = '' as $$
   select pg_catalog.count(*)::int from gone
 $$;
 
--- object function private.keep_findings(jsonb) sha256:2dc7165bb1f6f4c8
+-- object function private.keep_findings(jsonb) sha256:248f90c8548d239f
 -- Keeps findings, each once per subject: one that is known is only seen again. Returns how many are new.
 -- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id",
 -- "key"}], the key in hexadecimal
@@ -3622,6 +3622,7 @@ begin
     from given g
     where not exists (select from known k where k.key = pg_catalog.decode(g.key, 'hex')
       and (k.contact_id = g.contact_id or k.company_id = g.company_id))
+    order by g.contact_id, g.company_id, g.key
     on conflict do nothing returning 1)
   select pg_catalog.count(*)::int into n from added;
   return n;

@@ -227,7 +227,7 @@ export type SearchCapability<C> = {
   per_second: number;
   /** Longest time in seconds that one lawful call may take. */
   call_seconds: number;
-  /** The list price of a unit in millionths of a US dollar, with its source in a comment; 0 is free. A team enters its own price. */
+  /** The list price of a unit in millionths of a US dollar, with its source in a comment; 0 is free. */
   unit_micros: number;
   /** The most units of account that one query can be charged: reserved before the call. */
   units: number;

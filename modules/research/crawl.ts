@@ -82,8 +82,8 @@ async function readFeed(ctx: ManualCtx, feed: string, subject: Subject, limits: 
 async function readSite(site: Site, subject: Subject, drafts: Draft[], ctx: ManualCtx): Promise<void> {
   const start = `https://${site.host}/`;
   const got = await site.get(start);
-  // Nothing at the root, or not for us: what robots.txt forbids is left alone.
-  if (got === null) throw new SiteStopped("robots", start);
+  // It is missing, no page of HTML, too large, or leads to another host; or it is not for us.
+  if (got === null) throw new SiteStopped(site.may(start) ? "no_page" : "robots", start);
   const home = read(got, "home", subject, drafts);
   drafts.push(...technologiesOf(home, got.headers, subject.name));
   const known = new Set([start, got.url]);

@@ -51,7 +51,7 @@ test("redirects off the host are not followed, not even to an address that is re
   const { data } = await findingsOf(team, away.id);
   expect(data.some((f) => f.quote.includes("Chief Technology Officer"))).toBe(false);
   const round = await addCompany(team, "round");
-  expect(await researchNow(team, round.id)).toMatchObject({ outcome: "skipped" });
+  expect(await researchNow(team, round.id)).toMatchObject({ outcome: "skipped", reason: "no_page" });
   expect((await fetched(t, round.host)).length).toBeLessThan(10);
 });
 

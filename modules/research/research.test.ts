@@ -71,6 +71,21 @@ test("what robots.txt forbids is left out, and a file that forbids all or cannot
   expect(await researchNow(team, patient.id)).toMatchObject({ outcome: "skipped", reason: "delay", pages: 0 });
 });
 
+test("a pace that robots.txt asks for is kept, and the answer comes within ten seconds with what was read by then", async () => {
+  const team = await t.tenant();
+  const company = await addCompany(team, "steady");
+  const started = performance.now();
+  const told = await researchNow(team, company.id);
+  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(told).toMatchObject({ outcome: "found", reason: "time", pages: 2 });
+  expect((await findingsOf(team, company.id)).data.length).toBe(told.findings);
+  // What ended early is read again by the next run.
+  expect((await team.api("GET", `/companies/${company.id}/research`)).body).toMatchObject({
+    why: "time",
+    researched_at: null,
+  });
+}, 20_000);
+
 test("a second research stores nothing twice, and says when it saw it again", async () => {
   const team = await t.tenant();
   const company = await addCompany(team);

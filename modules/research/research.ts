@@ -132,7 +132,7 @@ async function write(
   if (!crawled) return 0;
   const waits = stop === "captcha";
   // Read to its end, or not to be read: both are an answer for a while. What ended early is tried again.
-  const over = stop === null || stop === "robots" || stop === "delay";
+  const over = stop === null || ["robots", "delay", "no_page"].includes(stop);
   const [site] = await tx.db<{ task_id: string | null }[]>`
     insert into public.research_sites as s (tenant_id, company_id, state, why, url, pages, researched_at, updated_at)
     select ${tx.tenantId}::uuid, o.id, ${waits ? "waits" : "open"}, ${stop}, ${url}, ${pages}, ${over ? tx.now : null}, kernel.now()

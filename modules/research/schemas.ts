@@ -7,6 +7,7 @@ export const OUTCOMES = ["found", "nothing", "skipped", "waits", "failed"] as co
 export const SITE_STATES = ["open", "waits"] as const;
 export const REASONS = [
   "robots",
+  "no_page",
   "captcha",
   "busy",
   "unreachable",

@@ -31,7 +31,7 @@ const LONGEST_DELAY = 30;
 const LONGEST_URL = 1000;
 
 /** Why reading ended, as research_items.reason has it. */
-export type Stop = "robots" | "captcha" | "busy" | "unreachable" | "time" | "pages" | "delay" | "stopped";
+export type Stop = "robots" | "no_page" | "captcha" | "busy" | "unreachable" | "time" | "pages" | "delay" | "stopped";
 
 export type Fetched = { url: string; status: number; headers: Headers; text: string };
 
@@ -61,6 +61,8 @@ export type Site = {
   pages(): number;
   /** A page of the site; null: there is none that can be read (404, another host, robots.txt forbids it, not text, too large). Throws SiteStopped. */
   get(url: string, accept?: "page" | "feed"): Promise<Fetched | null>;
+  /** Whether robots.txt lets the address be read. */
+  may(url: string): boolean;
   /** Addresses of sitemaps that robots.txt names, on this host. */
   sitemaps(): string[];
 };
@@ -153,7 +155,7 @@ export async function openSite(ctx: ManualCtx, host: string, limits: SiteLimits)
   const { rules } = scheme;
   const asked = rules.getCrawlDelay(agent);
   if (asked !== undefined && asked > LONGEST_DELAY) throw new SiteStopped("delay", `${scheme.origin}/robots.txt`);
-  delay = Math.max(delay, base ? 0 : (asked ?? 0));
+  delay = Math.max(delay, asked ?? 0);
 
   /** RFC 9309: no file allows all, a file that cannot be read forbids all. Also finds out whether the site speaks https. */
   async function readRobots() {
@@ -184,6 +186,7 @@ export async function openSite(ctx: ManualCtx, host: string, limits: SiteLimits)
   return {
     host,
     pages: () => pages,
+    may: allowed,
     sitemaps: () =>
       rules
         .getSitemaps()

@@ -28,7 +28,8 @@ export const researchWords: Catalogue = {
     failed: { label: "Failed", tone: "bad" },
   }),
   "research.reason": entriesOf(REASONS, {
-    robots: { label: "The site’s robots.txt or home page does not allow reading.", tone: "neutral" },
+    robots: { label: "The site’s robots.txt does not allow reading.", tone: "neutral" },
+    no_page: { label: "The site has no home page, or it leads to another host.", tone: "neutral" },
     captcha: { label: "The site asks for a human; a person must look.", tone: "warn" },
     busy: { label: "The site asked for a pause.", tone: "warn" },
     unreachable: { label: "The site cannot be reached.", tone: "bad" },

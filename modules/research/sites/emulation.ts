@@ -22,6 +22,7 @@ const PARTS: Record<string, (path: string, host: string, query: URLSearchParams)
   closed: (path) => (path === "robots.txt" ? text("User-agent: *\nDisallow: /\n") : null),
   broken: (path) => (path === "robots.txt" ? text("Internal error", 500) : null),
   patient: (path) => (path === "robots.txt" ? text("User-agent: *\nCrawl-delay: 600\n") : null),
+  steady: (path) => (path === "robots.txt" ? text("User-agent: *\nCrawl-delay: 4\n") : null),
   captcha: (path) =>
     path === "robots.txt" ? null : html(pages.challenge, 403, { "cf-mitigated": "challenge", server: "cloudflare" }),
   robot: (path) => (path === "about" ? html(pages.quietChallenge) : null),

@@ -25,6 +25,7 @@ begin
     from given g
     where not exists (select from known k where k.key = pg_catalog.decode(g.key, 'hex')
       and (k.contact_id = g.contact_id or k.company_id = g.company_id))
+    order by g.contact_id, g.company_id, g.key
     on conflict do nothing returning 1)
   select pg_catalog.count(*)::int into n from added;
   return n;
