@@ -2442,6 +2442,17 @@ begin
 end $$;
 grant execute on function private.settle_messages(jsonb), private.tell_messages(text, uuid[]) to overture_user, overture_worker;
 
+-- object function private.add_task(uuid,text,text) sha256:80554bf6a8928e8a
+-- A task for a person that belongs to no sequence. Returns its id; null where the contact is gone.
+create or replace function private.add_task(contact uuid, title text, note text) returns uuid
+language sql volatile set search_path = '' as $$
+  insert into public.tasks (tenant_id, contact_id, title, note)
+  select kernel.tenant(), c.id, pg_catalog.left(add_task.title, 200), pg_catalog.left(add_task.note, 10000) from public.contacts c
+  where c.tenant_id = (select kernel.tenant()) and c.id = contact
+  returning id
+$$;
+grant execute on function private.add_task(uuid, text, text) to overture_user, overture_worker;
+
 -- object function private.count_enrollments() sha256:38944af3def9efe4
 -- The counter `enrollments` of each campaign, with the status as bucket. Definer: whoever may change the rows need not write
 -- counters. Of a tenant that is being deleted nothing is counted.
@@ -3649,6 +3660,101 @@ language sql volatile security definer set search_path = '' as $$
     returning 1)
   select pg_catalog.count(*)::int from gone
 $$;
+
+-- object function private.keep_findings(jsonb) sha256:248f90c8548d239f
+-- Keeps findings, each once per subject: one that is known is only seen again. Returns how many are new.
+-- told: [{"contact_id","company_id","kind","statement","quote","url","data","confidence","provider","published_at","run_id",
+-- "key"}], the key in hexadecimal
+create or replace function private.keep_findings(told jsonb) returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  n int;
+begin
+  with given as (
+    select distinct on (f.contact_id, f.company_id, f.key) f.*
+    from pg_catalog.jsonb_to_recordset(told) as f(contact_id uuid, company_id uuid, kind text, statement text, quote text, url text,
+      data jsonb, confidence int, provider text, published_at timestamptz, run_id uuid, key text)
+    order by f.contact_id, f.company_id, f.key
+  ), known as (
+    update public.findings x set seen_at = kernel.now(), published_at = coalesce(x.published_at, g.published_at)
+    from given g
+    where x.tenant_id = (select kernel.tenant()) and x.key = pg_catalog.decode(g.key, 'hex')
+      and (x.contact_id = g.contact_id or x.company_id = g.company_id)
+    returning x.contact_id, x.company_id, x.key
+  ), added as (
+    insert into public.findings (tenant_id, contact_id, company_id, kind, statement, quote, url, data, confidence, provider,
+      published_at, run_id, key)
+    select kernel.tenant(), g.contact_id, g.company_id, g.kind, g.statement, g.quote, g.url, g.data, g.confidence, g.provider,
+      g.published_at, g.run_id, pg_catalog.decode(g.key, 'hex')
+    from given g
+    where not exists (select from known k where k.key = pg_catalog.decode(g.key, 'hex')
+      and (k.contact_id = g.contact_id or k.company_id = g.company_id))
+    order by g.contact_id, g.company_id, g.key
+    on conflict do nothing returning 1)
+  select pg_catalog.count(*)::int into n from added;
+  return n;
+end $$;
+grant execute on function private.keep_findings(jsonb) to overture_user, overture_worker;
+
+-- object function private.claim_research(uuid,int4,int4) sha256:54ffb92cd5fc8b49
+-- Takes companies of a run that wait, or whose worker died, for `seconds`. Returns nothing for a run that does not go on.
+create or replace function private.claim_research(run uuid, quantity int, seconds int) returns table (company_id uuid, attempt int)
+language sql volatile set search_path = '' as $$
+  update public.research_items i set state = 'working', attempts = i.attempts + 1,
+    lease_until = kernel.now() + pg_catalog.make_interval(secs => seconds)
+  where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.company_id in (
+    select x.company_id from public.research_items x
+    join public.research_runs r on r.tenant_id = (select kernel.tenant()) and r.id = run and r.status in ('preparing', 'running')
+    where x.tenant_id = (select kernel.tenant()) and x.run_id = run and x.state <> 'done'
+      and (x.state = 'waiting' or x.lease_until < kernel.now())
+    order by x.company_id limit quantity for update of x skip locked)
+  returning i.company_id, i.attempts
+$$;
+grant execute on function private.claim_research(uuid, int, int) to overture_worker;
+
+-- object function private.finish_research(uuid,jsonb) sha256:37e4735d050a9e72
+-- Ends a company of a run and counts it, once: what another worker took over meanwhile stays as it is.
+-- told: {"company_id","outcome","reason","pages","findings","cost_micros","attempt"}; outcome null: it waits again.
+create or replace function private.finish_research(run uuid, told jsonb) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  t record;
+  n int;
+begin
+  select * into t from pg_catalog.jsonb_to_record(told)
+    as x(company_id uuid, outcome text, reason text, pages int, findings int, cost_micros bigint, attempt int);
+  update public.research_items i set state = case when t.outcome is null then 'waiting' else 'done' end, outcome = t.outcome,
+    reason = t.reason, pages = i.pages + t.pages, findings = i.findings + t.findings, cost_micros = i.cost_micros + t.cost_micros,
+    lease_until = null, finished_at = case when t.outcome is not null then kernel.now() end
+  where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.company_id = t.company_id and i.state = 'working'
+    and i.attempts = t.attempt;
+  get diagnostics n = row_count;
+  if n = 0 then
+    return false;
+  end if;
+  update public.research_runs r set found = r.found + (t.outcome is not distinct from 'found')::int,
+    nothing = r.nothing + (t.outcome is not distinct from 'nothing')::int,
+    skipped = r.skipped + (t.outcome is not distinct from 'skipped')::int,
+    waits = r.waits + (t.outcome is not distinct from 'waits')::int,
+    failed = r.failed + (t.outcome is not distinct from 'failed')::int,
+    findings = r.findings + t.findings, pages = r.pages + t.pages, cost_micros = r.cost_micros + t.cost_micros
+  where r.tenant_id = (select kernel.tenant()) and r.id = run;
+  return true;
+end $$;
+grant execute on function private.finish_research(uuid, jsonb) to overture_worker;
+
+-- object function private.end_research(uuid) sha256:3fb53225ea4e7bbd
+-- A run is over when no company of it waits.
+create or replace function private.end_research(run uuid) returns boolean
+language sql volatile set search_path = '' as $$
+  with ended as (
+    update public.research_runs r set status = 'done', finished_at = kernel.now()
+    where r.tenant_id = (select kernel.tenant()) and r.id = run and r.status = 'running' and not exists (
+      select from public.research_items i where i.tenant_id = (select kernel.tenant()) and i.run_id = run and i.state <> 'done')
+    returning 1)
+  select exists (select from ended)
+$$;
+grant execute on function private.end_research(uuid) to overture_worker;
 
 -- object do analytics/analysts sha256:cb6334ce4861bfd9
 -- With their maker's rights the functions would see every team's rows, because `postgres` bypasses policies. To own a function a role

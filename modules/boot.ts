@@ -17,6 +17,7 @@ import { messaging } from "./messaging/module.ts";
 import { operations } from "./operations/module.ts";
 import { providers } from "./providers/module.ts";
 import { ensureClaim } from "./tenancy/claim.ts";
+import { research } from "./research/module.ts";
 import { tenancy } from "./tenancy/module.ts";
 
 export type { Kernel } from "./kernel/kernel.ts";
@@ -35,6 +36,7 @@ export const modules: readonly ModuleDef[] = [
   messaging,
   campaigns,
   models,
+  research,
   inbox,
   analytics,
   demo,

@@ -25,9 +25,10 @@ export const billing = defineModule({
       settled: { label: "Settled", tone: "good" },
       unknown: { label: "Unknown", tone: "warn" },
     }),
-    "cost.kind": entriesOf(["enrichment", "verification", "model"], {
+    "cost.kind": entriesOf(["enrichment", "verification", "search", "model"], {
       enrichment: { label: "Enrichment" },
       verification: { label: "Email verification" },
+      search: { label: "Web search" },
       model: { label: "Language models" },
     }),
   },

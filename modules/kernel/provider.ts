@@ -244,6 +244,39 @@ export type CompleteCapability<C> = {
   complete(request: CompletionRequest, connection: Connection<C>, http: HttpClient): Promise<CompletionOutcome>;
 };
 
+/** What is looked for on the web. `limit`: the most hits wanted. `days`: nothing older, as far as the provider knows the age. */
+export type SearchQuery = {
+  text: string;
+  kind: "web" | "news";
+  limit: number;
+  /** ISO 639-1. */
+  language?: string;
+  days?: number;
+};
+
+/** A page that was found, with the words the provider gives of it: text from outside. */
+export type SearchHit = {
+  title: string;
+  url: string;
+  snippet: string;
+  /** ISO 8601, if the provider says. */
+  published_at: string | null;
+};
+
+/** Searches the web: a query in, pages out. */
+export type SearchCapability<C> = {
+  /** Calls per second, from the provider's documentation. */
+  per_second: number;
+  /** Longest time in seconds that one lawful call may take. */
+  call_seconds: number;
+  /** The list price of a unit in millionths of a US dollar, with its source in a comment; 0 is free. */
+  unit_micros: number;
+  /** The most units of account that one query can be charged: reserved before the call. */
+  units: number;
+  /** Never throws for a provider's answer. No hit is a miss. */
+  search(query: SearchQuery, connection: Connection<C>, http: HttpClient): Promise<LookupOutcome<readonly SearchHit[]>>;
+};
+
 export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown, Question = unknown, Found = unknown> = {
   id: string;
   label: string;
@@ -266,6 +299,7 @@ export type ProviderDef<C extends z.ZodObject = z.ZodObject, Content = unknown, 
   inbound?: InboundCapability<z.infer<C>>;
   lookup?: LookupCapability<z.infer<C>, Question, Found>;
   complete?: CompleteCapability<z.infer<C>>;
+  search?: SearchCapability<z.infer<C>>;
   /** Gives back what the adapter keeps open (an SMTP pool) when the process ends. */
   close?(): Promise<void>;
 };

@@ -34,7 +34,7 @@ export const providers = defineModule({
     "senders:read": "viewer",
     "senders:write": "admin",
   },
-  categories: ["enrichment", "llm"],
+  categories: ["enrichment", "llm", "search"],
   providers: registered,
   operations: [
     listProviders,

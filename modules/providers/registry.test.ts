@@ -15,7 +15,8 @@ test("every provider is whole: an id of its own, help for the tenant, and someth
   for (const provider of providers) {
     expect(provider.setup.length, provider.id).toBeGreaterThan(40);
     expect(provider.docs_url).toMatch(/^https:/);
-    expect(provider.send ?? provider.inbound ?? provider.lookup ?? provider.complete, provider.id).toBeDefined();
+    const { send, inbound, lookup, complete, search } = provider;
+    expect(send ?? inbound ?? lookup ?? complete ?? search, provider.id).toBeDefined();
   }
 });
 

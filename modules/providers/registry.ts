@@ -16,6 +16,8 @@ import { website } from "./enrichment/website/adapter.ts";
 import { zoominfo } from "./enrichment/zoominfo/adapter.ts";
 import { anthropic } from "./llm/anthropic/adapter.ts";
 import { openai } from "./llm/openai/adapter.ts";
+import { brave } from "./search/brave/adapter.ts";
+import { searxng } from "./search/searxng/adapter.ts";
 import { twilio } from "./sms/twilio/adapter.ts";
 
 /** The providers this module brings. What an installation can use is `registry.providers`: those of every module that is on. */
@@ -38,4 +40,6 @@ export const providers: readonly AnyProvider[] = [
   customApi,
   openai,
   anthropic,
+  brave,
+  searxng,
 ];

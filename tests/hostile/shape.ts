@@ -129,7 +129,9 @@ export function validInput(op: AnyOperation, ids: Record<string, string>, random
 export function idFor(op: AnyOperation, name: string, ids: Record<string, string>): string {
   const table = (word: string) => {
     const plural = word.endsWith("s") ? word : word.endsWith("y") ? `${word.slice(0, -1)}ies` : `${word}s`;
-    return { "api-keys": "api_keys", "custom-fields": "custom_fields", leads: "enrollments" }[word] ?? plural;
+    const runs = op.path.startsWith("/research/") ? "research_runs" : "enrichment_runs";
+    const named = { "api-keys": "api_keys", "custom-fields": "custom_fields", leads: "enrollments", runs };
+    return (named as Record<string, string>)[word] ?? plural;
   };
   const inPath = pathParams(op.path).includes(name) ? op.path.split(`/{${name}}`)[0]!.split("/").pop()! : null;
   const found = inPath ? ids[table(inPath)] : ids[table(name.replace(/_ids?$/, ""))];

@@ -139,7 +139,7 @@ describe("ids of another team", () => {
         "api-keys": "api_keys",
         "custom-fields": "custom_fields",
         leads: "enrollments",
-        runs: "enrichment_runs",
+        runs: op.path.startsWith("/research/") ? "research_runs" : "enrichment_runs",
         enrichment: "enriched_values",
       }[segment] ?? segment;
     const id = table === "members" ? theirs.owner.userId : theirIds[table];

@@ -40,6 +40,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   make("attempts", "message_events", "counter_deltas", "alerts");
   make("costs", "enrichment_sources", "enrichment_runs", "enriched_values");
   make("models", "model_rules", "model_calls");
+  make("findings", "research_runs");
   const mark = t.slice(-12);
   const [{ user_id: owner }] = await sql<
     [{ user_id: string }]
@@ -114,6 +115,12 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.model_cache (tenant_id, key, answer, cost_micros, contact_id, expires_at)
       values (${t}, sha256(${`key-${t}`}::bytea), 'x', 1, ${id.contacts!}, now() + interval '1 day')`;
     await tx`insert into public.prompt_rollouts (tenant_id, prompt, version, percent) values (${t}, 'repair', '2', 10)`;
+    await tx`insert into public.findings (tenant_id, id, contact_id, kind, statement, quote, url, confidence, provider, key)
+      values (${t}, ${id.findings!}, ${id.contacts!}, 'news', 'S', 'Q', 'https://us.test', 80, 'website', sha256(${`finding-${t}`}::bytea))`;
+    await tx`insert into public.research_sites (tenant_id, company_id) values (${t}, ${id.companies!})`;
+    await tx`insert into public.research_runs (tenant_id, id, name, source, max_pages, status)
+      values (${t}, ${id.research_runs!}, 'Run', '{"company_ids":[]}', 8, 'done')`;
+    await tx`insert into public.research_items (tenant_id, run_id, company_id) values (${t}, ${id.research_runs!}, ${id.companies!})`;
     await tx`insert into public.counters (tenant_id, metric, scope, scope_id, bucket, n) values (${t}, 'tagged_contacts', 'tenant', ${t}, 'vip', 1)`;
     await tx`insert into public.counter_deltas (tenant_id, id, metric, scope, scope_id, n) values (${t}, ${id.counter_deltas!}, 'list_contacts', 'list', ${id.lists!}, 1)`;
   });

@@ -14,6 +14,7 @@ import { operations } from "./operations.ts";
 import { people } from "./people.ts";
 import { providers } from "./providers.ts";
 import { reported } from "./reported.ts";
+import { research } from "./research.ts";
 import { handingOver } from "./handing-over.ts";
 import { sending } from "./sending.ts";
 import { sequences } from "./sequences.ts";
@@ -47,4 +48,5 @@ export const mutations: readonly Mutation[] = [
   ...enrichment,
   ...visits,
   ...models,
+  ...research,
 ];

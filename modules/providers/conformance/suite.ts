@@ -7,6 +7,7 @@ import { completeConformance, type CompleteSpec } from "./complete.ts";
 import { findConformance } from "./find.ts";
 import { lookupConformance, type LookupSpec } from "./lookup.ts";
 import { inboundConformance, type InboundSpec } from "./inbound.ts";
+import { searchConformance, type SearchSpec } from "./search.ts";
 import { sendConformance, type SendSpec } from "./send.ts";
 import { setStage } from "./stage.ts";
 import { webhookConformance, type WebhookSpec } from "./webhook.ts";
@@ -21,6 +22,7 @@ export type ConformanceSpec<C extends z.ZodObject, Content> = {
   inbound?: InboundSpec;
   lookup?: LookupSpec;
   complete?: CompleteSpec;
+  search?: SearchSpec;
 };
 
 /** What every adapter must keep, capability by capability. Differences between providers are data of the spec. */
@@ -33,7 +35,7 @@ export function conformance<C extends z.ZodObject, Content>(
     const stage = setStage(provider, emulation, spec.settings);
     test("every capability the adapter has is tested, and none that it has not", () => {
       expect(emulation.id).toBe(provider.id);
-      for (const capability of ["send", "webhook", "inbound", "lookup", "complete"] as const)
+      for (const capability of ["send", "webhook", "inbound", "lookup", "complete", "search"] as const)
         expect(spec[capability] !== undefined, capability).toBe(provider[capability] !== undefined);
     });
     checkConformance(stage, spec.check, spec.send?.example);
@@ -42,6 +44,7 @@ export function conformance<C extends z.ZodObject, Content>(
     if (spec.webhook) webhookConformance(stage, spec.webhook);
     if (spec.lookup) lookupConformance(stage, spec.lookup, spec.check.bad);
     if (spec.complete) completeConformance(stage, spec.complete, spec.check.bad);
+    if (spec.search) searchConformance(stage, spec.search, spec.check.bad);
     if (spec.inbound) inboundConformance(stage, spec.inbound);
   });
 }

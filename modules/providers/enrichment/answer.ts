@@ -3,6 +3,9 @@ import { HttpError, type HttpResponse } from "../../kernel/http/client.ts";
 import { retryAfterSeconds, jsonOrNull } from "../answers.ts";
 import type { Answer, Question } from "./vocabulary.ts";
 
+/** An outcome that is no answer, the same for all that answer questions. */
+export type NoAnswer = Exclude<Answer, { outcome: "found" }>;
+
 /** What every lookup adapter over HTTP needs: calls whose failures are outcomes, and refusals read alike. */
 
 /**
@@ -25,7 +28,8 @@ export async function lookupCall(questions: readonly Question[], call: () => Pro
   }
 }
 
-function failureOf(error: unknown): Answer {
+/** A call that got no answer, or one that cannot be read. Throws what is a fault of ours. */
+export function failureOf(error: unknown): NoAnswer {
   if (error instanceof AppError) return { outcome: "unknown", code: "bad_answer", detail: error.message };
   if (!(error instanceof HttpError)) throw error;
   const { kind, message } = error;
@@ -44,7 +48,7 @@ type Statuses = {
 };
 
 /** A status that is no answer. Where it is none of these, 5xx was not answered and may work later. */
-export function refusal(label: string, response: HttpResponse, statuses: Statuses): Answer {
+export function refusal(label: string, response: HttpResponse, statuses: Statuses): NoAnswer {
   const { status } = response;
   const code = `http_${status}`;
   const detail = wordsOf(response) ?? `${label} answered ${status}.`;
