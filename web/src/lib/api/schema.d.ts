@@ -75,6 +75,160 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages that wait for approval, or waited
+         * @description Waiting ones oldest first, decided ones newest first.
+         */
+        get: operations["approvals.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a request with the whole message */
+        get: operations["approvals.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve a message
+         * @description The message leaves as soon as its sender, its campaign and all other rules let it. Whoever decides second gets 409. A message that was cancelled meanwhile is `withdrawn`.
+         */
+        post: operations["approvals.approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/edit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change the text of a message that waits
+         * @description `template` is what the step's form takes, such as `subject` and `body` with variables. The message is written anew by its channel: tracked links and the unsubscribe line included. It goes on waiting; a delayed message no longer leaves by itself.
+         */
+        post: operations["approvals.edit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a message, with a reason
+         * @description The message is cancelled. The contact goes on to the next step of the sequence.
+         */
+        post: operations["approvals.reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a delayed message before it leaves by itself
+         * @description It then waits until somebody approves or rejects it.
+         */
+        post: operations["approvals.undo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject many messages
+         * @description Either those with these `ids`, or `similar_to` one request: all that wait for the same rule at the same step of the same campaign, itself included. At most 1,000 in one call; `left` says how many similar ones still wait, up to 1,000. What others decided meanwhile is left out.
+         */
+        post: operations["approvals.bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count what waits, since when, and how long decisions take */
+        get: operations["approvals.summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit-log": {
         parameters: {
             query?: never;
@@ -474,6 +628,27 @@ export interface paths {
          * @description 201 with a session. 202 `confirmation_required` where the installation requires a confirmed email address; then sign in and POST /tenants. An account without a tenant that has a second factor needs its `code` as well: without it 422 with an error at /code, and nothing is made.
          */
         post: operations["auth.signup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the budgets and what is spent of them */
+        get: operations["budgets.list"];
+        /**
+         * Set or remove a budget
+         * @description Takes effect before the next call, also in the middle of a run.
+         */
+        put: operations["budgets.put"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1082,6 +1257,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/contacts/{id}/enrichment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what data providers said of a contact and its company */
+        get: operations["enrichment.values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/enrichment/{value_id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use a value that a data provider gave
+         * @description Writes it into the contact or company, also over what a person entered.
+         */
+        post: operations["enrichment.accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/enrichment/{value_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a value that a data provider gave
+         * @description It is not offered again. A value that stands in the contact stays there until somebody changes it.
+         */
+        post: operations["enrichment.reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/contacts/{id}/interactions": {
         parameters: {
             query?: never;
@@ -1193,6 +1425,40 @@ export interface paths {
          * @description Like GET /contacts, for filters that are too long for a URL. Changes nothing.
          */
         post: operations["contacts.select"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what calls did cost, newest first */
+        get: operations["costs.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/costs/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sum up what calls did cost */
+        get: operations["costs.summary"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1323,6 +1589,179 @@ export interface paths {
          * @description The demo tenant is separate from your own. A second call returns the same tenant.
          */
         post: operations["demo.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Report which fields of contacts and companies are known, and from whom */
+        get: operations["enrichment.coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Estimate what a run would cost
+         * @description Asks no provider and changes nothing.
+         */
+        post: operations["enrichment.estimate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Report how the data providers do
+         * @description Answers, errors, speed and cost of the last 30 days, and how much people corrected.
+         */
+        get: operations["enrichment.providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List enrichment runs, newest first */
+        get: operations["enrichment.runs"];
+        put?: never;
+        /**
+         * Enrich many contacts
+         * @description Runs in the background. Providers are asked in the team's order, each only for what is still missing. Before each call its price is reserved; no budget is exceeded.
+         */
+        post: operations["enrichment.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an enrichment run and its progress */
+        get: operations["enrichment.run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the contacts of a run with what was found */
+        get: operations["enrichment.items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/runs/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an enrichment run
+         * @description Takes effect before the next call to a provider. What was found stays.
+         */
+        post: operations["enrichment.stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the order in which data providers are asked */
+        get: operations["enrichment.sources"];
+        /**
+         * Set the order in which data providers are asked
+         * @description Replaces the whole order of each kind that is named; kinds that are not named stay as they are.
+         */
+        put: operations["enrichment.put_sources"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/enrichment/sources/preset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set the order of data providers to one of the presets
+         * @description The team's connections to the providers of the preset, in its order, then all others as they stood. Says which providers of the preset are not connected.
+         */
+        post: operations["enrichment.apply_preset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1537,6 +1976,26 @@ export interface paths {
         post?: never;
         /** Withdraw an invitation */
         delete: operations["invitations.revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/leads/enrich": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrich one contact now
+         * @description Answers within 10 seconds: what is found by then. A lead that is no contact yet becomes one.
+         */
+        post: operations["enrichment.enrich"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2196,7 +2655,7 @@ export interface components {
             href: string | null;
             /** Format: uuid */
             id: string;
-            /** @description campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late */
+            /** @description approvals_overdue, campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late */
             kind: string;
             /** Format: date-time */
             opened_at: string;
@@ -2234,6 +2693,152 @@ export interface components {
             prefix: string;
             scopes: string[];
         };
+        Approval: {
+            /** @description When the message leaves by itself unless somebody stops it. */
+            auto_at: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            } | null;
+            decided_at: string | null;
+            /** @description Email of who decided; empty where nobody did. */
+            decided_by: string;
+            /** @description Since when admins are told that nobody decided in time. */
+            escalated_at: string | null;
+            /** @description When it ends without a decision. */
+            expires_at: string | null;
+            /** Format: uuid */
+            id: string;
+            is_edited: boolean;
+            message: {
+                channel: string;
+                from_address: string;
+                from_name: string;
+                /** Format: uuid */
+                id: string;
+                /** @description The first 200 characters of the text. */
+                snippet: string;
+                status: string;
+                subject: string;
+                to_address: string;
+            };
+            /** @description Why it was rejected, or a code of the catalogue's list `approval.reason`. */
+            reason: string | null;
+            /** Format: date-time */
+            requested_at: string;
+            /** @description 0 (none) to 10, the sum of `risk_parts`. */
+            risk: number;
+            risk_parts: {
+                [key: string]: number;
+            };
+            /**
+             * @description The rule that held the message, the strictest of `rules`.
+             * @enum {string}
+             */
+            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+            rules: ("phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed")[];
+            /** @enum {string} */
+            state: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            /** @description The step that wrote it; `position` is its place in the sequence, from 1. */
+            step: {
+                /** Format: uuid */
+                id: string;
+                kind: string;
+                position: number;
+            } | null;
+        };
+        ApprovalDetail: {
+            /** @description When the message leaves by itself unless somebody stops it. */
+            auto_at: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            } | null;
+            decided_at: string | null;
+            /** @description Email of who decided; empty where nobody did. */
+            decided_by: string;
+            /** @description As it was changed. */
+            edited: {
+                body: string;
+                by: string;
+                subject: string;
+            } | null;
+            /** @description Since when admins are told that nobody decided in time. */
+            escalated_at: string | null;
+            /** @description When it ends without a decision. */
+            expires_at: string | null;
+            /** @description Null on channels with plain text only. */
+            html: string | null;
+            /** Format: uuid */
+            id: string;
+            is_edited: boolean;
+            message: {
+                channel: string;
+                from_address: string;
+                from_name: string;
+                /** Format: uuid */
+                id: string;
+                /** @description The first 200 characters of the text. */
+                snippet: string;
+                status: string;
+                subject: string;
+                to_address: string;
+            };
+            /** @description As it was written. */
+            original: {
+                body: string;
+                subject: string;
+            };
+            /** @description Why it was rejected, or a code of the catalogue's list `approval.reason`. */
+            reason: string | null;
+            /** Format: date-time */
+            requested_at: string;
+            /** @description 0 (none) to 10, the sum of `risk_parts`. */
+            risk: number;
+            risk_parts: {
+                [key: string]: number;
+            };
+            /**
+             * @description The rule that held the message, the strictest of `rules`.
+             * @enum {string}
+             */
+            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+            rules: ("phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed")[];
+            /** @description Other messages that wait for the same rule at the same step of the same campaign; counted to 1,000. */
+            similar: number;
+            /** @enum {string} */
+            state: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            /** @description The step that wrote it; `position` is its place in the sequence, from 1. */
+            step: {
+                /** Format: uuid */
+                id: string;
+                kind: string;
+                position: number;
+            } | null;
+            /** @description The text with its variables, as the step or the last edit has it: what `edit` takes. Null when the step is gone. */
+            template: {
+                [key: string]: unknown;
+            } | null;
+            text: string;
+        };
         AuditEntry: {
             action: string;
             actor_id: string;
@@ -2260,7 +2865,26 @@ export interface components {
             state: "started" | "ok" | "failed";
             target: string | null;
         };
+        Budget: {
+            /** @description In millionths of a US dollar; null: no limit. */
+            cap_micros: number | null;
+            /**
+             * @description day and month are the whole team's, in UTC.
+             * @enum {string}
+             */
+            scope: "day" | "month" | "campaign" | "run";
+            /** @description The campaign or run. */
+            scope_id: string | null;
+            /** @description Spent and reserved in the period that runs. */
+            spent_micros: number;
+        };
         Campaign: {
+            approvals: {
+                /** @description How long the oldest of them has waited. */
+                since: string | null;
+                /** @description Messages that wait for a person's approval. */
+                waiting: number;
+            };
             audience: {
                 list_id: string | null;
                 name: string | null;
@@ -2321,6 +2945,17 @@ export interface components {
         };
         CampaignSettings: {
             /**
+             * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+             * @default auto
+             * @enum {string}
+             */
+            approval: "auto" | "delayed" | "first" | "every";
+            /**
+             * @description With `approval` = `delayed`: minutes until a message leaves by itself.
+             * @default 60
+             */
+            approval_minutes: number;
+            /**
              * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
              */
@@ -2347,6 +2982,17 @@ export interface components {
             [key: string]: unknown;
         };
         CampaignSettingsOutput: {
+            /**
+             * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+             * @default auto
+             * @enum {string}
+             */
+            approval: "auto" | "delayed" | "first" | "every";
+            /**
+             * @description With `approval` = `delayed`: minutes until a message leaves by itself.
+             * @default 60
+             */
+            approval_minutes: number;
             /**
              * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
@@ -2540,6 +3186,29 @@ export interface components {
             /** @description E.164. */
             whatsapp_number: string | null;
         };
+        Cost: {
+            amount_micros: number;
+            /** Format: date-time */
+            at: string;
+            campaign_id: string | null;
+            contact_id: string | null;
+            detail: string;
+            /** Format: uuid */
+            id: string;
+            kind: string;
+            latency_ms: number | null;
+            outcome: string | null;
+            provider: string;
+            run_id: string | null;
+            /** @description What the answer of the cache would have cost. */
+            saved_micros: number;
+            /**
+             * @description reserved: the call is under way. settled: its price is known. unknown: its answer was lost, and it may have been charged.
+             * @enum {string}
+             */
+            state: "reserved" | "settled" | "unknown";
+            units: number;
+        };
         CustomField: {
             /** Format: date-time */
             created_at: string;
@@ -2566,6 +3235,196 @@ export interface components {
             };
             queue: string;
             reason: string;
+        };
+        EnrichedValue: {
+            /** @description Per cent, of this provider alone. */
+            confidence: number;
+            /** Format: date-time */
+            fetched_at: string;
+            /** @enum {string} */
+            field: "email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status";
+            /** Format: uuid */
+            id: string;
+            provider: string;
+            /** @description When the provider itself last saw it, if it says. */
+            seen_at: string | null;
+            /**
+             * @description used: it stands in the contact or company. known: kept beside it. offered: a person entered something else, so a person decides. rejected: a person said no.
+             * @enum {string}
+             */
+            state: "used" | "known" | "offered" | "rejected";
+            value: string | number | string[];
+        };
+        EnrichmentCoverage: {
+            companies: number;
+            contacts: number;
+            fields: {
+                /** @description Values in use, by provider. */
+                by_provider: {
+                    n: number;
+                    provider: string;
+                }[];
+                field: string;
+                /** @description How many have a value, whoever entered it. */
+                known: number;
+                /** @enum {string} */
+                of: "contacts" | "companies";
+                /** @description 0 to 1; null where there is nothing to measure. */
+                share: number | null;
+            }[];
+        };
+        EnrichmentEstimate: {
+            /** @description Contacts that are selected. */
+            contacts: number;
+            /** @description What it will probably cost, from what the team's questions found and cost in the last 90 days. */
+            likely_micros: number;
+            /** @description Of these, contacts of which something wanted is missing. From a sample where there are many. */
+            missing: number;
+            /** @description The most that the run can cost: every provider asked about everybody, within the limit for a contact. */
+            most_micros: number;
+            providers: {
+                hit_rate: number | null;
+                kind: string;
+                price_micros: number;
+                provider: string;
+            }[];
+            sampled: boolean;
+        };
+        EnrichmentItem: {
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            };
+            cost_micros: number;
+            filled: string[];
+            missing: string[];
+            outcome: ("complete" | "partial" | "nothing" | "skipped" | "failed") | null;
+            reason: string | null;
+            /** @enum {string} */
+            state: "waiting" | "working" | "done";
+            /** @description What stands in the contact and its company and came from providers, each with its source. */
+            values: {
+                confidence: number;
+                field: string;
+                provider: string;
+                value: unknown;
+            }[];
+        };
+        EnrichmentProviderStatus: {
+            /** @description Share of its values that people did not correct. 0 to 1; null below 20 values. */
+            accuracy: number | null;
+            cached: number;
+            /** Format: uuid */
+            connection_id: string;
+            /** @description Values of this provider that stood in a contact or company and that people changed since. */
+            corrected: number;
+            cost_micros: number;
+            errors: number;
+            found: number;
+            /** @description 0 to 1; null where there is nothing to measure. */
+            hit_rate: number | null;
+            last_error: string | null;
+            median_ms: number | null;
+            misses: number;
+            name: string;
+            p95_ms: number | null;
+            provider: string;
+            /** @description In the last 30 days, the cache's answers left out. */
+            questions: number;
+            saved_micros: number;
+            status: string;
+        };
+        EnrichmentResult: {
+            calls: {
+                cached: boolean;
+                detail: string;
+                kind: string;
+                micros: number;
+                ms: number;
+                provider: string;
+                /** @description found, miss, refused, retry, later, unknown, broken, budget, stopped or busy. */
+                status: string;
+            }[];
+            /** Format: uuid */
+            contact_id: string;
+            cost_micros: number;
+            filled: string[];
+            missing: string[];
+            /** @enum {string} */
+            outcome: "complete" | "partial" | "nothing";
+            /** @description Why not everything was asked: budget, contact_cap, time or provider. */
+            reason: string | null;
+            /**
+             * Format: uuid
+             * @description The rows of the cost ledger carry it.
+             */
+            run_id: string;
+            saved_micros: number;
+            values: components["schemas"]["EnrichedValue"][];
+        };
+        EnrichmentRun: {
+            /** @description Questions answered from the cache. */
+            cached: number;
+            /** @description Questions put to providers. */
+            calls: number;
+            /** @description The most that the run may cost; null: no limit of its own. */
+            cap_micros: number | null;
+            concurrency: number;
+            contact_cap_micros: number;
+            cost_micros: number;
+            /** @description Contacts of the run, by what came of them. */
+            counts: {
+                complete: number;
+                done: number;
+                failed: number;
+                nothing: number;
+                partial: number;
+                skipped: number;
+                total: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            fields: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+            /** @description Fields that were filled or replaced. */
+            filled: number;
+            finished_at: string | null;
+            /** Format: uuid */
+            id: string;
+            min_score: number | null;
+            name: string;
+            refresh: boolean;
+            /** @description What the answers of the cache would have cost. */
+            saved_micros: number;
+            /** @enum {string} */
+            status: "preparing" | "running" | "done" | "stopped";
+            stop_reason: string | null;
+        };
+        EnrichmentSource: {
+            /** Format: uuid */
+            connection_id: string;
+            connection_name: string;
+            connection_status: string;
+            fields: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+            /** @description All fields that the provider gives. */
+            gives: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+            is_enabled: boolean;
+            /**
+             * @description What is asked: a person's data, a company's data, or whether an e-mail address takes messages.
+             * @enum {string}
+             */
+            kind: "person" | "company" | "email";
+            /** @description The provider's list price of a unit, in millionths of a US dollar. */
+            list_unit_micros: number;
+            position: number;
+            provider: string;
+            unit_micros: number | null;
+            /** @description The most units that one question is charged. */
+            units: number;
         };
         Enrollment: {
             contact: {
@@ -3547,6 +4406,587 @@ export interface operations {
             };
             /** @description Problem */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.list": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                rule?: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+                state?: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List messages that wait for approval, or waited */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Approval"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read a request with the whole message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.approve": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Approve a message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.edit": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    template: {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description Change the text of a message that waits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.reject": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Reject a message, with a reason */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.undo": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop a delayed message before it leaves by itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.bulk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    ids?: string[];
+                    /** @description Needed to reject. */
+                    reason?: string;
+                    /** Format: uuid */
+                    similar_to?: string;
+                    /** @enum {string} */
+                    verdict: "approve" | "reject";
+                };
+            };
+        };
+        responses: {
+            /** @description Approve or reject many messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        decided: number;
+                        left: number;
+                        withdrawn: number;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.summary": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Count what waits, since when, and how long decisions take */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Requests that people decided in the last 30 days. */
+                        decided: number;
+                        /** @description Of `waiting`, messages that leave by themselves. */
+                        delayed: number;
+                        /** @description Of these: from the request to the decision. */
+                        median_decision_seconds: number | null;
+                        /** @description Of these, where the message left: from the decision to its sending. */
+                        median_sending_seconds: number | null;
+                        rules: {
+                            /** @enum {string} */
+                            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+                            waiting: number;
+                        }[];
+                        /** @description When the oldest waiting request was made. */
+                        since: string | null;
+                        waiting: number;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4915,6 +6355,139 @@ export interface operations {
             };
         };
     };
+    "budgets.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the budgets and what is spent of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Budget"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "budgets.put": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Format: uuid
+                     * @description For the scope campaign.
+                     */
+                    campaign_id?: string;
+                    /** @description In millionths of a US dollar; 0: nothing that costs may be called; null: no limit. */
+                    cap_micros: number | null;
+                    /** @enum {string} */
+                    scope: "day" | "month" | "campaign";
+                };
+            };
+        };
+        responses: {
+            /** @description Set or remove a budget */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Budget"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "campaigns.list": {
         parameters: {
             query?: {
@@ -5336,6 +6909,13 @@ export interface operations {
                     segment_id?: string | null;
                     sender_ids?: string[];
                     settings?: {
+                        /**
+                         * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+                         * @enum {string}
+                         */
+                        approval?: "auto" | "delayed" | "first" | "every";
+                        /** @description With `approval` = `delayed`: minutes until a message leaves by itself. */
+                        approval_minutes?: number;
                         exclusive?: boolean;
                         skip_dates?: string[];
                         stop_on_reply?: boolean;
@@ -8348,6 +9928,221 @@ export interface operations {
             };
         };
     };
+    "enrichment.values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what data providers said of a contact and its company */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.accept": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+                value_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Use a value that a data provider gave */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.reject": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+                value_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Reject a value that a data provider gave */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "contacts.interactions": {
         parameters: {
             query?: {
@@ -8777,6 +10572,157 @@ export interface operations {
                         has_more: boolean;
                         /** @description Pass it as `cursor` to get the next page. */
                         next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "costs.list": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+                contact_id?: string;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                kind?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                provider?: string;
+                run_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what calls did cost, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Cost"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "costs.summary": {
+        parameters: {
+            query?: {
+                by?: "kind" | "provider" | "day" | "campaign";
+                /** @description How many days back. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Sum up what calls did cost */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Contacts that something was spent on or asked about. */
+                        contacts: number;
+                        data: {
+                            amount_micros: number;
+                            cached: number;
+                            calls: number;
+                            found: number;
+                            key: string | null;
+                            saved_micros: number;
+                        }[];
+                        per_contact_micros: number | null;
+                        total: {
+                            amount_micros: number;
+                            cached: number;
+                            calls: number;
+                            found: number;
+                            saved_micros: number;
+                        };
                     };
                 };
             };
@@ -9416,6 +11362,849 @@ export interface operations {
                         name: string;
                         /** Format: uuid */
                         tenant_id: string;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.coverage": {
+        parameters: {
+            query?: {
+                /** @description Only contacts of this list and their companies. */
+                list_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Report which fields of contacts and companies are known, and from whom */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentCoverage"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.estimate": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    contact_ids?: string[];
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description {all: []} selects all contacts. */
+                    filter?: components["schemas"]["Filter"];
+                    /** Format: uuid */
+                    list_id?: string;
+                    /** @description Leave out contacts with a lower warmth score. */
+                    min_score?: number;
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                    /** Format: uuid */
+                    segment_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Estimate what a run would cost */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentEstimate"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Report how the data providers do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description 0 to 1; null where there is nothing to measure. */
+                        cache_hit_rate: number | null;
+                        cost_per_contact_micros: number | null;
+                        data: components["schemas"]["EnrichmentProviderStatus"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.runs": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List enrichment runs, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentRun"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.start": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The most that the run may cost, in millionths of a US dollar. */
+                    cap_micros?: number;
+                    /**
+                     * @description Calls side by side.
+                     * @default 10
+                     */
+                    concurrency?: number;
+                    /** @description The most that one contact may cost; the team's setting unless given. */
+                    contact_cap_micros?: number;
+                    contact_ids?: string[];
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description {all: []} selects all contacts. */
+                    filter?: components["schemas"]["Filter"];
+                    /** Format: uuid */
+                    list_id?: string;
+                    /** @description Leave out contacts with a lower warmth score. */
+                    min_score?: number;
+                    name?: string;
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                    /** Format: uuid */
+                    segment_id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Enrich many contacts */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read an enrichment run and its progress */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.items": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                outcome?: "complete" | "partial" | "nothing" | "skipped" | "failed";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the contacts of a run with what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentItem"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.stop": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop an enrichment run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read the order in which data providers are asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.put_sources": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    order: {
+                        company?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                        email?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                        person?: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            /**
+                             * @description The fields that are taken from this provider; null: all that it gives.
+                             * @default null
+                             */
+                            fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[] | null;
+                            /** @default true */
+                            is_enabled?: boolean;
+                            /**
+                             * @description What the team pays for a unit, in millionths of a US dollar; null: the provider's list price.
+                             * @default null
+                             */
+                            unit_micros?: number | null;
+                        }[];
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description Set the order in which data providers are asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.apply_preset": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    preset: "lowest_cost" | "most_found";
+                };
+            };
+        };
+        responses: {
+            /** @description Set the order of data providers to one of the presets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EnrichmentSource"][];
+                        not_connected: string[];
+                        /** @description Connections that could be asked and are in no order yet. */
+                        unused: {
+                            /** Format: uuid */
+                            connection_id: string;
+                            connection_name: string;
+                            /** @enum {string} */
+                            kind: "person" | "company" | "email";
+                            provider: string;
+                        }[];
                     };
                 };
             };
@@ -10347,6 +13136,91 @@ export interface operations {
             };
             /** @description Problem */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "enrichment.enrich": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The most that it may cost, in millionths of a US dollar; the team's setting unless given. */
+                    cap_micros?: number;
+                    /** Format: uuid */
+                    contact_id?: string;
+                    /** @description Wanted fields; all that the providers give unless set. */
+                    fields?: ("email" | "first_name" | "last_name" | "title" | "seniority" | "department" | "phone" | "linkedin_url" | "country" | "city" | "company_name" | "company_domain" | "company_industry" | "company_employees" | "company_size" | "company_country" | "company_city" | "company_founded" | "company_revenue" | "company_linkedin_url" | "company_phone" | "company_description" | "company_technologies" | "email_status")[];
+                    /** @description Instead of contact_id: a contact with this email or LinkedIn profile is used, or one is made. */
+                    lead?: {
+                        company_domain?: string;
+                        company_name?: string;
+                        country?: string;
+                        email?: string;
+                        first_name?: string;
+                        last_name?: string;
+                        linkedin_url?: string;
+                    };
+                    /**
+                     * @description Ask again for what is known, and past the cache.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Enrich one contact now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrichmentResult"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -8,6 +8,7 @@ import ListChecks from "@lucide/svelte/icons/list-checks";
 import ListFilter from "@lucide/svelte/icons/list-filter";
 import Send from "@lucide/svelte/icons/send";
 import Settings from "@lucide/svelte/icons/settings";
+import ShieldCheck from "@lucide/svelte/icons/shield-check";
 import Users from "@lucide/svelte/icons/users";
 import type { Component } from "svelte";
 import type { ConsolePage } from "../api/types.ts";
@@ -26,6 +27,7 @@ const icons: Record<string, Icon> = {
   "list-filter": ListFilter,
   send: Send,
   settings: Settings,
+  "shield-check": ShieldCheck,
   users: Users,
 };
 export const iconOf = (page: ConsolePage): Icon => icons[page.icon] ?? Circle;
