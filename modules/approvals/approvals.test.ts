@@ -240,6 +240,17 @@ describe("delayed messages", () => {
   });
 });
 
+test("a delayed message that was edited waits for a decision, and expires as the others do", async () => {
+  const { tenant } = await planned({ settings: { approval: "delayed" }, team: { approval_expiry_hours: 5 } });
+  const [request] = await waiting(tenant);
+  expect(request!.expires_at).toBeNull();
+  const edited = await tenant.api("POST", `/approvals/${request!.id}/edit`, {
+    template: { subject: "Other", body: "Words" },
+  });
+  expect(edited.body).toMatchObject({ state: "pending", auto_at: null });
+  expect(Date.parse(edited.body.expires_at) - Date.now()).toBeGreaterThan(4 * 3_600_000);
+});
+
 describe("requests that nobody decides", () => {
   const expire = (tenant: TestTenant) =>
     t.sql`update public.approvals set expires_at = kernel.now() - interval '1 second' where tenant_id = ${tenant.id} and expires_at is not null`;

@@ -117,9 +117,11 @@ export const edit = defineOperation({
     if (!(await rewriteMessage(ctx, row.message_id, prepared)))
       throw new AppError("conflict", "The message was cancelled meanwhile: there is nothing left to change.");
     await ctx.db`
-      update public.approvals set edited_template = ${ctx.db.json(written as never)}, edited_subject = ${prepared.subject}, edited_body = ${prepared.text},
-        edited_by = ${whoOf(ctx)}, auto_at = null
-      where tenant_id = (select kernel.tenant()) and id = ${id}`;
+      update public.approvals a set edited_template = ${ctx.db.json(written as never)}, edited_subject = ${prepared.subject}, edited_body = ${prepared.text},
+        edited_by = ${whoOf(ctx)}, auto_at = null, expires_at = case when a.auto_at is null then a.expires_at
+          else kernel.now() + make_interval(hours => (t.settings ->> 'approval_expiry_hours')::int) end
+      from public.tenants t
+      where t.id = (select kernel.tenant()) and a.tenant_id = (select kernel.tenant()) and a.id = ${id}`;
     ctx.audit({ subject: prepared.subject }, id);
     return await loadApproval(ctx, id);
   },
