@@ -1328,6 +1328,69 @@ begin
   return old;
 end $$;
 
+-- object function private.decide_messages(uuid[],text,text) sha256:6ea2950cc464f37c
+-- What an approval does to its message. As their owner, because who may approve need not be who may write messages: the operations ask for
+-- the permission, and of a message that waits for no approval nothing is changed.
+
+-- Lets messages that wait go, or cancels them with `code` as their reason. verdict: approved or rejected. What other guards stop they stop
+-- in the claim. Returns those it decided.
+create or replace function private.decide_messages(ids uuid[], verdict text, code text) returns setof uuid
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  ts timestamptz := kernel.now();
+  decided jsonb;
+begin
+  if verdict not in ('approved', 'rejected') then
+    raise exception 'no such verdict: %', verdict using errcode = 'invalid_parameter_value';
+  end if;
+  with waiting as (
+    select m.id from public.messages m where m.tenant_id = (select kernel.tenant()) and m.id = any(ids) and m.direction = 'out'
+      and m.approval = 'pending' and m.status in ('queued', 'held') order by m.id for update
+  ), done as (
+    update public.messages m set updated_at = ts, approval = verdict, error_code = code,
+      status = case verdict when 'approved' then 'queued' else 'cancelled' end, due_at = case verdict when 'approved' then ts end
+    from waiting w where m.tenant_id = (select kernel.tenant()) and m.id = w.id
+    returning m.id, m.enrollment_id, m.step_run_id, m.contact_id, m.campaign_id, m.channel, m.to_address, code as reason
+  )
+  select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(d)) into decided from done d;
+  if decided is null then return; end if;
+  if verdict = 'rejected' then perform private.emit_cancelled(decided); end if;
+  return query select (d ->> 'id')::uuid from pg_catalog.jsonb_array_elements(decided) d;
+end $$;
+
+-- object function private.rewrite_message(uuid,jsonb) sha256:37617877cf71b539
+-- Puts another text into a message that waits: everything the channel prepared, tracked links included. Returns whether it still waited.
+-- prepared: {"subject","text","content","email","links"}, as the channel gives it.
+create or replace function private.rewrite_message(message uuid, prepared jsonb) returns boolean
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+  update public.messages m set subject = prepared ->> 'subject', body_text = prepared ->> 'text', content = prepared -> 'content'
+  where m.tenant_id = (select kernel.tenant()) and m.id = message and m.direction = 'out' and m.approval = 'pending'
+    and m.status in ('queued', 'held');
+  if not found then return false; end if;
+  if pg_catalog.jsonb_typeof(prepared -> 'email') = 'object' then
+    update public.email_details d set in_reply_to = e.in_reply_to, reply_to = e.reply_to, headers = e.headers, html = e.html
+    from pg_catalog.jsonb_to_record(prepared -> 'email') as e(in_reply_to text, reply_to text, headers jsonb, html text)
+    where d.tenant_id = (select kernel.tenant()) and d.message_id = message;
+  end if;
+  delete from public.tracked_links l where l.tenant_id = (select kernel.tenant()) and l.message_id = message;
+  insert into public.tracked_links (tenant_id, message_id, number, url)
+  select (select kernel.tenant()), message, l.number, l.url
+  from pg_catalog.jsonb_to_recordset(prepared -> 'links') as l(number int, url text);
+  return true;
+end $$;
+
+-- object function private.waiting_approvals(uuid[]) sha256:5c7326f2af30d78d
+-- How many messages of these campaigns wait for approval, and since when.
+create or replace function private.waiting_approvals(campaigns uuid[]) returns table (campaign uuid, n int, since timestamptz)
+language sql stable set search_path = '' as $$
+  select k.id, w.n::int, w.since from pg_catalog.unnest(campaigns) k (id) cross join lateral (
+    select pg_catalog.count(*) as n, pg_catalog.min(m.created_at) as since from public.messages m
+    where m.tenant_id = (select kernel.tenant()) and m.campaign_id = k.id and m.approval = 'pending' and m.status in ('queued', 'held')) w
+$$;
+grant execute on function private.decide_messages(uuid[], text, text), private.rewrite_message(uuid, jsonb),
+  private.waiting_approvals(uuid[]) to overture_user, overture_worker;
+
 -- object function private.claim_messages(int4,int4,uuid) sha256:4f7678792f5c7e43
 -- The claim: takes due messages of the current tenant on one connection. Senders and connection usable, no guard stops it, limits left.
 -- Reserves the places under the limits and sets the lease: from then on the messages are one worker's, which has called nobody with them
@@ -3031,7 +3094,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce((select (s.value ->> alert_limit.name)::double precision from kernel.settings s where s.key = 'alerts'), fallback)
 $$;
 
--- object function private.team_findings() sha256:5870810dc8383074
+-- object function private.team_findings() sha256:ce552672688d6104
 -- What the teams should know. Campaigns that run are few; everything else is read through an index and stops at a bound.
 create or replace function private.team_findings() returns setof private.alert_finding
 language sql stable security definer set search_path = '' as $$
@@ -3097,6 +3160,12 @@ language sql stable security definer set search_path = '' as $$
   from dead d join public.tenants t on t.id = d.tenant_id
   cross join lateral (select pg_catalog.count(*) as n from (
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
+  union all
+  -- Only those that were to be decided by now and are told of: few, in an index of their own.
+  select a.tenant_id, 'approvals_overdue', '', 'team', 'warning',
+    pg_catalog.format('%s %s longer for approval than the workspace allows.', pg_catalog.count(*),
+      case when pg_catalog.count(*) = 1 then 'message waits' else 'messages wait' end), '/approvals', pg_catalog.count(*), 0, 0
+  from public.approvals a where a.state = 'pending' and a.escalated_at is not null group by a.tenant_id
 $$;
 
 -- object function private.installation_findings() sha256:f107963c348dbd32
@@ -3371,6 +3440,210 @@ begin
 end $$;
 grant execute on function private.analyst_daily() to overture_analyst;
 grant select (tenant_id, metric, scope, scope_id, bucket, n) on public.counters to overture_analytics;
+
+-- object function private.decide_approvals(uuid[],text,text,text) sha256:9e4c2c59a6463eb7
+-- What becomes of messages that wait: a person's yes or no, a delay that is over, an expiry, or that nobody needs to decide any more.
+
+-- Decides those that still wait; of two who decide at once, one finds nothing. verdict: approved, rejected or expired. Where the message
+-- was cancelled meanwhile, the request is withdrawn instead. Returns what became of each that this call decided.
+create or replace function private.decide_approvals(ids uuid[], verdict text, who text, why text) returns table (approval uuid, became text)
+language plpgsql volatile set search_path = '' as $$
+declare
+  taken jsonb;
+  settled uuid[];
+begin
+  with won as (
+    update public.approvals a set state = verdict, decided_by = who, decided_at = kernel.now(), reason = why, auto_at = null,
+      expires_at = null
+    from (select x.id from public.approvals x where x.tenant_id = (select kernel.tenant()) and x.id = any(ids) and x.state = 'pending'
+      order by x.id for update) w
+    where a.tenant_id = (select kernel.tenant()) and a.id = w.id and a.state = 'pending'
+    returning a.id, a.message_id
+  )
+  select pg_catalog.jsonb_object_agg(w.message_id, w.id) into taken from won w;
+  if taken is null then return; end if;
+  settled := array(select private.decide_messages(array(select k::uuid from pg_catalog.jsonb_object_keys(taken) k),
+    case verdict when 'approved' then 'approved' else 'rejected' end,
+    case verdict when 'approved' then null when 'expired' then 'approval_expired' else 'approval_rejected' end));
+  update public.approvals a set state = 'withdrawn', decided_by = '', reason = 'message_gone'
+  where a.tenant_id = (select kernel.tenant()) and a.id = any(array(select t.value::uuid from pg_catalog.jsonb_each_text(taken) t
+    where t.key::uuid <> all(settled)));
+  return query select t.value::uuid, case when t.key::uuid = any(settled) then verdict else 'withdrawn' end
+    from pg_catalog.jsonb_each_text(taken) t;
+end $$;
+grant execute on function private.decide_approvals(uuid[], text, text, text) to overture_user, overture_worker;
+
+-- object function private.settle_due_approvals(int4) sha256:b0704eac2b6e3ca4
+-- Lets go what was only delayed and whose time is over, and ends what nobody decided in time: rejected, or kept for the admins, as the
+-- team has it. Returns how many left and how many expired.
+create or replace function private.settle_due_approvals(quantity int default 500) returns table (released int, expired int)
+language plpgsql volatile set search_path = '' as $$
+declare
+  escalates boolean := coalesce((select t.settings ->> 'approval_on_expiry' from public.tenants t
+    where t.id = (select kernel.tenant())), 'reject') = 'escalate';
+  due uuid[];
+begin
+  due := array(select a.id from public.approvals a where a.tenant_id = (select kernel.tenant()) and a.state = 'pending'
+    and a.auto_at <= kernel.now() order by a.id limit quantity for update skip locked);
+  released := (select pg_catalog.count(*)::int from private.decide_approvals(due, 'approved', '', 'delay_over') d
+    where d.became = 'approved');
+  due := array(select a.id from public.approvals a where a.tenant_id = (select kernel.tenant()) and a.state = 'pending'
+    and a.expires_at <= kernel.now() order by a.id limit quantity for update skip locked);
+  if escalates then
+    update public.approvals a set escalated_at = kernel.now(), expires_at = null
+    where a.tenant_id = (select kernel.tenant()) and a.id = any(due) and a.state = 'pending';
+    get diagnostics expired = row_count;
+  else
+    expired := (select pg_catalog.count(*)::int from private.decide_approvals(due, 'expired', '', 'expired'));
+  end if;
+  return next;
+end $$;
+grant execute on function private.settle_due_approvals(int) to overture_worker;
+
+-- object function private.wake_approvals() sha256:695ce7132bcdfa03
+-- Wakes the teams of which something is due.
+create or replace function private.wake_approvals() returns int
+language sql volatile security definer set search_path = '' as $$
+  select kernel.wake('approvals_due', array(
+    select a.tenant_id from public.approvals a where a.state = 'pending' and a.auto_at <= kernel.now()
+    union select a.tenant_id from public.approvals a where a.state = 'pending' and a.expires_at <= kernel.now()))
+$$;
+
+-- object function private.company_employees(text) sha256:9bff0c06f1450fd4
+-- Which messages wait for a person's yes: the policy, decided for a whole planned batch at once.
+
+-- The number of employees that a company's size names at least: "1,001-5,000" is 1001, "10k+" is more than 10000, null where there is none.
+create or replace function private.company_employees(size text) returns numeric
+language plpgsql immutable parallel safe set search_path = '' as $$
+declare
+  m text[] := pg_catalog.regexp_match(pg_catalog.regexp_replace(pg_catalog.lower(size), '(\d)[,.'' ](?=\d{3}(\D|$))', '\1', 'g'),
+    '(\d{1,12})\s*(k?)\s*(\+?)');
+begin
+  return m[1]::numeric * case when m[2] = 'k' then 1000 else 1 end + case when m[3] = '+' then 1 else 0 end;
+end $$;
+
+-- object function private.risk_parts(int8,int4,int4,int4,bool,bool,interval) sha256:6897acfa490f46fe
+-- The risk of a message, 0 to 10: the sum of these parts, whose most is written beside each. Published in docs/concepts/approvals.md.
+create or replace function private.risk_parts(recipients bigint, spam_words int, links int, warmth int, consented boolean,
+  is_first_campaign boolean, sender_age interval) returns jsonb
+language plpgsql immutable parallel safe set search_path = '' as $$
+begin
+  return pg_catalog.jsonb_build_object(
+    'recipients', case when recipients > 1000 then 2 when recipients > 100 then 1 else 0 end, -- 2
+    'spam_words', least(greatest(spam_words, 0), 2), -- 2
+    'links', case when links > 3 then 1 else 0 end, -- 1
+    'warmth', case when coalesce(warmth, 0) < 20 then 2 when warmth < 50 then 1 else 0 end, -- 2
+    'consent', case when consented then 0 else 1 end, -- 1
+    'first_campaign', case when is_first_campaign then 1 else 0 end, -- 1
+    'sender_age', case when sender_age < interval '14 days' then 1 else 0 end); -- 1
+end $$;
+
+-- object function private.risk_of(jsonb) sha256:f604769c90b80c3e
+create or replace function private.risk_of(parts jsonb) returns int
+language plpgsql immutable parallel safe set search_path = '' as $$
+begin
+  return coalesce((select pg_catalog.sum(v.value::int) from pg_catalog.jsonb_each_text(parts) v), 0);
+end $$;
+
+-- object function private.hold_messages(jsonb) sha256:fe414a33f5d05d35
+-- Decides for messages that are about to be written: which of them wait. Writes a row of approvals for each of these and tells why.
+-- planned: [{"id","channel","contact_id","campaign_id","enrollment_id","step_id","sender_id","subject","body","spam_words","links"}].
+-- Where neither the campaigns nor the team ask for anything, it looks at their settings alone. Returns the messages that wait.
+create or replace function private.hold_messages(planned jsonb) returns setof uuid
+language plpgsql volatile set search_path = '' as $$
+declare
+  team jsonb := (select t.settings from public.tenants t where t.id = (select kernel.tenant()));
+  ts timestamptz := kernel.now();
+  today date := (ts at time zone 'UTC')::date;
+  cap int := (team ->> 'approval_daily_cap')::int;
+  used int := 0;
+  leaving int;
+  told jsonb;
+  waiting uuid[];
+begin
+  if not (team ?| array['approval_recipients', 'approval_risk', 'approval_high_value', 'approval_first_campaign', 'approval_phrases',
+      'approval_daily_cap'])
+    and not exists (select from public.campaigns k where k.tenant_id = (select kernel.tenant())
+      and k.id = any(array(select distinct (p ->> 'campaign_id')::uuid from pg_catalog.jsonb_array_elements(planned) p))
+      and coalesce(k.settings ->> 'approval', 'auto') <> 'auto') then
+    return;
+  end if;
+  if cap is not null then
+    -- One row a day: two planners of a team take their places in turn.
+    insert into public.approval_days as d (tenant_id, day) values ((select kernel.tenant()), today)
+    on conflict (tenant_id, day) do update set automatic = d.automatic returning d.automatic into used;
+  end if;
+  with p as materialized (
+    select x.*, kernel.fold(pg_catalog.regexp_replace(x.subject || ' ' || x.body, '\s+', ' ', 'g')) as said
+    from pg_catalog.jsonb_to_recordset(planned) as x(id uuid, channel text, contact_id uuid, campaign_id uuid, enrollment_id uuid,
+      step_id uuid, sender_id uuid, subject text, body text, spam_words int, links int)
+  ), named as materialized (
+    select k.id, coalesce(k.settings ->> 'approval', 'auto') as mode, coalesce((k.settings ->> 'approval_minutes')::int, 60) as minutes,
+      not exists (select from public.campaigns o where o.tenant_id = (select kernel.tenant()) and o.id <> k.id
+        and o.started_at < k.started_at) as is_first,
+      coalesce((select pg_catalog.sum(c.n) from kernel.counts(array['enrollments'], 'campaign', array[k.id]) c
+        where c.bucket <> 'left_out'), 0)::bigint as recipients
+    from public.campaigns k
+    where k.tenant_id = (select kernel.tenant()) and k.id = any(array(select distinct p.campaign_id from p))
+  ), known as materialized (
+    select p.*, n.mode, n.minutes, coalesce(n.is_first, false) as is_first, coalesce(n.recipients, 1) as recipients,
+      coalesce(c.deal_value > 50000, false) or coalesce(private.company_employees(o.size) > 1000, false) as is_high_value,
+      private.risk_parts(coalesce(n.recipients, 1), p.spam_words, p.links, c.warmth_score, a.id is not null, coalesce(n.is_first, false),
+        ts - s.created_at) as parts
+    from p
+    left join named n on n.id = p.campaign_id
+    left join public.contacts c on c.tenant_id = (select kernel.tenant()) and c.id = p.contact_id
+    left join public.companies o on o.tenant_id = (select kernel.tenant()) and o.id = c.company_id
+    left join public.consents a on a.tenant_id = (select kernel.tenant()) and a.contact_id = p.contact_id and a.channel = p.channel
+      and a.state = 'granted'
+    left join public.senders s on s.tenant_id = (select kernel.tenant()) and s.id = p.sender_id
+  ), judged as materialized (
+    -- In the order of strictness: the first is the rule that is named.
+    select k.*, private.risk_of(k.parts) as risk, pg_catalog.array_remove(array[
+      case when exists (select from pg_catalog.jsonb_array_elements_text(coalesce(team -> 'approval_phrases', '[]')) f
+        where pg_catalog.strpos(k.said, kernel.fold(pg_catalog.regexp_replace(f, '\s+', ' ', 'g'))) > 0) then 'phrase' end,
+      case when k.is_high_value and (team ->> 'approval_high_value')::boolean then 'high_value' end,
+      case when private.risk_of(k.parts) >= (team ->> 'approval_risk')::int then 'risk' end,
+      case when k.recipients > (team ->> 'approval_recipients')::int then 'recipients' end,
+      case when k.is_first and (team ->> 'approval_first_campaign')::boolean then 'first_campaign' end,
+      case when k.mode = 'every' then 'every' end,
+      case when k.mode = 'first' and not exists (select from public.messages m where m.tenant_id = (select kernel.tenant())
+        and m.enrollment_id = k.enrollment_id and m.direction = 'out' and m.sent_at is not null) then 'first' end], null) as rules
+    from known k
+  ), free as (
+    select j.id, pg_catalog.row_number() over (order by j.id) as nth from judged j where pg_catalog.cardinality(j.rules) = 0
+  ), ruled as materialized (
+    select j.*, case
+      when pg_catalog.cardinality(j.rules) > 0 then j.rules
+      when f.nth > cap - used then array['daily_cap']
+      when j.mode = 'delayed' then array['delayed'] else '{}' end as held_by
+    from judged j left join free f on f.id = j.id
+  ), held as (
+    insert into public.approvals (tenant_id, message_id, campaign_id, step_id, contact_id, rule, rules, risk, risk_parts, requested_at,
+      expires_at, auto_at, original_subject, original_body)
+    select (select kernel.tenant()), r.id, r.campaign_id, r.step_id, r.contact_id, r.held_by[1], r.held_by, r.risk, r.parts, ts,
+      case when r.held_by[1] <> 'delayed' then ts
+        + pg_catalog.make_interval(hours => (team ->> 'approval_expiry_hours')::int) end,
+      case when r.held_by[1] = 'delayed' then ts + pg_catalog.make_interval(mins => r.minutes) end,
+      r.subject, r.body
+    from ruled r where pg_catalog.cardinality(r.held_by) > 0
+    returning message_id, rule, risk
+  )
+  select (select pg_catalog.count(*) from ruled r where r.held_by = '{}' or r.held_by[1] = 'delayed')::int,
+    pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('subject_id', coalesce(p.enrollment_id, p.id), 'source', 'plan', 'verdict', 'defer',
+      'reason', 'approval_pending', 'detail', pg_catalog.jsonb_build_object('message_id', p.id, 'rule', h.rule, 'risk', h.risk))),
+    pg_catalog.array_agg(h.message_id)
+  into leaving, told, waiting
+  from held h join p on p.id = h.message_id;
+  if cap is not null then
+    update public.approval_days d set automatic = d.automatic + leaving
+    where d.tenant_id = (select kernel.tenant()) and d.day = today;
+  end if;
+  if told is not null then perform kernel.decide(told); end if;
+  return query select pg_catalog.unnest(waiting);
+end $$;
+grant execute on function private.hold_messages(jsonb), private.company_employees(text), private.risk_of(jsonb),
+  private.risk_parts(bigint, int, int, int, boolean, boolean, interval) to overture_worker;
 
 -- object function private.cost_scopes(timestamptz,uuid,uuid) sha256:8b4249d3245725a2
 -- Which sums an entry of the ledger belongs to.

@@ -1,5 +1,6 @@
 import { accounts } from "./accounts/module.ts";
 import { analytics } from "./analytics/module.ts";
+import { approvals } from "./approvals/module.ts";
 import { billing } from "./billing/module.ts";
 import { campaigns } from "./campaigns/module.ts";
 import { channels } from "./channels/module.ts";
@@ -37,6 +38,7 @@ export const modules: readonly ModuleDef[] = [
   campaigns,
   models,
   research,
+  approvals,
   inbox,
   analytics,
   demo,

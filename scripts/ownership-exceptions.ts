@@ -26,6 +26,7 @@ export const EXCEPTIONS: readonly Exception[] = [
     "operations",
     "read",
     "alerts look at every tenant, campaign and sender, whichever modules are on",
+    "public.approvals",
     "public.campaign_senders",
     "public.campaigns",
     "public.connections",

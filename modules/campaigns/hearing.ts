@@ -87,6 +87,8 @@ const STATUS: Record<string, string> = {
 };
 /** Reasons that end the whole sequence, whatever other channels it has. */
 const ANSWERED = new Set(["replied", "colleague_replied"]);
+/** Reasons that concern this message alone: the person goes on to the next step. */
+const NOT_APPROVED = new Set(["approval_rejected", "approval_expired"]);
 
 /**
  * Messages that did not leave. Where the sequence has steps on another channel, the person goes on without this one; else it ends with
@@ -119,7 +121,7 @@ async function stopped(
     open.map((m) => ({ enrollment_id: m.enrollment_id!, channel: m.channel })),
   );
   const goesOn = (m: (typeof open)[number]) =>
-    !ANSWERED.has(m.outcome) && (m.outcome === "approval_rejected" || others.has(m.enrollment_id!));
+    !ANSWERED.has(m.outcome) && (NOT_APPROVED.has(m.outcome) || others.has(m.enrollment_id!));
   for (const [outcome, group] of Map.groupBy(
     open.filter((m) => !goesOn(m)),
     (m) => m.outcome,

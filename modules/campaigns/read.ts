@@ -53,6 +53,8 @@ type FullRow = CampaignRow & {
   senders: Campaign["senders"];
   version: number | null;
   audience_name: string | null;
+  waiting: number;
+  waiting_since: Date | null;
 };
 
 const countsOf = ({ people, enrolled, pending, messages }: CampaignCounts): Campaign["counts"] => ({
@@ -76,7 +78,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
   const rows = await ctx.db<FullRow[]>`
     select k.id, k.name, k.status, k.tier, k.version_id, k.list_id, k.segment_id, k.settings, k.enrolling,
       k.started_at, k.finished_at, k.created_at, k.updated_at, v.number as version,
-      coalesce(l.name, g.name) as audience_name, coalesce(sd.senders, '[]') as senders
+      coalesce(l.name, g.name) as audience_name, coalesce(sd.senders, '[]') as senders, w.n as waiting, w.since as waiting_since
     from public.campaigns k
     left join public.sequence_versions v on v.tenant_id = k.tenant_id and v.id = k.version_id
     left join public.lists l on l.tenant_id = k.tenant_id and l.id = k.list_id
@@ -89,6 +91,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
       -- What it started with, even if the sender has moved since.
       join public.connections c on c.tenant_id = x.tenant_id and c.id = coalesce(x.connection_id, s.connection_id)
       where x.tenant_id = ${ctx.tenantId} and x.campaign_id = any(${ids}::uuid[]) group by 1) sd on sd.campaign_id = k.id
+    join private.waiting_approvals(${ids}::uuid[]) w on w.campaign = k.id
     where k.tenant_id = ${ctx.tenantId} and k.id = any(${ids}::uuid[]) order by k.id desc`;
   const nodes = Map.groupBy(
     await nodesOf(
@@ -110,6 +113,7 @@ async function loadMany(ctx: Ctx, ids: string[]): Promise<Campaign[]> {
     settings: SettingsSchema.parse(r.settings),
     steps: toTree(nodes.get(r.version_id ?? "") ?? [], ctx.registry),
     counts: countsOf(all.get(r.id)!),
+    approvals: { waiting: r.waiting, since: iso(r.waiting_since) },
     enrolling: r.enrolling > 0,
     started_at: iso(r.started_at),
     finished_at: iso(r.finished_at),

@@ -24,6 +24,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   contact_removed: "The contact was deleted.",
   approval_pending: "The message is waiting for approval.",
   approval_rejected: "The message was rejected.",
+  approval_expired: "Nobody approved the message in time.",
   replied: "The contact replied.",
   colleague_replied: "A colleague of the contact replied.",
   bounced: "The message bounced.",

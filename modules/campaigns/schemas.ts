@@ -53,6 +53,20 @@ export const WindowSchema = z
     message: "must be after start; for the whole day use 00:00 to 23:59",
   });
 
+/** How much leaves without a person's yes; docs/concepts/approvals.md. */
+export const APPROVAL_MODES = ["auto", "delayed", "first", "every"] as const;
+const Approval = z
+  .enum(APPROVAL_MODES)
+  .describe(
+    "Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.",
+  );
+const ApprovalMinutes = z
+  .number()
+  .int()
+  .min(1)
+  .max(10_080)
+  .describe("With `approval` = `delayed`: minutes until a message leaves by itself.");
+
 /** Which there are, and what they take, say the channels that are on (options.ts). */
 const ChannelOption = z
   .unknown()
@@ -74,6 +88,8 @@ export const SettingsSchema = z
       .boolean()
       .default(true)
       .describe("Whether contacts that are active in another exclusive campaign are left out."),
+    approval: Approval.default("auto"),
+    approval_minutes: ApprovalMinutes.default(60),
   })
   .catchall(ChannelOption)
   .meta({ id: "CampaignSettings" });
@@ -87,6 +103,8 @@ export const SettingsPatch = z
     stop_on_reply: z.boolean().optional(),
     skip_dates: z.array(z.iso.date()).max(366).optional(),
     exclusive: z.boolean().optional(),
+    approval: Approval.optional(),
+    approval_minutes: ApprovalMinutes.optional(),
   })
   .catchall(ChannelOption);
 
@@ -156,6 +174,10 @@ export const CampaignSchema = z
       clicked: z.number().int(),
       replied: z.number().int(),
       bounced: z.number().int(),
+    }),
+    approvals: z.object({
+      waiting: z.number().int().describe("Messages that wait for a person's approval."),
+      since: z.iso.datetime().nullable().describe("How long the oldest of them has waited."),
     }),
     enrolling: z.boolean().describe("Whether contacts are still being enrolled in the background."),
     started_at: z.iso.datetime().nullable(),

@@ -1,7 +1,7 @@
 import { type Catalogue, entriesOf } from "../kernel/catalogue.ts";
 import { VARIABLE_NAMES, type VariableName } from "../channels/variables.ts";
 import { REASONS } from "./reasons.ts";
-import { CAMPAIGN_STATUS, ENROLLMENT_STATUS, WAITS_FOR } from "./schemas.ts";
+import { APPROVAL_MODES, CAMPAIGN_STATUS, ENROLLMENT_STATUS, WAITS_FOR } from "./schemas.ts";
 import { RULES } from "./steps/condition.ts";
 import { TASK_STATUS } from "./tasks/tasks.ts";
 
@@ -36,6 +36,18 @@ export const campaignsWords: Catalogue = {
     done: { label: "Done", tone: "good" },
     archived: { label: "Archived", tone: "neutral" },
     deleting: { label: "Being deleted", tone: "neutral" },
+  }),
+  "campaign.approval": entriesOf(APPROVAL_MODES, {
+    auto: { label: "Send automatically", description: "Messages leave on their own." },
+    delayed: {
+      label: "Send after a delay",
+      description: "Each message leaves on its own after a delay, unless somebody stops it first.",
+    },
+    first: {
+      label: "Approve first messages",
+      description: "The first message to each contact waits for approval; later ones leave on their own.",
+    },
+    every: { label: "Approve every message", description: "Nothing leaves before somebody has approved it." },
   }),
   // `over`: the person is through, nothing more is sent to them.
   "enrollment.status": entriesOf(ENROLLMENT_STATUS, {

@@ -3,6 +3,7 @@ import type { CatalogueEntry, ConsolePage } from "./catalogue.ts";
 import type { AnyChannel } from "./channel.ts";
 import type { Config, ConfigOf } from "./config.ts";
 import type { Scope, Tx } from "./database/db.ts";
+import type { MessageHold } from "./hold.ts";
 import type { HttpClient } from "./http/client.ts";
 import type { Log } from "./observability/log.ts";
 import type { Metrics } from "./observability/metrics.ts";
@@ -37,6 +38,8 @@ export type Offered = {
   channels: ReadonlyMap<string, AnyChannel>;
   /** By kind. */
   steps: ReadonlyMap<string, AnyStep<Ctx>>;
+  /** What decides which messages wait for a person's yes. */
+  holds: readonly MessageHold<Ctx>[];
   /** What a team may set for itself, by name: the modules' settings, and the options of channels that it can switch off. */
   settings: ReadonlyMap<string, z.ZodType>;
   /** What there may be providers of: the channels' ids and the modules' own kinds. */

@@ -5,7 +5,8 @@ import type { Tx } from "./database/db.ts";
 import type { Gauge } from "./observability/metrics.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
-import type { Role } from "./context.ts";
+import type { Ctx, Role } from "./context.ts";
+import type { MessageHold } from "./hold.ts";
 import type { AnyOperation } from "./operations/operation.ts";
 import type { AnyProvider } from "./provider.ts";
 import type { AnyStep } from "./step.ts";
@@ -30,6 +31,8 @@ export type ModuleDef<C extends z.ZodObject = z.ZodObject> = {
   actionStep?(channel: AnyChannel, action: string): AnyStep;
   /** Names of its guard functions, `private.guard_<name>`: what may stop a message that is due. */
   guards?: readonly string[];
+  /** Which messages wait for a person's yes before they may leave: asked once for all that are written together. */
+  holds?: MessageHold<Ctx>;
   /** Facts this module tells, from TypeScript (`ctx.emit`) or SQL (`kernel.emit`). Defined in its facts.ts, which any module may import. */
   emits?: readonly AnyFact[];
   /** Facts this module wants to be told. */

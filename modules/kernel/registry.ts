@@ -4,8 +4,9 @@ import type { AnyChannel } from "./channel.ts";
 import { KERNEL_KEYS } from "./config.ts";
 import type { AnyConsumer } from "./queues/consumer.ts";
 import type { AnyFact, Hearing } from "./queues/fact.ts";
-import { type Offered, type Role, roleRank } from "./context.ts";
+import { type Ctx, type Offered, type Role, roleRank } from "./context.ts";
 import { AppError } from "./errors.ts";
+import type { MessageHold } from "./hold.ts";
 import type { ModuleDef } from "./module.ts";
 import { type AnyOperation, pathParams } from "./operations/operation.ts";
 import { channelOptions } from "./options.ts";
@@ -30,6 +31,8 @@ export type Registry = {
   steps: Map<string, AnyStep>;
   /** Names of guard functions, without `private.guard_`. */
   guards: string[];
+  /** What decides which messages wait for a person's yes. */
+  holds: MessageHold<Ctx>[];
   /** By name: what a team may set for itself. */
   settings: Map<string, z.ZodType>;
   /** What there may be providers of: the channels' ids and the modules' own kinds. */
@@ -193,6 +196,7 @@ export function createRegistry(all: readonly ModuleDef[], off: readonly string[]
     channels: new Map(channels.map((c) => [c.id, c])),
     steps: new Map(steps.map((s) => [s.kind, s])),
     guards,
+    holds: modules.flatMap((m) => m.holds ?? []),
     settings: new Map(settings),
     categories,
     providers,

@@ -30,7 +30,7 @@ export const Alert = z
     kind: z
       .string()
       .describe(
-        "campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late",
+        "approvals_overdue, campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late",
       ),
     subject: z
       .string()

@@ -56,7 +56,7 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     name: "Spring",
     sender_ids: [senderId],
     list_id: list.id,
-    settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true },
+    settings: { time_zone: "UTC", track_opens: true, track_clicks: true, stop_on_reply: true, approval: "every" },
     steps: [
       { kind: "task", title: "Look at the profile", outcomes: ["fits", "does_not_fit"] },
       { kind: "email", subject: "Hello {{firstName}}", body: "Hi" },
@@ -81,6 +81,12 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
   );
   await account.api("POST", `/tasks/${waiting[1].id}/finish`, { outcome: "fits" });
 
+  await until(async () => (await account.api("GET", "/approvals")).data.length === 1, {
+    what: "the message to wait for approval",
+    timeoutMs: 30_000,
+    everyMs: 250,
+  });
+
   const pages = [
     "/",
     "/contacts",
@@ -96,6 +102,8 @@ test("the main pages have no serious accessibility faults, light and dark", asyn
     `/campaigns/${campaign.id}?tab=people`,
     `/campaigns/${campaign.id}?tab=people&why=${waiting[0].enrollment_id}`,
     `/campaigns/${draft.id}/edit`,
+    "/approvals",
+    "/approvals?state=rejected",
     "/tasks",
     `/tasks?task=${waiting[0].id}`,
     "/tasks?status=done",

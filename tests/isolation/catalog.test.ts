@@ -18,6 +18,8 @@ const READ_BY: Record<string, string> = {
   // No operation shows them: what providers called is for who sets the connection up.
   alerts: "operations:read",
   api_keys: "api_keys:read",
+  approval_days: "approvals:read",
+  approvals: "approvals:read",
   attempts: "messages:read",
   audit_log: "audit:read",
   budgets: "billing:read",

@@ -35,6 +35,8 @@ const bodyOf = (op: AnyOperation) =>
 
 /** Valid input for the operations that look up an id only after reading a body. */
 const bodies: Record<string, unknown> = {
+  "approvals.reject": { reason: "No" },
+  "approvals.edit": { template: { subject: "Hello", body: "Dear" } },
   "lists.add_contacts": { contact_ids: [uuid7()] },
   "imports.set_encoding": { encoding: "utf-8" },
   "imports.set_mapping": { mapping: { Email: "email" } },

@@ -41,6 +41,7 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
   make("costs", "enrichment_sources", "enrichment_runs", "enriched_values");
   make("models", "model_rules", "model_calls");
   make("findings", "research_runs");
+  make("approvals");
   const mark = t.slice(-12);
   const [{ user_id: owner }] = await sql<
     [{ user_id: string }]
@@ -93,6 +94,9 @@ export async function fillTenant(sql: Sql, t: string): Promise<Ids> {
     await tx`insert into public.attempts (tenant_id, id, message_id, number) values (${t}, ${id.attempts!}, ${id.messages!}, 1)`;
     await tx`insert into public.message_events (tenant_id, id, message_id, kind, event_key, at) values (${t}, ${id.message_events!}, ${id.messages!}, 'opened', 'e1', now())`;
     await tx`insert into public.tracked_links (tenant_id, message_id, number, url) values (${t}, ${id.messages!}, 1, 'https://us.test')`;
+    await tx`insert into public.approvals (tenant_id, id, message_id, campaign_id, step_id, contact_id, rule, rules, risk, state, decided_at)
+      values (${t}, ${id.approvals!}, ${id.messages!}, ${id.campaigns!}, ${id.campaign_steps!}, ${id.contacts!}, 'every', '{every}', 1, 'approved', now())`;
+    await tx`insert into public.approval_days (tenant_id, day, automatic) values (${t}, '2026-01-01', 1)`;
     await tx`insert into public.alerts (tenant_id, id, kind, scope, severity, summary, value, threshold, status, opened_at, resolved_at)
       values (${t}, ${id.alerts!}, 'dead_letters', 'team', 'warning', 'One failed.', 1, 0, 'resolved', now(), now())`;
     await tx`insert into public.costs (tenant_id, id, kind, provider, reserved_micros, amount_micros) values (${t}, ${id.costs!}, 'enrichment', 'x', 1, 1)`;

@@ -1,6 +1,7 @@
 import { access, accessInput } from "./access.ts";
 import { accounts } from "./accounts.ts";
 import { answers } from "./answers.ts";
+import { approvals } from "./approvals.ts";
 import { channels } from "./channels.ts";
 import { contactData } from "./contacts.ts";
 import { enrichment } from "./enrichment.ts";
@@ -33,6 +34,7 @@ export const mutations: readonly Mutation[] = [
   ...fairUse,
   ...texts,
   ...sending,
+  ...approvals,
   ...handingOver,
   ...sequences,
   ...operations,

@@ -56,7 +56,11 @@ async function planMessages(
   runs: readonly StepRun<Record<string, unknown>>[],
   ctx: Ctx,
 ): Promise<StepResult[]> {
-  const people = await loadPeople(ctx, channel, runs);
+  const people = await loadPeople(
+    ctx,
+    channel,
+    runs.map((r) => r.enrollment_id),
+  );
   const senders = await loadSenders(ctx, action, runs);
   const addresses = [...new Set([...people.values()].flatMap((p) => p.address ?? []))];
   const shared = await sharedAddresses(ctx, channel.id, addresses, runs);
@@ -121,7 +125,6 @@ async function planMessages(
         to_address: person.address,
         thread_id: person.thread_id ?? uuid7(),
         requires_consent: channel.requires_consent,
-        approval: "not_required",
         due_at: null,
         prepared,
       });
@@ -140,7 +143,7 @@ function chooseSender(senders: Sender[], kept: string | null): Sender | "none" {
 }
 
 /** What the campaign chose of the channel's options; the tenant can switch one off for all its campaigns. */
-const optionsOf = (
+export const optionsOf = (
   channel: AnyChannel,
   campaign: Record<string, unknown>,
   tenant: Record<string, unknown>,
@@ -154,14 +157,19 @@ const optionsOf = (
     ),
   ) as Record<string, unknown>;
 
-const tenantSettings = async (ctx: Ctx): Promise<Record<string, unknown>> => {
+export const tenantSettings = async (ctx: Ctx): Promise<Record<string, unknown>> => {
   const [row] = await ctx.db<
     { settings: Record<string, unknown> }[]
   >`select settings from public.tenants where id = ${ctx.tenantId}`;
   return row?.settings ?? {};
 };
 
-async function loadPeople(ctx: Ctx, channel: AnyChannel, runs: readonly StepRun[]): Promise<Map<string, Person>> {
+/** What is known of these enrollments' people, by enrollment: address, values of variables, and what the sequence sent so far. */
+export async function loadPeople(
+  ctx: Ctx,
+  channel: AnyChannel,
+  enrollments: readonly string[],
+): Promise<Map<string, Person>> {
   const rows = await ctx.db<Person[]>`
     select e.id as enrollment_id, a.address, a.state as address_state, k.settings, e.vars -> 'senders' ->> ${channel.id} as kept_sender,
       c.email, c.first_name, c.last_name, c.full_name, c.title, c.phone, c.whatsapp_number, c.linkedin_url, c.country, c.time_zone, c.deal_value, c.custom,
@@ -182,7 +190,7 @@ async function loadPeople(ctx: Ctx, channel: AnyChannel, runs: readonly StepRun[
       left join public.email_details d on d.tenant_id = (select kernel.tenant()) and d.message_id = m.id
       where m.tenant_id = (select kernel.tenant()) and m.enrollment_id = e.id and m.channel is not distinct from ${channel.id} and m.direction = 'out' and m.sent_at is not null
         and m.created_at >= e.started_at) t on true
-    where e.tenant_id = (select kernel.tenant()) and e.id = any(${runs.map((r) => r.enrollment_id)}::uuid[])`;
+    where e.tenant_id = (select kernel.tenant()) and e.id = any(${enrollments as string[]}::uuid[])`;
   return new Map(rows.map((r) => [r.enrollment_id, r]));
 }
 

@@ -19,16 +19,18 @@ const SPAM_WORDS = [
   "urgent",
 ];
 
+/** The words in a text that spam filters weigh, each once. */
+export const spamWordsIn = (text: string): string[] => SPAM_WORDS.filter((w) => text.toLowerCase().includes(w));
+
 /** What a careful colleague would remark about an e-mail. */
 export function lint({ subject, body }: { subject: string; body: string }): Fault[] {
   const hints: Fault[] = [];
   const hint = (field: string, id: string, detail: string) => hints.push({ field, level: "warning", id, detail });
-  const words = (text: string) => SPAM_WORDS.filter((w) => text.toLowerCase().includes(w));
   for (const [field, text] of [
     ["subject", subject],
     ["body", body],
   ] as const) {
-    const found = words(text);
+    const found = spamWordsIn(text);
     if (found.length > 0)
       hint(
         field,

@@ -75,6 +75,12 @@ language sql stable security definer set search_path = '' as $$
   from dead d join public.tenants t on t.id = d.tenant_id
   cross join lateral (select pg_catalog.count(*) as n from (
     select from kernel.dead_letters x where x.tenant_id = d.tenant_id and x.queue = d.queue limit 1001) y) c
+  union all
+  -- Only those that were to be decided by now and are told of: few, in an index of their own.
+  select a.tenant_id, 'approvals_overdue', '', 'team', 'warning',
+    pg_catalog.format('%s %s longer for approval than the workspace allows.', pg_catalog.count(*),
+      case when pg_catalog.count(*) = 1 then 'message waits' else 'messages wait' end), '/approvals', pg_catalog.count(*), 0, 0
+  from public.approvals a where a.state = 'pending' and a.escalated_at is not null group by a.tenant_id
 $$;
 
 -- What the operators should know. Burn rates as in Google's SRE workbook: the short window says that it still goes on.

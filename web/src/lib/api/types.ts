@@ -89,6 +89,8 @@ export type Campaign = Schemas["Campaign"];
 export type CampaignStats = Answer<Operation<"/campaigns/{id}/stats", "get">>;
 export type CampaignCheck = Answer<Operation<"/campaigns/{id}/check", "get">>;
 export type Task = Schemas["Task"];
+export type Approval = Schemas["Approval"];
+export type ApprovalDetail = Schemas["ApprovalDetail"];
 export type Why = Answer<Operation<"/campaigns/{id}/leads/{enrollment_id}/why", "get">>;
 export type Enrollment = Schemas["Enrollment"];
 

@@ -8,6 +8,7 @@ import type { PathsWith } from "../api.ts";
 /** Tables whose changes the database announces on the team's topic. */
 export const ANNOUNCED = [
   "alerts",
+  "approvals",
   "campaigns",
   "companies",
   "connections",
@@ -55,13 +56,16 @@ export const SOURCES: Partial<Record<ReadPath, Source>> = {
   "/activity": { tables: ["message_events", "messages"] },
   "/alerts": { tables: ["alerts"] },
   "/api-keys": { tables: ["api_keys"] },
+  "/approvals": { tables: ["approvals"], every: 1000 },
+  "/approvals/summary": { tables: ["approvals"], every: 2000 },
+  "/approvals/{id}": { tables: ["approvals"] },
   "/auth/second-factor": { tables: ["second_factors"] },
   "/auth/sessions": { tables: ["sessions"] },
   "/audit-log": { tables: ["audit_log"] },
   // The ledger announces nothing; most of what it holds is told by the runs.
   "/budgets": { tables: ["budgets", "costs", "enrichment_runs"], every: 3000 },
-  "/campaigns": { tables: ["campaigns", "enrollments", "messages", "message_events"], every: 2000 },
-  "/campaigns/{id}": { tables: ["campaigns", "senders", "connections", "enrollments"], every: 1500 },
+  "/campaigns": { tables: ["approvals", "campaigns", "enrollments", "messages", "message_events"], every: 2000 },
+  "/campaigns/{id}": { tables: ["approvals", "campaigns", "senders", "connections", "enrollments"], every: 1500 },
   "/campaigns/{id}/check": {
     tables: ["campaigns", "contacts", "list_contacts", "senders", "connections", "suppressions", "consents"],
     every: 3000,

@@ -9,6 +9,7 @@ import ListFilter from "@lucide/svelte/icons/list-filter";
 import Send from "@lucide/svelte/icons/send";
 import Settings from "@lucide/svelte/icons/settings";
 import Sparkles from "@lucide/svelte/icons/sparkles";
+import ShieldCheck from "@lucide/svelte/icons/shield-check";
 import Users from "@lucide/svelte/icons/users";
 import type { Component } from "svelte";
 import type { ConsolePage } from "../api/types.ts";
@@ -28,6 +29,7 @@ const icons: Record<string, Icon> = {
   send: Send,
   settings: Settings,
   sparkles: Sparkles,
+  "shield-check": ShieldCheck,
   users: Users,
 };
 export const iconOf = (page: ConsolePage): Icon => icons[page.icon] ?? Circle;
