@@ -75,6 +75,160 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages that wait for approval, or waited
+         * @description Waiting ones oldest first, decided ones newest first.
+         */
+        get: operations["approvals.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a request with the whole message */
+        get: operations["approvals.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve a message
+         * @description The message leaves as soon as its sender, its campaign and all other rules let it. Whoever decides second gets 409. A message that was cancelled meanwhile is `withdrawn`.
+         */
+        post: operations["approvals.approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/edit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change the text of a message that waits
+         * @description `template` is what the step's form takes, such as `subject` and `body` with variables. The message is written anew by its channel: tracked links and the unsubscribe line included. It goes on waiting; a delayed message no longer leaves by itself.
+         */
+        post: operations["approvals.edit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a message, with a reason
+         * @description The message is cancelled. The contact goes on to the next step of the sequence.
+         */
+        post: operations["approvals.reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a delayed message before it leaves by itself
+         * @description It then waits until somebody approves or rejects it.
+         */
+        post: operations["approvals.undo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve or reject many messages
+         * @description Either those with these `ids`, or `similar_to` one request: all that wait for the same rule at the same step of the same campaign, itself included. At most 1,000 in one call; `left` says how many similar ones still wait, up to 1,000. What others decided meanwhile is left out.
+         */
+        post: operations["approvals.bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/approvals/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count what waits, since when, and how long decisions take */
+        get: operations["approvals.summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit-log": {
         parameters: {
             query?: never;
@@ -883,6 +1037,48 @@ export interface paths {
         patch: operations["companies.update"];
         trace?: never;
     };
+    "/companies/{id}/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what was found about a company, newest first */
+        get: operations["research.company_findings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/companies/{id}/research": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the research state of a company's website */
+        get: operations["research.site"];
+        put?: never;
+        /**
+         * Research one company now
+         * @description Answers within 10 seconds: what is found by then is kept. Pages are fetched at a pace, so that a large site is read in part.
+         */
+        post: operations["research.company"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Name a company's news feeds, or open its website for research again
+         * @description `state: open` says that a person looked at a site that asked for a human; the next research reads it again.
+         */
+        patch: operations["research.update_site"];
+        trace?: never;
+    };
     "/connections": {
         parameters: {
             query?: never;
@@ -1154,6 +1350,23 @@ export interface paths {
          * @description It is not offered again. A value that stands in the contact stays there until somebody changes it.
          */
         post: operations["enrichment.reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/contacts/{id}/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what was found about a contact and its company, newest first */
+        get: operations["research.contact_findings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2040,6 +2253,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the language models, their order and their prices */
+        get: operations["models.list"];
+        /**
+         * Set the language models, their order and their prices
+         * @description Replaces all. Several entries of one alias are asked in the order given, each when the one before cannot answer. Prices of well-known models may be left out.
+         */
+        put: operations["models.put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the calls of language models, newest first
+         * @description Prompts and answers are not kept here.
+         */
+        get: operations["models.calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the prompts, their versions and who gets which */
+        get: operations["models.prompts"];
+        /**
+         * Give a share of the contacts another version of a prompt, or take it back
+         * @description Replaces the shares of one prompt; who is in none gets the stable version. An empty list takes everything back at once. A contact stays in its share as long as the share does not shrink.
+         */
+        put: operations["models.put_prompt"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/routing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read which contacts get which model */
+        get: operations["models.routing"];
+        /**
+         * Set which contacts get which model
+         * @description Replaces all rules. An alias must be one of GET /models.
+         */
+        put: operations["models.put_routing"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a model answer a prompt, as the rules choose it
+         * @description It costs what a call costs and is held against the budgets. Not answered from the cache.
+         */
+        post: operations["models.try"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Report the mix of models and what they cost, by day and by step */
+        get: operations["models.usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/providers": {
         parameters: {
             query?: never;
@@ -2066,6 +2399,98 @@ export interface paths {
         };
         /** List the queues with their number of messages and their age */
         get: operations["queues.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/research/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List research runs, newest first */
+        get: operations["research.runs"];
+        put?: never;
+        /**
+         * Research many companies
+         * @description Runs in the background. Contacts stand for the companies they work for; each company is read once. Websites are read politely, a page per second and host.
+         */
+        post: operations["research.start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/research/runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a research run and its progress */
+        get: operations["research.run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/research/runs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the companies of a run with what came of them */
+        get: operations["research.items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/research/runs/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a research run
+         * @description Takes effect before the next page is fetched or provider is called. What was found stays.
+         */
+        post: operations["research.stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/research/sites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List companies whose website was researched, such as those that wait for a person */
+        get: operations["research.sites"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2501,7 +2926,7 @@ export interface components {
             href: string | null;
             /** Format: uuid */
             id: string;
-            /** @description campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late */
+            /** @description approvals_overdue, campaign_stalled, dead_letters, queue_late, queue_deep, schedule_late, schedule_failing, error_rate, latency, connections, backup_late */
             kind: string;
             /** Format: date-time */
             opened_at: string;
@@ -2538,6 +2963,152 @@ export interface components {
             name: string;
             prefix: string;
             scopes: string[];
+        };
+        Approval: {
+            /** @description When the message leaves by itself unless somebody stops it. */
+            auto_at: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            } | null;
+            decided_at: string | null;
+            /** @description Email of who decided; empty where nobody did. */
+            decided_by: string;
+            /** @description Since when admins are told that nobody decided in time. */
+            escalated_at: string | null;
+            /** @description When it ends without a decision. */
+            expires_at: string | null;
+            /** Format: uuid */
+            id: string;
+            is_edited: boolean;
+            message: {
+                channel: string;
+                from_address: string;
+                from_name: string;
+                /** Format: uuid */
+                id: string;
+                /** @description The first 200 characters of the text. */
+                snippet: string;
+                status: string;
+                subject: string;
+                to_address: string;
+            };
+            /** @description Why it was rejected, or a code of the catalogue's list `approval.reason`. */
+            reason: string | null;
+            /** Format: date-time */
+            requested_at: string;
+            /** @description 0 (none) to 10, the sum of `risk_parts`. */
+            risk: number;
+            risk_parts: {
+                [key: string]: number;
+            };
+            /**
+             * @description The rule that held the message, the strictest of `rules`.
+             * @enum {string}
+             */
+            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+            rules: ("phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed")[];
+            /** @enum {string} */
+            state: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            /** @description The step that wrote it; `position` is its place in the sequence, from 1. */
+            step: {
+                /** Format: uuid */
+                id: string;
+                kind: string;
+                position: number;
+            } | null;
+        };
+        ApprovalDetail: {
+            /** @description When the message leaves by itself unless somebody stops it. */
+            auto_at: string | null;
+            campaign: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            contact: {
+                company: string | null;
+                email: string | null;
+                full_name: string;
+                /** Format: uuid */
+                id: string;
+                title: string;
+            } | null;
+            decided_at: string | null;
+            /** @description Email of who decided; empty where nobody did. */
+            decided_by: string;
+            /** @description As it was changed. */
+            edited: {
+                body: string;
+                by: string;
+                subject: string;
+            } | null;
+            /** @description Since when admins are told that nobody decided in time. */
+            escalated_at: string | null;
+            /** @description When it ends without a decision. */
+            expires_at: string | null;
+            /** @description Null on channels with plain text only. */
+            html: string | null;
+            /** Format: uuid */
+            id: string;
+            is_edited: boolean;
+            message: {
+                channel: string;
+                from_address: string;
+                from_name: string;
+                /** Format: uuid */
+                id: string;
+                /** @description The first 200 characters of the text. */
+                snippet: string;
+                status: string;
+                subject: string;
+                to_address: string;
+            };
+            /** @description As it was written. */
+            original: {
+                body: string;
+                subject: string;
+            };
+            /** @description Why it was rejected, or a code of the catalogue's list `approval.reason`. */
+            reason: string | null;
+            /** Format: date-time */
+            requested_at: string;
+            /** @description 0 (none) to 10, the sum of `risk_parts`. */
+            risk: number;
+            risk_parts: {
+                [key: string]: number;
+            };
+            /**
+             * @description The rule that held the message, the strictest of `rules`.
+             * @enum {string}
+             */
+            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+            rules: ("phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed")[];
+            /** @description Other messages that wait for the same rule at the same step of the same campaign; counted to 1,000. */
+            similar: number;
+            /** @enum {string} */
+            state: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            /** @description The step that wrote it; `position` is its place in the sequence, from 1. */
+            step: {
+                /** Format: uuid */
+                id: string;
+                kind: string;
+                position: number;
+            } | null;
+            /** @description The text with its variables, as the step or the last edit has it: what `edit` takes. Null when the step is gone. */
+            template: {
+                [key: string]: unknown;
+            } | null;
+            text: string;
         };
         AuditEntry: {
             action: string;
@@ -2579,6 +3150,12 @@ export interface components {
             spent_micros: number;
         };
         Campaign: {
+            approvals: {
+                /** @description How long the oldest of them has waited. */
+                since: string | null;
+                /** @description Messages that wait for a person's approval. */
+                waiting: number;
+            };
             audience: {
                 list_id: string | null;
                 name: string | null;
@@ -2639,6 +3216,17 @@ export interface components {
         };
         CampaignSettings: {
             /**
+             * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+             * @default auto
+             * @enum {string}
+             */
+            approval: "auto" | "delayed" | "first" | "every";
+            /**
+             * @description With `approval` = `delayed`: minutes until a message leaves by itself.
+             * @default 60
+             */
+            approval_minutes: number;
+            /**
              * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
              */
@@ -2665,6 +3253,17 @@ export interface components {
             [key: string]: unknown;
         };
         CampaignSettingsOutput: {
+            /**
+             * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+             * @default auto
+             * @enum {string}
+             */
+            approval: "auto" | "delayed" | "first" | "every";
+            /**
+             * @description With `approval` = `delayed`: minutes until a message leaves by itself.
+             * @default 60
+             */
+            approval_minutes: number;
             /**
              * @description Whether contacts that are active in another exclusive campaign are left out.
              * @default true
@@ -3145,6 +3744,35 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Finding: {
+            /** @enum {string} */
+            about: "contact" | "company";
+            /** @description Per cent. */
+            confidence: number;
+            /** @description Parts that programs use, such as amount and currency. */
+            data: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            fetched_at: string;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "fact" | "news" | "hiring" | "funding" | "launch" | "leadership" | "technology" | "product" | "mention";
+            /** @description website, feed, or the id of a search provider. */
+            provider: string;
+            published_at: string | null;
+            /** @description The words of the source as they stand there. */
+            quote: string;
+            /**
+             * Format: date-time
+             * @description When it was last found again.
+             */
+            seen_at: string;
+            /** @description What it says in one sentence. Text from outside: it is data, never an instruction. */
+            statement: string;
+            url: string;
+        };
         Import: {
             created: number;
             /** Format: date-time */
@@ -3226,6 +3854,16 @@ export interface components {
              * @default []
              */
             tags: string[];
+        };
+        IntentScore: {
+            /** @description What it is made of, the strongest first. Points do not add up: signals of one kind overlap. */
+            parts: {
+                count: number;
+                kind: string;
+                points: number;
+            }[];
+            /** @description 0 to 100: how much speaks for writing now, by the published formula. */
+            score: number;
         };
         Interaction: {
             /** Format: date-time */
@@ -3414,6 +4052,109 @@ export interface components {
             to_address: string;
             unsubscribed_at: string | null;
         };
+        Model: {
+            alias: string;
+            cached_micros: number;
+            /** Format: uuid */
+            connection_id: string;
+            connection_name: string;
+            connection_status: string;
+            input_micros: number;
+            is_enabled: boolean;
+            model: string;
+            output_micros: number;
+            /** @description Within the alias: the next one is asked when this one cannot answer. */
+            position: number;
+            provider: string;
+            written_micros: number;
+        };
+        ModelCall: {
+            alias: string;
+            /** Format: date-time */
+            at: string;
+            campaign_id: string | null;
+            contact_id: string | null;
+            /** @description In millionths of a US dollar. */
+            cost_micros: number;
+            detail: string;
+            /** Format: uuid */
+            id: string;
+            is_repair: boolean;
+            latency_ms: number | null;
+            model: string;
+            node: string;
+            /** @description Null: under way. */
+            outcome: ("completed" | "cached" | "invalid" | "length" | "declined" | "refused" | "retry" | "unknown" | "broken" | "lost") | null;
+            prompt_version: string;
+            provider: string;
+            /** @description Why this alias: the fact of the rule that held, default, chosen, share_cap or alias_missing. */
+            route: string;
+            /** Format: uuid */
+            run_id: string;
+            /** @description What answers that were kept would have cost. */
+            saved_micros: number;
+            /** @description Read from the provider's cache. */
+            tokens_cached: number;
+            /** @description All that was read, cached and written ones included. */
+            tokens_in: number;
+            tokens_out: number;
+            /** @description Put into the provider's cache. */
+            tokens_written: number;
+        };
+        ModelRouting: {
+            /** @description Used when no rule holds. */
+            default_alias: string;
+            /** @default false */
+            default_cache: boolean;
+            /** @description False: the product's rules, as long as the team has none. */
+            is_own: boolean;
+            /** @description The first one that holds decides. */
+            rules: {
+                /**
+                 * @description Holds for numbers strictly greater.
+                 * @default null
+                 */
+                above: number | null;
+                alias: string;
+                /**
+                 * @description Have the provider keep the stable part of the prompt.
+                 * @default true
+                 */
+                cache: boolean;
+                /**
+                 * @description Holds for this text, for campaign_tier.
+                 * @default null
+                 */
+                equals: string | null;
+                /**
+                 * @description company_employees: of the contact's company. deal_value: of the contact. campaign_tier: of the campaign.
+                 * @enum {string}
+                 */
+                fact: "company_employees" | "deal_value" | "campaign_tier";
+            }[];
+            /**
+             * @description The most that rules may send to other aliases, in per cent of the latest 1,000 routed calls.
+             * @default null
+             */
+            share_cap: number | null;
+        };
+        ModelTrial: {
+            alias: string;
+            calls: number;
+            cost_micros: number;
+            /** @description Whether the answer was longer than max_output_tokens. */
+            is_cut: boolean;
+            model: string;
+            provider: string;
+            /** @enum {string} */
+            route: "company_employees" | "deal_value" | "campaign_tier" | "default" | "chosen" | "share_cap" | "alias_missing";
+            /** Format: uuid */
+            run_id: string;
+            text: string;
+            tokens_cached: number;
+            tokens_in: number;
+            tokens_out: number;
+        };
         /** @description RFC 9457 problem document. */
         Problem: {
             code: string;
@@ -3427,6 +4168,21 @@ export interface components {
             suggestion?: string;
             title: string;
             type: string;
+        };
+        Prompt: {
+            prompt: string;
+            stable: string;
+            title: string;
+            versions: {
+                /** @description In the last 30 days, without those answered from the cache. */
+                calls: number;
+                cost_micros: number;
+                /** @description Answers that did not fit their form, were cut off or declined. */
+                failed: number;
+                /** @description Share of contacts that get it. */
+                percent: number;
+                version: string;
+            }[];
         };
         Provider: {
             /** @description The use of the provider: a channel such as `email`, or another category such as `crm`. */
@@ -3482,6 +4238,106 @@ export interface components {
             visible: number;
             /** @description All messages, including messages being handled or waiting for a retry. */
             waiting: number;
+        };
+        ResearchItem: {
+            company: {
+                domain: string | null;
+                /** Format: uuid */
+                id: string;
+                name: string;
+            };
+            cost_micros: number;
+            findings: number;
+            outcome: ("found" | "nothing" | "skipped" | "waits" | "failed") | null;
+            pages: number;
+            reason: string | null;
+            /** @enum {string} */
+            state: "waiting" | "working" | "done";
+        };
+        ResearchResult: {
+            /** Format: uuid */
+            company_id: string;
+            cost_micros: number;
+            /** @description New ones; GET /companies/{id}/findings lists all. */
+            findings: number;
+            /** @enum {string} */
+            outcome: "found" | "nothing" | "skipped" | "waits" | "failed";
+            pages: number;
+            reason: string | null;
+            /**
+             * Format: uuid
+             * @description The rows of the cost ledger carry it.
+             */
+            run_id: string;
+        };
+        ResearchRun: {
+            /** @description The most that the run may cost; null: no limit of its own. */
+            cap_micros: number | null;
+            cost_micros: number;
+            /** @description Companies of the run, by what came of them. */
+            counts: {
+                done: number;
+                failed: number;
+                found: number;
+                nothing: number;
+                skipped: number;
+                total: number;
+                waits: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** @description New findings. */
+            findings: number;
+            finished_at: string | null;
+            /** Format: uuid */
+            id: string;
+            max_pages: number;
+            name: string;
+            /** @description Pages that were fetched. */
+            pages: number;
+            refresh: boolean;
+            search: boolean;
+            /** @enum {string} */
+            status: "preparing" | "running" | "done" | "stopped";
+            stop_reason: string | null;
+        };
+        ResearchSite: {
+            /** Format: uuid */
+            company_id: string;
+            feeds: string[];
+            pages: number;
+            researched_at: string | null;
+            searched_at: string | null;
+            /**
+             * @description open: it may be read. waits: it asked for a human, and nothing is fetched until a member opens it.
+             * @enum {string}
+             */
+            state: "open" | "waits";
+            task_id: string | null;
+            /** @description Where it ended. */
+            url: string | null;
+            /** @description Why the last reading ended early; null: it did not. */
+            why: string | null;
+        };
+        ResearchSiteWaiting: {
+            /** Format: uuid */
+            company_id: string;
+            company_name: string;
+            feeds: string[];
+            pages: number;
+            researched_at: string | null;
+            searched_at: string | null;
+            /**
+             * @description open: it may be read. waits: it asked for a human, and nothing is fetched until a member opens it.
+             * @enum {string}
+             */
+            state: "open" | "waits";
+            task_id: string | null;
+            /** @description Where it ended. */
+            url: string | null;
+            /** @description Why the last reading ended early; null: it did not. */
+            why: string | null;
         };
         /** @enum {string} */
         Role: "viewer" | "approver" | "member" | "admin" | "owner";
@@ -4078,6 +4934,587 @@ export interface operations {
             };
             /** @description Problem */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.list": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                rule?: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+                state?: "pending" | "approved" | "rejected" | "expired" | "withdrawn";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List messages that wait for approval, or waited */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Approval"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read a request with the whole message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.approve": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Approve a message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.edit": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    template: {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description Change the text of a message that waits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.reject": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Reject a message, with a reason */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.undo": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop a delayed message before it leaves by itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalDetail"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.bulk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    ids?: string[];
+                    /** @description Needed to reject. */
+                    reason?: string;
+                    /** Format: uuid */
+                    similar_to?: string;
+                    /** @enum {string} */
+                    verdict: "approve" | "reject";
+                };
+            };
+        };
+        responses: {
+            /** @description Approve or reject many messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        decided: number;
+                        left: number;
+                        withdrawn: number;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "approvals.summary": {
+        parameters: {
+            query?: {
+                campaign_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Count what waits, since when, and how long decisions take */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Requests that people decided in the last 30 days. */
+                        decided: number;
+                        /** @description Of `waiting`, messages that leave by themselves. */
+                        delayed: number;
+                        /** @description Of these: from the request to the decision. */
+                        median_decision_seconds: number | null;
+                        /** @description Of these, where the message left: from the decision to its sending. */
+                        median_sending_seconds: number | null;
+                        rules: {
+                            /** @enum {string} */
+                            rule: "phrase" | "high_value" | "risk" | "recipients" | "first_campaign" | "every" | "first" | "daily_cap" | "delayed";
+                            waiting: number;
+                        }[];
+                        /** @description When the oldest waiting request was made. */
+                        since: string | null;
+                        waiting: number;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6000,6 +7437,13 @@ export interface operations {
                     segment_id?: string | null;
                     sender_ids?: string[];
                     settings?: {
+                        /**
+                         * @description Whether messages wait for a person: `auto`, none; `delayed`, each leaves by itself after `approval_minutes` unless somebody stops it; `first`, the first message to each contact waits; `every`, each message waits. Rules of the workspace may hold more.
+                         * @enum {string}
+                         */
+                        approval?: "auto" | "delayed" | "first" | "every";
+                        /** @description With `approval` = `delayed`: minutes until a message leaves by itself. */
+                        approval_minutes?: number;
                         exclusive?: boolean;
                         skip_dates?: string[];
                         stop_on_reply?: boolean;
@@ -7735,6 +9179,313 @@ export interface operations {
             };
         };
     };
+    "research.company_findings": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                kind?: "fact" | "news" | "hiring" | "funding" | "launch" | "leadership" | "technology" | "product" | "mention";
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what was found about a company, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Finding"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        intent: components["schemas"]["IntentScore"];
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.site": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read the research state of a company's website */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchSite"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.company": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @default 8 */
+                    max_pages?: number;
+                    /**
+                     * @description Ask the search providers, too.
+                     * @default true
+                     */
+                    search?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Research one company now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchResult"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.update_site": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    feeds?: string[];
+                    /** @constant */
+                    state?: "open";
+                };
+            };
+        };
+        responses: {
+            /** @description Name a company's news feeds, or open its website for research again */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchSite"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "connections.list": {
         parameters: {
             query?: {
@@ -9177,6 +10928,86 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["EnrichedValue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.contact_findings": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                kind?: "fact" | "news" | "hiring" | "funding" | "launch" | "leadership" | "technology" | "product" | "mention";
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what was found about a contact and its company, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Finding"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        intent: components["schemas"]["IntentScore"];
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
                     };
                 };
             };
@@ -13402,6 +15233,734 @@ export interface operations {
             };
         };
     };
+    "models.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the language models, their order and their prices */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description The team's connections to providers of language models. */
+                        connections: {
+                            /** Format: uuid */
+                            id: string;
+                            name: string;
+                            provider: string;
+                            status: string;
+                        }[];
+                        data: components["schemas"]["Model"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.put": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    models: {
+                        alias: string;
+                        /** @description In millionths of a US dollar for a million tokens: what comes from the provider's cache. As input unless given or listed. */
+                        cached_micros?: number;
+                        /** Format: uuid */
+                        connection_id: string;
+                        /** @description In millionths of a US dollar for a million tokens; the list price unless given. */
+                        input_micros?: number;
+                        /** @default true */
+                        is_enabled?: boolean;
+                        /** @description The model's name at the provider. */
+                        model: string;
+                        /** @description In millionths of a US dollar for a million tokens; the list price unless given. */
+                        output_micros?: number;
+                        /** @description In millionths of a US dollar for a million tokens: what goes into the provider's cache. As input unless given or listed. */
+                        written_micros?: number;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Set the language models, their order and their prices */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description The team's connections to providers of language models. */
+                        connections: {
+                            /** Format: uuid */
+                            id: string;
+                            name: string;
+                            provider: string;
+                            status: string;
+                        }[];
+                        data: components["schemas"]["Model"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.calls": {
+        parameters: {
+            query?: {
+                contact_id?: string;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                model?: string;
+                node?: string;
+                outcome?: "completed" | "cached" | "invalid" | "length" | "declined" | "refused" | "retry" | "unknown" | "broken" | "lost";
+                run_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the calls of language models, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ModelCall"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the prompts, their versions and who gets which */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Prompt"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.put_prompt": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    prompt: string;
+                    rollout: {
+                        percent: number;
+                        version: string;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Give a share of the contacts another version of a prompt, or take it back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Prompt"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.routing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read which contacts get which model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelRouting"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.put_routing": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Used when no rule holds. */
+                    default_alias: string;
+                    /** @default false */
+                    default_cache?: boolean;
+                    /** @description The first one that holds decides. */
+                    rules: {
+                        /**
+                         * @description Holds for numbers strictly greater.
+                         * @default null
+                         */
+                        above?: number | null;
+                        alias: string;
+                        /**
+                         * @description Have the provider keep the stable part of the prompt.
+                         * @default true
+                         */
+                        cache?: boolean;
+                        /**
+                         * @description Holds for this text, for campaign_tier.
+                         * @default null
+                         */
+                        equals?: string | null;
+                        /**
+                         * @description company_employees: of the contact's company. deal_value: of the contact. campaign_tier: of the campaign.
+                         * @enum {string}
+                         */
+                        fact: "company_employees" | "deal_value" | "campaign_tier";
+                    }[];
+                    /**
+                     * @description The most that rules may send to other aliases, in per cent of the latest 1,000 routed calls.
+                     * @default null
+                     */
+                    share_cap?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Set which contacts get which model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelRouting"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.try": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. 409 while the first request runs; if the first request never ends, the key can be used again after 10 minutes. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description This alias instead of the rules'. */
+                    alias?: string;
+                    /** Format: uuid */
+                    campaign_id?: string;
+                    /**
+                     * Format: uuid
+                     * @description The rules ask for this contact's facts.
+                     */
+                    contact_id?: string;
+                    /** @default 500 */
+                    max_output_tokens?: number;
+                    prompt: string;
+                    /** @default  */
+                    system?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Have a model answer a prompt, as the rules choose it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelTrial"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "models.usage": {
+        parameters: {
+            query?: {
+                /** @description How many days back. */
+                days?: number;
+                /** @description Only calls of this run. */
+                run_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Report the mix of models and what they cost, by day and by step */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        days: {
+                            /** @description Answered from the cache. */
+                            cached: number;
+                            calls: number;
+                            /** @description In millionths of a US dollar. */
+                            cost_micros: number;
+                            day: string;
+                            model: string;
+                            provider: string;
+                            /** @description What answers that were kept would have cost. */
+                            saved_micros: number;
+                            /** @description Read from the provider's cache. */
+                            tokens_cached: number;
+                            /** @description All that was read, cached and written ones included. */
+                            tokens_in: number;
+                            tokens_out: number;
+                            /** @description Put into the provider's cache. */
+                            tokens_written: number;
+                        }[];
+                        mix: {
+                            alias: string;
+                            /** @description Answered from the cache. */
+                            cached: number;
+                            calls: number;
+                            /** @description In millionths of a US dollar. */
+                            cost_micros: number;
+                            /** @description Calls without a good answer. */
+                            failed: number;
+                            model: string;
+                            p95_ms: number | null;
+                            provider: string;
+                            /** @description What answers that were kept would have cost. */
+                            saved_micros: number;
+                            /** @description 0 to 1; null where there are no calls. */
+                            share: number | null;
+                            /** @description Read from the provider's cache. */
+                            tokens_cached: number;
+                            /** @description All that was read, cached and written ones included. */
+                            tokens_in: number;
+                            tokens_out: number;
+                            /** @description Put into the provider's cache. */
+                            tokens_written: number;
+                        }[];
+                        /** @description By the step that asked. */
+                        nodes: {
+                            /** @description Answered from the cache. */
+                            cached: number;
+                            calls: number;
+                            /** @description In millionths of a US dollar. */
+                            cost_micros: number;
+                            node: string;
+                            /** @description What answers that were kept would have cost. */
+                            saved_micros: number;
+                            /** @description Read from the provider's cache. */
+                            tokens_cached: number;
+                            /** @description All that was read, cached and written ones included. */
+                            tokens_in: number;
+                            tokens_out: number;
+                            /** @description Put into the provider's cache. */
+                            tokens_written: number;
+                        }[];
+                        total: {
+                            /** @description Answered from the cache. */
+                            cached: number;
+                            calls: number;
+                            /** @description In millionths of a US dollar. */
+                            cost_micros: number;
+                            /** @description What answers that were kept would have cost. */
+                            saved_micros: number;
+                            /** @description Read from the provider's cache. */
+                            tokens_cached: number;
+                            /** @description All that was read, cached and written ones included. */
+                            tokens_in: number;
+                            tokens_out: number;
+                            /** @description Put into the provider's cache. */
+                            tokens_written: number;
+                        };
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "providers.list": {
         parameters: {
             query?: never;
@@ -13477,6 +16036,443 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["Queue"][];
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.runs": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List research runs, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ResearchRun"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.start": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The most that the run may cost, in millionths of a US dollar. */
+                    cap_micros?: number;
+                    company_ids?: string[];
+                    contact_ids?: string[];
+                    /** Format: uuid */
+                    list_id?: string;
+                    /**
+                     * @description The most pages of one site.
+                     * @default 8
+                     */
+                    max_pages?: number;
+                    name?: string;
+                    /**
+                     * @description Read again what was read within the team's interval.
+                     * @default false
+                     */
+                    refresh?: boolean;
+                    /**
+                     * @description Ask the search providers, too.
+                     * @default true
+                     */
+                    search?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Research many companies */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read a research run and its progress */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.items": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                outcome?: "found" | "nothing" | "skipped" | "waits" | "failed";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the companies of a run with what came of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ResearchItem"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.stop": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop a research run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResearchRun"];
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "research.sites": {
+        parameters: {
+            query?: {
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Rows per page, 1 to 100. */
+                limit?: number;
+                state?: "open" | "waits";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List companies whose website was researched, such as those that wait for a person */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ResearchSiteWaiting"][];
+                        /** @description Whether a next page exists. */
+                        has_more: boolean;
+                        /** @description Pass it as `cursor` to get the next page. */
+                        next_cursor: string | null;
                     };
                 };
             };
