@@ -1,0 +1,153 @@
+import type { Clause } from "./analyse.ts";
+import type { Evidence, Source } from "./evidence.ts";
+import { lexicon } from "./lexicon.ts";
+
+/** Who did what to whom: whether a draft turns the parties of an event, a comparison or a change around. */
+
+type Roles = { agent: string | null; patient: string | null };
+type Party = { at: number; end: number; key: string };
+
+const DIRECTED = new Set([
+  "acquire",
+  "sue",
+  "invest",
+  "sell_unit",
+  "win",
+  "lose",
+  "hire",
+  "appoint",
+  "layoff",
+  "merge",
+]);
+const NOUNS =
+  /^(acqui(?!r(ed|es|ing|e)$)\w*(tion|sition|sicion|sizione|sitie)\w*|takeover\w*|ubernahme\w*|rachat\w*|reprise|adquisicion\w*|compra|acquisizione|overname\w*|przejeci\w*|zakup\w*|purchase|sale|lawsuit|investment)$/;
+
+const SELF = "@recipient";
+
+/** Names in a row are one party; so are the words for the recipient. */
+function parties(clause: Clause, source: Source, evidence: Evidence): Party[] {
+  const { is, language } = lexicon(clause.language);
+  const found: Party[] = [];
+  clause.tokens.forEach((token, i) => {
+    if (token.kind !== "word") return;
+    const you = is.you.has(token.fold) && !(language === "de" && token.fold === "sie" && !token.capital);
+    const content = clause.content.find((c) => c.at === i);
+    const own = evidence.self.has(token.fold) || (source.about === "recipient" && source.subject.includes(token.fold));
+    if (
+      !you &&
+      !own &&
+      !(
+        token.capital &&
+        content &&
+        !content.light &&
+        content.events.length === 0 &&
+        (content.name || i === 0 || language === "de")
+      ) &&
+      !source.subject.includes(token.fold)
+    )
+      return;
+    const key = you || own ? SELF : token.fold;
+    const last = found.at(-1);
+    if (last && last.end === i && (last.key === SELF) === (key === SELF)) last.end = i + 1;
+    else found.push({ at: i, end: i + 1, key });
+  });
+  return found;
+}
+
+function rolesAround(clause: Clause, all: readonly Party[], at: number): Roles {
+  const { is } = lexicon(clause.language);
+  const before = all.filter((p) => p.end <= at);
+  const after = all.filter((p) => p.at > at);
+  const led = (p: Party | undefined, list: "by" | "of") =>
+    p !== undefined && [1, 2].some((n) => is[list].has(clause.folds[p.at - n] ?? ""));
+  const by = all.find((p) => led(p, "by"));
+  if (NOUNS.test(clause.folds[at]!)) {
+    const patient = after.find((p) => led(p, "of") && p !== by) ?? null;
+    const agent = by ?? (patient ? before.at(-1) : undefined) ?? null;
+    return { agent: agent?.key ?? null, patient: patient?.key ?? null };
+  }
+  const passive = is.passive.find(clause.folds.slice(Math.max(0, at - 6), at)) >= 0;
+  if (by && passive) return { agent: by.key, patient: all.find((p) => p !== by)?.key ?? null };
+  if (passive && clause.language === "en" && after.length === 0)
+    return { agent: null, patient: before.at(-1)?.key ?? null };
+  if (after.length === 0 && before.length > 1) return { agent: before[0]!.key, patient: before.at(-1)!.key };
+  return { agent: before.at(-1)?.key ?? null, patient: after[0]?.key ?? null };
+}
+
+export function rolesDiffer(
+  d: Clause,
+  e: Clause,
+  source: Source,
+  evidence: Evidence,
+  inflects: boolean,
+): "roles_differ" | "comparison_differs" | "direction_differs" | "other_subject" | null {
+  const [mine, theirs] = [parties(d, source, evidence), parties(e, source, evidence)];
+  const same = (a: string | null, b: string | null) =>
+    a !== null &&
+    b !== null &&
+    (a === b || (inflects && a.length > 4 && b.slice(0, a.length - 2) === a.slice(0, a.length - 2)));
+  const swapped = (a: Roles, b: Roles) =>
+    a.agent !== a.patient &&
+    b.agent !== b.patient &&
+    (same(a.agent, b.patient) || same(a.patient, b.agent)) &&
+    !same(a.agent, b.agent) &&
+    !same(a.patient, b.patient);
+
+  for (const c of d.content)
+    for (const event of c.events) {
+      const other = e.content.find((x) => x.events.includes(event));
+      if (!other) continue;
+      const a = rolesAround(d, mine, c.at);
+      const b = rolesAround(e, theirs, other.at);
+      if (b.agent === null && source.kind === "finding" && b.patient !== null)
+        b.agent = source.about === "recipient" ? SELF : (source.subject[0] ?? null);
+      if (DIRECTED.has(event) && swapped(a, b)) return "roles_differ";
+      // `Globex raised`: the name beside the verb did it, not the recipient.
+      const beside = theirs.find((p) => other.at - p.end >= 0 && other.at - p.end <= 1 && p.end <= other.at);
+      if (
+        beside &&
+        beside.key !== SELF &&
+        source.about === "recipient" &&
+        a.agent === SELF &&
+        !NOUNS.test(c.word) &&
+        youBefore(d, c.at) &&
+        !theirs.some((p) => p.key === SELF && p.end <= other.at)
+      )
+        return "other_subject";
+    }
+
+  const [x, y] = [compared(d, mine), compared(e, theirs)];
+  if (x && y && swapped(x, y)) return "comparison_differs";
+  const [from, to] = [ways(d), ways(e)];
+  if (from && to && (from.from === to.to || from.to === to.from)) return "direction_differs";
+  return null;
+}
+
+/** Whether the recipient is named as who did it: the pronoun stands just before the verb. */
+export function youBefore(clause: Clause, at: number): boolean {
+  const { is } = lexicon(clause.language);
+  return clause.folds.slice(Math.max(0, at - 3), at).some((f) => is.you.has(f));
+}
+
+function compared(clause: Clause, all: readonly Party[]): Roles | null {
+  const { is } = lexicon(clause.language);
+  const at = clause.folds.findIndex(
+    (f, i) =>
+      is.than.has(f) &&
+      clause.content.some(
+        (c) => c.at < i && c.at >= i - 2 && c.concepts.some((k) => k === "more" || k === "less" || k === "fast"),
+      ),
+  );
+  if (at < 0) return null;
+  const [before, after] = [all.filter((p) => p.end <= at)[0], all.find((p) => p.at > at)];
+  return before && after ? { agent: before.key, patient: after.key } : null;
+}
+
+/** `from A to B`, where both are told. */
+function ways(clause: Clause): { from: string; to: string } | null {
+  const { is } = lexicon(clause.language);
+  const led = (list: "from" | "to") =>
+    clause.content.find((c) => !c.light && c.events.length === 0 && is[list].has(clause.folds[c.at - 1] ?? ""))?.word;
+  const [from, to] = [led("from"), led("to")];
+  return from && to && from !== to ? { from, to } : null;
+}
