@@ -1,4 +1,6 @@
 import type { Language } from "./case.ts";
+import { TECHNOLOGIES } from "./names.ts";
+import { talk } from "./words/talk.ts";
 import { EVENTS, type Lexicon, lexicon } from "./lexicon.ts";
 import { type DateMark, measure, type Quantity } from "./quantities.ts";
 import { sentences, type Token, tokens } from "./tokens.ts";
@@ -38,6 +40,8 @@ export type Clause = {
   superlative: boolean;
   cause: boolean;
   passive: boolean;
+  /** Begins as `since you …` does. */
+  given: boolean;
 };
 
 export type Sentence = { text: string; clauses: Clause[]; question: boolean };
@@ -98,7 +102,14 @@ function split(all: readonly Token[], words: Lexicon): Token[][] {
     const token = all[i]!;
     const next = eventFrom[i + 1] ?? false;
     if (/^[;–—]$/.test(token.raw) || (token.raw === ":" && events)) close();
-    else if (token.raw === "," && events && next) close();
+    else if (
+      token.raw === "," &&
+      ((events && next) ||
+        (part[0] && talk("given", words.language).at([part[0].fold, part[1]?.fold ?? ""], 0) > 0) ||
+        turns(all, i + 1, words))
+    )
+      close();
+    else if (turns(all, i, words) && part.length > 3 && all.length - i > 3) close();
     else if (
       token.kind === "word" &&
       events &&
@@ -113,6 +124,10 @@ function split(all: readonly Token[], words: Lexicon): Token[][] {
   close();
   return parts;
 }
+
+/** Whether `but`, `while` and the like stand at a place. */
+const turns = (all: readonly Token[], at: number, words: Lexicon): boolean =>
+  talk("although", words.language).at([all[at]?.fold ?? "", all[at + 1]?.fold ?? ""], 0) > 0;
 
 /** `è` is a verb in Italian, `e` a conjunction; folding makes them one. */
 const andWord = (token: Token, words: Lexicon) => words.is.and.has(token.fold) && token.raw.toLowerCase() !== "è";
@@ -139,6 +154,7 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
     if (used.has(i)) continue;
     const name =
       NAME.test(token.raw) ||
+      (token.capital && TECHNOLOGIES.has(token.fold)) ||
       (token.capital && !first && words.language !== "de" && !is.you.has(token.fold) && token.raw.length > 1);
     if ((is.stop.has(token.fold) || token.fold.length < 2) && !(name && NAME.test(token.raw))) continue;
     if (is.you.has(token.fold) || is.we.has(token.fold)) continue;
@@ -174,6 +190,7 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
     superlative: has("superlative"),
     cause: has("causal"),
     passive: has("passive"),
+    given: talk("given", words.language).at(folds, 0) > 0,
   };
 }
 

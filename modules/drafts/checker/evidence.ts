@@ -1,4 +1,4 @@
-import { analyseSentence, type Clause } from "./analyse.ts";
+import { analyseSentence, type Clause, type Content } from "./analyse.ts";
 import type { ContactFields, Finding, Language, TenantFact } from "./case.ts";
 import { isInstruction } from "./injection.ts";
 import { languageOf } from "./lexicon.ts";
@@ -16,6 +16,8 @@ export type Source = {
   /** Whether it is about the recipient, their company, or somebody else. */
   about: "recipient" | "other" | "sender";
   passages: Passage[];
+  /** Folded words of its address: a paper is named there and not in its own text. */
+  place: Set<string>;
 };
 export type Evidence = {
   sources: Map<string, Source>;
@@ -26,6 +28,8 @@ export type Evidence = {
   /** Folded words that only the sender's facts have. */
   sender: Set<string>;
   now: Date | null;
+  /** The words of the contact's own title. */
+  title: Content[];
 };
 
 const LEGAL = new Set(
@@ -88,6 +92,7 @@ export function readEvidence(input: {
       subject,
       about,
       passages: passagesOf(finding, language),
+      place: new Set(nameWords(finding.url)),
     });
   }
   const sender = new Set<string>();
@@ -98,7 +103,7 @@ export function readEvidence(input: {
     // A fact begins with the name of what it is about, and a first word shows no capital of its own.
     const first = /^\p{Lu}[\p{L}\p{N}]+/u.exec(fact.statement)?.[0];
     if (first && !languageStop(first)) sender.add(fold(first));
-    sources.set(fact.id, { id: fact.id, kind: "tenant", subject: [], about: "sender", passages });
+    sources.set(fact.id, { id: fact.id, kind: "tenant", subject: [], about: "sender", passages, place: new Set() });
   }
   for (const word of [...sender]) if (own.has(word)) sender.delete(word);
   sources.set("contact", {
@@ -107,8 +112,12 @@ export function readEvidence(input: {
     subject: [],
     about: "recipient",
     passages: contactPassages(contact, language),
+    place: new Set(),
   });
-  return { sources, own, self, sender, now };
+  const title = analyseSentence(textOf(contact.title ?? contact.job_title ?? ""), language, null).clauses.flatMap(
+    (c) => c.content,
+  );
+  return { sources, own, self, sender, now, title };
 }
 
 const COMMON = new Set(

@@ -6,6 +6,7 @@ import { speaksToMachines } from "./injection.ts";
 import { type Kind, kindOf } from "./kinds.ts";
 import { lexicon } from "./lexicon.ts";
 import { youBefore } from "./roles.ts";
+import { talk } from "./words/talk.ts";
 
 /** Maps every sentence of a draft to what backs it, or says what nothing backs. Rules and their limits: docs/concepts/drafts.md. */
 
@@ -26,6 +27,12 @@ export type GroundInput = {
   findings: readonly Finding[];
   tenant_facts: readonly TenantFact[];
   sentences: readonly { text: string; cites: readonly string[] }[];
+};
+
+/** Share of a clause's words that its source need not have: a paraphrase has words of its own. A citation is a hint that it is one. */
+const TOLERATED = {
+  cited: Number(globalThis.process?.env.TC ?? 0.7),
+  uncited: Number(globalThis.process?.env.TU ?? 0.34),
 };
 
 type Part = { verdict: "ok"; kind: Kind; mapped: string[] } | { verdict: "unmapped"; fault: Fault };
@@ -83,8 +90,11 @@ function partOf(
   evidence: Evidence,
   named: ReadonlySet<string>,
 ): Part {
-  const hard = hardAtoms(clause, evidence, kind);
-  const asked = kind === "question" || kind === "call_to_action";
+  const asked =
+    (kind === "question" && !takenForGranted(clause)) ||
+    kind === "call_to_action" ||
+    (cites.length === 0 && isTalk(clause));
+  const hard = hardAtoms(clause, evidence, asked);
   if (asked && !hard) return { verdict: "ok", kind, mapped: [] };
   const strict = clause.content.filter((c) => !c.light && !own(c.word, evidence));
   if (!hard && strict.length === 0 && !clause.all)
@@ -98,24 +108,26 @@ function partOf(
   const usable = sources.filter(
     (s) => s.kind !== "tenant" && (cited.length === 0 || cited.includes(s.id) || s.kind === "contact"),
   );
+  const tolerated = cited.length > 0 ? TOLERATED.cited : TOLERATED.uncited;
   let best: Fault[] | null = null;
   const look = (list: readonly Source[], mode: Mode, as: Kind): Part | null => {
     for (const source of list) {
       const foreign = subjectFault(clause, source, named);
       for (const passage of source.passages) {
-        const faults = foreign
-          ? [foreign, ...faultsOf(clause, source, passage, evidence, mode)]
-          : faultsOf(clause, source, passage, evidence, mode);
+        const own = faultsOf(clause, source, passage, evidence, mode, tolerated);
+        const faults = foreign ? [foreign, ...own] : own;
         if (faults.length === 0) return { verdict: "ok", kind: as, mapped: [source.id] };
         if (best === null || weight(faults) < weight(best)) best = faults;
       }
     }
     return null;
   };
-  const found = look(usable, asked ? "atoms" : "claim", asked ? kind : "claim");
+  const several = cited.length > 1 ? joined(usable.filter((s) => cited.includes(s.id))) : null;
+  const found = look(several ? [...usable, several] : usable, asked ? "atoms" : "claim", asked ? kind : "claim");
   if (found) return found;
-  if (speaksOfSender(clause, evidence)) {
-    const facts = sources.filter((s) => s.kind === "tenant");
+  const citesFact = cited.some((id) => evidence.sources.get(id)!.kind === "tenant");
+  if (speaksOfSender(clause, evidence) || citesFact) {
+    const facts = sources.filter((s) => s.kind === "tenant" && (!citesFact || cited.includes(s.id)));
     const whole = joined(facts);
     const offer = look(whole ? [...facts, whole] : facts, asked ? "atoms" : "offer", asked ? kind : "offer");
     if (offer) return offer;
@@ -126,12 +138,24 @@ function partOf(
   };
 }
 
-/** All facts of the sender as one source: an offer may speak of two of them. Numbers still stand beside their own words. */
+/** Several sources as one, for a sentence that puts two of them together. Numbers still stand beside their own words. */
 function joined(facts: readonly Source[]): Source | null {
   if (facts.length < 2) return null;
   const clauses = facts.flatMap((f) => f.passages.flatMap((p) => p.clauses));
   const passage: Passage = { parts: [clauses], clauses, language: clauses[0]?.language ?? "en" };
   return { ...facts[0]!, id: facts.map((f) => f.id)[0]!, passages: [passage] };
+}
+
+/** `Since you closed …, would you …?` claims its first part. */
+const takenForGranted = (clause: Clause): boolean => clause.given && clause.you > 0;
+
+/** The writer of the letter about what they would do: no claim, unless they say what they learned. */
+function isTalk(clause: Clause): boolean {
+  return (
+    talk("self", clause.language).find(clause.folds) >= 0 &&
+    talk("perceive", clause.language).find(clause.folds) < 0 &&
+    !clause.superlative
+  );
 }
 
 const weight = (faults: readonly Fault[]) => faults.reduce((n, f) => n + Math.max(1, f.words.length), 0);
@@ -141,13 +165,14 @@ const worst = (faults: readonly Fault[]): Fault => faults.find((f) => f.reason !
 const own = (word: string, evidence: Evidence) => evidence.own.has(word);
 
 /** Numbers, dates and names that must be true even in a question. Minutes and the dates of a proposed call are none. */
-function hardAtoms(clause: Clause, evidence: Evidence, kind: Kind): boolean {
-  const asked = kind === "question" || kind === "call_to_action";
+function hardAtoms(clause: Clause, evidence: Evidence, asked: boolean): boolean {
+  const weekday = talk("weekday", clause.language);
   const names = clause.content.some(
     (c) =>
       c.name &&
       !own(c.word, evidence) &&
       !evidence.sender.has(c.word) &&
+      !(asked && weekday.has(c.word)) &&
       !(asked && /^(zoom|teams|calendly|google|meet|linkedin)$/.test(c.word)),
   );
   const quantities = clause.quantities.some(
@@ -157,7 +182,10 @@ function hardAtoms(clause: Clause, evidence: Evidence, kind: Kind): boolean {
     names ||
     quantities ||
     (!asked && clause.dates.length > 0) ||
-    (asked && clause.dates.some((d) => d.year !== undefined))
+    (asked &&
+      clause.dates.some(
+        (d) => d.year !== undefined && (evidence.now === null || d.year < evidence.now.getUTCFullYear()),
+      ))
   );
 }
 

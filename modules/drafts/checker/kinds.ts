@@ -24,7 +24,13 @@ export function kindOf(sentence: Sentence, evidence: Evidence, at: { first: bool
     (c) => c.content.some((x) => x.events.length > 0) || c.quantities.length > 0 || c.dates.length > 0,
   );
   if (is.greeting.at(folds, 0) > 0 && folds.length <= 7 && !events && !sentence.question) return "greeting";
-  if (is.closing.at(folds, 0) > 0 && folds.length <= 9 && !events) return "closing";
+  const ends = is.closing.at(folds, 0) || is.closing.at(folds, 1);
+  if (
+    ends > 0 &&
+    folds.length <= ends + 4 &&
+    sentence.clauses.every((c) => c.quantities.length === 0 && c.dates.length === 0)
+  )
+    return "closing";
   if (at.last && folds.length <= 4 && !events && tokens.every((t) => t.capital)) return "closing";
   if (isAction(sentence)) return "call_to_action";
   return sentence.question ? "question" : "claim";

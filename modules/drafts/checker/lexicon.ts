@@ -17,25 +17,22 @@ const ORDER: readonly Language[] = ["en", "de", "fr", "es", "it", "nl", "pl"];
 
 /** Turns of speech whose words mean something else: `all the best` claims nothing of all. */
 const IDIOMS: Record<Language, string> = {
-  en: "no doubt, not only, no wonder, no small, no surprise, no easy, no mean, why not, not just, all the best, first of all, at all, after all, above all, all about, all the more, first place, at first, most likely, as well as, as far as, no obligation, no pressure, not sure, if not, no strings, no problem, no worries",
-  de: "nicht nur, kein wunder, keine kleinigkeit, kein zweifel, alles gute, vor allem, zuerst, allerdings, in erster linie, warum nicht, nicht selbstverständlich, unverbindlich, kein problem",
-  fr: "non seulement, pas seulement, pas rien, sans doute, tout d abord, en tout cas, tout à fait, avant tout, pourquoi pas, n hésitez pas, pas étonnant, tout en, tout de suite, en premier lieu",
-  es: "no solo, no sólo, sin duda, ante todo, sobre todo, por qué no, no es poca, nada menos, en todo caso, en primer lugar, no dude, no dudes",
-  it: "non solo, non soltanto, senza dubbio, prima di tutto, soprattutto, perché no, non è poco, non esiti, non esitare, niente male",
-  nl: "niet alleen, niet niks, zonder twijfel, vooral, waarom niet, niet zomaar, in de eerste plaats, geen wonder, allereerst, geen probleem",
-  pl: "nie tylko, nie lada, bez wątpienia, przede wszystkim, dlaczego nie, nic dziwnego, wszystkiego dobrego, po pierwsze, nie ma problemu",
+  en: "no doubt, not only, no wonder, no small, no surprise, no easy, no mean, why not, not just, all the best, first of all, at all, after all, above all, all about, all the more, first place, at first, most likely, as well as, as far as, no obligation, no pressure, not sure, if not, not due before, not before, not until, none further, no further than, no more than, on top of, in all, behind all, with all, all in all, not to mention, no time, no later than, not far, in no time, all right, all set, no strings, no problem, no worries",
+  de: "nicht nur, kein wunder, keine kleinigkeit, kein zweifel, alles gute, vor allem, zuerst, allerdings, in erster linie, warum nicht, nicht selbstverständlich, nicht vor, nicht weiter als, nicht mehr als, auf alle fälle, alles in allem, aller art, unverbindlich, kein problem",
+  fr: "non seulement, pas seulement, pas rien, sans doute, tout d abord, en tout cas, tout à fait, avant tout, pourquoi pas, n hésitez pas, pas étonnant, tout en, tout de suite, en premier lieu, pas avant, dans le meilleur des cas, en tout, tout neuf, pas plus de",
+  es: "no solo, no sólo, sin duda, ante todo, sobre todo, por qué no, no es poca, nada menos, en todo caso, en primer lugar, no antes, no más de, en total, en el mejor de los casos, no dude, no dudes",
+  it: "non solo, non soltanto, senza dubbio, prima di tutto, soprattutto, perché no, non è poco, non esiti, non esitare, niente male, non prima, non più di, in tutto, nel migliore dei casi",
+  nl: "niet alleen, niet niks, zonder twijfel, vooral, waarom niet, niet zomaar, in de eerste plaats, geen wonder, allereerst, geen probleem, niet voor, niet eerder dan, niet meer dan, in het beste geval, al met al",
+  pl: "nie tylko, nie lada, bez wątpienia, przede wszystkim, dlaczego nie, nic dziwnego, wszystkiego dobrego, po pierwsze, nie ma problemu, nie przed, nie wcześniej niż, nie więcej niż, w sumie",
 };
 
-type Lists = Exclude<keyof Words, "future" | "compound" | "months" | "units" | "tens" | "ordinals">;
+type Lists = Exclude<keyof Words, "future" | "months" | "ordinals">;
 
 export type Lexicon = {
   language: Language;
   is: Record<Lists, Phrases>;
   idiom: Phrases;
   future?: RegExp;
-  /** Number by folded words, compounds of two or three words included. */
-  numbers: Phrases;
-  numberOf: Map<string, number>;
   ordinalOf: Map<string, number>;
   monthOf: Map<string, number>;
   concepts(token: string): readonly string[];
@@ -53,10 +50,9 @@ function make(language: Language): Lexicon {
   const words = WORDS[language];
   const is = Object.fromEntries(
     Object.entries(words)
-      .filter(([key, value]) => typeof value === "string" && !["months", "units", "tens", "ordinals"].includes(key))
+      .filter(([key, value]) => typeof value === "string" && !["months", "ordinals"].includes(key))
       .map(([key, value]) => [key, phrases(value as string)]),
   ) as Record<Lists, Phrases>;
-  const numberOf = numbers(words);
   const ordinalOf = new Map<string, number>();
   words.ordinals.split(" ").forEach((forms, i) => {
     for (const form of forms.split("/")) ordinalOf.set(fold(form), i + 1);
@@ -72,30 +68,10 @@ function make(language: Language): Lexicon {
     is,
     idiom: phrases(IDIOMS[language]),
     ...(words.future ? { future: words.future } : {}),
-    numbers: phrases([...numberOf.keys()].join(",")),
-    numberOf,
     ordinalOf,
     monthOf,
     concepts: conceptsOf(language),
   };
-}
-
-/** 2 to 100 in words. One is left out: in six of the languages it is the article. */
-function numbers({ units, tens, compound }: Words): Map<string, number> {
-  const ones = units.split(" ");
-  const high = tens.split(" ");
-  const found = new Map<string, number>();
-  const key = (text: string) => fold(text).replaceAll("-", " ");
-  ones.forEach((word, n) => n > 1 && found.set(key(word), n));
-  const decades = [ones[20]!, ...high.slice(0, 7)];
-  decades.forEach((ten, i) => {
-    found.set(key(ten), 20 + i * 10);
-    for (let n = 1; n <= 9; n++) found.set(key(compound(ten, ones[n]!)), 20 + i * 10 + n);
-  });
-  found.set(key(high[7]!), 100);
-  // `sei` is also "you are" in Italian, `mai` and the like are no numbers.
-  found.delete("sei");
-  return found;
 }
 
 type Row = { name: string; event: boolean; by: Record<Language, string[]> };
@@ -140,12 +116,16 @@ function conceptsOf(language: Language): (token: string) => readonly string[] {
 
 /** The language of a text by its small words; `otherwise` where they do not tell. */
 export function languageOf(tokens: readonly string[], otherwise: Language): Language {
-  let best = otherwise;
-  let most = 0;
-  for (const language of [otherwise, ...ORDER.filter((l) => l !== otherwise)]) {
+  const hits = (language: Language) => {
     const { stop } = lexicon(language).is;
-    const n = tokens.reduce((sum, token) => sum + (token.length > 1 && stop.has(token) ? 1 : 0), 0);
-    if (n > most + (language === otherwise ? 0 : 0.5)) [best, most] = [language, n];
+    return tokens.reduce((sum, token) => sum + (token.length > 1 && stop.has(token) ? 1 : 0), 0);
+  };
+  // Languages share small words: another one must be told clearly.
+  let best = otherwise;
+  let most = hits(otherwise) + 1;
+  for (const language of ORDER) {
+    const n = language === otherwise ? 0 : hits(language);
+    if (n > most) [best, most] = [language, n];
   }
   return best;
 }

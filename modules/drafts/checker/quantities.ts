@@ -1,5 +1,6 @@
 import type { Language } from "./case.ts";
 import type { Lexicon } from "./lexicon.ts";
+import { speltNumber } from "./numbers.ts";
 import type { Token } from "./tokens.ts";
 
 /** Numbers with their units, and dates, as they stand in a row of tokens. */
@@ -97,6 +98,18 @@ export function measure(tokens: readonly Token[], words: Lexicon, now: Date | nu
     for (let n = found.at; n < found.end; n++) used.add(n);
     i = found.end - 1;
   }
+  // `92 against 85 percent`: the unit stands once.
+  for (let i = quantities.length - 2; i >= 0; i--) {
+    const [a, b] = [quantities[i]!, quantities[i + 1]!];
+    if (
+      a.unit === "count" &&
+      a.text.length > 0 &&
+      b.at - a.end <= 2 &&
+      b.at > a.end &&
+      (b.unit === "percent" || b.unit.startsWith("money:"))
+    )
+      if (!/^[,;]$/.test(folds[a.end] ?? "")) a.unit = b.unit;
+  }
   return { quantities, dates, used };
 }
 
@@ -178,7 +191,7 @@ const yearIsCount = (tokens: readonly Token[], folds: readonly string[], i: numb
   currency(folds[i - 1]) !== null ||
   currency(folds[i + 1]) !== null ||
   folds[i + 1] === "%" ||
-  /^(iso|din|en)$/.test(folds[i - 1] ?? "");
+  /^(ISO|DIN|EN)$/.test(tokens[i - 1]?.raw ?? "");
 
 /** Day and year that stand with a month: `12. März 2026`, `March 12, 2026`, `12 de marzo de 2026`. */
 function around(tokens: readonly Token[], folds: readonly string[], i: number) {
@@ -218,12 +231,11 @@ function readQuantity(
   let value: number;
   let end = i + 1;
   let unit = "count";
-  const spelt = token.kind === "word" ? words.numbers.at(folds, i) : 0;
+  let rough = false;
+  const spelt = token.kind === "word" ? speltNumber(folds, i, words.language) : null;
   if (token.kind === "number") value = numberValue(token.raw, words.language);
-  else if (spelt > 0) {
-    value = words.numberOf.get(folds.slice(i, i + spelt).join(" ")) ?? Number.NaN;
-    if (Number.isNaN(value)) return null;
-    end = i + spelt;
+  else if (spelt) {
+    ({ value, end, unit, rough } = spelt);
   } else if (words.is.twice.at(folds, i) > 0) [value, unit] = [2, "times"];
   else if (words.is.thrice.at(folds, i) > 0) [value, unit] = [3, "times"];
   else if (words.ordinalOf.has(token.fold) && words.ordinalOf.get(token.fold)! > 1 && folds[i + 1] !== "half")
@@ -266,7 +278,9 @@ function readQuantity(
       if (money) unit = `money:${money}`;
     }
   }
-  const { bound, way } = boundOf(tokens, folds, at, end, words, last);
+  let { bound, way } = boundOf(tokens, folds, at, end, words, last);
+  // A third is said of 32 per cent, and of 35.
+  if (rough && bound === "exact") bound = "about";
   return { at, end, value, unit, bound, way, text: tokens.slice(at, end).map((t) => t.raw).join(" ") }; // prettier-ignore
 }
 

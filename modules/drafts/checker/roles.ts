@@ -116,11 +116,31 @@ export function rolesDiffer(
         return "other_subject";
     }
 
+  // Any word with the same two parties on its two sides, the other way around.
+  for (const c of d.content) {
+    if (c.light || c.name || c.events.length > 0) continue;
+    const other = e.content.find(
+      (x) => x.word === c.word || (c.concepts.length > 0 && x.concepts.some((k) => c.concepts.includes(k))),
+    );
+    if (!other) continue;
+    const [a, b] = [sides(d, mine, c.at), sides(e, theirs, other.at)];
+    if (a && b && d.passive === e.passive && same(a.agent, b.patient) && same(a.patient, b.agent))
+      return "roles_differ";
+  }
+
   const [x, y] = [compared(d, mine), compared(e, theirs)];
   if (x && y && swapped(x, y)) return "comparison_differs";
   const [from, to] = [ways(d), ways(e)];
   if (from && to && (from.from === to.to || from.to === to.from)) return "direction_differs";
   return null;
+}
+
+function sides(clause: Clause, all: readonly Party[], at: number): Roles | null {
+  const { is } = lexicon(clause.language);
+  // `A's partner B` and `B of A` have no order.
+  if (all.some((p) => is.of.has(clause.folds[p.at - 1] ?? ""))) return null;
+  const [before, after] = [all.filter((p) => p.end <= at), all.filter((p) => p.at > at)];
+  return before.length === 1 && after.length >= 1 ? { agent: before[0]!.key, patient: after[0]!.key } : null;
 }
 
 /** Whether the recipient is named as who did it: the pronoun stands just before the verb. */

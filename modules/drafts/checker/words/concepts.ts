@@ -75,9 +75,9 @@ country_de|germany german|deutschland* deutsch*|allemagne allemand*|alemania ale
 country_fr|france french|frankreich* französ*|france français*|francia frances*|francia frances*|frankrijk frans*|francj* francus*
 country_es|spain spanish|spanien* spanisch*|espagne espagnol*|españa español*|spagna spagnol*|spanje spaans*|hiszpan*
 country_it|italy italian|italien* italienisch*|italie italien*|italia italian*|italia italian*|italië italiaan*|włoch* włosk*
-country_nl|netherlands dutch holland|niederlande* niederländ* holland|pays-bas néerland* hollande|países holand* neerland*|paesi olanda olandes*|nederland* holland|holand* niderland*
+country_nl|netherlands dutch holland|niederlande* niederländ* holland|pays-bas néerland* hollande|países holand* neerland*|paesi olanda olandes*|nederland* holland nederlands*|holand* niderland*
 country_pl|poland polish|polen polnisch*|pologne polonais*|polonia polac*|polonia polacc*|polen pools*|polsk*
-country_uk|uk britain british england|großbritannien britisch* england|royaume britannique* angleterre|reino británic* inglaterra|regno britannic* inghilterra|verenigd brits* engeland|brytani* brytyj* anglia
+country_uk|uk britain british england kingdom|großbritannien britisch* england|royaume britannique* angleterre|reino británic* inglaterra|regno britannic* inghilterra|verenigd brits* engeland|brytani* brytyj* anglia
 country_us|usa us america american states|usa amerika* staaten|états amérique américain*|estados america* eeuu|stati america*|amerika* vs staten|usa amery* stany
 country_at|austria austrian|österreich*|autriche autrich*|austria austri*|austria austri*|oostenrijk*|austri*
 country_ch|switzerland swiss|schweiz*|suisse*|suiza suiz*|svizzer*|zwitser*|szwajc*
@@ -93,6 +93,7 @@ year|year* annual*|jahr* jährlich*|an ans année* annuel*|año* anual*|ann* ann
 month|month*|monat*|mois mensuel*|mes meses mensual*|mes* mensil*|maand*|miesi*
 week|week*|woche* wöchent*|semaine* hebdo*|semana*|settiman*|week weken weke*|tydz* tygod*
 day|day*|tag tage* täglich*|jour* quotid*|día* diari*|giorn*|dag* dagel*|dni dzień dzien*
+minute|minute* min mins|minute*|minute*|minut*|minut*|minut* minuten|minut*
 hour|hour*|stunde*|heure*|hora*|ora ore|uur uren|godzin*
 more|more higher greater bigger larger|mehr höher* größer*|plus supérieur*|más mayor* superior*|più maggior* superior*|meer hoger* groter*|więcej wyższ* większ*
 less|less fewer lower smaller|weniger niedriger* kleiner* geringer*|moins inférieur*|menos menor* inferior*|meno minor* inferior*|minder lager* kleiner*|mniej niższ* mniejsz*

@@ -46,11 +46,6 @@ export type Words = {
   thisYear: string;
   nextYear: string;
   recent: string;
-  /** 0 to 20, then 30, 40 … 90, then hundred. */
-  units: string;
-  tens: string;
-  /** Puts a ten and a one (1 to 9) together as the language writes it. */
-  compound(ten: string, one: string): string;
   /** first to tenth, with other genders after a slash. */
   ordinals: string;
   twice: string;
