@@ -141,9 +141,15 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
   const has = (list: keyof Lexicon["is"]) => is[list].find(free) >= 0;
   const bounds = new Set<number>();
   for (const q of quantities) for (let n = q.at - 3; n < q.at; n++) bounds.add(n);
-  const limits = new Set([...is.limit.places(free)].filter((p) => !bounds.has(p) || !q_bound(is, free, p, quantities)));
+  const limits = new Set(
+    [...is.limit.places(folds)].filter((p) => !bounds.has(p) || !q_bound(is, free, p, quantities)),
+  );
   const future = words.future;
-  const later = now !== null && dates.some((d) => after(d, now));
+  const until = talk("until", words.language);
+  // `until March next year` holds now.
+  const later =
+    now !== null &&
+    dates.some((d) => after(d, now) && ![1, 2, 3].some((n) => d.at - n >= 0 && until.at(folds, d.at - n) > 0));
   const content: Content[] = [];
   let starts = opens;
   for (let i = 0; i < part.length; i++) {

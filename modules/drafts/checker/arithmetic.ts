@@ -30,8 +30,11 @@ export function follows(clause: Clause, q: Quantity, source: readonly Clause[]):
   const years = source.flatMap((c) => c.dates.flatMap((d) => (d.year ? [d.year] : [])));
   if (timeUnit(clause, q) === "year" && q.unit === "count" && years.some((a) => years.some((b) => b - a === q.value)))
     return true;
-  const compares = talk("difference", clause.language).find(clause.folds) >= 0;
+  const words = talk("difference", clause.language);
+  const compares = [-2, -1, 0, 1, 2].some((n) => words.at(clause.folds, (n < 0 ? q.at : q.end) + n) > 0);
   const numbers = source.flatMap((c) => c.quantities);
+  // A number that the source tells of something else is no sum of two others.
+  if (numbers.some((n) => n.value === q.value)) return false;
   for (const a of numbers)
     for (const b of numbers) {
       if (a === b || a.unit !== b.unit || a.value <= b.value || a.bound !== "exact" || b.bound !== "exact") continue;

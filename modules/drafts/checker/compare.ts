@@ -5,6 +5,8 @@ import { contrary } from "./contraries.ts";
 import { lexicon } from "./lexicon.ts";
 import type { DateMark, Quantity } from "./quantities.ts";
 import { rolesDiffer } from "./roles.ts";
+import { sameWord } from "./same-word.ts";
+import { unitsAgree } from "./units.ts";
 import { talk } from "./words/talk.ts";
 
 /** Whether a passage of a source says what a clause of the draft says. */
@@ -34,15 +36,6 @@ export type Reason =
   | "out_of_date"
   | "instruction";
 export type Fault = { reason: Reason; words: string[] };
-
-/** The ends of two words may differ, as inflected words do. */
-export function sameWord(a: string, b: string): boolean {
-  if (a === b) return true;
-  const [short, long] = a.length < b.length ? [a, b] : [b, a];
-  let n = 0;
-  while (n < short.length && short[n] === long[n]) n++;
-  return n >= 4 && n >= short.length - (short.length < 8 ? 1 : 2) && long.length - n <= 4;
-}
 
 /** Names are inflected in Polish, and take an s in the genitive. */
 const sameName = (a: string, b: string, inflects: boolean): boolean =>
@@ -99,7 +92,9 @@ export function sameQuantity(d: Quantity, e: Quantity): boolean {
 
 /** Money may be told without its currency, nothing else without its unit. */
 const sameUnit = (d: Quantity, e: Quantity) =>
-  d.unit === e.unit || (d.unit === "count" && e.unit.startsWith("money:") && d.value >= 1000);
+  (d.bare && (e.unit === "percent" || e.unit === "ordinal")) ||
+  d.unit === e.unit ||
+  (d.unit === "count" && e.unit.startsWith("money:") && d.value >= 1000);
 
 /** The words that a number counts or measures: those after it, up to a comma, a conjunction or the next number. */
 function counted(clause: Clause, q: Quantity): { after: Content[]; around: Content[] } {
@@ -134,16 +129,13 @@ function quantityFault(clause: Clause, q: Quantity, passage: Passage, inflects: 
     const best = Math.max(...list.map((s) => s.score));
     return list.some(({ e, c, theirs, score }) => {
       if (sameTime(clause, q, c, e)) return true;
-      if (score < best || !sameQuantity(q, e)) return false;
-      // Where the source has one number of the kind, other words may say what it counts.
-      if ((q.unit !== "count" && q.unit !== "ordinal") || list.every((s) => s.e.value === e.value)) return true;
-      const [a, b] = [mine.after.filter((c) => !c.light), theirs.after.filter((c) => !c.light)];
-      if (a.length === 0 || b.length === 0) return true;
+      if (score < best || !sameQuantity(q, e) || !unitsAgree(clause, q, c, e)) return false;
+      if (q.unit !== "count" && q.unit !== "ordinal") return true;
+      // What is counted may be told in another word, but not in a word for another thing.
+      const [a, b] = [mine.after.find((x) => !x.light), theirs.after.find((x) => !x.light)];
+      if (!a || !b || a.concepts.length === 0 || b.concepts.length === 0) return true;
       return (
-        clause.language !== passage.language ||
-        b.some((y) => sameContent(a[0]!, y, inflects)) ||
-        a.some((x) => sameContent(x, b[0]!, inflects)) ||
-        list.filter((s) => s.e.value === e.value).some((s) => s.score > 0)
+        theirs.after.some((y) => sameContent(a, y, inflects)) || mine.after.some((x) => sameContent(x, b, inflects))
       );
     });
   };
@@ -227,6 +219,7 @@ export function faultsOf(
   // A cause is told by every word beside it.
   const most = clause.cause && clause.we === 0 && mode === "claim" ? Math.min(tolerated, 0.25) : tolerated;
   if (share > most) faults.push({ reason: "words_not_in_source", words: loose.map((c) => c.raw) });
+  faults.push(...wordFaults(clause, loose, passage, mode, inflects));
   for (const c of loose)
     if (
       groups
@@ -265,7 +258,7 @@ function strictPlace(clause: Clause, c: Content, mode: Mode): boolean {
 /** Of `as head of sales you …`: whether the contact's own title says so; undefined where the clause does not speak of it. */
 function ownTitle(clause: Clause, c: Content, evidence: Evidence): boolean | undefined {
   if (evidence.title.length === 0 || !as.has(clause.folds[0] ?? "") || c.at > 6) return undefined;
-  if (c.light || c.name) return undefined;
+  if (c.light || c.at > clause.folds.findIndex((f) => lexicon(clause.language).is.you.has(f))) return undefined;
   return evidence.title.some((t) => sameContent(c, t, true)) || evidence.self.has(c.word);
 }
 
@@ -278,23 +271,71 @@ function backed(c: Content, passage: Passage, source: Source, evidence: Evidence
     )
   )
     return true;
-  if (source.place.has(c.word)) return true;
+  if (source.place.has(c.word) || (c.name && c.word.length > 3 && [...source.place].some((w) => w.includes(c.word))))
+    return true;
   if (source.kind === "tenant" && evidence.sender.has(c.word)) return true;
   return passage.clauses.some(
     (e) => e.content.some((x) => sameContent(c, x, inflects)) || (c.events.length === 0 && e.folds.includes(c.word)),
   );
 }
 
+/** Events that are never a matter of words: a source must tell them. */
+const STRICT = new Set([
+  "merge",
+  "raise",
+  "win",
+  "lose",
+  "certify",
+  "sue",
+  "layoff",
+  "list_ipo",
+  "fail",
+  "double",
+  "triple",
+  "halve",
+]);
+
+/** Faults of single words: a strict event that is not told, a cause told in other words, and what the source only denies. */
+function wordFaults(
+  clause: Clause,
+  loose: readonly Content[],
+  passage: Passage,
+  mode: Mode,
+  inflects: boolean,
+): Fault[] {
+  if (mode !== "claim") return [];
+  const faults: Fault[] = [];
+  const words = lexicon(clause.language);
+  for (const c of loose) {
+    if (c.events.length > 0 && c.events.every((e) => STRICT.has(e)))
+      faults.push({ reason: "event_not_in_source", words: [c.raw] });
+    const beside = [-3, -2, -1, 1, 2, 3].some((n) => words.is.causal.at(clause.folds, c.at + n) > 0);
+    if (clause.cause && clause.we === 0 && beside) faults.push({ reason: "cause_not_in_source", words: [c.raw] });
+  }
+  if (clause.negated || talk("without", clause.language).find(clause.folds) >= 0) return faults;
+  for (const c of clause.content) {
+    if (c.light) continue;
+    const told = passage.clauses.flatMap((e) =>
+      e.content.filter((x) => sameContent(c, x, inflects)).map((x) => denied(e, x.at)),
+    );
+    if (told.length > 0 && told.every(Boolean)) faults.push({ reason: "negation_differs", words: [c.raw] });
+  }
+  return faults;
+}
+
+const denied = (e: Clause, at: number): boolean =>
+  e.negated || [1, 2].some((n) => at - n >= 0 && talk("without", e.language).at(e.folds, at - n) > 0);
+
 /** What turns a sentence into another one without changing its nouns. */
 function flagFaults(d: Clause, e: Clause, source: Source, evidence: Evidence, inflects: boolean, mode: Mode): Fault[] {
   const faults: Fault[] = [];
   const add = (reason: Reason) => faults.push({ reason, words: [] });
   if (mode === "claim" && negationDiffers(d, e)) add("negation_differs");
-  if (e.plan && !d.plan) add("plan_told_as_done");
+  if (e.plan && !d.plan && mode === "claim" && !(d.negated && e.negated)) add("plan_told_as_done");
   if (!e.plan && d.plan && mode === "claim" && lexicon(e.language).is.done.find(e.folds) >= 0) add("done_told_as_plan");
-  if (ended(e, evidence.now) && !mentionsEnd(d)) add("out_of_date");
-  if (e.hedge && !d.hedge && !d.guess) add("opinion_told_as_fact");
-  if (d.limits.size === 0 && limits(e, d, inflects)) add("source_says_less");
+  if (ended(e, d.dates, evidence.now) && !mentionsEnd(d)) add("out_of_date");
+  if (e.hedge && !d.hedge && !d.guess && mode === "claim") add("opinion_told_as_fact");
+  if (d.limits.size === 0 && mode === "claim" && limits(e, d, inflects)) add("source_says_less");
   if (d.all && !e.all && (mode === "claim" || d.superlative)) add("wider_than_source");
   if (d.cause && !e.cause && d.we === 0 && mode === "claim") add("cause_not_in_source");
   const roles = rolesDiffer(d, e, source, evidence, inflects);
@@ -306,18 +347,27 @@ function flagFaults(d: Clause, e: Clause, source: Source, evidence: Evidence, in
 function negationDiffers(d: Clause, e: Clause): boolean {
   if (d.negated === e.negated) return false;
   const free = (c: Clause) => talk("without", c.language).find(c.folds) >= 0;
-  if (d.negated && d.we > 0 && d.you === 0) return false;
+  if (d.negated && d.we > 0) return false;
+  if (d.negated && e.plan && talk("notYet", d.language).find(d.folds) >= 0) return false;
   return !(d.negated ? free(e) : free(d));
 }
 
 const mentionsEnd = (c: Clause) => talk("until", c.language).find(c.folds) >= 0;
 
 /** Whether the source tells what held until a day that is past. */
-function ended(e: Clause, now: Date | null): boolean {
+function ended(e: Clause, told: readonly DateMark[], now: Date | null): boolean {
   const until = talk("until", e.language);
   return e.dates.some((d) => {
     if (d.year === undefined || (now !== null && d.year > now.getUTCFullYear())) return false;
-    return [1, 2, 3].some((n) => d.at - n >= 0 && until.at(e.folds, d.at - n) > 0);
+    if (told.some((t) => t.year === d.year)) return false;
+    const ranged = e.dates.some(
+      (x) =>
+        x.at < d.at &&
+        d.at - x.end <= 2 &&
+        x.year !== undefined &&
+        lexicon(e.language).is.to.has(e.folds[d.at - 1] ?? ""),
+    );
+    return ranged || [1, 2, 3].some((n) => d.at - n >= 0 && until.at(e.folds, d.at - n) > 0);
   });
 }
 

@@ -10,7 +10,6 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ["hire", "layoff"],
   ["join", "leave"],
   ["appoint", "leave"],
-  ["acquire", "sell_unit"],
   ["win", "lose"],
   ["more", "less"],
   ["grow", "less"],

@@ -157,13 +157,10 @@ function passagesOf(finding: Pick<Finding, "statement" | "quote" | "fetched_at">
     const clauses = parts.flat();
     if (clauses.length > 0) passages.push({ parts, clauses, language: clauses[0]!.language });
   };
-  for (const s of statement) for (const q of quote) add(s, q);
-  for (const text of [statement, quote])
-    text.forEach((s, i) => {
-      if (text === quote || quote.length === 0) add(s);
-      if (text[i + 1]) add([...s, ...text[i + 1]!]);
-    });
-  if (quote.length > 0) for (const s of statement) add(s);
+  // Where there are both, each is read beside the other: a word that one of them leaves out may turn the meaning around.
+  const withNext = (text: Clause[][]) => text.flatMap((s, i) => (text[i + 1] ? [s, [...s, ...text[i + 1]!]] : [s]));
+  if (quote.length === 0 || statement.length === 0) for (const s of withNext([...statement, ...quote])) add(s);
+  else for (const s of withNext(statement)) for (const q of withNext(quote)) add(s, q);
   return passages;
 }
 
@@ -172,6 +169,9 @@ function contactPassages(contact: ContactFields, language: Language): Passage[] 
     .filter(([, value]) => value !== null && value !== "")
     .map(([field, value]) => {
       const { clauses } = analyseSentence(`${textOf(value)} ${field.replaceAll("_", " ")}`, language, null);
+      // A number in a name counts nothing.
+      if (!/size|employee|headcount|revenue|year|count|number|score/.test(field))
+        for (const c of clauses) c.quantities = [];
       return { parts: [clauses], clauses, language };
     })
     .filter((p) => p.clauses.length > 0);

@@ -114,7 +114,8 @@ function partOf(
     for (const source of list) {
       const foreign = subjectFault(clause, source, named);
       for (const passage of source.passages) {
-        const own = faultsOf(clause, source, passage, evidence, mode, tolerated);
+        const share = source.kind === "contact" ? TOLERATED.uncited : tolerated;
+        const own = faultsOf(clause, source, passage, evidence, mode, share);
         const faults = foreign ? [foreign, ...own] : own;
         if (faults.length === 0) return { verdict: "ok", kind: as, mapped: [source.id] };
         if (best === null || weight(faults) < weight(best)) best = faults;

@@ -12,7 +12,10 @@ const TO_MACHINES = phrases(
   zignoruj*, ignoruj, poprzednie instrukcje, poprzednie polecenia, instrukcje dla, polecenia dla, model językowy, modelu językowego, asystent ai, asystenta ai, napisz że, powiedz że`,
 );
 
-const words = (text: string) => fold(text).split(/[^\p{L}\p{N}]+/u).filter(Boolean); // prettier-ignore
+/** What somebody is quoted with is no order of the text itself. */
+const unquoted = (text: string) => text.replace(/["“„«][^"“”„«»]{0,300}["”“»]/g, " ");
+
+const words = (text: string) => fold(unquoted(text)).split(/[^\p{L}\p{N}]+/u).filter(Boolean); // prettier-ignore
 
 export const isInstruction = (sentence: string): boolean =>
   TO_MACHINES.find(words(sentence)) >= 0 ||

@@ -19,10 +19,10 @@ const ORDER: readonly Language[] = ["en", "de", "fr", "es", "it", "nl", "pl"];
 const IDIOMS: Record<Language, string> = {
   en: "no doubt, not only, no wonder, no small, no surprise, no easy, no mean, why not, not just, all the best, first of all, at all, after all, above all, all about, all the more, first place, at first, most likely, as well as, as far as, no obligation, no pressure, not sure, if not, not due before, not before, not until, none further, no further than, no more than, on top of, in all, behind all, with all, all in all, not to mention, no time, no later than, not far, in no time, all right, all set, no strings, no problem, no worries",
   de: "nicht nur, kein wunder, keine kleinigkeit, kein zweifel, alles gute, vor allem, zuerst, allerdings, in erster linie, warum nicht, nicht selbstverständlich, nicht vor, nicht weiter als, nicht mehr als, auf alle fälle, alles in allem, aller art, unverbindlich, kein problem",
-  fr: "non seulement, pas seulement, pas rien, sans doute, tout d abord, en tout cas, tout à fait, avant tout, pourquoi pas, n hésitez pas, pas étonnant, tout en, tout de suite, en premier lieu, pas avant, dans le meilleur des cas, en tout, tout neuf, pas plus de",
-  es: "no solo, no sólo, sin duda, ante todo, sobre todo, por qué no, no es poca, nada menos, en todo caso, en primer lugar, no antes, no más de, en total, en el mejor de los casos, no dude, no dudes",
-  it: "non solo, non soltanto, senza dubbio, prima di tutto, soprattutto, perché no, non è poco, non esiti, non esitare, niente male, non prima, non più di, in tutto, nel migliore dei casi",
-  nl: "niet alleen, niet niks, zonder twijfel, vooral, waarom niet, niet zomaar, in de eerste plaats, geen wonder, allereerst, geen probleem, niet voor, niet eerder dan, niet meer dan, in het beste geval, al met al",
+  fr: "non seulement, pas seulement, pas rien, sans doute, tout d abord, en tout cas, tout à fait, avant tout, pourquoi pas, n hésitez pas, pas étonnant, tout en, tout de suite, en premier lieu, pas avant, en tout, tout neuf, pas plus de",
+  es: "no solo, no sólo, sin duda, ante todo, sobre todo, por qué no, no es poca, nada menos, en todo caso, en primer lugar, no antes, no más de, en total, no dude, no dudes",
+  it: "non solo, non soltanto, senza dubbio, prima di tutto, soprattutto, perché no, non è poco, non esiti, non esitare, niente male, non prima, non più di, in tutto",
+  nl: "niet alleen, niet niks, zonder twijfel, vooral, waarom niet, niet zomaar, in de eerste plaats, geen wonder, allereerst, geen probleem, niet voor, niet eerder dan, niet meer dan, al met al",
   pl: "nie tylko, nie lada, bez wątpienia, przede wszystkim, dlaczego nie, nic dziwnego, wszystkiego dobrego, po pierwsze, nie ma problemu, nie przed, nie wcześniej niż, nie więcej niż, w sumie",
 };
 

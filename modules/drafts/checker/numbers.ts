@@ -38,6 +38,7 @@ const OF_WHOLE =
   /^(of|less|more|lower|higher|fewer|der|des|von|vom|weniger|mehr|niedriger|de|du|des|d|del|di|dei|degli|delle|della|dell|van|minder|meer|lager|hoger|menos|mas|meno|piu|moins|plus|mniej|wiecej|z|ze|ihrer|seiner|your|vos|su|sus|uw|waszych|panstwa)$/;
 const ALWAYS =
   /^(half|halfte|drittel|viertel|funftel|sechstel|achtel|zehntel|moitie|tiers|quart|quarts|mitad|tercio|tercios|meta|helft|kwart|polow\w|cwierc|thirds|fifths|quarters|tenths|terzi|quarti)$/;
+const HOUR = /^(hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w*|kwadrans\w*)$/;
 const OUT_OF: Record<Language, RegExp> = {
   en: /^(out of|in)$/,
   de: /^(von|aus)$/,
@@ -173,6 +174,11 @@ function fractionAt(folds: readonly string[], at: number, language: Language, wo
     if (folds[i] === "quarter" && !/^(of|less|more|lower|higher|fewer)$/.test(folds[i + 1] ?? "")) continue;
     if (folds[i] === "quarter" && folds[i + 1] === "of" && folds[i + 2] === "a" && folds[i + 3] === "million")
       return { value: 250_000, end: i + 4, unit: "count", rough: false };
+    // `half an hour` is a time, not a share.
+    if (HOUR.test(folds[i + 1] ?? "") || HOUR.test(folds[i + 2] ?? "") || HOUR.test(folds[i + 3] ?? "")) return null;
+    if (folds[i + 1] === "a" && folds[i + 2] === "million")
+      return { value: 500_000, end: i + 3, unit: "count", rough: false };
+    if (folds[i + 1] === "million") return { value: 500_000, end: i + 2, unit: "count", rough: false };
     if (n >= part) continue;
     return { value: (100 * n) / part, end: i + 1, unit: "percent", rough: true };
   }

@@ -15,6 +15,8 @@ export type Quantity = {
   bound: Bound;
   way: "from" | "to" | null;
   text: string;
+  /** No word follows that it could count. */
+  bare?: boolean;
 };
 export type DateMark = {
   at: number;
@@ -98,17 +100,22 @@ export function measure(tokens: readonly Token[], words: Lexicon, now: Date | nu
     for (let n = found.at; n < found.end; n++) used.add(n);
     i = found.end - 1;
   }
-  // `92 against 85 percent`: the unit stands once.
+  for (const q of quantities)
+    if (q.unit === "count") q.bare = tokens[q.end]?.kind !== "word" || words.is.stop.has(folds[q.end]!);
+  // `92 against 85 percent`, `from eight to eleven million`: unit and magnitude stand once.
   for (let i = quantities.length - 2; i >= 0; i--) {
     const [a, b] = [quantities[i]!, quantities[i + 1]!];
+    if (a.unit !== "count" || b.at - a.end > 2 || b.at === a.end || /^[,;]$/.test(folds[a.end] ?? "")) continue;
+    const size = folds
+      .slice(b.at, b.end)
+      .reduce((n, f) => n * (f.length > 1 ? (magnitude(f, words.language) ?? 1) : 1), 1);
     if (
-      a.unit === "count" &&
-      a.text.length > 0 &&
-      b.at - a.end <= 2 &&
-      b.at > a.end &&
-      (b.unit === "percent" || b.unit.startsWith("money:"))
+      (words.is.to.has(folds[a.end] ?? "") || /^[-–]$/.test(folds[a.end] ?? "")) &&
+      a.value < b.value / size &&
+      size > 1
     )
-      if (!/^[,;]$/.test(folds[a.end] ?? "")) a.unit = b.unit;
+      a.value *= size;
+    if (b.unit === "percent" || b.unit.startsWith("money:")) a.unit = b.unit;
   }
   return { quantities, dates, used };
 }
@@ -171,8 +178,17 @@ function readDates(
     }
     const month = words.monthOf.get(token.fold);
     // `may` and `mar` are months only beside a number, `March` and `august` by themselves.
-    const sure = token.fold.length > 3 || beside(tokens, i);
-    if (token.kind === "word" && month && sure && !(token.fold === "may" && !token.capital)) {
+    const sure =
+      (token.fold.length > 3 && token.fold !== "sept") ||
+      (beside(tokens, i) && token.fold !== "sept") ||
+      tokens[i - 1]?.kind === "number";
+    if (
+      token.kind === "word" &&
+      month &&
+      sure &&
+      token.raw.toLowerCase() !== "mają" &&
+      !(token.fold === "may" && !token.capital)
+    ) {
       const { at, end, day, year: y } = around(tokens, folds, i);
       add(at, end, { month: ((month - 1) % 12) + 1, ...(day ? { day } : {}), ...(y ? { year: y } : {}) });
       i = end - 1;

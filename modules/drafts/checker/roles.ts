@@ -1,6 +1,7 @@
 import type { Clause } from "./analyse.ts";
 import type { Evidence, Source } from "./evidence.ts";
 import { lexicon } from "./lexicon.ts";
+import { sameWord } from "./same-word.ts";
 
 /** Who did what to whom: whether a draft turns the parties of an event, a comparison or a change around. */
 
@@ -128,8 +129,8 @@ export function rolesDiffer(
       return "roles_differ";
   }
 
-  const [x, y] = [compared(d, mine), compared(e, theirs)];
-  if (x && y && swapped(x, y)) return "comparison_differs";
+  const [x, y] = [compared(d), compared(e)];
+  if (x && y && comparisonTurned(x, y)) return "comparison_differs";
   const [from, to] = [ways(d), ways(e)];
   if (from && to && (from.from === to.to || from.to === to.from)) return "direction_differs";
   return null;
@@ -149,18 +150,40 @@ export function youBefore(clause: Clause, at: number): boolean {
   return clause.folds.slice(Math.max(0, at - 3), at).some((f) => is.you.has(f));
 }
 
-function compared(clause: Clause, all: readonly Party[]): Roles | null {
+type Compared = { before: string[]; after: string[]; less: boolean };
+
+/** The words on the two sides of `than`, those on both left out, and the direction. */
+function compared(clause: Clause): Compared | null {
   const { is } = lexicon(clause.language);
-  const at = clause.folds.findIndex(
-    (f, i) =>
-      is.than.has(f) &&
-      clause.content.some(
-        (c) => c.at < i && c.at >= i - 2 && c.concepts.some((k) => k === "more" || k === "less" || k === "fast"),
-      ),
+  const than = clause.folds.findIndex(
+    (f, i) => is.than.has(f) && clause.tokens.slice(Math.max(0, i - 7), i).some((t) => direction(clause, t.fold) !== 0),
   );
-  if (at < 0) return null;
-  const [before, after] = [all.filter((p) => p.end <= at)[0], all.find((p) => p.at > at)];
-  return before && after ? { agent: before.key, patient: after.key } : null;
+  if (than < 0) return null;
+  const words = (from: number, to: number) =>
+    clause.content
+      .filter((c) => c.at >= from && c.at < to && !c.light && direction(clause, c.word) === 0)
+      .map((c) => c.word);
+  const [before, after] = [words(0, than), words(than + 1, clause.folds.length)];
+  const less = clause.tokens.slice(Math.max(0, than - 7), than).some((t) => direction(clause, t.fold) < 0);
+  return { before: before.filter((w) => !after.includes(w)), after: after.filter((w) => !before.includes(w)), less };
+}
+
+function direction(clause: Clause, word: string): number {
+  const concepts = lexicon(clause.language).concepts(word);
+  return concepts.includes("less")
+    ? -1
+    : concepts.includes("more") || concepts.includes("fast") || concepts.includes("better")
+      ? 1
+      : 0;
+}
+
+/** Whether one says that A exceeds B and the other that B exceeds A. */
+function comparisonTurned(d: Compared, e: Compared): boolean {
+  const meet = (a: string[], b: string[]) => a.some((x) => b.some((y) => sameWord(x, y)));
+  const turned = meet(d.before, e.after) && meet(d.after, e.before);
+  const straight = meet(d.before, e.before) && meet(d.after, e.after);
+  if (turned === straight) return false;
+  return turned === (d.less === e.less);
 }
 
 /** `from A to B`, where both are told. */

@@ -25,7 +25,7 @@ export const CONCEPTS = `
 !lose|lost lose loses losing loss losses|verlor* verlier* verlust*|perd* perte*|perd* pierd*|perd* pers*|verlor* verlie* verlies*|strac* utrac* strat*
 !migrate|migrat* switch* moved moving move replac* transition* ported|migrier* umgestell* umstell* gewechselt* wechsel* ablös* abgelöst* ersetz* umgestiegen umzog|migr* bascul* remplac* passé passer passage abandonn*|migr* cambi* reemplaz* sustitu* pasó pasaron pasado|migra* passat* sostitu* pass*|migr* gemigreerd* overgestapt overstap* stapte vervang* vervangen overgeschakeld*|migr* przeszl* przesz* zastąp* przejści* zamien* przeniós* przenios*
 !partner|partner* alliance* collaborat* teamed cooperat* joint|partner* kooper* zusammenarbeit* allianz*|parten* alliance* collabor* coopér*|alianz* colabor* asoci* socio*|partner* allean* collabor* cooper*|partner* samenwerk* allianti*|partner* współprac* sojusz*
-!sue|sue sued suing lawsuit* suit litigat*|klag* verklag*|poursui* procès plainte*|demand* demanda*|querel* denunci*|aangeklaagd rechtszaak klaagt|pozw* proces sądow*
+!sue|sue sued suing lawsuit* litigat*|klag* verklag*|poursui* procès plainte*|demand* demanda*|querel* denunci*|aangeklaagd rechtszaak klaagt|pozw* proces sądow*
 !relocate|relocat* headquarter* hq moved-to|verleg* umzug* umgezogen zieht hauptsitz* zentrale*|déménag* siège*|traslad* sede*|trasfer* sede*|verhuis* hoofdkantoor* hoofdvestig*|przenios* przeprowadz* siedzib* centrala
 !build|build* built construct*|bau* gebaut errichte* erbaut|construi* bâti* construct*|constru*|costru*|bouw* gebouw*|buduj* zbudowa* budow*
 !certify|certif* accredit* complian* attest*|zertifi* akkredit*|certifi*|certific*|certific*|certific* gecertific*|certyfik* akredyt*
@@ -95,8 +95,9 @@ week|week*|woche* wöchent*|semaine* hebdo*|semana*|settiman*|week weken weke*|t
 day|day*|tag tage* täglich*|jour* quotid*|día* diari*|giorn*|dag* dagel*|dni dzień dzien*
 minute|minute* min mins|minute*|minute*|minut*|minut*|minut* minuten|minut*
 hour|hour*|stunde*|heure*|hora*|ora ore|uur uren|godzin*
-more|more higher greater bigger larger|mehr höher* größer*|plus supérieur*|más mayor* superior*|più maggior* superior*|meer hoger* groter*|więcej wyższ* większ*
-less|less fewer lower smaller|weniger niedriger* kleiner* geringer*|moins inférieur*|menos menor* inferior*|meno minor* inferior*|minder lager* kleiner*|mniej niższ* mniejsz*
+more|more higher greater bigger larger beat beats beaten outsold outperform* outsell* ahead above|mehr höher* größer*|plus supérieur*|más mayor* superior*|più maggior* superior*|meer hoger* groter*|więcej wyższ* większ*
+better|better|besser*|mieux meilleur*|mejor*|meglio|beter*|lepiej lepsz*
+less|less fewer lower smaller below behind worse|weniger niedriger* kleiner* geringer*|moins inférieur*|menos menor* inferior*|meno minor* inferior*|minder lager* kleiner*|mniej niższ* mniejsz*
 team|team* department*|team* abteilung*|équipe* service* département*|equipo* departamento*|team squadra* reparto* reparti|team* afdeling*|zespół zespoł* dział*
 new|new|neu*|nouv*|nuev*|nuov*|nieuw*|now*
 largest|largest biggest|größt*|plus-grand*|mayor*|maggiore|grootst*|największ*
@@ -115,7 +116,7 @@ tender|tender*|ausschreib*|appel-offre*|licitaci*|gara|aanbested*|przetarg*
 study|study survey* report*|studie* umfrage*|étude* enquête*|estudio* encuesta*|studi* sondagg*|studie* onderzoek*|badan* ankiet*
 complaint|complain*|beschwer*|plainte* réclam*|quej* reclam*|reclam* lament*|klacht*|skarg* reklamac*
 supplier|supplier* vendor*|lieferant* zulieferer* anbieter*|fournisseur* prestataire*|proveedor*|fornitor*|leverancier*|dostawc*
-vehicle|vehicle* fleet* truck* van vans car cars|fahrzeug* flotte* lkw fuhrpark*|véhicule* flotte* camion*|vehícul* flota* camion*|veicol* flott* camion*|voertuig* vloot wagenpark* vrachtwagen*|pojazd* flot* ciężar*
+vehicle|vehicle* fleet* lorr* truck* van vans car cars|fahrzeug* flotte* lkw fuhrpark*|véhicule* flotte* camion*|vehícul* flota* camion*|veicol* flott* camion*|voertuig* vloot wagenpark* vrachtwagen*|pojazd* flot* ciężar*
 user|user*|nutzer* anwender* benutzer*|utilisateur*|usuari*|utent*|gebruiker*|użytkown*
 country|countr* nation*|land länder* länd*|pays national*|país* nacional*|paes* nazional*|land landen nation*|kraj* państw*
 region|region* area*|region* gebiet*|région*|región* zona*|region* area*|regio*|region* obszar*

@@ -46,8 +46,8 @@ const LISTS = {
   },
   /** Denies the noun that follows, as `no` does, without a verb. */
   without: {
-    en: "without, free of, free",
-    de: "ohne, frei von",
+    en: "without, free of, free, absence",
+    de: "ohne, frei von, verzicht",
     fr: "sans",
     es: "sin",
     it: "senza",
@@ -74,15 +74,25 @@ const LISTS = {
     nl: "maandag, dinsdag, woensdag, donderdag, vrijdag, zaterdag, zondag",
     pl: "poniedziałek, wtorek, środa, środę, czwartek, piątek, sobota, niedziela",
   },
-  /** Compares or counts the difference: a number may follow from two of the source. */
+  /** Beside a number: it may be the difference of two of the source. */
   difference: {
-    en: "more, less, fewer, than, by, lower, higher, up, down, points, ahead, behind, rose, fell, in",
-    de: "mehr, weniger, als, um, niedriger, höher, punkte*, prozentpunkte, gestiegen, gefallen",
-    fr: "plus, moins, que, de, points, hausse, baisse, supérieur*, inférieur*",
-    es: "más, menos, que, puntos, subi*, baj*, aument*",
-    it: "più, meno, che, di, punti, aument*, diminu*",
-    nl: "meer, minder, dan, punten, hoger, lager, gestegen, gedaald",
-    pl: "więcej, mniej, niż, o, punkt*, wzrost*, spad*",
+    en: "more, less, fewer, lower, higher, points, point, ahead",
+    de: "mehr, weniger, niedriger, höher, punkte*, prozentpunkte",
+    fr: "de plus, de moins, points",
+    es: "más, menos, puntos",
+    it: "in più, in meno, più, meno, punti",
+    nl: "meer, minder, punten, hoger, lager",
+    pl: "więcej, mniej, punkt*",
+  },
+  /** Has not happened so far. */
+  notYet: {
+    en: "not yet, yet to, still to, still has to",
+    de: "noch nicht, steht noch aus",
+    fr: "pas encore, reste à",
+    es: "aún no, todavía no, no todavía",
+    it: "non ancora, non è ancora, deve ancora",
+    nl: "nog niet, moet nog",
+    pl: "jeszcze nie, nie jeszcze",
   },
 } satisfies Record<string, Record<Language, string>>;
 
