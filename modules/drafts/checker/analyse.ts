@@ -187,7 +187,7 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
       later ||
       has("plan") ||
       (future !== undefined && part.some((t) => !t.capital && t.raw.length > 4 && future.test(t.raw.toLowerCase()))) ||
-      germanFuture(words, folds),
+      germanFuture(words, part),
     hedge: has("hedge"),
     guess: has("guess"),
     general: has("general"),
@@ -223,12 +223,11 @@ const after = (date: DateMark, now: Date): boolean => {
 };
 
 /** `wird … eröffnen` is to come, `wird … genutzt` is now. */
-function germanFuture(words: Lexicon, folds: readonly string[]): boolean {
+function germanFuture(words: Lexicon, part: readonly Token[]): boolean {
   if (words.language !== "de") return false;
-  const at = folds.findIndex((f) => f === "wird" || f === "werden" || f === "werdet");
-  if (at < 0) return false;
-  const last = folds.filter((f) => /^\p{L}/u.test(f)).at(-1) ?? "";
-  return (
-    last.length > 4 && /(en|ern|eln)$/.test(last) && !/^ge|ge\w+en$|worden$/.test(last) && folds.lastIndexOf(last) > at
-  );
+  const at = part.findIndex((t) => /^werde[nt]$|^wird$/.test(t.fold));
+  const last = part.findLastIndex((t) => t.kind === "word");
+  if (at < 0 || last <= at || part[last]!.capital) return false;
+  const word = part[last]!.fold;
+  return word.length > 4 && /(en|ern|eln)$/.test(word) && !/^ge|ge\w+en$|worden$/.test(word);
 }

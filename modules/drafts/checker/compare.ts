@@ -112,30 +112,52 @@ function counted(clause: Clause, q: Quantity): { after: Content[]; around: Conte
   return { after: around.filter((c) => c.at >= q.end).slice(0, 3), around };
 }
 
+type Measured = { e: Quantity; theirs: ReturnType<typeof counted> };
+
+/** Whether the first words after two numbers are the same thing. */
+function samePrimary(a: readonly Content[], b: readonly Content[], inflects: boolean): boolean {
+  const [x, y] = [a.find((c) => !c.light), b.find((c) => !c.light)];
+  return x !== undefined && y !== undefined && sameContent(x, y, inflects);
+}
+
+/** Whether the draft has a word that stands beside this number of the source and beside no other. */
+const distinct = (mine: readonly Content[], s: Measured, all: readonly Measured[], inflects: boolean): boolean =>
+  s.theirs.around.some(
+    (x) =>
+      mine.some((m) => sameContent(m, x, inflects)) &&
+      !all.some((o) => o.e.value !== s.e.value && o.theirs.around.some((y) => sameContent(x, y, inflects))),
+  );
+
 function quantityFault(clause: Clause, q: Quantity, passage: Passage, inflects: boolean): Fault | null {
   const fault: Fault = { reason: "number_differs", words: [q.text] };
   const mine = counted(clause, q);
-  const shared = (a: Content[], b: Content[]) => a.filter((x) => b.some((y) => sameContent(x, y, inflects))).length;
   const fits = (part: readonly Clause[]): boolean | null => {
     const list = part.flatMap((c) =>
       c.quantities
         .filter((e) => sameUnit(q, e))
         .map((e) => {
           const theirs = counted(c, e);
-          return { e, c, theirs, score: 2 * shared(mine.after, theirs.after) + shared(mine.around, theirs.around) };
+          return { e, c, theirs };
         }),
     );
     if (list.length === 0) return null;
-    const best = Math.max(...list.map((s) => s.score));
-    return list.some(({ e, c, theirs, score }) => {
-      if (sameTime(clause, q, c, e)) return true;
-      if (score < best || !sameQuantity(q, e) || !unitsAgree(clause, q, c, e)) return false;
-      if (q.unit !== "count" && q.unit !== "ordinal") return true;
-      // What is counted may be told in another word, but not in a word for another thing.
-      const [a, b] = [mine.after.find((x) => !x.light), theirs.after.find((x) => !x.light)];
+    const equal = list.filter(
+      (s) => sameTime(clause, q, s.c, s.e) || (sameQuantity(q, s.e) && unitsAgree(clause, q, s.c, s.e)),
+    );
+    const others = list.filter((s) => !equal.includes(s));
+    const speaks = (s: (typeof list)[number]) =>
+      q.unit === "count" || q.unit === "ordinal"
+        ? samePrimary(mine.after, s.theirs.after, inflects)
+        : distinct(mine.around, s, list, inflects);
+    // The thing that the draft counts or measures has another number in the source.
+    if (others.some(speaks) && !equal.some(speaks)) return false;
+    if (equal.length === 0) return null;
+    if (q.unit !== "count" && q.unit !== "ordinal") return true;
+    return equal.some((s) => {
+      const [a, b] = [mine.after.find((x) => !x.light), s.theirs.after.find((x) => !x.light)];
       if (!a || !b || a.concepts.length === 0 || b.concepts.length === 0) return true;
       return (
-        theirs.after.some((y) => sameContent(a, y, inflects)) || mine.after.some((x) => sameContent(x, b, inflects))
+        s.theirs.after.some((y) => sameContent(a, y, inflects)) || mine.after.some((x) => sameContent(x, b, inflects))
       );
     });
   };
@@ -237,6 +259,9 @@ export function faultsOf(
     if (Number.isFinite(year) && year < evidence.now.getUTCFullYear() - 1)
       faults.push({ reason: "date_differs", words: [String(year)] });
   }
+  const everywhere = passage.clauses.some((e) => e.all || e.negated || ALL.test(e.folds.join(" ")));
+  if (clause.all && !everywhere && (mode === "claim" || clause.superlative))
+    faults.push({ reason: "wider_than_source", words: [] });
   for (const clauses of groups) {
     const found = clauses.map((e) => flagFaults(clause, e, source, evidence, inflects, mode));
     if (!found.some((f) => f.length === 0)) faults.push(...found[0]!);
@@ -278,6 +303,10 @@ function backed(c: Content, passage: Passage, source: Source, evidence: Evidence
     (e) => e.content.some((x) => sameContent(c, x, inflects)) || (c.events.length === 0 && e.folds.includes(c.word)),
   );
 }
+
+/** Words that say all in some way; nearly all of them count as such only in a source. */
+const ALL =
+  /\b(only|each|both|exclusiv\w*|always|whole|first|nur|ausschliesslich|jede\w*|einzige\w*|erste\w*|seul\w*|unique\w*|chaque|premier\w*|solo|unic\w*|cada|primer\w*|ogni|primo|prima|alleen|elke?|ieder\w*|enige|eerste|tylko|kazd\w*|jedyn\w*|pierwsz\w*|100)\b/;
 
 /** Events that are never a matter of words: a source must tell them. */
 const STRICT = new Set([
@@ -336,7 +365,6 @@ function flagFaults(d: Clause, e: Clause, source: Source, evidence: Evidence, in
   if (ended(e, d.dates, evidence.now) && !mentionsEnd(d)) add("out_of_date");
   if (e.hedge && !d.hedge && !d.guess && mode === "claim") add("opinion_told_as_fact");
   if (d.limits.size === 0 && mode === "claim" && limits(e, d, inflects)) add("source_says_less");
-  if (d.all && !e.all && (mode === "claim" || d.superlative)) add("wider_than_source");
   if (d.cause && !e.cause && d.we === 0 && mode === "claim") add("cause_not_in_source");
   const roles = rolesDiffer(d, e, source, evidence, inflects);
   if (roles) add(roles);

@@ -168,7 +168,7 @@ function fractionAt(folds: readonly string[], at: number, language: Language, wo
     if (n === undefined) continue;
     const part = words.fractions.get(folds[i] ?? "");
     if (part === undefined) continue;
-    if (language === "en" && folds[i + 1] === "a" && folds[i] === "half")
+    if (language === "en" && folds[i + 1] === "a" && folds[i] === "half" && folds[i + 2] !== "million")
       return folds[i + 2] === "dozen" ? { value: 6, end: i + 3, unit: "count", rough: false } : null;
     if (!ALWAYS.test(folds[i]!) && !OF_WHOLE.test(folds[i + 1] ?? "")) continue;
     if (folds[i] === "quarter" && !/^(of|less|more|lower|higher|fewer)$/.test(folds[i + 1] ?? "")) continue;

@@ -102,7 +102,8 @@ export function rolesDiffer(
       const b = rolesAround(e, theirs, other.at);
       if (b.agent === null && source.kind === "finding" && b.patient !== null)
         b.agent = source.about === "recipient" ? SELF : (source.subject[0] ?? null);
-      if (DIRECTED.has(event) && swapped(a, b)) return "roles_differ";
+      const both = same(a.agent, b.patient) && same(a.patient, b.agent);
+      if (DIRECTED.has(event) && swapped(a, b) && (both || event === "acquire")) return "roles_differ";
       // `Globex raised`: the name beside the verb did it, not the recipient.
       const beside = theirs.find((p) => other.at - p.end >= 0 && other.at - p.end <= 1 && p.end <= other.at);
       if (

@@ -6,7 +6,7 @@ export const fr: Words = {
   you: `vous, votre, vos, tu, ton, ta, tes, toi, te, vôtre`,
   we: `nous, notre, nos, je, j, mon, ma, mes, moi, me, nôtre`,
   negation: `pas, aucun, aucune, jamais, rien, ni, non, dément*, refus*, exclu*, renonc*, abandonn*, annul*, ne plus, n plus, nie, nient, rejet*`,
-  plan: `prévoit, prévoient, prévoyez, prévu*, prévoir, envisage*, envisagent, compte, comptent, comptez, projette*, projet*, va, vont, allez, bientôt, prochain*, prochainement, futur*, vise, visent, objectif*, souhaite*, veut, veulent, entend, prépar*, l an prochain, à venir, attendu*, planifi*, s apprête, devrait, devraient, doit ouvrir, intention, d ici`,
+  plan: `prévoit, prévoient, prévoyez, prévu*, prévoir, envisage*, envisagent, projette*, projet*, va, vont, allez, bientôt, prochain*, prochainement, futur*, vise, visent, objectif*, souhaite*, veut, veulent, entend, prépar*, l an prochain, à venir, attendu*, planifi*, s apprête, devrait, devraient, doit ouvrir, intention, d ici, cherche*, recherch*`,
   future: /(?:era|eront|irai?|ira|iront|dra|dront|vra|vront|erez|irez)$/,
   done: `a, ont, avez, avons, est, sont, été, déjà, achevé*`,
   hedge: `croit, croient, pense, pensent, estime*, estiment, selon des, selon les analystes, selon des sources, rumeur*, peut être, pourrait, pourraient, possible*, possiblement, éventuel*, probable*, probablement, serait, seraient, aurait, auraient, étudie*, réfléchi*, discussion*, pourparlers, prétend*, suppos*, sembl*, avis, opinion, espère*, espèrent, potentiel*, spécul*, non confirmé*, évalue, analystes, suppose, supposent, présum*, devine, devinent, pourri*`,

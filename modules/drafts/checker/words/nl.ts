@@ -6,7 +6,7 @@ export const nl: Words = {
   you: `u, uw, je, jij, jou, jouw, jullie`,
   we: `wij, we, ons, onze, ik, mij, me, mijn`,
   negation: `niet, geen, nooit, niets, niemand, noch, ontken*, weiger*, afgewezen, wijst af, sluit uit, uitgesloten, afgeblazen, geschrapt, geannuleerd, ziet af, niet meer`,
-  plan: `plant, plannen, gepland*, plan, van plan, zal, zullen, wil, willen, beoogt, beoogd*, voornemen*, toekomst*, binnenkort, straks, aanstaand*, komend*, streeft, doel, doelen, bereidt, voorbereid*, volgend jaar, verwacht, naar verwachting, moet openen, werkt aan, mikt, aankomend*, uiterlijk`,
+  plan: `plant, plannen, gepland*, plan, van plan, zal, zullen, wil, willen, beoogt, beoogd*, voornemen*, toekomst*, binnenkort, straks, aanstaand*, komend*, streeft, doel, doelen, bereidt, voorbereid*, volgend jaar, verwacht, naar verwachting, moet openen, werkt aan, mikt, aankomend*, uiterlijk, zoekt, zoeken, vacature*`,
   done: `heeft, hebben, werd, werden, was, waren, is, zijn, reeds, afgerond`,
   hedge: `gelooft, geloven, denkt, denken, vindt, vinden, mening, naar verluidt, gerucht*, mogelijk*, misschien, wellicht, zou, zouden, overweegt, overwegen, onderzoekt, bekijkt, waarschijnlijk, vermoedelijk*, beweert, beweren, analisten, insiders, speculati*, onbevestigd*, hoopt, hopen, schat, schatting*, volgens bronnen, lijkt, kan mogelijk, in gesprek, noemt zich, vermoedt, gokt, veronderstelt, gist`,
   guess: `vermoed, neem aan, kan me voorstellen, stel me voor, waarschijnlijk, misschien, wellicht, ongetwijfeld, ik denk, ik geloof, vraag me af, zal wel, vast, hoop, als, indien`,
