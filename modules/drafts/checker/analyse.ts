@@ -186,7 +186,8 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
     plan:
       later ||
       has("plan") ||
-      (future !== undefined && part.some((t) => !t.capital && t.raw.length > 4 && future.test(t.raw.toLowerCase()))) ||
+      (future !== undefined &&
+        part.some((t, i) => (!t.capital || i === 0) && t.raw.length > 4 && future.test(t.raw.toLowerCase()))) ||
       germanFuture(words, part),
     hedge: has("hedge"),
     guess: has("guess"),

@@ -1,4 +1,4 @@
-import type { ContactFields, Finding, Language, TenantFact } from "./case.ts";
+import { type ContactFields, type Finding, isLanguage, type TenantFact } from "./case.ts";
 import { ground, type SentenceVerdict } from "./ground.ts";
 import { type Points, quality } from "./quality.ts";
 import { type Check, type Rules, styleChecks } from "./style.ts";
@@ -7,7 +7,7 @@ import { sentences as split } from "./tokens.ts";
 /** The whole check of a draft: what backs each sentence, its form, its quality, and one verdict. Pure: no clock, no network, no model. */
 
 export type DraftInput = {
-  language: Language;
+  language: string;
   contact: ContactFields;
   findings: readonly Finding[];
   tenant_facts: readonly TenantFact[];
@@ -35,7 +35,8 @@ export function checkDraft(input: DraftInput): DraftVerdict {
     subject.trim() === ""
       ? []
       : ground({ language, contact, findings, tenant_facts, sentences: [{ text: subject, cites: [] }] });
-  const checks = styleChecks(subject, input.sentences.map((s) => s.text), language, rules); // prettier-ignore
+  const known = isLanguage(language) ? language : "en";
+  const checks = styleChecks(subject, input.sentences.map((s) => s.text), known, rules); // prettier-ignore
   const { score, points } = quality({
     sentences: verdicts,
     checks,

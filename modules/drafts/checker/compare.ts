@@ -4,37 +4,41 @@ import { follows, sameTime } from "./arithmetic.ts";
 import { contrary } from "./contraries.ts";
 import { lexicon } from "./lexicon.ts";
 import type { DateMark, Quantity } from "./quantities.ts";
-import { rolesDiffer } from "./roles.ts";
+import { compared, rolesDiffer } from "./roles.ts";
 import { sameWord } from "./same-word.ts";
 import { unitsAgree } from "./units.ts";
 import { talk } from "./words/talk.ts";
 
 /** Whether a passage of a source says what a clause of the draft says. */
 
-export type Reason =
-  | "no_source"
-  | "unknown_citation"
-  | "other_subject"
-  | "number_differs"
-  | "date_differs"
-  | "name_not_in_source"
-  | "event_not_in_source"
-  | "superlative_not_in_source"
-  | "words_not_in_source"
-  | "negation_differs"
-  | "plan_told_as_done"
-  | "done_told_as_plan"
-  | "opinion_told_as_fact"
-  | "source_says_less"
-  | "wider_than_source"
-  | "cause_not_in_source"
-  | "roles_differ"
-  | "comparison_differs"
-  | "direction_differs"
-  | "role_not_in_source"
-  | "quote_not_in_source"
-  | "out_of_date"
-  | "instruction";
+/** Why a sentence is refused. */
+export const REASONS = [
+  "no_source",
+  "unknown_citation",
+  "other_subject",
+  "number_differs",
+  "date_differs",
+  "name_not_in_source",
+  "event_not_in_source",
+  "superlative_not_in_source",
+  "words_not_in_source",
+  "negation_differs",
+  "plan_told_as_done",
+  "done_told_as_plan",
+  "opinion_told_as_fact",
+  "source_says_less",
+  "wider_than_source",
+  "cause_not_in_source",
+  "roles_differ",
+  "comparison_differs",
+  "direction_differs",
+  "role_not_in_source",
+  "quote_not_in_source",
+  "out_of_date",
+  "too_long",
+  "instruction",
+] as const;
+export type Reason = (typeof REASONS)[number];
 export type Fault = { reason: Reason; words: string[] };
 
 /** Names are inflected in Polish, and take an s in the genitive. */
@@ -262,6 +266,8 @@ export function faultsOf(
   const everywhere = passage.clauses.some((e) => e.all || e.negated || ALL.test(e.folds.join(" ")));
   if (clause.all && !everywhere && (mode === "claim" || clause.superlative))
     faults.push({ reason: "wider_than_source", words: [] });
+  if (compared(clause) && mode === "claim" && !passage.clauses.some(compares))
+    faults.push({ reason: "comparison_differs", words: [] });
   for (const clauses of groups) {
     const found = clauses.map((e) => flagFaults(clause, e, source, evidence, inflects, mode));
     if (!found.some((f) => f.length === 0)) faults.push(...found[0]!);
@@ -307,6 +313,13 @@ function backed(c: Content, passage: Passage, source: Source, evidence: Evidence
 /** Words that say all in some way; nearly all of them count as such only in a source. */
 const ALL =
   /\b(only|each|both|exclusiv\w*|always|whole|first|nur|ausschliesslich|jede\w*|einzige\w*|erste\w*|seul\w*|unique\w*|chaque|premier\w*|solo|unic\w*|cada|primer\w*|ogni|primo|prima|alleen|elke?|ieder\w*|enige|eerste|tylko|kazd\w*|jedyn\w*|pierwsz\w*|100)\b/;
+
+const COMPARING = new Set(["more", "less", "better", "fast", "grow", "shrink", "double", "triple", "halve"]);
+/** Whether a source compares at all, in words or by two numbers. */
+const compares = (e: Clause) =>
+  e.quantities.length > 1 ||
+  e.content.some((c) => c.concepts.some((k) => COMPARING.has(k))) ||
+  e.folds.some((f) => /^(more|less|plus|moins|mas|menos|piu|meno|mehr|weniger|meer|minder|wiecej|mniej)$/.test(f));
 
 /** Events that are never a matter of words: a source must tell them. */
 const STRICT = new Set([

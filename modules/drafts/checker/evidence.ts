@@ -30,14 +30,22 @@ export type Evidence = {
   now: Date | null;
   /** The words of the contact's own title. */
   title: Content[];
+  /** Comparisons of words that are left for this draft: hostile input ends in `too_long`, not in an hour of work. */
+  work: { left: number };
+  /** The draft's language is not known: no word may differ. */
+  literal: boolean;
 };
+
+/** A draft of 150 words with twenty findings takes a tenth of it. */
+export const MAX_WORK = 6_000_000;
 
 const LEGAL = new Set(
   "inc ltd llc plc gmbh ag kg se sa sas sarl srl spa bv nv ab oy as sp z o oo zoo co corp corporation company group holding limited ug mbh the und and cie sl slu".split(
     " ",
   ),
 );
-const MAX_SENTENCES = 16;
+const MAX_SENTENCES = 10;
+const MAX_PASSAGES = 60;
 
 export const nameWords = (name: string): string[] =>
   fold(name)
@@ -57,6 +65,7 @@ export function readEvidence(input: {
   findings: readonly Finding[];
   contact: ContactFields;
   tenant_facts: readonly TenantFact[];
+  literal: boolean;
 }): Evidence {
   const { language, findings, contact } = input;
   const times = findings.map((f) => timeOf(f.fetched_at)).filter((t) => t !== null);
@@ -117,7 +126,7 @@ export function readEvidence(input: {
   const title = analyseSentence(textOf(contact.title ?? contact.job_title ?? ""), language, null).clauses.flatMap(
     (c) => c.content,
   );
-  return { sources, own, self, sender, now, title };
+  return { sources, own, self, sender, now, title, work: { left: MAX_WORK }, literal: input.literal };
 }
 
 const COMMON = new Set(
@@ -155,7 +164,8 @@ function passagesOf(finding: Pick<Finding, "statement" | "quote" | "fetched_at">
   const passages: Passage[] = [];
   const add = (...parts: Clause[][]) => {
     const clauses = parts.flat();
-    if (clauses.length > 0) passages.push({ parts, clauses, language: clauses[0]!.language });
+    if (clauses.length > 0 && passages.length < MAX_PASSAGES)
+      passages.push({ parts, clauses, language: clauses[0]!.language });
   };
   // Where there are both, each is read beside the other: a word that one of them leaves out may turn the meaning around.
   const withNext = (text: Clause[][]) => text.flatMap((s, i) => (text[i + 1] ? [s, [...s, ...text[i + 1]!]] : [s]));

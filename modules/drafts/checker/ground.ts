@@ -1,10 +1,11 @@
 import { analyse, type Clause, type Sentence } from "./analyse.ts";
-import type { ContactFields, Finding, Language, TenantFact } from "./case.ts";
+import { type ContactFields, type Finding, isLanguage, type Language, type TenantFact } from "./case.ts";
 import { type Fault, faultsOf, type Mode, type Reason } from "./compare.ts";
 import { type Evidence, type Passage, readEvidence, type Source } from "./evidence.ts";
 import { speaksToMachines } from "./injection.ts";
 import { type Kind, kindOf } from "./kinds.ts";
 import { lexicon } from "./lexicon.ts";
+import { MAX_NUMBERS } from "./quantities.ts";
 import { youBefore } from "./roles.ts";
 import { talk } from "./words/talk.ts";
 
@@ -22,7 +23,8 @@ export type SentenceVerdict = {
 };
 
 export type GroundInput = {
-  language: Language;
+  /** One that is not known is compared word by word. */
+  language: string;
   contact: ContactFields;
   findings: readonly Finding[];
   tenant_facts: readonly TenantFact[];
@@ -31,18 +33,19 @@ export type GroundInput = {
 
 /** Share of a clause's words that its source need not have: a paraphrase has words of its own. A citation is a hint that it is one. */
 const TOLERATED = {
-  cited: Number(globalThis.process?.env.TC ?? 0.7),
-  uncited: Number(globalThis.process?.env.TU ?? 0.34),
+  cited: 0.7,
+  uncited: 0.34,
 };
 
 type Part = { verdict: "ok"; kind: Kind; mapped: string[] } | { verdict: "unmapped"; fault: Fault };
 
 export function ground(input: GroundInput): SentenceVerdict[] {
-  const evidence = readEvidence(input);
+  const language: Language = isLanguage(input.language) ? input.language : "en";
+  const evidence = readEvidence({ ...input, language, literal: !isLanguage(input.language) });
   const verdicts: SentenceVerdict[] = [];
   let before = new Set<string>();
   input.sentences.forEach(({ text, cites }, place) => {
-    const analysed = analyse(text, input.language, evidence.now);
+    const analysed = analyse(text, language, evidence.now);
     const at = { first: place === 0, last: place >= input.sentences.length - 2 };
     const parts = speaksToMachines(text)
       ? [{ verdict: "unmapped" as const, fault: { reason: "instruction" as const, words: [] } }]
@@ -101,6 +104,8 @@ function partOf(
     return { verdict: "ok", kind: clause.you || clause.we ? "courtesy" : "courtesy", mapped: [] };
   if (!hard && speculation(clause)) return { verdict: "ok", kind: "opinion", mapped: [] };
 
+  if (clause.quantities.length > MAX_NUMBERS || clause.dates.length > MAX_NUMBERS)
+    return { verdict: "unmapped", fault: { reason: "too_long", words: [] } };
   const unknown = cites.filter((id) => !evidence.sources.has(id) && !id.startsWith("contact"));
   if (unknown.length > 0) return { verdict: "unmapped", fault: { reason: "unknown_citation", words: unknown } };
   const cited = cites.filter((id) => evidence.sources.has(id));
@@ -108,13 +113,16 @@ function partOf(
   const usable = sources.filter(
     (s) => s.kind !== "tenant" && (cited.length === 0 || cited.includes(s.id) || s.kind === "contact"),
   );
-  const tolerated = cited.length > 0 ? TOLERATED.cited : TOLERATED.uncited;
+  const tolerated = evidence.literal ? 0 : cited.length > 0 ? TOLERATED.cited : TOLERATED.uncited;
   let best: Fault[] | null = null;
   const look = (list: readonly Source[], mode: Mode, as: Kind): Part | null => {
     for (const source of list) {
       const foreign = subjectFault(clause, source, named);
       for (const passage of source.passages) {
-        const share = source.kind === "contact" ? TOLERATED.uncited : tolerated;
+        evidence.work.left -=
+          (clause.content.length + 4) * (passage.clauses.reduce((n, c) => n + c.content.length, 0) + 4);
+        if (evidence.work.left < 0) return { verdict: "unmapped", fault: { reason: "too_long", words: [] } };
+        const share = source.kind === "contact" ? Math.min(tolerated, TOLERATED.uncited) : tolerated;
         const own = faultsOf(clause, source, passage, evidence, mode, share);
         const faults = foreign ? [foreign, ...own] : own;
         if (faults.length === 0) return { verdict: "ok", kind: as, mapped: [source.id] };

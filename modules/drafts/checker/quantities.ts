@@ -30,6 +30,9 @@ export type DateMark = {
 };
 export type Measured = { quantities: Quantity[]; dates: DateMark[]; used: Set<number> };
 
+/** More numbers than this in a clause are a table, not a sentence: each is compared with each of the source. */
+export const MAX_NUMBERS = 20;
+
 const MAGNITUDES: [RegExp, number][] = [
   [/^(k|tsd|tausend|thousand|thousands|mille|mila|mil|duizend|tys|tysiac\w*|tysiec\w*)$/, 1e3],
   [/^(m|mm|mn|mio|mln|million\w*|millon\w*|milion\w*|miljoen\w*)$/, 1e6],
@@ -92,7 +95,7 @@ export function measure(tokens: readonly Token[], words: Lexicon, now: Date | nu
   const used = new Set<number>();
   const quantities: Quantity[] = [];
   const dates = readDates(tokens, folds, words, now, used);
-  for (let i = 0; i < tokens.length; i++) {
+  for (let i = 0; i < tokens.length && quantities.length <= MAX_NUMBERS; i++) {
     if (used.has(i)) continue;
     const found = readQuantity(tokens, folds, i, words, used, quantities.at(-1));
     if (!found) continue;
@@ -135,7 +138,7 @@ function readDates(
     for (let n = at; n < end; n++) used.add(n);
   };
   const year = now?.getUTCFullYear();
-  for (let i = 0; i < tokens.length; i++) {
+  for (let i = 0; i < tokens.length && dates.length <= MAX_NUMBERS; i++) {
     const token = tokens[i]!;
     if (token.kind === "date") {
       const iso = /^(\d{4})-(\d\d)-(\d\d)$/.exec(token.raw);
@@ -179,6 +182,7 @@ function readDates(
     const month = words.monthOf.get(token.fold);
     // `may` and `mar` are months only beside a number, `March` and `august` by themselves.
     const sure =
+      (month === 5 && words.language !== "en") ||
       (token.fold.length > 3 && token.fold !== "sept") ||
       (beside(tokens, i) && token.fold !== "sept") ||
       tokens[i - 1]?.kind === "number";

@@ -42,7 +42,7 @@ function parties(clause: Clause, source: Source, evidence: Evidence): Party[] {
         content &&
         !content.light &&
         content.events.length === 0 &&
-        (content.name || i === 0 || language === "de")
+        (content.name || (i === 0 && content.concepts.length === 0) || language === "de")
       ) &&
       !source.subject.includes(token.fold)
     )
@@ -154,7 +154,7 @@ export function youBefore(clause: Clause, at: number): boolean {
 type Compared = { before: string[]; after: string[]; less: boolean };
 
 /** The words on the two sides of `than`, those on both left out, and the direction. */
-function compared(clause: Clause): Compared | null {
+export function compared(clause: Clause): Compared | null {
   const { is } = lexicon(clause.language);
   const than = clause.folds.findIndex(
     (f, i) => is.than.has(f) && clause.tokens.slice(Math.max(0, i - 7), i).some((t) => direction(clause, t.fold) !== 0),

@@ -96,7 +96,7 @@ function endsSentence(line: string, start: number, dot: number, next: string): b
   const before = line.slice(Math.max(start, dot - 12), dot);
   const word = /(\S*)$/.exec(before)![1]!.replace(/^["'“„«(]+/, "");
   if (next === next.toLowerCase() && next !== next.toUpperCase()) return false;
-  if (ABBREVIATIONS.has(fold(word)) || /^\p{Lu}$/u.test(word)) return false;
+  if (ABBREVIATIONS.has(fold(word)) || /^\p{L}$/u.test(word)) return false;
   // `12. März`: an ordinal before a word with a capital is part of a date or a row.
   return !/^\d{1,2}$/.test(word);
 }

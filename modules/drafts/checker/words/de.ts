@@ -13,7 +13,7 @@ export const de: Words = {
   general: `oft, häufig, meist, meistens, üblicherweise, in der regel, viele, manchmal, typisch*, generell, gewöhnlich, teams, die meisten`,
   limit: `einige, einigen, einiger, mehrere, wenige, teil, teile, teilweise, pilot*, test, tests, testet, testbetrieb, erprob*, versuch*, beta, eine der, einer der, eines der, zu den, gehört zu, zählt zu, die meisten, meisten, mehrheit, ausgewählt*, bestimmte, erste phase, hälfte, fast alle, nahezu alle, manche, bis zu, prototyp, zum teil, probeweise, großteil, ein paar, ausprobier*, probier*, bestenfalls, im besten fall`,
   all: `alle, allen, gesamt*, überall, immer, weltweit, bundesweit, sämtliche*, flächendeckend, konzernweit, durchgehend, einzige*, jeder einzelne`,
-  superlative: `größte*, führend*, marktführer*, schnellste*, höchste*, nummer eins, stärkste*, günstigste*, niedrigste*, sicherste*, neueste*, älteste*, einzigartig*, meiste*, beste, besten, bester, bestes, bestem, meisten`,
+  superlative: `größte*, führend*, marktführer*, schnellste*, höchste*, nummer eins, stärkste*, günstigste*, niedrigste*, sicherste*, neueste*, älteste*, einzigartig*, meiste*, beste, besten, bester, bestes, bestem, meisten, platz eins, ersten platz, erster platz, sieger*`,
   causal: `weil, wegen, dank, aufgrund, infolge, dadurch, führte zu, führt zu, verursacht*, deswegen, folglich, sodass, ermöglicht*, ausgelöst, zwang, durch den, zurückzuführen`,
   and: `und, sowie, oder`,
   but: `aber, sondern, während, obwohl, jedoch, weil, da, nachdem, damit, sodass, denn, wodurch, hingegen, dagegen, danach, bevor`,

@@ -13,7 +13,7 @@ export const en: Words = {
   general: `often, usually, typically, tend*, generally, in general, many, most, sometimes, commonly, frequently, companies like, teams like, typical, rarely, teams at, teams that, companies that, anyone, everyone`,
   limit: `some, several, few, part, partly, partial*, pilot, piloting, pilots, trial*, test, tests, testing, beta, one of, among, most, mostly, majority, selected, limited, certain, initial*, small, first phase, half, almost all, nearly all, a number of, many, up to, in part, a share of, portion, parts of, subset, experiment*, prototype, preview, a few, a couple, trying out, tries out, at best, in the best case, so far only`,
   all: `all, every, entire*, whole, everywhere, always, across the board, company-wide, companywide, worldwide, nationwide, everyone, sole, everybody`,
-  superlative: `best, largest, biggest, leading, leader, fastest, most, highest, greatest, number one, strongest, smartest, cheapest, lowest, safest, newest, oldest, unique, unrivalled, unmatched`,
+  superlative: `best, largest, biggest, leading, leader, fastest, most, highest, greatest, number one, strongest, smartest, cheapest, lowest, safest, newest, oldest, unique, unrivalled, unmatched, came first, come first, first place, first prize, winner`,
   causal: `because, due to, thanks to, as a result, resulted in, led to, leads to, caused, causes, drove, driven by, owing to, which is why, in response to, forced, enabled, allowed, prompted, triggered, made possible, stems from, attribut*, made your, made the, makes`,
   and: `and, or, plus`,
   but: `but, while, whereas, although, though, however, which, who, so, because, since, as well as, instead, then, before, after, when`,

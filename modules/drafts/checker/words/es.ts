@@ -14,7 +14,7 @@ export const es: Words = {
   general: `a menudo, normalmente, generalmente, en general, muchos, muchas, a veces, suele*, suelen, la mayoría, típic*, frecuentemente, habitual*`,
   limit: `algunos, algunas, algún, alguna, varios, varias, parte, parcial*, piloto*, prueba, pruebas, ensayo*, beta, uno de, una de, entre los, entre las, mayoría, seleccionad*, limitad*, inicial*, primera fase, mitad, casi todos, casi todas, pocos, pocas, hasta, prototipo, experiment*, en parte, unos pocos, un par, proband*, en el mejor de los casos`,
   all: `todos, todas, toda, enter*, siempre, único, única, totalmente, mundial*, íntegr*, totalidad`,
-  superlative: `mejor, mejores, líder*, mayor, más grande*, más rápid*, número uno, el más, la más, los más, las más, únic*, inigual*`,
+  superlative: `mejor, mejores, líder*, mayor, más grande*, más rápid*, número uno, el más, la más, los más, las más, únic*, inigual*, primer puesto, primer premio, ganador*`,
   causal: `porque, debido, gracias a, a causa, por eso, por ello, como resultado, llevó a, provoc*, caus*, permitió, por consiguiente, obligó, ya que, a raíz`,
   and: `y, e, así como, o`,
   but: `pero, mientras, aunque, sino, que, porque, pues, ya que, luego, antes, después`,

@@ -14,7 +14,7 @@ export const fr: Words = {
   general: `souvent, généralement, habituellement, en général, beaucoup, parfois, la plupart, typique*, couramment, fréquemment, d ordinaire`,
   limit: `certains, certaines, plusieurs, partie, partiel*, pilote*, essai*, test, tests, teste, bêta, l un des, l une des, l un, l une, parmi, majorité, plupart, sélectionné*, limité*, initial*, moitié, presque tous, presque toutes, jusqu à, jusqu, prototype, expériment*, en partie, la plupart, essay*, quelques, au mieux, dans le meilleur des cas`,
   all: `tous, toutes, toute, entier*, entière*, partout, toujours, entièrement, mondial*, intégralité, totalité, généralis*, unique*`,
-  superlative: `meilleur*, leader*, plus grand*, plus rapide*, numéro un, le plus, la plus, les plus, unique*, inégal*`,
+  superlative: `meilleur*, leader*, plus grand*, plus rapide*, numéro un, le plus, la plus, les plus, unique*, inégal*, première place, premier prix, vainqueur`,
   causal: `parce que, parce qu, à cause, grâce, en raison, car, a conduit, entraîn*, causé*, provoqu*, permis de, à la suite, suite à, dû à, due à, dus à, c est pourquoi, forcé`,
   and: `et, ainsi que, ou`,
   but: `mais, tandis que, alors que, bien que, cependant, qui, car, puis, donc, parce que, avant, après, tandis`,

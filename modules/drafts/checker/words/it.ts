@@ -14,7 +14,7 @@ export const it: Words = {
   general: `spesso, di solito, generalmente, in genere, molti, molte, a volte, la maggior parte, tipic*, tende, tendono, frequentemente, di norma`,
   limit: `alcuni, alcune, qualche, parte, parzial*, pilota, prova, prove, sperimental*, sperimentazione, test, beta, uno dei, una delle, uno degli, tra i, tra le, maggior parte, maggioranza, selezionat*, limitat*, inizial*, prima fase, metà, quasi tutti, quasi tutte, pochi, poche, fino a, prototip*, in parte, un paio, provando, sperimenta, nel migliore dei casi`,
   all: `tutti, tutte, tutta, inter*, ovunque, sempre, unic*, totalmente, mondial*, intero, totalità`,
-  superlative: `migliore, migliori, leader, maggiore, più grande, più grandi, più veloc*, numero uno, il più, la più, i più, le più, unic*, inegual*`,
+  superlative: `migliore, migliori, leader, maggiore, più grande, più grandi, più veloc*, numero uno, il più, la più, i più, le più, unic*, inegual*, primo posto, primo premio, vincit*`,
   causal: `perché, a causa, grazie a, grazie al, grazie alla, grazie all, dovut*, di conseguenza, ha portato, portat* a, caus*, provoc*, permesso, consentito, in seguito, poiché, a seguito, ha spinto`,
   and: `e, ed, nonché, o`,
   but: `ma, mentre, sebbene, però, che, perché, poiché, quindi, poi, prima, dopo`,

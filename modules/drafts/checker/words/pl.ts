@@ -13,7 +13,7 @@ export const pl: Words = {
   general: `często, zwykle, zazwyczaj, na ogół, wiele, wielu, czasami, większość, typow*, przeważnie, nierzadko`,
   limit: `niektóre, niektórzy, niektórych, niektórym, kilka, kilku, kilkunastu, część, części, częściow*, pilotaż*, pilotażow*, prób*, test, testy, testuje, testow*, beta, jeden z, jedna z, jedno z, jednym z, jedną z, jednego z, jednej z, wśród, większość, większości, wybran*, ograniczon*, początkow*, połow*, prawie wszystkie, prototyp*, eksperyment*, należy do, niemal wszystkie, parę, paru, w najlepszym razie, sprawdza`,
   all: `wszystkie, wszystkich, wszyscy, wszystko, cały, cała, całe, całej, całą, całym, wszędzie, zawsze, całkowic*, w pełni, jedyn*, ogół`,
-  superlative: `największ*, wiodąc*, lider*, najszybsz*, najwyższ*, numer jeden, najsiln*, najtańsz*, najniższ*, najnowsz*, najstarsz*, unikaln*, najbardziej, najwięcej, najlepszy, najlepsza, najlepszym, najlepszą`,
+  superlative: `największ*, wiodąc*, lider*, najszybsz*, najwyższ*, numer jeden, najsiln*, najtańsz*, najniższ*, najnowsz*, najstarsz*, unikaln*, najbardziej, najwięcej, najlepszy, najlepsza, najlepszym, najlepszą, pierwsze miejsce, pierwszą nagrodę, zwycięzc*`,
   causal: `ponieważ, dzięki, z powodu, w wyniku, wskutek, doprowadzi*, spowodowa*, bo, gdyż, umożliwi*, pozwoli*, w następstwie, zmusi*, skutkow*, w związku`,
   and: `i, oraz, a także, lub`,
   but: `ale, lecz, jednak, podczas, choć, chociaż, natomiast, która, który, które, ponieważ, więc, a, po tym`,
