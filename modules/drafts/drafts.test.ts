@@ -126,7 +126,8 @@ describe("hostile input", () => {
       url: fill(2000),
       fetched_at: "2026-01-01",
     }));
-    const sentences = Array.from({ length: 60 }, () => ({ text: fill(1000), cites: [] }));
+    // Of full length, and just short enough to be compared word by word.
+    const sentences = Array.from({ length: 60 }, (_, i) => ({ text: fill(i % 2 ? 1000 : 220), cites: [] }));
     const started = performance.now();
     for (const language of ["en", "de"])
       ground({ language, contact: { company_name: fill(500) }, findings, tenant_facts: [], sentences });
@@ -136,7 +137,7 @@ describe("hostile input", () => {
 });
 
 /** docs/concepts/drafts.md names them too. */
-const PUBLISHED = { unmapped_claims_passed: 3, correct_blocked: 0.47, accuracy: 0.89 };
+const PUBLISHED = { unmapped_claims_passed: 1, correct_blocked: 0.458, accuracy: 0.9 };
 
 describe("the evaluation", () => {
   test("is no worse than its published figures", () => {

@@ -3,6 +3,7 @@ import { accounts } from "./accounts.ts";
 import { answers } from "./answers.ts";
 import { channels } from "./channels.ts";
 import { contactData } from "./contacts.ts";
+import { drafts } from "./drafts.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
@@ -38,6 +39,7 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...drafts,
   ...answers,
   ...gateway,
   ...accounts,

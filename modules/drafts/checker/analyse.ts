@@ -44,7 +44,10 @@ export type Clause = {
   given: boolean;
 };
 
-export type Sentence = { text: string; clauses: Clause[]; question: boolean };
+export type Sentence = { text: string; clauses: Clause[]; question: boolean; long: boolean };
+
+/** No sentence of a letter is longer; what stands behind it backs nothing. */
+const MAX_TOKENS = 120;
 
 const NAME = /^\p{Lu}\p{Lu}|\p{Ll}\p{Lu}|^\p{L}+\d/u;
 
@@ -54,7 +57,8 @@ export function analyse(text: string, language: Language, now: Date | null): Sen
 
 export function analyseSentence(text: string, language: Language, now: Date | null): Sentence {
   const words = lexicon(language);
-  const all = tokens(text, language);
+  const read = tokens(text, language);
+  const all = read.slice(0, MAX_TOKENS);
   const parts = split(all, words);
   const clauses = parts.map((part, i) => clauseOf(part, words, now, i === 0));
   // What is planned, doubted or denied holds for a verb that follows without a subject of its own.
@@ -66,7 +70,7 @@ export function analyseSentence(text: string, language: Language, now: Date | nu
     after.guess ||= before.guess;
     if (!after.negated && before.negated && words.is.and.has(after.folds[0] ?? "")) after.negated = true;
   }
-  return { text, clauses, question: /[?]["'”»)\s]*$/.test(text) };
+  return { text, clauses, long: read.length > MAX_TOKENS, question: /[?]["'”»)\s]*$/.test(text) };
 }
 
 function ownSubject(clause: Clause, words: Lexicon): boolean {

@@ -15,7 +15,10 @@ export type Source = {
   subject: string[];
   /** Whether it is about the recipient, their company, or somebody else. */
   about: "recipient" | "other" | "sender";
-  passages: Passage[];
+  /** Read when they are first asked for. */
+  readonly passages: readonly Passage[];
+  /** Folded words of all it says, to find the likeliest among many. */
+  words: Set<string>;
   /** Folded words of its address: a paper is named there and not in its own text. */
   place: Set<string>;
 };
@@ -37,7 +40,7 @@ export type Evidence = {
 };
 
 /** A draft of 150 words with twenty findings takes a tenth of it. */
-export const MAX_WORK = 6_000_000;
+export const MAX_WORK = 1_500_000;
 
 const LEGAL = new Set(
   "inc ltd llc plc gmbh ag kg se sa sas sarl srl spa bv nv ab oy as sp z o oo zoo co corp corporation company group holding limited ug mbh the und and cie sl slu".split(
@@ -94,13 +97,17 @@ export function readEvidence(input: {
   const sources = new Map<string, Source>();
   for (const finding of findings) {
     const subject = nameWords(finding.subject);
+    let read: Passage[] | undefined;
     const about = isRecipient(subject, companies, person) ? "recipient" : "other";
     sources.set(finding.id, {
       id: finding.id,
       kind: "finding",
       subject,
       about,
-      passages: passagesOf(finding, language),
+      words: new Set(nameWords(`${finding.subject} ${finding.statement} ${finding.quote}`)),
+      get passages() {
+        return (read ??= passagesOf(finding, language));
+      },
       place: new Set(nameWords(finding.url)),
     });
   }
@@ -112,7 +119,15 @@ export function readEvidence(input: {
     // A fact begins with the name of what it is about, and a first word shows no capital of its own.
     const first = /^\p{Lu}[\p{L}\p{N}]+/u.exec(fact.statement)?.[0];
     if (first && !languageStop(first)) sender.add(fold(first));
-    sources.set(fact.id, { id: fact.id, kind: "tenant", subject: [], about: "sender", passages, place: new Set() });
+    sources.set(fact.id, {
+      id: fact.id,
+      kind: "tenant",
+      subject: [],
+      about: "sender",
+      passages,
+      words: new Set(),
+      place: new Set(),
+    });
   }
   for (const word of [...sender]) if (own.has(word)) sender.delete(word);
   sources.set("contact", {
@@ -121,6 +136,7 @@ export function readEvidence(input: {
     subject: [],
     about: "recipient",
     passages: contactPassages(contact, language),
+    words: new Set(),
     place: new Set(),
   });
   const title = analyseSentence(textOf(contact.title ?? contact.job_title ?? ""), language, null).clauses.flatMap(

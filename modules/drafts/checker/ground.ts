@@ -81,6 +81,7 @@ function partsOf(
 ): Part[] {
   const kind = kindOf(sentence, evidence, at);
   if (kind === "greeting" || kind === "closing") return [{ verdict: "ok", kind, mapped: [] }];
+  if (sentence.long) return [{ verdict: "unmapped", fault: { reason: "too_long", words: [] } }];
   const named = new Set(sentence.clauses.flatMap((c) => c.folds));
   if (!sentence.clauses.some((c) => c.you > 0)) for (const word of before) named.add(word);
   return sentence.clauses.map((clause) => partOf(clause, kind, cites, evidence, named));
@@ -110,7 +111,7 @@ function partOf(
   if (unknown.length > 0) return { verdict: "unmapped", fault: { reason: "unknown_citation", words: unknown } };
   const cited = cites.filter((id) => evidence.sources.has(id));
   const sources = [...evidence.sources.values()];
-  const usable = sources.filter(
+  const usable = (cited.length > 0 ? sources : likeliest(clause, sources)).filter(
     (s) => s.kind !== "tenant" && (cited.length === 0 || cited.includes(s.id) || s.kind === "contact"),
   );
   const tolerated = evidence.literal ? 0 : cited.length > 0 ? TOLERATED.cited : TOLERATED.uncited;
@@ -126,7 +127,8 @@ function partOf(
         const own = faultsOf(clause, source, passage, evidence, mode, share);
         const faults = foreign ? [foreign, ...own] : own;
         if (faults.length === 0) return { verdict: "ok", kind: as, mapped: [source.id] };
-        if (best === null || weight(faults) < weight(best)) best = faults;
+        // What is cited tells more of what went wrong than the contact does.
+        if (best === null || (source.kind !== "contact" && weight(faults) < weight(best))) best = faults;
       }
     }
     return null;
@@ -147,12 +149,24 @@ function partOf(
   };
 }
 
+/** Sources beyond this are compared only where a sentence cites them. */
+const MAX_SOURCES = 12;
+
+/** The contact, what is cited, and the findings that share most words with the clause. */
+function likeliest(clause: Clause, sources: readonly Source[]): Source[] {
+  const findings = sources.filter((s) => s.kind === "finding");
+  if (findings.length <= MAX_SOURCES) return [...sources];
+  const shared = (s: Source) => clause.folds.reduce((n, f) => n + (s.words.has(f) ? 1 : 0), 0);
+  const near = new Set([...findings].sort((a, b) => shared(b) - shared(a)).slice(0, MAX_SOURCES));
+  return sources.filter((s) => s.kind !== "finding" || near.has(s));
+}
+
 /** Several sources as one, for a sentence that puts two of them together. Numbers still stand beside their own words. */
 function joined(facts: readonly Source[]): Source | null {
   if (facts.length < 2) return null;
   const clauses = facts.flatMap((f) => f.passages.flatMap((p) => p.clauses));
   const passage: Passage = { parts: [clauses], clauses, language: clauses[0]?.language ?? "en" };
-  return { ...facts[0]!, id: facts.map((f) => f.id)[0]!, passages: [passage] };
+  return { ...facts[0]!, passages: [passage] };
 }
 
 /** `Since you closed …, would you …?` claims its first part. */
