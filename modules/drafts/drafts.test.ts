@@ -92,7 +92,7 @@ describe("the form of a draft", () => {
     ["Hi [Name], would you be open to a call?", ["slots"]],
     ["Act now, would you be open to a short call?", ["spam"]],
     ["You must answer: would you be open to a call?", ["tone"]],
-    ["Hätten Sie am Montag Zeit für ein kurzes Gespräch mit uns?", ["language"]],
+    ["Hätten Sie am Montag Zeit für ein kurzes Gespräch mit uns?", ["call_to_action", "language"]],
   ])("%s", (text, failed) => expect(check(text).failed).toEqual(failed));
 
   test("an unfilled slot blocks, a fault of form asks for a rewrite", () => {

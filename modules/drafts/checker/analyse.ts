@@ -3,6 +3,7 @@ import { TECHNOLOGIES } from "./names.ts";
 import { talk } from "./words/talk.ts";
 import { EVENTS, type Lexicon, lexicon } from "./lexicon.ts";
 import { type DateMark, measure, type Quantity } from "./quantities.ts";
+import { isUnit } from "./units.ts";
 import { sentences, type Token, tokens } from "./tokens.ts";
 
 /** What a sentence says, in parts that can be compared with what another one says. */
@@ -161,7 +162,8 @@ function clauseOf(part: Token[], words: Lexicon, now: Date | null, opens: boolea
     if (token.kind !== "word") continue;
     const first = starts;
     starts = false;
-    if (used.has(i)) continue;
+    // `12 MW`: the unit is compared with the number.
+    if (used.has(i) || (used.has(i - 1) && isUnit(token.fold))) continue;
     const name =
       NAME.test(token.raw) ||
       (token.capital && TECHNOLOGIES.has(token.fold)) ||

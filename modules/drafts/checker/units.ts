@@ -36,6 +36,9 @@ const BASE: [RegExp, string][] = [
   [/^(miles?|meile\w*|millas?|miglia|mijl\w*|mile)$/, "mile"],
 ];
 
+/** Whether a word is the short form of a unit. */
+export const isUnit = (word: string): boolean => word.length > 1 && Object.hasOwn(SHORT, word);
+
 function unitOf(clause: Clause, q: Quantity): [string, number] | null {
   const word = clause.folds[q.end] ?? "";
   if (Object.hasOwn(SHORT, word)) return SHORT[word]!;
