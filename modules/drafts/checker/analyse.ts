@@ -3,7 +3,7 @@ import { TECHNOLOGIES } from "./names.ts";
 import { talk } from "./words/talk.ts";
 import { EVENTS, type Lexicon, lexicon } from "./lexicon.ts";
 import { type DateMark, measure, type Quantity } from "./quantities.ts";
-import { isUnit } from "./units.ts";
+import { isUnit } from "./unit-names.ts";
 import { sentences, type Token, tokens } from "./tokens.ts";
 
 /** What a sentence says, in parts that can be compared with what another one says. */

@@ -1,5 +1,6 @@
 import type { Clause } from "./analyse.ts";
 import type { Quantity } from "./quantities.ts";
+import { SHORT } from "./unit-names.ts";
 
 /** Units of measure behind a number, so that a gigawatt is no megawatt. */
 
@@ -13,16 +14,6 @@ const PREFIX: Record<string, number> = {
   tera: 1e12,
   peta: 1e15,
 };
-const SHORT: Record<string, [string, number]> = {
-  w: ["watt", 1], kw: ["watt", 1e3], mw: ["watt", 1e6], gw: ["watt", 1e9],
-  kwh: ["watthour", 1e3], mwh: ["watthour", 1e6], gwh: ["watthour", 1e9], twh: ["watthour", 1e12],
-  g: ["gram", 1], kg: ["gram", 1e3], mg: ["gram", 1e-3], t: ["ton", 1],
-  mm: ["metre", 1e-3], cm: ["metre", 1e-2], km: ["metre", 1e3],
-  ml: ["litre", 1e-3], cl: ["litre", 1e-2], hl: ["litre", 1e2], l: ["litre", 1],
-  kb: ["byte", 1e3], mb: ["byte", 1e6], gb: ["byte", 1e9], tb: ["byte", 1e12], pb: ["byte", 1e15],
-  mbit: ["bit", 1e6], gbit: ["bit", 1e9], kbit: ["bit", 1e3], mbps: ["bit", 1e6], gbps: ["bit", 1e9],
-  ha: ["hectare", 1], ms: ["second", 1e-3],
-}; // prettier-ignore
 const BASE: [RegExp, string][] = [
   [/^(watt(heure|hour|stunde|uur|ora|godzin)\w*|vatiohora\w*|wattora|watogodzin\w*)/, "watthour"],
   [/^(watt\w*|vatio\w*|wat|watow)$/, "watt"],
@@ -35,9 +26,6 @@ const BASE: [RegExp, string][] = [
   [/^(hectar\w*|hektar\w*|ettar\w*)$/, "hectare"],
   [/^(miles?|meile\w*|millas?|miglia|mijl\w*|mile)$/, "mile"],
 ];
-
-/** Whether a word is the short form of a unit. */
-export const isUnit = (word: string): boolean => word.length > 1 && Object.hasOwn(SHORT, word);
 
 function unitOf(clause: Clause, q: Quantity): [string, number] | null {
   const word = clause.folds[q.end] ?? "";
