@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import type { Evaluation } from "./eval.ts";
 import type { Figure } from "./figure.ts";
 import type { Sizes as AllSizes } from "./seed.ts";
 
@@ -6,7 +7,7 @@ type Sizes = Partial<AllSizes>;
 
 /** `npm run bench`: all figures; `npm run bench -- NAME …`: these; `npm run bench -- seed …`: fill a home. One JSON line per figure. */
 
-type Bench = { says: string; run: (sizes: Sizes) => Promise<Figure[]>; apart?: boolean };
+type Bench = { says: string; run: (sizes: Sizes) => Promise<(Figure | Evaluation)[]>; apart?: boolean };
 
 const benches: Record<string, Bench> = {
   queue: { says: "draining a queue against a bare pgmq loop", run: async () => (await import("./queue.ts")).queue() },
@@ -46,6 +47,10 @@ const benches: Record<string, Bench> = {
   },
   api: { says: "API at 100 connections", run: async () => (await import("./load.ts")).api() },
   load: { says: "100 people for 30 seconds", run: async () => (await import("./load.ts")).load() },
+  eval: {
+    says: "the checker of drafts on cases with planted faults",
+    run: async () => [(await import("./eval.ts")).evaluation(values.cases, values.misses)],
+  },
   start: { says: "warm start, and memory of the idle stack", run: async () => (await import("./start.ts")).start() },
 };
 
@@ -59,7 +64,9 @@ npm run bench -- seed [--home FOLDER] [--tenant ID] --contacts N [--messages N] 
   fills a team of the home (a throw-away one without --home) and says how long it took
 npm run bench -- growth [--home FOLDER] [--contacts N] [--messages N] [--events N] [--queued N] [--months N]
   only when named; 100,000 people, 200,000 messages and 400,000 events unless told otherwise;
-  a home is kept and measured again by the next run`;
+  a home is kept and measured again by the next run
+npm run bench -- eval [--cases FILE] [--misses]
+  FILE: a JSON file of cases, or a folder of such files, in the form of docs/concepts/drafts.md; with --misses, wrong verdicts go to stderr`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -72,6 +79,8 @@ const { values, positionals } = parseArgs({
     events: { type: "string" },
     queued: { type: "string" },
     months: { type: "string" },
+    cases: { type: "string" },
+    misses: { type: "boolean", default: false },
   },
 });
 

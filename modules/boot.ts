@@ -7,6 +7,7 @@ import { channels } from "./channels/module.ts";
 import { compliance } from "./compliance/module.ts";
 import { contacts } from "./contacts/module.ts";
 import { demo } from "./demo/module.ts";
+import { drafts } from "./drafts/module.ts";
 import { installKernel } from "./kernel/database/install.ts";
 import { createKernel, type Kernel } from "./kernel/kernel.ts";
 import type { ModuleDef } from "./kernel/module.ts";
@@ -33,6 +34,7 @@ export const modules: readonly ModuleDef[] = [
   providers,
   billing,
   enrichment,
+  drafts,
   accounts,
   messaging,
   campaigns,

@@ -5,6 +5,7 @@ import { approvals } from "./approvals.ts";
 import { channels } from "./channels.ts";
 import { contactData } from "./contacts.ts";
 import { enrichment } from "./enrichment.ts";
+import { drafts } from "./drafts.ts";
 import { fairUse } from "./fair-use.ts";
 import { gateway } from "./gateway.ts";
 import { input } from "./input.ts";
@@ -44,6 +45,7 @@ export const mutations: readonly Mutation[] = [
   ...providers,
   ...whatIfs,
   ...reported,
+  ...drafts,
   ...answers,
   ...gateway,
   ...accounts,

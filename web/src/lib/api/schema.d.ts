@@ -1654,6 +1654,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/drafts/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a draft against its sources
+         * @description Maps every sentence to the finding, contact field or tenant fact that says the same, names what nothing backs, checks the form and scores the quality. Rules only: no model, no network, nothing is stored.
+         */
+        post: operations["drafts.check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/enrichment/coverage": {
         parameters: {
             query?: never;
@@ -3506,6 +3526,79 @@ export interface components {
             };
             queue: string;
             reason: string;
+        };
+        DraftFinding: {
+            /**
+             * @description ISO 8601; `last year` and the like are counted from it.
+             * @default
+             */
+            fetched_at: string;
+            id: string;
+            /**
+             * @description funding, hiring, technology, news, … The checker does not read it.
+             * @default fact
+             */
+            kind: string;
+            /**
+             * @description The words of the source.
+             * @default
+             */
+            quote: string;
+            /** @description What was found, in one or two sentences. */
+            statement: string;
+            /** @description Whom it is about: the name of a company or a person. */
+            subject: string;
+            /** @default  */
+            url: string;
+        };
+        DraftToCheck: {
+            /** @description The text sentence by sentence, each with the ids of what it rests on. */
+            sentences?: {
+                /**
+                 * @description Ids of findings or tenant facts, or `contact` for its fields. Empty: any of them about the same subject may back the sentence.
+                 * @default []
+                 */
+                cites: string[];
+                text: string;
+            }[];
+            /** @default  */
+            subject: string;
+            /** @description Instead of sentences: the whole text, which cites nothing. */
+            text?: string;
+        };
+        DraftVerdict: {
+            checks: {
+                /** @enum {string} */
+                check: "length" | "call_to_action" | "tone" | "spam" | "reading_ease" | "slots" | "language";
+                found: string[];
+                ok: boolean;
+                value: string | number | null;
+                wanted: string;
+            }[];
+            /** @description 0 to 10. */
+            quality: number;
+            quality_points: {
+                of: number;
+                part: string;
+                points: number;
+            }[];
+            sentences: {
+                /** @enum {string} */
+                kind: "greeting" | "closing" | "question" | "call_to_action" | "offer" | "opinion" | "courtesy" | "claim";
+                /** @description Ids of findings and tenant facts; `contact` for the contact's fields. */
+                mapped: string[];
+                /** @description The words that nothing backs. */
+                misses: string[];
+                reason: ("no_source" | "unknown_citation" | "other_subject" | "number_differs" | "date_differs" | "name_not_in_source" | "event_not_in_source" | "superlative_not_in_source" | "words_not_in_source" | "negation_differs" | "plan_told_as_done" | "done_told_as_plan" | "opinion_told_as_fact" | "source_says_less" | "wider_than_source" | "cause_not_in_source" | "roles_differ" | "comparison_differs" | "direction_differs" | "role_not_in_source" | "quote_not_in_source" | "out_of_date" | "too_long" | "instruction") | null;
+                text: string;
+                /** @enum {string} */
+                verdict: "ok" | "unmapped";
+            }[];
+            /**
+             * @description block: a claim that nothing backs, or an unfilled slot. rewrite: its form or its quality falls short.
+             * @enum {string}
+             */
+            verdict: "pass" | "rewrite" | "block";
         };
         EnrichedValue: {
             /** @description Per cent, of this provider alone. */
@@ -12278,6 +12371,117 @@ export interface operations {
                         /** Format: uuid */
                         tenant_id: string;
                     };
+                };
+            };
+            /** @description Problem */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Problem */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "drafts.check": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repeated request safe: the first response is returned again for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @default {} */
+                    contact?: {
+                        [key: string]: string | number | boolean | null | string[];
+                    };
+                    draft: components["schemas"]["DraftToCheck"];
+                    /** @default [] */
+                    findings?: components["schemas"]["DraftFinding"][];
+                    /** @enum {string} */
+                    language: "en" | "de" | "fr" | "es" | "it" | "nl" | "pl";
+                    /**
+                     * @default {
+                     *       "min_words": 100,
+                     *       "max_words": 150,
+                     *       "calls_to_action": 1,
+                     *       "min_reading_ease": 40,
+                     *       "max_spam_words": 0,
+                     *       "min_quality": 8
+                     *     }
+                     */
+                    rules?: {
+                        /**
+                         * @description Exactly so many.
+                         * @default 1
+                         */
+                        calls_to_action?: number;
+                        /** @default 0 */
+                        max_spam_words?: number;
+                        /** @default 150 */
+                        max_words?: number;
+                        /**
+                         * @description Below it the draft is to be written again.
+                         * @default 8
+                         */
+                        min_quality?: number;
+                        /**
+                         * @description Flesch, with the language's own constants: 100 is easy, 0 is hard.
+                         * @default 40
+                         */
+                        min_reading_ease?: number;
+                        /** @default 100 */
+                        min_words?: number;
+                    };
+                    /** @default [] */
+                    tenant_facts?: (string | {
+                        id: string;
+                        statement: string;
+                    })[];
+                };
+            };
+        };
+        responses: {
+            /** @description Check a draft against its sources */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftVerdict"];
                 };
             };
             /** @description Problem */
