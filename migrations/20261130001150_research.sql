@@ -35,7 +35,7 @@ create table public.findings (
   foreign key (tenant_id, company_id) references public.companies (tenant_id, id) on delete cascade
 );
 comment on table public.findings is 'Facts and news about a contact or company, each with the verbatim quote and the address it was read at.';
-select kernel.protect('public.findings');
+select kernel.protect('public.findings', broadcast => false);
 
 create table public.research_sites (
   tenant_id uuid not null,
@@ -59,7 +59,7 @@ create table public.research_sites (
 );
 comment on table public.research_sites is 'The website of a company: when it was read last, its feeds, and why it is not read any more.';
 create index research_sites_waiting on public.research_sites (tenant_id, company_id) where state = 'waits';
-select kernel.protect('public.research_sites');
+select kernel.protect('public.research_sites', broadcast => false);
 
 create table public.research_runs (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
@@ -93,7 +93,7 @@ create table public.research_runs (
 );
 comment on table public.research_runs is 'Research of many companies. Counters and items commit together.';
 create index research_runs_by_created on public.research_runs (tenant_id, created_at desc, id desc);
-select kernel.protect('public.research_runs');
+select kernel.protect('public.research_runs', broadcast => false);
 
 create table public.research_items (
   tenant_id uuid not null,

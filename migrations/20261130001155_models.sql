@@ -24,7 +24,7 @@ create table public.models (
   foreign key (tenant_id, connection_id) references public.connections (tenant_id, id) on delete cascade
 );
 comment on table public.models is 'Aliases of language models, with the order of vendors and the prices that calls are reserved and settled at.';
-select kernel.protect('public.models', write => 'admin');
+select kernel.protect('public.models', write => 'admin', broadcast => false);
 
 create table public.model_rules (
   tenant_id uuid not null references public.tenants (id) on delete cascade,
@@ -44,7 +44,7 @@ create table public.model_rules (
   check ((fact = 'campaign_tier') = (equals is not null))
 );
 comment on table public.model_rules is 'When a better model is used: the first rule that holds decides. Without a row in model_routing the rules of the code hold.';
-select kernel.protect('public.model_rules', write => 'admin');
+select kernel.protect('public.model_rules', write => 'admin', broadcast => false);
 
 create table public.model_routing (
   tenant_id uuid primary key references public.tenants (id) on delete cascade,

@@ -2,6 +2,7 @@ import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import { uuid7 } from "../kernel/database/ids.ts";
 import { pause } from "../kernel/pause.ts";
 import type { Found } from "../providers/enrichment/vocabulary.ts";
+import { ratePerSecond } from "../providers/rate.ts";
 import { callAll } from "./calls.ts";
 import {
   type Answered,
@@ -11,7 +12,6 @@ import {
   ledgerKind,
   mostOf,
   none,
-  rateOf,
   type Round,
   type Source,
   type Told,
@@ -38,7 +38,10 @@ export async function askAll(
     const later: { ask: Ask; after: number }[] = [];
     const { batch } = source.lookup.kinds[source.kind]!;
     const size =
-      batch * (batch > 1 ? round.concurrency : Math.min(MOST_CALLS, Math.max(1, Math.floor(rateOf(source)))));
+      batch *
+      (batch > 1
+        ? round.concurrency
+        : Math.min(MOST_CALLS, Math.max(1, Math.floor(ratePerSecond(source.connection, source.lookup.per_second)))));
     for (let i = 0; i < open.length && performance.now() < round.deadline; i += size) {
       const group = open.slice(i, i + size);
       for (const [ask, answered, after] of await askGroup(ctx, source, group, round)) {
@@ -128,7 +131,7 @@ type Reserved = { stopped: true } | { wait: number } | { entries: Map<string, En
 async function reserve(tx: Ctx, source: Source, group: readonly Ask[], calls: number, round: Round): Promise<Reserved> {
   if (!(await round.goesOn(tx))) return { stopped: true };
   const { connection, provider } = source;
-  const rate = rateOf(source);
+  const rate = ratePerSecond(source.connection, source.lookup.per_second);
   const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
     select taken, retry_after from kernel.take_tokens(${`connection:${connection.id}`}, ${Math.max(rate, calls)}, ${rate}, ${calls})`;
   if (!token!.taken) return { wait: Math.max(0.05, token!.retry_after) };

@@ -68,12 +68,6 @@ export const none = (status: Answered["status"], detail: string, at: Date): Answ
   detail,
 });
 
-/** Calls a second: the provider's documented rate, unless the connection says otherwise (a bigger plan). */
-export function rateOf({ connection, lookup }: Source): number {
-  const own = Number(connection.settings.per_second);
-  return Number.isFinite(own) && own > 0 ? own : lookup.per_second;
-}
-
 /** Price of the most that one question can cost. */
 export const mostOf = ({ lookup, kind, unit_micros }: Source): number =>
   Math.ceil(lookup.kinds[kind]!.units * unit_micros);

@@ -1,5 +1,6 @@
 import type { Ctx, ManualCtx } from "../kernel/context.ts";
 import type { SendCapability } from "../kernel/provider.ts";
+import { ratePerSecond } from "../providers/rate.ts";
 import { ADAPTER_ERROR, call, type Claimed, type Opened } from "./call.ts";
 import { claim, giveBack, handOver, isUnstorable, pauseOf, settle, type Settled, withoutWords } from "./ledger.ts";
 
@@ -44,12 +45,6 @@ const secondsSince = (at: Moment): number => Math.max(Date.now() - at.date, perf
 /** A claim on its way: how many of its messages have not been called with yet. */
 type Claim = { at: Moment; open: number };
 type Held = { message: Claimed; claim: Claim };
-
-/** The provider's documented rate in calls a second, unless the connection says otherwise (a bigger plan). */
-function ratePerSecond({ send, connection }: Opened): number {
-  const own = Number(connection.settings.per_second);
-  return Number.isFinite(own) && own > 0 ? own : send.per_second;
-}
 
 /** The pipelines of a process that still claim, by connection. */
 const running = new WeakMap<ManualCtx["registry"], Map<string, Pipeline>>();
@@ -120,7 +115,7 @@ class Pipeline {
     this.#turn = turn;
     this.#bucket = `connection:${opened.connection.id}`;
     this.#lease = leaseSeconds(opened.send);
-    this.#perSecond = ratePerSecond(opened);
+    this.#perSecond = ratePerSecond(opened.connection, opened.send.per_second);
     const { batch, parallel } = opened.send;
     this.#parallel =
       parallel?.(opened.connection) ?? (batch > 1 ? 2 : Math.min(MAX_CALLS, Math.max(1, Math.floor(this.#perSecond))));

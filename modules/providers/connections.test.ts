@@ -429,5 +429,9 @@ test("the catalogue describes every provider with a form that marks its secrets"
   const resend = body.data.find((p: { id: string }) => p.id === "resend");
   expect(resend.credentials_form[0]).toMatchObject({ key: "api_key", secret: true, required: true, type: "string" });
   expect(resend).toMatchObject({ webhooks: true, send: { reconcile: "key" }, category: "email" });
-  for (const p of body.data) expect(p.settings_form.map((f: { key: string }) => f.key)).toContain("per_second");
+  // Whatever is called by a rate lets a bigger plan say so; language models count tokens.
+  for (const p of body.data)
+    expect(p.settings_form.map((f: { key: string }) => f.key)).toContain(
+      p.category === "llm" ? "tokens_per_minute" : "per_second",
+    );
 });

@@ -75,8 +75,8 @@ export const parseCredentials = (provider: AnyProvider, values: Values): Values 
   parseFields(provider.credentials, mergeValues({}, values), "/credentials", provider);
 
 /** The adapter's own options, plus what is understood for every provider that is called by a rate. */
-export function settingsSchema({ settings = z.object({}), send, lookup }: AnyProvider): z.ZodObject {
-  const called = send ?? lookup;
+export function settingsSchema({ settings = z.object({}), send, lookup, search }: AnyProvider): z.ZodObject {
+  const called = send ?? lookup ?? search;
   if (!called) return settings;
   const description = `Set it only if your plan's limit is not the usual ${called.per_second}.`;
   // A call that carries one message is named for it: that is what people count.

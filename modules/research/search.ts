@@ -3,6 +3,7 @@ import { uuid7 } from "../kernel/database/ids.ts";
 import { pause } from "../kernel/pause.ts";
 import type { AnyProvider, Connection, LookupOutcome, SearchCapability, SearchHit } from "../kernel/provider.ts";
 import { scrub, toOpenConnection } from "../providers/credentials.ts";
+import { ratePerSecond } from "../providers/rate.ts";
 import type { ConnectionRow } from "../providers/schemas.ts";
 import { type Draft, normal } from "./finding.ts";
 import { speaksToMachines } from "./page.ts";
@@ -86,12 +87,13 @@ async function askOne(
   keep: Keep,
 ): Promise<Asked | "budget" | "busy" | "stopped"> {
   const most = Math.ceil(search.units * search.unit_micros);
+  const rate = ratePerSecond(connection, search.per_second);
   const id = uuid7();
   for (;;) {
     const got = await ctx.tx(async (tx): Promise<"stopped" | "budget" | number | null> => {
       if (!(await round.goesOn(tx))) return "stopped";
       const [token] = await tx.db<{ taken: boolean; retry_after: number }[]>`
-        select taken, retry_after from kernel.take_tokens(${`connection:${connection.id}`}, ${search.per_second}, ${search.per_second})`;
+        select taken, retry_after from kernel.take_tokens(${`connection:${connection.id}`}, ${Math.max(1, rate)}, ${rate})`;
       if (!token!.taken) return Math.max(0.05, token!.retry_after);
       const wanted = [
         { id, kind: "search", provider: provider.id, connection_id: connection.id, run_id: round.run_id, micros: most },

@@ -21,8 +21,10 @@ describe("the catalogue", () => {
       "/contacts",
       "/companies",
       "/lists",
+      "/enrichment",
       "/campaigns",
       "/tasks",
+      "/approvals",
       "/inbox",
     ]);
     expect(lists["campaign.status"]).toContainEqual(

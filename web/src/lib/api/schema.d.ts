@@ -3528,11 +3528,8 @@ export interface components {
             reason: string;
         };
         DraftFinding: {
-            /**
-             * @description ISO 8601; `last year` and the like are counted from it.
-             * @default
-             */
-            fetched_at: string;
+            /** @description ISO 8601; `last year` and the like are counted from it. */
+            fetched_at?: string;
             id: string;
             /**
              * @description funding, hiring, technology, news, … The checker does not read it.
