@@ -66,9 +66,9 @@ test("from the first connection to a list whose contacts are known, with the sou
   });
 
   await test.step("it is put into the order, at the team's own price", async () => {
-    const people = page.getByRole("region", { name: "People" });
+    const people = page.getByRole("region", { name: "Contacts" });
     await expect(people.getByText("Nobody is asked.")).toBeVisible();
-    await page.getByRole("button", { name: "Add People Data Labs to People" }).click();
+    await page.getByRole("button", { name: "Add People Data Labs to Contacts" }).click();
     await page.getByRole("button", { name: "Add People Data Labs to Companies" }).click();
     await people.getByLabel("Price in $ of a unit at People Data Labs").fill("0.02");
     await page.getByRole("button", { name: "Save the order" }).click();
@@ -90,7 +90,7 @@ test("from the first connection to a list whose contacts are known, with the sou
     await expect(estimate.getByText("Most it can cost")).toBeVisible();
     // 3 contacts, at most $0.02 and $0.004 each.
     await expect(estimate.getByText("$0.072")).toBeVisible();
-    await expect(estimate.getByRole("row", { name: /People Data Labs People/ })).toContainText("$0.02");
+    await expect(estimate.getByRole("row", { name: /People Data Labs Contacts/ })).toContainText("$0.02");
     expect((await account.api("GET", "/costs")).data).toEqual([]);
     await dialog.getByLabel("Limit for the run").fill("1");
     await dialog.getByRole("button", { name: "Start" }).click();
@@ -181,7 +181,7 @@ test("the order is changed by keyboard, presets name what is not connected, and 
   test.setTimeout(120_000);
   await order(account, [await connect(account, "First"), await connect(account, "Second")]);
   await page.goto("/enrichment?tab=providers");
-  const people = page.getByRole("region", { name: "People" });
+  const people = page.getByRole("region", { name: "Contacts" });
   const names = people.getByRole("listitem").getByRole("link");
   await expect(names).toHaveText(["First", "Second"]);
   await page.getByRole("button", { name: "Move First down" }).first().focus();
@@ -215,7 +215,7 @@ test("the order is changed by keyboard, presets name what is not connected, and 
     const watch = new Watch(context);
     const member = await context.newPage();
     await member.goto("/enrichment?tab=providers");
-    const read = member.getByRole("region", { name: "People" });
+    const read = member.getByRole("region", { name: "Contacts" });
     await expect(read.getByRole("listitem").getByRole("link")).toHaveText(["Second", "First"]);
     await expect(read.getByRole("button")).toHaveCount(0);
     await expect(read.getByRole("spinbutton")).toHaveCount(0);
