@@ -45,7 +45,6 @@ create table public.enrichment_runs (
   complete int not null default 0,
   partial int not null default 0,
   nothing int not null default 0,
-  skipped int not null default 0,
   failed int not null default 0,
   filled int not null default 0,
   calls int not null default 0,
@@ -67,8 +66,9 @@ create table public.enrichment_items (
   run_id uuid not null,
   contact_id uuid not null,
   state text not null default 'waiting' check (state in ('waiting', 'working', 'done')),
-  -- complete: everything wanted is known. partial: some of it. nothing: none was found. skipped, failed: see reason.
-  outcome text check (outcome in ('complete', 'partial', 'nothing', 'skipped', 'failed')),
+  -- complete: everything wanted is known. partial: some of it. nothing: none was found. failed: given up after several
+  -- tries.
+  outcome text check (outcome in ('complete', 'partial', 'nothing', 'failed')),
   reason text check (length(reason) <= 60),
   -- What this run filled, and what is still missing.
   filled text[] not null default '{}',

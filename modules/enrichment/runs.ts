@@ -210,14 +210,14 @@ type RunRow = Omit<z.input<typeof Run>, "counts"> & Omit<z.input<typeof Run>["co
 
 const columns = (ctx: Ctx) => ctx.db`
   r.id, r.name, r.status, r.stop_reason, r.fields, r.refresh, r.min_score, r.concurrency, r.contact_cap_micros::float8 as contact_cap_micros,
-  b.cap_micros::float8 as cap_micros, r.total, r.complete, r.partial, r.nothing, r.skipped, r.failed, r.filled, r.calls, r.cached,
+  b.cap_micros::float8 as cap_micros, r.total, r.complete, r.partial, r.nothing, r.failed, r.filled, r.calls, r.cached,
   r.cost_micros::float8 as cost_micros, r.saved_micros::float8 as saved_micros, r.created_by, r.created_at, r.finished_at`;
 const joinBudget = (ctx: Ctx) =>
   ctx.db`left join public.budgets b on b.tenant_id = (select kernel.tenant()) and b.scope = 'run' and b.scope_id = r.id`;
 
-const toRun = ({ total, complete, partial, nothing, skipped, failed, ...rest }: RunRow): z.input<typeof Run> => ({
+const toRun = ({ total, complete, partial, nothing, failed, ...rest }: RunRow): z.input<typeof Run> => ({
   ...rest,
-  counts: { total, complete, partial, nothing, skipped, failed, done: complete + partial + nothing + skipped + failed },
+  counts: { total, complete, partial, nothing, failed, done: complete + partial + nothing + failed },
 });
 
 async function readRun(ctx: Ctx, id: string): Promise<z.input<typeof Run>> {

@@ -3,7 +3,7 @@ import { timestamp } from "../contacts/schemas.ts";
 import { FIELDS } from "../providers/enrichment/vocabulary.ts";
 
 export const RUN_STATUS = ["preparing", "running", "done", "stopped"] as const;
-export const OUTCOMES = ["complete", "partial", "nothing", "skipped", "failed"] as const;
+export const OUTCOMES = ["complete", "partial", "nothing", "failed"] as const;
 export const VALUE_STATES = ["used", "known", "offered", "rejected"] as const;
 
 export const FieldName = z.enum(FIELDS);
@@ -49,7 +49,6 @@ export const Run = z
         complete: z.number().int(),
         partial: z.number().int(),
         nothing: z.number().int(),
-        skipped: z.number().int(),
         failed: z.number().int(),
       })
       .describe("Contacts of the run, by what came of them."),

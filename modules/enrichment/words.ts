@@ -48,7 +48,6 @@ export const enrichmentWords: Catalogue = {
     complete: { label: "Complete", tone: "good" },
     partial: { label: "Partly found", tone: "info" },
     nothing: { label: "Nothing found", tone: "neutral" },
-    skipped: { label: "Skipped", tone: "neutral" },
     failed: { label: "Failed", tone: "bad" },
   }),
   "enrichment.reason": entriesOf(

@@ -34,11 +34,11 @@ begin
   ), counted as (
     update public.enrichment_runs r set complete = r.complete + x.complete, partial = r.partial + x.partial,
       nothing = r.nothing + x.nothing,
-      skipped = r.skipped + x.skipped, failed = r.failed + x.failed, filled = r.filled + x.filled, calls = r.calls + x.calls,
+      failed = r.failed + x.failed, filled = r.filled + x.filled, calls = r.calls + x.calls,
       cached = r.cached + x.cached, cost_micros = r.cost_micros + x.cost, saved_micros = r.saved_micros + x.saved
     from (
       select count(*) filter (where e.outcome = 'complete')::int as complete, count(*) filter (where e.outcome = 'partial')::int as partial,
-        count(*) filter (where e.outcome = 'nothing')::int as nothing, count(*) filter (where e.outcome = 'skipped')::int as skipped,
+        count(*) filter (where e.outcome = 'nothing')::int as nothing,
         count(*) filter (where e.outcome = 'failed')::int as failed, coalesce(sum(e.filled), 0)::int as filled,
         coalesce(sum(e.calls), 0)::int as calls, coalesce(sum(e.cached), 0)::int as cached,
         coalesce(sum(e.cost_micros), 0)::bigint as cost, coalesce(sum(e.saved_micros), 0)::bigint as saved

@@ -3663,7 +3663,7 @@ export interface components {
             cost_micros: number;
             filled: string[];
             missing: string[];
-            outcome: ("complete" | "partial" | "nothing" | "skipped" | "failed") | null;
+            outcome: ("complete" | "partial" | "nothing" | "failed") | null;
             reason: string | null;
             /** @enum {string} */
             state: "waiting" | "working" | "done";
@@ -3744,7 +3744,6 @@ export interface components {
                 failed: number;
                 nothing: number;
                 partial: number;
-                skipped: number;
                 total: number;
             };
             /** Format: date-time */
@@ -12950,7 +12949,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Rows per page, 1 to 100. */
                 limit?: number;
-                outcome?: "complete" | "partial" | "nothing" | "skipped" | "failed";
+                outcome?: "complete" | "partial" | "nothing" | "failed";
             };
             header?: never;
             path: {
